@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the first target builds (about 1 GB) and every target repairs.
+#
+#   make PYTHON=python3.12 test   choose the interpreter; default: python3, or a python3.N that will do
+#   make CONSTRAINTS= test        no pins, only the ranges of pyproject.toml; what is installed and fits
+#                                 stays, so `rm -rf .venv` first for the newest releases
+#   make PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu' test
+#                                 options for pip install; these take the small CPU build of torch
+PYTHON ?=
+CONSTRAINTS ?= constraints.txt
+PIP_FLAGS ?=
+BIN := .venv/bin
+
+.PHONY: help venv demo test test-slow lint types format
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
+	@echo "make test       lint, format check, types, then the default tests"
+	@echo "make test-slow  the tests marked slow"
+	@echo "make lint       ruff: lint and format check"
+	@echo "make types      mypy, strict"
+	@echo "make format     let ruff rewrite what it can"
+	@echo "make venv       only build or repair .venv"
+
+venv:
+	@PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' PIP_FLAGS='$(PIP_FLAGS)' sh tools/make_venv.sh
+
+demo: venv
+	$(BIN)/cmg demo --out runs/demo --json runs/demo.json
+
+# All four run even when one fails, so that one call shows everything; pytest's summary comes last.
+test: venv
+	@failed=; \
+	run() { echo "$(BIN)/$$*"; "$(BIN)/$$@" || failed="$$failed [$$*]"; }; \
+	run ruff check .; \
+	run ruff format --check .; \
+	run mypy; \
+	run pytest; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+test-slow: venv
+	$(BIN)/pytest -m slow
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,3 @@
+"""Toolkit for Cross Modal Generalization."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,73 @@
+"""Distances between features and codes, as matrix products that stay accurate in float32.
+
+The expansion |z - c|^2 = |z|^2 + |c|^2 - 2 z.c turns the work into one matrix product, but as
+coded (METHOD of Uni-Code, golden bug 19) it cancels: a feature on a code gave a negative square
+and then NaN. Two repairs make it safe. Everything is measured from a center near the features, so
+that a common offset does not eat the digits; and squares below their own rounding error are
+clamped there, which also cuts their (meaningless) gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Squares overflow float32 near 1e19. Larger values are scaled down first, which moves no minimum.
+_LARGEST = 1e15
+
+
+def _center_and_scale(z: Tensor, codes: Tensor, center: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    z, codes = z - center, codes - center
+    with torch.no_grad():
+        largest = torch.maximum(z.abs().amax(), codes.abs().amax())
+        scale = (largest / _LARGEST).clamp_min(1.0)
+    return z / scale, codes / scale, scale
+
+
+def nearest_code(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+    """Index of the nearest code by squared Euclidean distance (paper Eq. 3).
+
+    Args:
+        z: [N, D].
+        codes: [K, D].
+        center: [D], a point near the features; any point gives the same answer up to rounding.
+
+    Returns:
+        int64 [N]; the smallest index on a tie.
+    """
+    z, codes, _ = _center_and_scale(z.detach(), codes, center)
+    # |z|^2 is the same for every code and would only add rounding.
+    score = torch.addmm((codes * codes).sum(-1), z, codes.T, alpha=-2.0)
+    return score.argmin(-1)
+
+
+def distance_to_codes(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+    """Euclidean distance of every feature to every code, with a finite gradient everywhere.
+
+    Args:
+        z: [..., D].
+        codes: [K, D].
+        center: [D], see :func:`nearest_code`.
+
+    Returns:
+        [..., K].
+    """
+    z, codes, scale = _center_and_scale(z, codes, center)
+    size = (z * z).sum(-1, keepdim=True) + (codes * codes).sum(-1)
+    square = size - 2.0 * (z @ codes.T)
+    rounding = size.detach() * (4.0 * torch.finfo(z.dtype).eps)
+    tiny = torch.finfo(z.dtype).tiny
+    # clamp, not maximum: below the floor the difference is noise, and so would its gradient be.
+    floor = rounding.clamp_min(tiny)
+    square = torch.where(square > floor, square, floor)
+    return square.sqrt() * scale
+
+
+def squared_gap(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+    """Gap between the second-smallest and the smallest squared distance, [N], for diagnostics."""
+    if codes.shape[0] < 2:
+        return torch.full(z.shape[:1], torch.inf, dtype=z.dtype, device=z.device)
+    z, codes = z - center, codes - center
+    square = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist").square()
+    two = square.topk(2, largest=False).values
+    return two[:, 1] - two[:, 0]

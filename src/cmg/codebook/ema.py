@@ -1,0 +1,141 @@
+"""MM-EMA: the exponential moving averages that move the codes (paper Eq. 7), as pure functions.
+
+Each code i keeps a count N_i and a sum O_i of the vectors assigned to it; the code is O_i / N_i.
+What makes it cross-modal is the vector that is summed: not the feature itself but its mix with the
+partner modalities of the same clip, so that paired features are written into each other's codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cmg.options import Options
+from cmg.types import Steps
+
+
+class EMAOptions(Options):
+    """How the codes follow the features.
+
+    Attributes:
+        decay: gamma; 0.99 in the paper.
+        epsilon: Laplace smoothing of the counts, and the floor under them.
+        partner: ``aligned`` mixes with the partner's feature at the same step [as coded];
+            ``cross_attention`` with the partner's steps attended by the own feature [paper].
+        update: ``sequential`` decays once per modality, in order [as coded]; ``joint`` decays once
+            per step with all modalities' sums added, independent of their order [paper].
+        smoothing: Laplace-smooth the counts [as coded]. Smoothing holds the count of an unused
+            code up while its sum decays, so that it drifts to the origin; without it an unused
+            code stays where it is.
+        initial_count: N before the first step. 0 [as coded] makes unused codes explode at the
+            first step (sum over almost nothing); 1 makes them stay.
+    """
+
+    decay: float = Field(0.99, ge=0.0, lt=1.0)
+    epsilon: float = Field(1e-5, gt=0.0)
+    partner: Literal["aligned", "cross_attention"] = "aligned"
+    update: Literal["sequential", "joint"] = "joint"
+    smoothing: bool = False
+    initial_count: float = Field(1.0, ge=0.0)
+
+
+def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
+    """Scaled dot-product cross-attention of one modality's steps over its partner's.
+
+    Args:
+        query: [B, T, D].
+        partner: Keys and values, [B, T, D].
+        valid: Partner steps that exist, bool [B, T]; None if all do.
+
+    Returns:
+        [B, T, D]; zero for clips whose partner has no step.
+    """
+    score = query @ partner.transpose(1, 2) / query.shape[-1] ** 0.5
+    if valid is None:
+        return score.softmax(-1) @ partner
+    score = score.masked_fill(~valid[:, None, :], -torch.inf)
+    return score.softmax(-1).nan_to_num(0.0) @ partner
+
+
+def mixed_features(
+    semantic: Mapping[str, Tensor], steps: Steps, partner: str
+) -> dict[str, Tensor]:
+    """What each modality writes into its codes: half itself, half the mean of its partners.
+
+    Partners that do not exist at a step are left out of the mean; a feature without any partner is
+    written as it is.
+
+    Args:
+        semantic: z, [B, T, D] per modality.
+        steps: Which steps exist.
+        partner: See :class:`EMAOptions`.
+
+    Returns:
+        [B, T, D] per modality.
+    """
+    mixed = {}
+    for m, own in semantic.items():
+        total = torch.zeros_like(own)
+        partners = torch.zeros((), dtype=own.dtype, device=own.device)
+        for n, other in semantic.items():
+            if n == m:
+                continue
+            exists = steps.mask(n)
+            if partner == "cross_attention":
+                other = attend(own, other, exists)
+                exists = None if exists is None else exists.any(1, keepdim=True).expand_as(exists)
+            if exists is None:
+                total, partners = total + other, partners + 1
+            else:
+                total = total + other * exists[..., None]
+                partners = partners + exists[..., None].to(own.dtype)
+        half = 0.5 * own + 0.5 * total / partners.clamp_min(1)
+        mixed[m] = torch.where(partners > 0, half, own)
+    return mixed
+
+
+def assign(
+    indices: Tensor, vectors: Tensor, size: int, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Counts and sums of the vectors that fall to each code.
+
+    Args:
+        indices: int64 [B, T].
+        vectors: [B, T, D].
+        size: K.
+        valid: Bool [B, T] of the steps that exist; None if all do.
+
+    Returns:
+        Counts [K] and sums [K, D].
+    """
+    flat, tokens = indices.flatten(), vectors.flatten(0, 1)
+    ones = tokens.new_ones(flat.shape[0]) if valid is None else valid.flatten().to(tokens.dtype)
+    counts = tokens.new_zeros(size).index_add_(0, flat, ones)
+    sums = tokens.new_zeros(size, tokens.shape[1]).index_add_(0, flat, tokens * ones[:, None])
+    return counts, sums
+
+
+def decayed(
+    counts: Tensor, sums: Tensor, new: tuple[Tensor, Tensor], options: EMAOptions
+) -> tuple[Tensor, Tensor]:
+    """One moving-average step of N and O.
+
+    Args:
+        counts: N, [K].
+        sums: O, [K, D].
+        new: Counts and sums of this batch, see :func:`assign`.
+        options: Decay and smoothing.
+
+    Returns:
+        The new N and O.
+    """
+    gamma = options.decay
+    counts = gamma * counts + (1 - gamma) * new[0]
+    if options.smoothing:
+        total = counts.sum()
+        counts = (counts + options.epsilon) / (total + counts.shape[0] * options.epsilon) * total
+    return counts, gamma * sums + (1 - gamma) * new[1]

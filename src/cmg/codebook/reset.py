@@ -1,0 +1,69 @@
+"""Code reset: codes that nobody picks for a while restart near codes in use (paper section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cmg.options import Options
+
+ResetDraw = Callable[[int, int, int], tuple[Tensor, Tensor]]
+"""(codes to reset R, sources, D) -> source picks int64 [R] and noise [R, D]."""
+
+
+class ResetOptions(Options):
+    """When an idle code restarts, and from what.
+
+    Attributes:
+        enabled: Whether codes are reset at all.
+        rule: ``any`` keeps a code that any modality picked within `patience` steps [as coded];
+            ``all`` only one that every modality picked [paper].
+        patience: Steps a code may stay idle; 300 in the paper.
+        active: Codes idle for fewer steps than this are sources.
+        source: ``codes`` copies an active code plus noise [as coded]; ``tokens`` takes a feature
+            of the current batch, which a feature is sure to be near.
+        noise: Half-width of the uniform noise added to the source.
+        reseed_stats: Also restart N and O of a reset code. As coded they are kept, and the next
+            update rebuilds the old code from them unless a feature picks the new one at once.
+    """
+
+    enabled: bool = True
+    rule: Literal["any", "all"] = "any"
+    patience: int = Field(300, ge=1)
+    active: int = Field(100, ge=1)
+    source: Literal["codes", "tokens"] = "codes"
+    noise: float = Field(1.0 / 1024.0, ge=0.0)
+    reseed_stats: bool = True
+
+
+def random_reset(generator: torch.Generator, noise: float) -> ResetDraw:
+    """The draws of a training step: sources with replacement, uniform noise, from `generator`."""
+
+    def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
+        picks = torch.randint(sources, (resets,), generator=generator)
+        spread = torch.rand(resets, width, generator=generator) * 2.0 - 1.0
+        return picks, spread * noise
+
+    return draw
+
+
+def idle_after(idle: Tensor, picked: Tensor) -> Tensor:
+    """Idle counters after a step: one more for every code, zero for the codes picked.
+
+    Args:
+        idle: int64 [M, K], one row per modality; -1 before the first step.
+        picked: Bool [M, K].
+
+    Returns:
+        int64 [M, K].
+    """
+    return (idle + 1).masked_fill(picked, 0)
+
+
+def idle_by_rule(idle: Tensor, rule: str) -> Tensor:
+    """Idle steps of each code under a rule, [K]: the least (any) or the most (all) of its rows."""
+    return idle.amin(0) if rule == "any" else idle.amax(0)

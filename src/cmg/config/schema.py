@@ -1,0 +1,102 @@
+"""The configuration of a run: one typed tree, the same for YAML files, overrides and Python."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cmg.models.unified import ModelOptions
+from cmg.objectives.weighted import ObjectiveOptions
+from cmg.options import Options
+from cmg.training.state import OptimizerOptions, Precision
+
+
+class DataOptions(Options):
+    """What a run trains on.
+
+    Attributes:
+        store: A store's folder, or ``digits`` for the embedded set.
+        modalities: Names to use; null for all of the store.
+        train_split: Split to train on, without its labels.
+        test_split: Held-out split to evaluate on.
+        batch_size: Clips per step; 80 in the paper.
+        shuffled_pairs: Control: break the pairing, keep every modality's clips.
+    """
+
+    store: str = "digits"
+    modalities: list[str] | None = None
+    train_split: str = "train"
+    test_split: str = "test"
+    batch_size: int = Field(80, ge=2)
+    shuffled_pairs: bool = False
+
+
+class ModelSection(ModelOptions):
+    """A model, and the widths its modalities take beside the shapes the store declares.
+
+    Attributes:
+        detail_width: Private width S per modality; 256 where none is given.
+        token_hidden: Token LSTM width per direction, per modality; 128 where none is given.
+    """
+
+    detail_width: dict[str, int] = {}
+    token_hidden: dict[str, int] = {}
+
+
+class TrainingOptions(Options):
+    """How long, how exact, and what is kept.
+
+    Attributes:
+        epochs: Passes over the training split.
+        seed: Of weights, order of the clips, draws and dropout.
+        precision: ``float32``, ``bf16`` (autocast) or ``float64``.
+        device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU if there is one.
+        threads: CPU threads; null leaves torch's choice. The same number gives the same bits.
+        checkpoint_every_steps: Checkpoints between the one at the end of each epoch.
+        keep_checkpoints: How many of the newest to keep; null keeps all.
+        tensorboard: Write scalars for TensorBoard.
+        codebook_only: Control: encoders stay as initialized, only the codebook moves.
+    """
+
+    epochs: int = Field(6, ge=1)
+    seed: int = Field(0, ge=0)
+    precision: Precision = "float32"
+    device: str = "auto"
+    threads: int | None = Field(None, ge=1)
+    checkpoint_every_steps: int | None = Field(None, ge=1)
+    keep_checkpoints: int | None = Field(None, ge=1)
+    tensorboard: bool = True
+    codebook_only: bool = False
+
+
+class ProbeOptions(Options):
+    """Heads on the frozen codebook.
+
+    Attributes:
+        features: ``codes`` (quantized vectors) or ``continuous`` (semantic features, a control).
+        epochs: Passes over the labeled clips.
+        batch_size: Clips per step.
+        lr: Of Adam.
+        seeds: How many heads per direction, seeds 0, 1, ...
+        dropout_in_encoder: Leave the frozen encoder in train mode, with its dropout on, while the
+            head trains [as coded].
+    """
+
+    features: Literal["codes", "continuous"] = "codes"
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(80, ge=1)
+    lr: float = Field(4e-4, gt=0.0)
+    seeds: int = Field(1, ge=1)
+    dropout_in_encoder: bool = False
+
+
+class RunConfig(Options):
+    """A whole run: data, model, objectives, optimizer, training and probing."""
+
+    data: DataOptions = DataOptions()
+    model: ModelSection = ModelSection()
+    objectives: ObjectiveOptions = ObjectiveOptions()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    training: TrainingOptions = TrainingOptions()
+    probe: ProbeOptions = ProbeOptions()

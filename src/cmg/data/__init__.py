@@ -1,0 +1,31 @@
+"""Data: the feature store, batches by address, importers, the embedded set, synthetic pairs."""
+
+from cmg.data.arrays import import_arrays
+from cmg.data.batches import Batches
+from cmg.data.digits import build_digits, open_digits
+from cmg.data.inmemory import write_store
+from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
+from cmg.data.paired import PairedClips, paired_clips, paired_store
+from cmg.data.store import FeatureStore, Split
+from cmg.data.verify import verify_store
+from cmg.data.writer import Clip, StoreWriter
+
+__all__ = [
+    "Batches",
+    "Clip",
+    "ClipRow",
+    "FeatureSpec",
+    "FeatureStore",
+    "LabelSpec",
+    "Manifest",
+    "PairedClips",
+    "Split",
+    "StoreWriter",
+    "build_digits",
+    "import_arrays",
+    "open_digits",
+    "paired_clips",
+    "paired_store",
+    "verify_store",
+    "write_store",
+]

@@ -1,0 +1,253 @@
+"""A feature store from NumPy files that a CSV lists: ``cmg data import --arrays``.
+
+The CSV has a header and one row per clip. Its columns:
+
+* ``id``: unique name of the clip (required);
+* ``split``: its split (optional; otherwise everything is in ``train``);
+* ``label`` or ``label:NAME``: a class name; an empty cell is unlabelled;
+* ``meta:NAME``: kept as text with the clip;
+* **every other column is a modality**. A cell is the path of a file, relative to the CSV: ``.npy``,
+  ``.npz`` with a single array, or ``.npz#key``. The array is [T, C] or [T, H, W, C]; [C] is a
+  single step. An empty cell says that the clip lacks the modality.
+"""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from cmg.data.inmemory import class_names, feature_spec
+from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
+from cmg.data.store import FeatureStore
+from cmg.data.writer import Clip, StoreWriter, check_features
+from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
+from cmg.types import Kind
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the CSV; `line` counts from 1, the header's."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The CSV with its columns told apart."""
+
+    path: Path
+    rows: list[_Row]
+    modalities: list[str]
+    labels: dict[str, str]
+    """Label name to column."""
+    meta: dict[str, str]
+    dtype: str | None
+
+
+def import_arrays(
+    manifest: str | Path,
+    out: str | Path,
+    *,
+    kinds: Mapping[str, Kind | str] | None = None,
+    step_seconds: float | Mapping[str, float] | None = None,
+    dtype: str | None = None,
+    notes: str = "",
+    overwrite: bool = False,
+) -> FeatureStore:
+    """Import NumPy files that a CSV lists; see the module for its columns.
+
+    Args:
+        manifest: The CSV.
+        out: Folder of the store to be.
+        kinds: Kind per modality; otherwise vectors for [T, C] and maps for [T, H, W, C]. Token
+            vectors have to be said: ``{"text": "tokens"}``.
+        step_seconds: Duration of a step, of all modalities or of each.
+        dtype: Store everything in this dtype; otherwise each modality in that of its first file.
+        notes: Where the data are from.
+        overwrite: Whether a store at `out` may be replaced.
+
+    Raises:
+        DataError: the CSV or a file that it names is missing, malformed or inconsistent; the
+            message names line and column.
+        ModalityError: an unknown modality, kind or dtype.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ModalityError(f"unknown dtype {dtype!r}{did_you_mean(dtype, DTYPES)}")
+    table = _read_table(Path(manifest), dtype)
+    for said in (kinds, step_seconds):
+        for name in said if isinstance(said, Mapping) else ():
+            if name not in table.modalities:
+                raise ModalityError(
+                    f"unknown modality {name!r}{did_you_mean(name, table.modalities)}"
+                )
+    specs = {}
+    for name in table.modalities:
+        seconds = step_seconds.get(name) if isinstance(step_seconds, Mapping) else step_seconds
+        specs[name] = _spec(table, name, (kinds or {}).get(name), seconds)
+    labels = {
+        name: LabelSpec(classes=tuple(class_names(found)))
+        for name, column in table.labels.items()
+        if (found := [row.cells[column] for row in table.rows if row.cells[column]])
+    }
+    with StoreWriter(out, specs, labels, notes=notes, overwrite=overwrite) as writer:
+        for row in table.rows:
+            writer.add(_clip(table, row, specs, labels))
+    return FeatureStore.open(Path(out))
+
+
+def _read_table(path: Path, dtype: str | None) -> _Table:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            header = [column.strip() for column in reader.fieldnames or []]
+            reader.fieldnames = header
+            rows = [_row(path, reader.line_num, cells) for cells in reader]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a CSV in UTF-8 ({error})") from error
+    if "id" not in header:
+        raise DataError(f"{path}: no column 'id' in the header; columns: {', '.join(header)}")
+    if "" in header or len(set(header)) < len(header):
+        raise DataError(f"{path}: every column needs a name of its own; columns: {header}")
+    if not rows:
+        raise DataError(f"{path} lists no clip")
+    _check_ids(path, rows)
+    return _told_apart(path, rows, header, dtype)
+
+
+def _told_apart(path: Path, rows: list[_Row], header: Sequence[str], dtype: str | None) -> _Table:
+    labels, meta, modalities = {}, {}, []
+    for column in header:
+        prefix, _, rest = column.partition(":")
+        if prefix == "label":
+            labels[rest or "label"] = column
+        elif prefix == "meta":
+            meta[rest or "meta"] = column
+        elif column not in ("id", "split"):
+            modalities.append(column)
+    for name in modalities:
+        if not name.isidentifier():
+            raise DataError(
+                f"{path}: column {name!r} would be a modality, but is no plain word (letters, "
+                "digits, _); rename it, or call it 'meta:...'"
+            )
+    if not modalities:
+        raise DataError(f"{path}: no modality; add a column with paths, e.g. 'audio'")
+    return _Table(path, rows, modalities, labels, meta, dtype)
+
+
+def _check_ids(path: Path, rows: Sequence[_Row]) -> None:
+    lines: dict[str, int] = {}
+    for row in rows:
+        name = row.cells["id"]
+        if not name or name in lines:
+            what = f"id {name!r} is also in line {lines[name]}" if name else "the id is empty"
+            raise DataError(f"{path}, line {row.line}, column 'id': {what}; ids must be unique")
+        lines[name] = row.line
+
+
+def _row(path: Path, line: int, cells: Mapping[Any, Any]) -> _Row:
+    if None in cells or None in cells.values():
+        raise DataError(f"{path}, line {line}: not as many cells as the header has columns")
+    return _Row(line, {column: cell.strip() for column, cell in cells.items()})
+
+
+def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | None) -> FeatureSpec:
+    first = next((row for row in table.rows if row.cells[name]), None)
+    if first is None:
+        raise DataError(f"{table.path}: column {name!r} is empty; fill it or leave it out")
+    with _blaming(table, first, name):
+        return feature_spec(name, _features(table, first, name), kind, seconds)
+
+
+@contextmanager
+def _blaming(table: _Table, row: _Row, column: str) -> Iterator[None]:
+    """Name the cell in the message of any error about it."""
+    try:
+        yield
+    except CmgError as error:
+        raise type(error)(f"{table.path}, line {row.line}, column {column!r}: {error}") from error
+
+
+def _features(table: _Table, row: _Row, name: str) -> NDArray[Any]:
+    """The array [T, *shape] that a cell names."""
+    file, _, key = row.cells[name].partition("#")
+    block = _load(table.path.parent / file, key)
+    if block.dtype.kind not in "fiu":
+        raise DataError(f"{file} holds {block.dtype} values; expected numbers")
+    if block.ndim == 1:
+        block = block[None]
+    if len(block) == 0:
+        raise DataError(f"{file} has no step (T = 0); leave the cell empty")
+    if table.dtype == "uint8" and block.dtype != np.uint8:
+        raise DataError(f"{file} holds {block.dtype}, which uint8 cannot hold; choose a float")
+    with np.errstate(over="ignore"):  # What overflows is refused as infinite.
+        return block if table.dtype is None else block.astype(table.dtype)
+
+
+def _load(path: Path, key: str) -> NDArray[Any]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}; paths are relative to the CSV") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is no readable .npy or .npz file ({error}); save plain numbers with numpy.save"
+        ) from error
+    if isinstance(loaded, np.ndarray):
+        if key:
+            raise DataError(f"{path} is a single array, it has no key {key!r}")
+        return loaded
+    with loaded:
+        return _member(path, loaded, key)
+
+
+def _member(path: Path, archive: NpzFile, key: str) -> NDArray[Any]:
+    if not key and len(archive.files) != 1:
+        raise DataError(
+            f"{path} holds {len(archive.files)} arrays; name one as FILE.npz#KEY: "
+            f"{', '.join(archive.files)}"
+        )
+    name = key or archive.files[0]
+    if name not in archive.files:
+        raise DataError(f"{path} has no array {name!r}{did_you_mean(name, archive.files)}")
+    try:
+        member: NDArray[Any] = archive[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}#{name} cannot be read ({error}); save plain numbers") from error
+    return member
+
+
+def _clip(
+    table: _Table, row: _Row, specs: Mapping[str, FeatureSpec], labels: Mapping[str, LabelSpec]
+) -> Clip:
+    features = {}
+    for name, spec in specs.items():
+        if row.cells[name]:
+            with _blaming(table, row, name):
+                block = _features(table, row, name)
+                features[name] = check_features(row.cells["id"], name, spec, block)
+    if not features:
+        raise DataError(f"{table.path}, line {row.line}: the clip has no modality; leave it out")
+    return Clip(
+        id=row.cells["id"],
+        split=row.cells.get("split", "train"),
+        features=features,
+        labels={
+            name: spec.classes.index(cell) if (cell := row.cells[table.labels[name]]) else None
+            for name, spec in labels.items()
+        },
+        meta={name: row.cells[column] for name, column in table.meta.items()},
+    )

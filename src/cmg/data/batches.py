@@ -1,0 +1,164 @@
+"""Batches by address: batch (epoch, index) is a pure function of the seed.
+
+A run that stopped after batch (3, 17) resumes at (3, 18); no sampler state has to be saved.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.data.store import Split
+from cmg.errors import DataError
+from cmg.types import Batch
+
+
+def permutation(n: int, *key: int) -> NDArray[np.int64]:
+    """A permutation of 0 .. n-1 that depends only on `key`.
+
+    It is made of the raw output of a counter-based generator, which NumPy keeps stable across
+    versions (unlike ``Generator.permutation``), so old runs stay reproducible.
+
+    Args:
+        n: Number of elements.
+        *key: Non-negative integers, e.g. seed and epoch.
+    """
+    bits = np.random.Philox(np.random.SeedSequence(key)).random_raw(n)
+    return np.argsort(bits, kind="stable").astype(np.int64)
+
+
+class Batches:
+    """Step-addressable batches over the clips of a split.
+
+    Clips that have none of the wanted modalities are left out. A last batch with a single clip is
+    merged into the one before it (contrastive terms need two clips), so a batch may have
+    ``batch_size + 1`` clips.
+
+    Args:
+        split: Where the clips are from.
+        batch_size: B, at least 2.
+        modalities: Names; None for all of the store.
+        seed: Of the order of the clips, and of the wrong pairs.
+        shuffle: Whether each epoch has an order of its own; otherwise the order of the store.
+        drop_last: Whether to leave out a last batch that is smaller than `batch_size`.
+        shuffled_pairs: The control experiment: the clips of each modality are permuted by a fixed
+            permutation of their own, so that pairs are wrong and every modality alone is as it
+            was. The permutation is among the clips that have the modality.
+
+    Raises:
+        DataError: fewer than two clips, a batch size below 2, or no batch at all.
+        ModalityError: the store lacks a modality.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        modalities: Sequence[str] | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        shuffled_pairs: bool = False,
+    ) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self.modalities = list(split.modalities if modalities is None else modalities)
+        self.seed = seed
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        if batch_size < 2 or seed < 0:
+            raise DataError(f"batch_size {batch_size} must be at least 2, seed {seed} at least 0")
+        if not self.modalities:
+            raise DataError("batches need at least one modality")
+        lengths = {m: split.lengths(m).numpy() for m in self.modalities}
+        self.clips = np.flatnonzero(np.stack(list(lengths.values())).any(axis=0))
+        self._check_count()
+        self.sources = {
+            m: self._partners(m, n) if shuffled_pairs else np.arange(len(split))
+            for m, n in lengths.items()
+        }
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    def _check_count(self) -> None:
+        count = len(self.clips)
+        where = f"split {self.split.name!r} of {self.split.store.path}"
+        if count < 2:
+            raise DataError(
+                f"{where} has {count} clip(s) with {', '.join(self.modalities)}; "
+                "contrastive terms need at least 2"
+            )
+        if len(self) == 0:
+            raise DataError(
+                f"{where}: {count} clips make no full batch of {self.batch_size}; "
+                "lower the batch size or keep the last batch"
+            )
+
+    def _partners(self, modality: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        have = np.flatnonzero(lengths)
+        partners = np.arange(len(lengths))
+        key = zlib.crc32(modality.encode())
+        partners[have] = have[permutation(len(have), self.seed, 1, key)]
+        return partners
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        full, rest = divmod(len(self.clips), self.batch_size)
+        if rest == 0 or self.drop_last or (rest == 1 and full > 0):
+            return full
+        return full + 1
+
+    def indices(self, epoch: int, index: int) -> NDArray[np.int64]:
+        """Positions in the split of the clips of one batch, int64 [B].
+
+        Raises:
+            IndexError: `epoch` is negative or `index` outside ``range(len(self))``.
+        """
+        if epoch < 0 or not 0 <= index < len(self):
+            raise IndexError(f"no batch ({epoch}, {index}); an epoch has {len(self)} batches")
+        if not self.shuffle:
+            order = self.clips
+        elif self._order is not None and self._order[0] == epoch:
+            order = self._order[1]
+        else:
+            order = self.clips[permutation(len(self.clips), self.seed, epoch)]
+            self._order = (epoch, order)
+        first = index * self.batch_size
+        whole = index == len(self) - 1 and not self.drop_last
+        return order[first:] if whole else order[first : first + self.batch_size]
+
+    def at(self, epoch: int, index: int) -> Batch:
+        """One batch.
+
+        Features are float32 whatever their stored dtype, T is the longest of the batch over all
+        modalities, padding is zero, and lengths are None where nothing is padded.
+
+        Raises:
+            IndexError: there is no such batch.
+            DataError: a shard cannot be read.
+        """
+        clips = self.indices(epoch, index)
+        ids = [self.split.rows[i].id for i in clips]
+        found = {m: self.split.features(m, self.sources[m][clips]) for m in self.modalities}
+        longest = max(x.shape[1] for x, _ in found.values())
+        features = {m: _padded(x, longest) for m, (x, _) in found.items()}
+        lengths = {m: n for m, (_, n) in found.items()}
+        complete = all(bool((n == longest).all()) for n in lengths.values())
+        return Batch(features, None if complete else lengths, ids)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch `start` on."""
+        for index in range(start, len(self)):
+            yield self.at(epoch, index)
+
+
+def _padded(features: Tensor, length: int) -> Tensor:
+    wide = features.to(torch.float32)
+    missing = length - wide.shape[1]
+    if missing == 0:
+        return wide
+    return torch.cat([wide, wide.new_zeros(wide.shape[0], missing, *wide.shape[2:])], dim=1)

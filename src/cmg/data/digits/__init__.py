@@ -1,0 +1,19 @@
+"""The embedded set **digits**: real handwriting, synthesized voices, sentences, paired by digit."""
+
+from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
+from cmg.data.digits.build import build_digits, patches
+from cmg.data.digits.cache import cache_folder, open_digits
+from cmg.data.digits.media import png_bytes, wav_bytes
+
+__all__ = [
+    "Scans",
+    "Spoken",
+    "build_digits",
+    "cache_folder",
+    "load_scans",
+    "load_spoken",
+    "open_digits",
+    "patches",
+    "png_bytes",
+    "wav_bytes",
+]

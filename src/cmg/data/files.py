@@ -1,0 +1,121 @@
+"""Writing folders whole or not at all, and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cmg.errors import DataError
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn an operating system error while writing `target` into a :class:`DataError`.
+
+    Raises:
+        DataError: the disk is full, the folder is read-only, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(
+            f"cannot write {target}: {reason}; free space or choose another folder "
+            "(nothing was left behind)"
+        ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write `data` to `path` and wait until the disk has it."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the disk has the names in `path`; a no-op where folders cannot be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Staging:
+    """A temporary sibling folder that takes the place of `target` in one rename.
+
+    Args:
+        target: The folder to be.
+        overwrite: Whether `target` may be replaced; only a folder that holds `marker` ever is.
+        marker: File name that tells a folder of ours from somebody else's.
+
+    Raises:
+        DataError: `target` exists and may not be replaced, or its parent cannot be written.
+    """
+
+    def __init__(self, target: Path, overwrite: bool, marker: str) -> None:
+        self.target = target
+        self.overwrite = overwrite
+        self.marker = marker
+        self._refuse_occupied()
+        self.folder = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir()
+
+    def _refuse_occupied(self) -> None:
+        target = self.target
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            raise DataError(f"{target} exists and is not a folder; choose another path")
+        if not target.exists() or not any(target.iterdir()):
+            return
+        if not self.overwrite:
+            raise DataError(
+                f"{target} exists and is not empty; choose another path or say overwrite"
+            )
+        if not (target / self.marker).is_file():
+            raise DataError(
+                f"{target} is not empty and holds no {self.marker}, so it is not overwritten; "
+                "choose another path"
+            )
+
+    def publish(self) -> None:
+        """Put the finished folder in the place of `target`.
+
+        Raises:
+            DataError: another process has filled `target` meanwhile, or the rename failed.
+        """
+        self._refuse_occupied()
+        aside = self.folder.with_name(self.folder.name.replace(".partial-", ".replaced-"))
+        with writing(self.target):
+            sync_folder(self.folder)
+            try:
+                if self.target.exists() and self.overwrite:
+                    self.target.rename(aside)
+                elif self.target.exists():
+                    self.target.rmdir()  # It is empty, or was filled meanwhile and this fails.
+                self.folder.rename(self.target)
+            except BaseException:
+                if aside.exists() and not self.target.exists():
+                    aside.rename(self.target)
+                raise
+            sync_folder(self.target.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove everything written so far."""
+        shutil.rmtree(self.folder, ignore_errors=True)

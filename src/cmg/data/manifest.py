@@ -1,0 +1,217 @@
+"""What is written beside the features of a store: `manifest.json` and the rows of `clips.jsonl`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cmg.errors import DataError
+from cmg.types import Kind, Modality
+
+MANIFEST = "manifest.json"
+CLIPS = "clips.jsonl"
+SHARDS = "shards"
+VERSION = 1
+
+Dtype = Literal["float16", "float32", "float64", "uint8"]
+DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ModalityName = Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeatureSpec(_Record):
+    """How the features of one modality are stored.
+
+    Attributes:
+        kind: What one step is.
+        shape: Feature shape of one step: (C,), or (H, W, C) for maps.
+        dtype: How numbers are stored; batches are float32 whatever it is.
+        step_seconds: Duration of a step in seconds; None where steps are not equally long (words).
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    dtype: Dtype = "float32"
+    step_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _fitting_shape(self) -> FeatureSpec:
+        Modality(name="this", kind=self.kind, shape=self.shape)
+        return self
+
+
+class LabelSpec(_Record):
+    """The classes of one label.
+
+    Attributes:
+        classes: Class names; a label is an index into them.
+        per: Whether every clip or every step of it has one.
+    """
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    per: Literal["clip", "step"] = "clip"
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) < len(classes):
+            raise ValueError("class names must be distinct")
+        return classes
+
+
+class Shard(_Record):
+    """One file of features.
+
+    Attributes:
+        file: Path inside the store.
+        modality: Whose features it holds.
+        clips: [first, last) clips of the store, in the order of `clips.jsonl`.
+        sha256: Of the file.
+        bytes: Size of the file.
+    """
+
+    file: Annotated[str, Field(pattern=r"^shards/[A-Za-z0-9_.-]+\.safetensors$")]
+    modality: str
+    clips: tuple[int, int]
+    sha256: Sha256
+    bytes: int
+
+
+class Manifest(_Record):
+    """The manifest of a store, see the module :mod:`cmg.data.store` for the layout."""
+
+    format: Literal["cmg-store"] = "cmg-store"
+    version: Literal[1] = 1
+    modalities: Annotated[dict[ModalityName, FeatureSpec], Field(min_length=1)]
+    labels: dict[str, LabelSpec]
+    splits: dict[SplitName, int]
+    shards: tuple[Shard, ...]
+    media: Literal["digits"] | None = None
+    notes: str = ""
+    clips_sha256: Sha256
+
+    @model_validator(mode="after")
+    def _covering_shards(self) -> Manifest:
+        for modality in self.modalities:
+            spans = sorted(s.clips for s in self.shards if s.modality == modality)
+            bounds = [0, *(last for _, last in spans)]
+            if [first for first, _ in spans] != bounds[:-1] or bounds[-1] != self.clips:
+                raise ValueError(f"the shards of {modality!r} do not cover every clip once")
+        strange = {s.modality for s in self.shards} - set(self.modalities)
+        if strange:
+            raise ValueError(f"shards of undeclared modalities {sorted(strange)}")
+        return self
+
+    @property
+    def clips(self) -> int:
+        """Number of clips in all splits."""
+        return sum(self.splits.values())
+
+    def canonical(self) -> bytes:
+        """Canonical JSON: the same manifest always gives the same bytes."""
+        plain = self.model_dump(mode="json")
+        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the canonical JSON; it covers features and rows through their checksums."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def pretty(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        plain = self.model_dump(mode="json")
+        return (json.dumps(plain, indent=1) + "\n").encode()
+
+
+class ClipRow(_Record):
+    """One row of `clips.jsonl`.
+
+    Attributes:
+        id: Unique in the store.
+        split: Name of its split.
+        lengths: Steps per modality; 0 or absent where the clip lacks it.
+        labels: Class index, list of class indices (one per step, -1 where unlabelled), or None.
+        meta: Anything else, JSON.
+    """
+
+    id: str
+    split: str
+    lengths: dict[str, Annotated[int, Field(ge=0)]]
+    labels: dict[str, int | list[int] | None]
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Steps of the clip's longest modality."""
+        return max(self.lengths.values(), default=0)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        DataError: the folder is no store, is of another version, or its manifest is malformed.
+    """
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise DataError(
+            f"no store at {folder}: there is no such folder; give a store's folder or 'digits'"
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{folder} is not a cmg store: no {MANIFEST}; write one with `cmg data import` "
+            "or cmg.write_store"
+        )
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON ({error}); restore or rewrite it") from error
+    return _parse_manifest(path, plain)
+
+
+def _parse_manifest(path: Path, plain: object) -> Manifest:
+    if not isinstance(plain, dict) or plain.get("format") != "cmg-store":
+        raise DataError(f"{path.parent} is not a cmg store: {MANIFEST} has another format")
+    if plain.get("version") != VERSION:
+        raise DataError(
+            f"{path}: version {plain.get('version')!r} is not {VERSION}; "
+            "open it with the cmg that wrote it, or upgrade cmg"
+        )
+    try:
+        return Manifest.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: {where}: {first['msg']}; restore or rewrite the store") from error
+
+
+def read_rows(folder: Path, manifest: Manifest) -> list[ClipRow]:
+    """Read `clips.jsonl` and compare it with the manifest.
+
+    Raises:
+        DataError: the file is missing, malformed, or was edited after the store was written.
+    """
+    path = folder / CLIPS
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
+    if hashlib.sha256(data).hexdigest() != manifest.clips_sha256:
+        raise DataError(
+            f"{path} was edited or damaged after the store was written (checksum differs); "
+            "restore it, or write the store again"
+        )
+    try:
+        return [ClipRow.model_validate_json(line) for line in data.splitlines()]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {first['loc']}: {first['msg']}; rewrite the store") from error

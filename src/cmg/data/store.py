@@ -1,0 +1,316 @@
+"""The feature store: a folder of safetensors shards, a manifest and one row per clip.
+
+Layout of a store::
+
+    manifest.json                    modalities, labels, splits, shards with checksums, notes
+    clips.jsonl                      one row per clip: id, split, lengths, labels, meta
+    shards/00000.audio.safetensors   tensor `features` [sum of lengths, *shape]: the steps of
+                                     consecutive clips, one after the other
+
+Nothing in a store is executable, and every file is covered by a SHA-256 in the manifest.
+:class:`~cmg.data.writer.StoreWriter` writes stores, :class:`FeatureStore` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.data.manifest import (
+    CLIPS,
+    ClipRow,
+    FeatureSpec,
+    LabelSpec,
+    Manifest,
+    Shard,
+    read_manifest,
+    read_rows,
+)
+from cmg.data.shards import map_shard
+from cmg.data.verify import verify_store
+from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.types import Modality
+
+DIGITS = "digits"
+"""The store name that stands for the embedded set; a folder of that name is ``./digits``."""
+
+
+class FeatureStore:
+    """A store, opened for reading. Features are memory mapped and read when asked for.
+
+    Attributes:
+        path: The folder.
+        manifest: Its manifest.
+        rows: One row per clip, in the order of the file.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, rows: Sequence[ClipRow]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.rows = rows
+        self._maps: dict[str, Tensor] = {}
+        self._lengths = {
+            m: np.array([row.lengths.get(m, 0) for row in rows], dtype=np.int64)
+            for m in manifest.modalities
+        }
+        self._offsets = {m: np.cumsum(n) - n for m, n in self._lengths.items()}
+        self._shards = {
+            m: [shard for shard in manifest.shards if shard.modality == m]
+            for m in manifest.modalities
+        }
+
+    @classmethod
+    def open(cls, where: str | Path) -> FeatureStore:
+        """Open a store by its folder, or the embedded set by the name ``"digits"``.
+
+        Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums
+        of the shards are for :meth:`verify`.
+
+        Raises:
+            DataError: the folder is no store, or a file is missing, truncated or edited.
+        """
+        if where == DIGITS:
+            from cmg.data.digits.cache import open_digits
+
+            return open_digits()
+        path = Path(where)
+        manifest = read_manifest(path)
+        for shard in manifest.shards:
+            _check_size(path / shard.file, shard)
+        store = cls(path, manifest, read_rows(path, manifest))
+        store._check_counts()
+        return store
+
+    def __repr__(self) -> str:
+        """Path, modalities and splits."""
+        return f"FeatureStore({str(self.path)!r}, {list(self.modalities)}, {self.splits})"
+
+    @cached_property
+    def modalities(self) -> dict[str, Modality]:
+        """The stored modalities; widths that belong to models are at their defaults."""
+        specs = self.manifest.modalities
+        return {m: Modality(name=m, kind=s.kind, shape=s.shape) for m, s in specs.items()}
+
+    @property
+    def step_seconds(self) -> dict[str, float | None]:
+        """Duration of a step per modality, None where steps are not equally long."""
+        return {m: spec.step_seconds for m, spec in self.manifest.modalities.items()}
+
+    @property
+    def labels(self) -> dict[str, LabelSpec]:
+        """The labels with their classes."""
+        return self.manifest.labels
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of clips per split."""
+        return self.manifest.splits
+
+    @property
+    def media(self) -> Literal["digits"] | None:
+        """What the rows' `meta` refers to, see :mod:`cmg.data.digits`."""
+        return self.manifest.media
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 that covers the whole content; equal stores have equal hashes."""
+        return self.manifest.content_hash
+
+    def split(self, name: str) -> Split:
+        """The clips of one split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.path}: unknown split {name!r}{did_you_mean(name, self.splits)}")
+        members = [i for i, row in enumerate(self.rows) if row.split == name]
+        return Split(self, name, np.array(members, dtype=np.int64))
+
+    def clips(self, split: str) -> list[ClipRow]:
+        """The rows of one split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        return self.split(split).rows
+
+    def verify(self) -> list[str]:
+        """Recompute checksums, shapes, finiteness and counts from the disk.
+
+        Returns:
+            One line per problem, each naming a file; empty if the store is as it was written.
+        """
+        return verify_store(self.path)
+
+    def spec(self, modality: str) -> FeatureSpec:
+        """How a modality is stored.
+
+        Raises:
+            ModalityError: the store lacks it.
+        """
+        if modality not in self.manifest.modalities:
+            raise ModalityError(
+                f"{self.path}: unknown modality {modality!r}"
+                f"{did_you_mean(modality, self.manifest.modalities)}"
+            )
+        return self.manifest.modalities[modality]
+
+    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features of some clips, given as positions in :attr:`rows`.
+
+        Returns:
+            Features [B, T, *shape] in the stored dtype, zero after each clip's end, T the longest
+            of these clips; and their lengths, int64 [B].
+
+        Raises:
+            ModalityError: the store lacks the modality.
+            DataError: a shard cannot be read.
+        """
+        spec = self.spec(modality)
+        lengths = self._lengths[modality][clips]
+        longest = int(lengths.max(initial=0))
+        dtype = getattr(torch, spec.dtype)
+        out = torch.zeros((len(clips) * longest, *spec.shape), dtype=dtype)
+        inside = np.arange(longest)[None, :] < lengths[:, None]
+        rows = self._offsets[modality][clips][:, None] + np.arange(longest)[None, :]
+        for shard in self._shards[modality]:
+            first, last = shard.clips
+            here = inside & ((clips >= first) & (clips < last))[:, None]
+            if not here.any():
+                continue
+            source = torch.from_numpy(rows[here] - self._offsets[modality][first])
+            found = self._map(shard, spec).index_select(0, source)
+            if here.all():
+                out = found  # The usual case: one shard and no padding need no second copy.
+            else:
+                out.index_copy_(0, torch.from_numpy(np.flatnonzero(here)), found)
+        return out.view(len(clips), longest, *spec.shape), torch.from_numpy(lengths)
+
+    def _map(self, shard: Shard, spec: FeatureSpec) -> Tensor:
+        if shard.file not in self._maps:
+            first, last = shard.clips
+            steps = int(self._lengths[shard.modality][first:last].sum())
+            self._maps[shard.file] = map_shard(self.path / shard.file, spec, steps)
+        return self._maps[shard.file]
+
+    def _check_counts(self) -> None:
+        found: dict[str, int] = {}
+        for row in self.rows:
+            found[row.split] = found.get(row.split, 0) + 1
+        if found != self.splits:
+            raise DataError(
+                f"{self.path / CLIPS} has splits {found}, the manifest says {self.splits}; "
+                "restore or rewrite the store"
+            )
+
+
+def _check_size(path: Path, shard: Shard) -> None:
+    if not path.is_file():
+        raise DataError(f"shard {path} is missing; restore it, or write the store again")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise DataError(
+            f"shard {path} is truncated or foreign: {size} bytes, the manifest says "
+            f"{shard.bytes}; restore it, or write the store again"
+        )
+
+
+class Split:
+    """Some clips of a store: a split of it, or a subset of a split.
+
+    Attributes:
+        store: The store.
+        name: Name of the split.
+        positions: int64 [N], the clips' positions in the store's rows.
+    """
+
+    def __init__(self, store: FeatureStore, name: str, positions: NDArray[np.int64]) -> None:
+        self.store = store
+        self.name = name
+        self.positions = positions
+
+    def __len__(self) -> int:
+        """Number of clips N."""
+        return len(self.positions)
+
+    @cached_property
+    def rows(self) -> list[ClipRow]:
+        """The rows of the clips."""
+        return [self.store.rows[i] for i in self.positions]
+
+    @property
+    def ids(self) -> list[str]:
+        """The clips' ids."""
+        return [row.id for row in self.rows]
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """The modalities of the store."""
+        return self.store.modalities
+
+    def subset(self, clips: Sequence[int] | NDArray[np.int64]) -> Split:
+        """The clips at these positions of the split, in this order."""
+        return Split(self.store, self.name, self.positions[np.asarray(clips, dtype=np.int64)])
+
+    def lengths(self, modality: str) -> Tensor:
+        """Steps of each clip, int64 [N], 0 where it lacks the modality.
+
+        Raises:
+            ModalityError: the store lacks the modality.
+        """
+        self.store.spec(modality)
+        return torch.tensor([row.lengths.get(modality, 0) for row in self.rows], dtype=torch.int64)
+
+    def features(
+        self, modality: str, clips: Sequence[int] | NDArray[Any] | Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features of some clips.
+
+        Args:
+            modality: Name of the modality.
+            clips: Positions in this split, B of them; None for all.
+
+        Returns:
+            Features [B, T, *shape] in the stored dtype, zero after each clip's end, T the longest
+            of these clips; and their lengths, int64 [B].
+
+        Raises:
+            ModalityError: the store lacks the modality.
+            DataError: a shard cannot be read.
+            IndexError: a position outside the split.
+        """
+        chosen = slice(None) if clips is None else np.asarray(clips, dtype=np.int64)
+        return self.store.gather(modality, self.positions[chosen])
+
+    def labels(self, name: str) -> Tensor:
+        """Class indices, -1 where unlabelled.
+
+        Returns:
+            int64 [N] for a label per clip; [N, T] for a label per step, T the longest clip,
+            -1 after each clip's end.
+
+        Raises:
+            DataError: the store lacks the label.
+        """
+        known = self.store.labels
+        if name not in known:
+            raise DataError(f"{self.store.path}: unknown label {name!r}{did_you_mean(name, known)}")
+        values = [row.labels.get(name) for row in self.rows]
+        if known[name].per == "clip":
+            return torch.tensor(
+                [v if isinstance(v, int) else -1 for v in values], dtype=torch.int64
+            )
+        longest = max((row.length for row in self.rows), default=0)
+        out = torch.full((len(values), longest), -1, dtype=torch.int64)
+        for clip, value in enumerate(values):
+            if isinstance(value, list):
+                out[clip, : len(value)] = torch.tensor(value)
+        return out

@@ -1,0 +1,318 @@
+"""Writing a feature store, clip by clip."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from cmg.data.files import Staging, file_sha256, write_synced, writing
+from cmg.data.manifest import (
+    CLIPS,
+    DTYPES,
+    MANIFEST,
+    SHARDS,
+    FeatureSpec,
+    LabelSpec,
+    Manifest,
+    Shard,
+    SplitName,
+)
+from cmg.data.shards import ShardWriter
+from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.types import Modality
+
+SHARD_BYTES = 128 << 20
+"""A shard is closed when it has reached this size."""
+
+Label = int | Sequence[int] | None
+
+_split_name = TypeAdapter(SplitName)
+
+
+@dataclass
+class Clip:
+    """One clip on its way into a store.
+
+    Attributes:
+        id: Unique in the store.
+        split: Name of its split.
+        features: [T, *shape] per modality; T may differ between modalities, and a modality that
+            the clip lacks is absent, None or empty.
+        labels: Class index per label, or one index per step of the clip's longest modality for a
+            label per step; -1 or None where unlabelled.
+        meta: Anything worth keeping, JSON.
+    """
+
+    id: str
+    split: str
+    features: Mapping[str, ArrayLike | None]
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StoreWriter:
+    """Writes a store clip by clip; use it as a context manager.
+
+    The store appears at `path` when the block ends without an exception, whole and on disk.
+    After any exception, an interrupt included, nothing is left at `path` or beside it.
+
+    Args:
+        path: Folder to be.
+        modalities: What is stored of each modality.
+        labels: The labels and their classes.
+        media: What the clips' `meta` refers to; ``"digits"`` or None.
+        notes: Where the data are from, for readers.
+        overwrite: Whether a store at `path` may be replaced. Another kind of folder never is.
+        shard_bytes: Shards are closed at this size.
+
+    Raises:
+        DataError: `path` is occupied or cannot be written.
+
+    Example:
+        >>> spec = {"audio": FeatureSpec(kind="vectors", shape=(128,), step_seconds=1.0)}
+        >>> with StoreWriter("store", spec) as writer:
+        ...     writer.add(Clip("a", "train", {"audio": np.zeros((10, 128))}))
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        modalities: Mapping[str, FeatureSpec],
+        labels: Mapping[str, LabelSpec] | None = None,
+        *,
+        media: Literal["digits"] | None = None,
+        notes: str = "",
+        overwrite: bool = False,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> None:
+        if not modalities:
+            raise DataError(f"a store at {path} needs at least one modality")
+        for name, spec in modalities.items():
+            Modality(name=name, kind=spec.kind, shape=spec.shape)
+        self.path = Path(path)
+        self.modalities = dict(modalities)
+        self.labels = dict(labels or {})
+        self.media: Literal["digits"] | None = media
+        self.notes = notes
+        self.overwrite = overwrite
+        self.shard_bytes = shard_bytes
+        self._ids: set[str] = set()
+        self._splits: dict[str, int] = {}
+        self._shards: list[Shard] = []
+        self._open: dict[str, ShardWriter] = {}
+        self._first: dict[str, int] = {}
+        self._staging: Staging | None = None
+        self._intact = True
+
+    def __enter__(self) -> Self:
+        """Start writing into a temporary folder beside `path`."""
+        self._staging = Staging(self.path, self.overwrite, MANIFEST)
+        try:
+            with writing(self.path):
+                (self._folder / SHARDS).mkdir()
+                self._rows = (self._folder / CLIPS).open("wb")
+        except BaseException:
+            self._staging.discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Publish the store, or remove what was written if anything failed."""
+        assert self._staging is not None
+        try:
+            if error is None:
+                with writing(self.path):
+                    self._finish()
+                self._staging.publish()
+        finally:
+            self._rows.close()
+            for shard in self._open.values():
+                shard.close()
+            self._staging.discard()
+
+    @property
+    def _folder(self) -> Path:
+        if not self._intact:
+            raise DataError(f"writing {self.path} failed before; start again")
+        if self._staging is None:
+            raise DataError(f"the writer of {self.path} is not open; use `with StoreWriter(...)`")
+        return self._staging.folder
+
+    def add(self, clip: Clip) -> None:
+        """Append a clip.
+
+        Raises:
+            DataError: a duplicate id, a clip without any modality, a feature that is not finite,
+                a label out of range, meta that is not JSON, or a full disk.
+            ModalityError: an unknown modality, or features of another shape or dtype.
+        """
+        folder = self._folder
+        features = self._checked_features(clip)
+        row = self._row(clip, features)
+        # An error in what follows leaves shards and rows at odds, so nothing may follow it.
+        self._intact = False
+        with writing(self.path):
+            for name, spec in self.modalities.items():
+                if name not in self._open:
+                    file = f"{len(self._shards) + len(self._open):05d}.{name}.safetensors"
+                    self._open[name] = ShardWriter(folder / SHARDS / file, spec)
+                    self._first[name] = len(self._ids)
+                if name in features:
+                    self._open[name].append(features[name])
+            self._rows.write(row)
+            self._ids.add(clip.id)
+            self._splits[clip.split] = self._splits.get(clip.split, 0) + 1
+            for name in [m for m, s in self._open.items() if s.bytes >= self.shard_bytes]:
+                self._close_shard(name)
+        self._intact = True
+
+    def _close_shard(self, name: str) -> None:
+        shard = self._open[name]
+        digest = shard.finish()
+        del self._open[name]
+        self._shards.append(
+            Shard(
+                file=f"{SHARDS}/{shard.path.name}",
+                modality=name,
+                clips=(self._first[name], len(self._ids)),
+                sha256=digest,
+                bytes=shard.bytes,
+            )
+        )
+
+    def _finish(self) -> None:
+        if not self._ids:
+            raise DataError(f"no clip was written to {self.path}; a store needs at least one")
+        for name in list(self._open):
+            self._close_shard(name)
+        self._rows.flush()
+        os.fsync(self._rows.fileno())
+        manifest = Manifest(
+            modalities=self.modalities,
+            labels=self.labels,
+            splits=self._splits,
+            shards=tuple(sorted(self._shards, key=lambda shard: shard.file)),
+            media=self.media,
+            notes=self.notes,
+            clips_sha256=file_sha256(self._folder / CLIPS),
+        )
+        write_synced(self._folder / MANIFEST, manifest.pretty())
+
+    def _checked_features(self, clip: Clip) -> dict[str, NDArray[Any]]:
+        if not isinstance(clip.id, str) or not clip.id:
+            raise DataError(f"clip id {clip.id!r} is no text; give every clip a name")
+        if clip.id in self._ids:
+            raise DataError(f"clip id {clip.id!r} occurs twice; ids must be unique in a store")
+        try:
+            _split_name.validate_python(clip.split)
+        except ValidationError as error:
+            raise DataError(
+                f"clip {clip.id!r}: split {clip.split!r} is no plain name (letters, digits, _ . -)"
+            ) from error
+        features = {}
+        for name, values in clip.features.items():
+            if name not in self.modalities:
+                raise ModalityError(
+                    f"clip {clip.id!r}: unknown modality {name!r}"
+                    f"{did_you_mean(name, self.modalities)}"
+                )
+            block = None if values is None else np.asarray(values)
+            if block is not None and block.shape[:1] != (0,):
+                features[name] = check_features(clip.id, name, self.modalities[name], block)
+        if not features:
+            raise DataError(f"clip {clip.id!r} has no step of any modality; leave it out")
+        return features
+
+    def _row(self, clip: Clip, features: Mapping[str, NDArray[Any]]) -> bytes:
+        for name in clip.labels:
+            if name not in self.labels:
+                raise DataError(
+                    f"clip {clip.id!r}: unknown label {name!r}{did_you_mean(name, self.labels)}"
+                )
+        lengths = {m: len(features[m]) for m in self.modalities if m in features}
+        longest = max(lengths.values())
+        labels = {
+            name: check_label(clip.id, name, spec, clip.labels.get(name), longest)
+            for name, spec in self.labels.items()
+        }
+        row = {
+            "id": clip.id,
+            "split": clip.split,
+            "lengths": lengths,
+            "labels": labels,
+            "meta": dict(clip.meta),
+        }
+        try:
+            return (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        except (TypeError, ValueError) as error:
+            raise DataError(f"clip {clip.id!r}: meta is not plain JSON ({error})") from error
+
+
+def check_features(
+    clip: str, modality: str, spec: FeatureSpec, block: NDArray[Any]
+) -> NDArray[Any]:
+    """`block` in the stored dtype, if it may be stored.
+
+    Args:
+        clip: Id, for messages.
+        modality: Name, for messages.
+        spec: What is stored of the modality.
+        block: [T, *shape], T >= 1.
+
+    Raises:
+        ModalityError: another shape, or a dtype that the stored one cannot hold exactly.
+        DataError: a feature is NaN or infinite.
+    """
+    where = f"clip {clip!r}, modality {modality!r}"
+    if block.shape[1:] != spec.shape:
+        raise ModalityError(f"{where}: shape {block.shape}; expected (T, {str(spec.shape)[1:]}")
+    if block.dtype.name not in DTYPES or not np.can_cast(block.dtype, spec.dtype, "safe"):
+        raise ModalityError(
+            f"{where}: dtype {block.dtype} does not fit the stored {spec.dtype} exactly; "
+            f"convert it with .astype({spec.dtype!r})"
+        )
+    if block.dtype.kind == "f" and not np.isfinite(block).all():
+        step = int(np.argwhere(~np.isfinite(block))[0][0])
+        raise DataError(f"{where}, step {step}: a feature is NaN or infinite; repair or drop it")
+    return block.astype(spec.dtype, copy=False)
+
+
+def check_label(
+    clip: str, name: str, spec: LabelSpec, label: Label, steps: int
+) -> int | list[int] | None:
+    """`label` as it is written to a row.
+
+    Raises:
+        DataError: a class index out of range, or not one index per step.
+    """
+    where = f"clip {clip!r}, label {name!r}"
+    if label is None:
+        return None
+    values = np.asarray(label)
+    if values.ndim != (0 if spec.per == "clip" else 1) or values.dtype.kind not in "iu":
+        wanted = "one class index" if spec.per == "clip" else "a list of class indices"
+        raise DataError(f"{where}: {label!r} is not {wanted} (whole numbers)")
+    if values.ndim and len(values) != steps:
+        raise DataError(f"{where}: {len(values)} indices for {steps} steps; give one per step")
+    if values.size and (values.min() < -1 or values.max() >= len(spec.classes)):
+        raise DataError(
+            f"{where}: class index out of range 0..{len(spec.classes) - 1} in {label!r} "
+            "(-1 or null: unlabelled)"
+        )
+    if values.ndim == 0:
+        return None if values < 0 else int(values)
+    return [int(v) for v in values]

@@ -1,0 +1,69 @@
+"""Decoders: quantized content and private detail back to the feature (METHOD section 5.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cmg.encoders.detail import ResidualBlock, convolution_padding
+from cmg.types import Kind, Modality
+
+
+class VectorDecoder(nn.Module):
+    """Linear over [projected content, detail].
+
+    Args:
+        width: D.
+        detail_width: S.
+        out_width: C of the feature.
+    """
+
+    def __init__(self, width: int, detail_width: int, out_width: int) -> None:
+        super().__init__()
+        self.content = nn.Linear(width, detail_width)
+        self.output = nn.Linear(2 * detail_width, out_width)
+
+    def forward(self, content: Tensor, detail: Tensor) -> Tensor:
+        """[B, T, D] and [B, T, S] -> [B, T, C]."""
+        rebuilt: Tensor = self.output(torch.cat([self.content(content), detail], -1))
+        return rebuilt
+
+
+class MapDecoder(nn.Module):
+    """Transposed convolutions over [content at every position, detail].
+
+    Args:
+        width: D.
+        detail_width: S.
+        shape: (H, W, C) of a map.
+    """
+
+    def __init__(self, width: int, detail_width: int, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, wide, channels = shape
+        padding = (convolution_padding(height), convolution_padding(wide))
+        half = max(1, detail_width // 2)
+        self.content = nn.Linear(width, width)
+        self.convolutions = nn.Sequential(
+            nn.ConvTranspose2d(width + detail_width, half, 3, padding=padding),
+            ResidualBlock(half),
+            nn.ConvTranspose2d(half, channels, 3, padding=padding),
+            nn.ReLU(),
+            nn.ConvTranspose2d(channels, channels, 1),
+        )
+
+    def forward(self, content: Tensor, detail: Tensor) -> Tensor:
+        """[B, T, D] and [B, T, h, w, S] -> [B, T, H, W, C]."""
+        spread = self.content(content)[:, :, None, None].expand(*detail.shape[:4], -1)
+        stacked = torch.cat([spread, detail], -1).flatten(0, 1).movedim(-1, 1)
+        maps = self.convolutions(stacked).movedim(1, -1)
+        rebuilt: Tensor = maps.unflatten(0, detail.shape[:2])
+        return rebuilt
+
+
+def build_decoder(modality: Modality, width: int, out_width: int) -> nn.Module:
+    """The decoder of a modality; `out_width` is that of its vectors or of the token LSTM."""
+    if modality.kind is Kind.MAPS:
+        height, wide, channels = modality.shape
+        return MapDecoder(width, modality.detail_width, (height, wide, channels))
+    return VectorDecoder(width, modality.detail_width, out_width)

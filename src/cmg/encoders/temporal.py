@@ -1,0 +1,131 @@
+"""Temporal encoders: per-step features to the semantic space, [B, T, C] -> [B, T, D]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.options import Options
+
+
+class TemporalOptions(Options):
+    """How steps become semantic features.
+
+    Attributes:
+        kind: ``transformer`` mixes the steps of a clip by self-attention (published);
+            ``mlp`` treats each step on its own, which keeps per-step labels sharp.
+        layers: Transformer layers; 2 in the paper.
+        heads: Attention heads; 4 in the paper.
+        hidden: Feed-forward width (transformer) or hidden width (mlp); 1024 in the paper.
+        dropout: 0.1 in the paper.
+    """
+
+    kind: Literal["transformer", "mlp"] = "transformer"
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    hidden: int = Field(1024, ge=1)
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+
+
+class TransformerBlock(nn.Module):
+    """Linear, then post-norm Transformer layers without positions (METHOD section 2).
+
+    Args:
+        in_width: C.
+        width: D.
+        options: Layers, heads, feed-forward width and dropout.
+    """
+
+    def __init__(self, in_width: int, width: int, options: TemporalOptions) -> None:
+        super().__init__()
+        self.input = nn.Linear(in_width, width)
+        layer = nn.TransformerEncoderLayer(
+            width, options.heads, options.hidden, options.dropout, batch_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, options.layers, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Encode steps in the context of their clip.
+
+        Args:
+            x: [B, T, C].
+            mask: Steps that exist, bool [B, T]; None if all do.
+
+        Returns:
+            [B, T, D]; what stands at steps that do not exist means nothing.
+        """
+        padding = None
+        if mask is not None:
+            # Attention over no key at all is NaN: a clip without any step attends to its padding.
+            padding = ~mask & mask.any(1, keepdim=True)
+        encoded: Tensor = self.layers(self.input(x), src_key_padding_mask=padding)
+        return encoded
+
+
+class StepMLP(nn.Module):
+    """Two linear layers and a LayerNorm, each step on its own.
+
+    Args:
+        in_width: C.
+        width: D.
+        options: Hidden width and dropout.
+    """
+
+    def __init__(self, in_width: int, width: int, options: TemporalOptions) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(in_width, options.hidden),
+            nn.GELU(),
+            nn.Dropout(options.dropout),
+            nn.Linear(options.hidden, width),
+            nn.LayerNorm(width),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Encode each step, [B, T, C] -> [B, T, D]; `mask` is not needed."""
+        encoded: Tensor = self.layers(x)
+        return encoded
+
+
+class TokenLSTM(nn.Module):
+    """Two-layer bidirectional LSTM that reads tokens in context (METHOD section 1).
+
+    Args:
+        in_width: C of a token vector.
+        hidden: Width per direction; the output has twice that.
+    """
+
+    def __init__(self, in_width: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(in_width, hidden, 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Read the tokens.
+
+        Args:
+            x: [B, T, C].
+            lengths: CPU int64 [B] of tokens to read; None reads all T, padding included, as coded.
+
+        Returns:
+            [B, T, 2 * hidden]; zero behind the last token.
+        """
+        if lengths is None:
+            read: Tensor = self.lstm(x)[0]
+            return read
+        packed = nn.utils.rnn.pack_padded_sequence(
+            x, lengths.clamp_min(1), batch_first=True, enforce_sorted=False
+        )
+        out, _ = nn.utils.rnn.pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
+        read = torch.as_tensor(out)
+        return read
+
+
+def build_temporal(in_width: int, width: int, options: TemporalOptions) -> nn.Module:
+    """The temporal encoder `options` name."""
+    kinds = {"transformer": TransformerBlock, "mlp": StepMLP}
+    return kinds[options.kind](in_width, width, options)

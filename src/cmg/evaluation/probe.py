@@ -1,0 +1,105 @@
+"""Heads on frozen features: trained on one modality, read on another (METHOD section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmg.config.schema import ProbeOptions
+from cmg.data.batches import permutation
+from cmg.decoders.heads import ClipHead, StepHead
+from cmg.errors import DataError
+from cmg.training.seeding import derived_seed
+
+Task = Literal["clip", "step"]
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """Features with labels.
+
+    Attributes:
+        features: [N, T, D].
+        mask: Steps that exist, bool [N, T].
+        labels: int64 [N] (clip) or [N, T] (step), -1 where unlabeled.
+        classes: Number of classes.
+    """
+
+    features: Tensor
+    mask: Tensor
+    labels: Tensor
+    classes: int
+
+    @property
+    def task(self) -> Task:
+        """Whether clips or steps are labeled."""
+        return "clip" if self.labels.dim() == 1 else "step"
+
+    def usable(self) -> Labeled:
+        """The clips that have the modality and a label.
+
+        Raises:
+            DataError: there is none.
+        """
+        known = self.labels >= 0
+        keep = self.mask.any(1) & (known if self.task == "clip" else known.any(1))
+        if not bool(keep.any()):
+            raise DataError("no clip has both this modality and a label; label some clips first")
+        return Labeled(self.features[keep], self.mask[keep], self.labels[keep], self.classes)
+
+
+def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
+    """Train a head by cross-entropy.
+
+    Args:
+        data: Labeled features of one modality.
+        options: Epochs, batch size, learning rate.
+        seed: Of the initial weights and the order of the clips.
+
+    Returns:
+        A :class:`ClipHead` or :class:`StepHead`, in eval mode.
+
+    Raises:
+        DataError: no labeled clip, or labels of a single class.
+    """
+    data = data.usable()
+    seen = data.labels[data.labels >= 0].unique()
+    if len(seen) < 2:
+        raise DataError(
+            f"all labels are of one class (index {int(seen[0])}); a head needs two or more classes"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "head"))
+        kind = ClipHead if data.task == "clip" else StepHead
+        head: nn.Module = kind(data.features.shape[-1], data.classes).to(data.features.dtype)
+    optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
+    for epoch in range(options.epochs):
+        order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
+        for chosen in order.split(options.batch_size):
+            logits = head(data.features[chosen], data.mask[chosen])
+            loss = functional.cross_entropy(
+                logits.flatten(0, -2), data.labels[chosen].flatten(), ignore_index=-1
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def accuracy(head: nn.Module, data: Labeled) -> float:
+    """Top-1 accuracy in percent over the labeled clips or steps.
+
+    Raises:
+        DataError: no labeled clip.
+    """
+    data = data.usable()
+    predicted = head(data.features, data.mask).argmax(-1)
+    known = data.labels >= 0
+    if data.task == "step":
+        known = known & data.mask
+    return float((predicted == data.labels)[known].double().mean() * 100.0)

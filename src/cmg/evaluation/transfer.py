@@ -1,0 +1,176 @@
+"""Cross-modal evaluation: a head trained on one modality's labels, read on every modality."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cmg.config.schema import ProbeOptions
+from cmg.data.store import FeatureStore, Split
+from cmg.errors import DataError, did_you_mean
+from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.evaluation.probe import Labeled, accuracy, train_head
+from cmg.models.unified import UnifiedModel
+from cmg.types import Kind
+
+Table = dict[str, list[float]]
+"""Accuracies in percent per direction "audio->video", one per seed."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracies of one direction over seeds, in percent."""
+
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Score:
+        """Mean and sample standard deviation (0 for a single seed)."""
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(statistics.fmean(values), spread, len(values))
+
+
+def scores(table: Table) -> dict[str, Score]:
+    """Mean and spread of every direction."""
+    return {direction: Score.of(values) for direction, values in table.items()}
+
+
+def merge(tables: Sequence[Table]) -> Table:
+    """The seeds of several tables together."""
+    merged: Table = {}
+    for table in tables:
+        for direction, values in table.items():
+            merged.setdefault(direction, []).extend(values)
+    return merged
+
+
+class Evaluation:
+    """A frozen model on a labeled store; every clip is encoded once.
+
+    Args:
+        model: Left untouched.
+        store: With labels.
+        train_split: Whose labels heads are trained on.
+        test_split: Held-out clips.
+
+    Raises:
+        DataError: the store has no labels, or lacks a split.
+    """
+
+    def __init__(
+        self, model: UnifiedModel, store: FeatureStore, train_split: str, test_split: str
+    ) -> None:
+        if not store.labels:
+            raise DataError(f"{store.path} has no labels; probing needs a label per clip or step")
+        self.model, self.store = model, store
+        self.train, self.test = store.split(train_split), store.split(test_split)
+        self.encoded = {
+            train_split: encode_split(model, self.train),
+            test_split: encode_split(model, self.test),
+        }
+        self.modalities = list(self.encoded[test_split])
+
+    def default_label(self, per: str) -> str | None:
+        """The store's first label per ``clip`` or per ``step``, if it has one."""
+        return next((n for n, spec in self.store.labels.items() if spec.per == per), None)
+
+    def modalities_for(self, label: str) -> list[str]:
+        """Modalities a label speaks of: for labels per step, not tokens (words are no seconds)."""
+        if self.store.labels[label].per == "clip":
+            return self.modalities
+        kinds = self.model.modalities
+        return [m for m in self.modalities if kinds[m].kind is not Kind.TOKENS]
+
+    def labeled(self, split: Split, modality: str, label: str, features: str) -> Labeled:
+        """Features of one modality of a split with their labels.
+
+        Raises:
+            DataError: an unknown label or a modality the split lacks.
+        """
+        if label not in self.store.labels:
+            raise DataError(
+                f"{self.store.path} has no label {label!r}{did_you_mean(label, self.store.labels)}"
+            )
+        if split.name not in self.encoded:
+            self.encoded[split.name] = encode_split(self.model, split)
+        encoded = self.encoded[split.name]
+        if modality not in encoded:
+            raise DataError(
+                f"no modality {modality!r} in the model or {self.store.path}"
+                f"{did_you_mean(modality, encoded)}"
+            )
+        one = encoded[modality]
+        chosen = one.codes if features == "codes" else one.semantic
+        labels = step_labels(split.labels(label), one)
+        return Labeled(chosen, one.mask, labels, len(self.store.labels[label].classes))
+
+    def transfer(
+        self,
+        label: str,
+        options: ProbeOptions,
+        first_seed: int = 0,
+        sources: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
+        splits: Sequence[str] | None = None,
+    ) -> dict[str, Table]:
+        """Train a head on every source modality, read it unchanged on every target.
+
+        Args:
+            label: Of the store.
+            options: Head training, seeds, codes or continuous features.
+            first_seed: Seeds are first_seed .. first_seed + options.seeds - 1.
+            sources: Modalities to train on; None for all the label speaks of.
+            targets: Modalities to read on; None likewise.
+            splits: Splits to read on; None for the test split.
+
+        Returns:
+            A table per split; the same-modality directions are the upper bound.
+        """
+        sources = sources or self.modalities_for(label)
+        targets = targets or self.modalities_for(label)
+        where = [self.test] if splits is None else [self.store.split(s) for s in splits]
+        tables: dict[str, Table] = {split.name: {} for split in where}
+        for source in sources:
+            for seed in range(first_seed, first_seed + options.seeds):
+                data = self._training_features(source, label, options, seed)
+                head = train_head(data, options, seed)
+                for split in where:
+                    for target in targets:
+                        held_out = self.labeled(split, target, label, options.features)
+                        row = tables[split.name].setdefault(f"{source}->{target}", [])
+                        row.append(accuracy(head, held_out))
+        return tables
+
+    def _training_features(
+        self, source: str, label: str, options: ProbeOptions, seed: int
+    ) -> Labeled:
+        if not options.dropout_in_encoder:
+            return self.labeled(self.train, source, label, options.features)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            noisy = encode_split(self.model, self.train, dropout=True)[source]
+        chosen = noisy.codes if options.features == "codes" else noisy.semantic
+        labels = step_labels(self.train.labels(label), noisy)
+        return Labeled(chosen, noisy.mask, labels, len(self.store.labels[label].classes))
+
+
+def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:
+    """Labels cut or padded (-1) to the encoded modality's steps; clip labels as they are."""
+    if labels.dim() == 1:
+        return labels
+    steps = encoded.indices.shape[1]
+    if labels.shape[1] >= steps:
+        return labels[:, :steps]
+    return torch.nn.functional.pad(labels, (0, steps - labels.shape[1]), value=-1)
+
+
+def chance(store: FeatureStore, label: str, directions: Mapping[str, object]) -> dict[str, float]:
+    """Accuracy of guessing uniformly, in percent, per direction."""
+    uniform = 100.0 / len(store.labels[label].classes)
+    return dict.fromkeys(directions, uniform)

@@ -1,0 +1,64 @@
+"""Recorded downstream parts: ExpLog, micro precision and recall, labels and accuracy."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from cmg.data.labels import clip_classes, parse_events, step_labels
+from cmg.errors import DataError
+from cmg.evaluation.explog import ExpLogLoss
+from cmg.evaluation.metrics import micro_scores, top1_accuracy
+from cmg.golden.cases import CASES, Case
+from cmg.golden.compare import Comparison
+
+
+def verify_explog(case: Case, comparison: Comparison) -> None:
+    """ExpLog and the BCE it is added to, with gradients."""
+    logits, targets = case.array("in/logits").clone().requires_grad_(), case.array("in/target")
+    alpha = case.array("param/alpha")
+    loss = ExpLogLoss(alpha.numel()).to(torch.float64)
+    loss.load_state_dict({"alpha": alpha})
+    value = loss(logits, targets)
+    bce = F.binary_cross_entropy_with_logits(logits, targets)
+    comparison.check("out/loss", value)
+    comparison.check("out/bce", bce)
+    comparison.check("out/alpha_mean", loss.alpha.mean())
+    leaves = {"out/grad_logits": logits, "out/grad_alpha": loss.alpha}
+    comparison.check_gradients(value, leaves)
+    comparison.check_gradients(bce, {"out/bce_grad_logits": logits})
+
+
+def verify_micro_scores(case: Case, comparison: Comparison) -> None:
+    """Precision and recall of every sub-case."""
+    for part in sub_cases(case):
+        scores = micro_scores(case.array(f"in/{part}/prob"), case.array(f"in/{part}/target"))
+        comparison.check(f"out/{part}/precision", scores.precision)
+        comparison.check(f"out/{part}/recall", scores.recall)
+
+
+def verify_clip_labels(case: Case, comparison: Comparison) -> None:
+    """Class of a clip from its step labels, and how a classifier is scored on it."""
+    for part in sub_cases(case):
+        classes = clip_classes(case.array(f"in/{part}/labels"))
+        scores = case.array(f"in/{part}/scores")
+        comparison.check(f"out/{part}/class_index", classes)
+        comparison.check(f"out/{part}/accuracy", 100.0 * top1_accuracy(scores, classes))
+        comparison.check(f"out/{part}/cross_entropy", F.cross_entropy(scores, classes))
+
+
+def verify_step_labels(case: Case, comparison: Comparison) -> None:
+    """Step labels of the table rows that the entry records."""
+    entry = case.record.entry
+    missing = [name for name in ("rows", "columns", "categories") if name not in entry]
+    if missing:
+        raise DataError(f"case {case.record.name!r} in {CASES} has no {missing[0]!r}")
+    steps = case.array("out/labels").shape[1]
+    rows = [dict(zip(entry["columns"], r.split("\t"), strict=True)) for r in entry["rows"]]
+    labels = [step_labels(parse_events(row), entry["categories"], steps) for row in rows]
+    comparison.check("out/labels", torch.stack(labels))
+
+
+def sub_cases(case: Case) -> list[str]:
+    """Names of the sub-cases ``in/<name>/...``."""
+    return sorted({key.partition("/")[0] for key in case.inputs})

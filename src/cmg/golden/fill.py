@@ -1,0 +1,133 @@
+"""Initial weights from a formula, for recordings at widths too large to store them."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmg.encoders.temporal import TemporalOptions
+from cmg.errors import DataError
+from cmg.golden.cases import Case
+from cmg.interop.architecture import as_coded_objectives
+from cmg.interop.names import CPC, DECODER, ENCODER, NameMap, count_indices, cpc_slots
+from cmg.interop.official import state_tensors
+from cmg.models.published import (
+    published_audio,
+    published_options,
+    published_text,
+    published_video,
+)
+from cmg.models.unified import UnifiedModel
+from cmg.objectives.club import CLUBOptions
+from cmg.objectives.cross_cpc import CrossCPCOptions
+from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
+from cmg.training.state import private_width
+from cmg.types import Modality
+
+EVENT_CLASSES = 141
+"""Classes of the heads that official pre-training carries along untrained."""
+
+
+def filled_weights(case: Case, modalities: list[str]) -> dict[str, Tensor]:
+    """Weights and quantizer buffers of a case that records their formula.
+
+    Args:
+        case: With `fill_seed` and `fingerprint_names` in its entry.
+        modalities: Of the recording.
+
+    Returns:
+        By official full name.
+
+    Raises:
+        DataError: no recorded weights and no recorded seed either.
+    """
+    entry = case.record.entry
+    seed, names = entry.get("fill_seed"), entry.get("fingerprint_names")
+    if not isinstance(seed, int) or not isinstance(names, list):
+        raise DataError(f"{case.path} has neither weights param/... nor 'fill_seed' for them")
+    shapes = entry_shapes(case, modalities, names)
+    weights = {name: fill(seed, name, shapes[name]) for name in names}
+    quantizer = f"{ENCODER}/Cross_quantizer."
+    weights[f"{quantizer}ema_weight"] = weights[f"{quantizer}embedding"].clone()
+    weights[f"{quantizer}ema_count"].zero_()
+    weights[f"{quantizer}unactivated_count"].fill_(-1.0)
+    return weights
+
+
+def fill(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Values of one entry: a stream of its own, scaled by what the entry is."""
+    stream = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode("ascii"))]))
+    raw = stream.random_raw(math.prod(shape))
+    uniform = torch.from_numpy(2.0 * ((raw >> np.uint64(11)) * 2.0**-53) - 1.0).reshape(shape)
+    if name.endswith("Cross_quantizer.embedding"):
+        return uniform / 400.0
+    if ".norm" in name and name.endswith("weight"):
+        return 1.0 + 0.2 * uniform
+    if len(shape) >= 2:
+        return uniform * math.sqrt(3.0 / math.prod(shape[1:]))
+    return 0.1 * uniform
+
+
+def entry_shapes(
+    case: Case, modalities: list[str], names: list[str]
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every entry of a model at the recorded sizes.
+
+    Raises:
+        DataError: an entry whose shape nothing tells.
+    """
+    declared, width = [declare(case, m) for m in modalities], int(case.setting("embedding_dim"))
+    options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
+    layers = count_indices(names, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
+    temporal = TemporalOptions(layers=layers, dropout=0.0)
+    model = UnifiedModel(declared, options.model_copy(update={"temporal": temporal}))
+    seen = {m.name: private_width(m) for m in declared}
+    objectives = WeightedObjectives(seen, width, objective_options(names, modalities, width))
+    names_map = NameMap(modalities)
+    shapes = {
+        names_map.official(ours): tuple(tensor.shape)
+        for ours, tensor in state_tensors(model, objectives).items()
+    }
+    shapes[f"{ENCODER}/Cross_quantizer.unactivated_count"] = (model.size,)
+    for name in names:
+        if name not in shapes:
+            shapes[name] = extra_shape(case, name, shapes, width)
+    return shapes
+
+
+def objective_options(names: list[str], modalities: list[str], width: int) -> ObjectiveOptions:
+    """Objectives as coded; the nets of CLUB have half the semantic width."""
+    slot = f"{CPC}/{next(iter(cpc_slots(modalities)))}"
+    cpc = CrossCPCOptions(
+        layers=count_indices(names, f"{slot}_ar_lstm.weight_ih_l"),
+        prediction_steps=count_indices(names, f"{slot}_predictors."),
+    )
+    return as_coded_objectives(cpc, CLUBOptions(hidden=width // 2))
+
+
+def declare(case: Case, modality: str) -> Modality:
+    """A modality at the sizes of the official constructor."""
+    channels = int(case.setting(f"{modality}_dim"))
+    detail_width = int(case.setting(f"{modality}_output_dim"))
+    if modality == "video":
+        return published_video(channels, detail_width)
+    if modality == "audio":
+        return published_audio(channels, detail_width)
+    return published_text(channels, detail_width, int(case.setting("text_lstm_dim")))
+
+
+def extra_shape(
+    case: Case, name: str, shapes: dict[str, tuple[int, ...]], width: int
+) -> tuple[int, ...]:
+    """Shape of an entry that our model has no place for."""
+    template = name.replace(".encoder_layer.", ".encoder.layers.0.")
+    if template in shapes:
+        return shapes[template]
+    if name.startswith(f"{DECODER}/") and "_semantic_decoder." in name:
+        rows = EVENT_CLASSES if ".event_classifier." in name else width
+        return (rows, width) if name.endswith("weight") else (rows,)
+    raise DataError(f"{case.path}: no shape is known for the entry {name!r}")

@@ -1,0 +1,233 @@
+"""The unified model: per-modality encoders and decoders around one shared codebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.decoders.reconstruction import build_decoder
+from cmg.encoders.detail import build_detail
+from cmg.encoders.spatial import SpatialPool, SpatialPooling
+from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.options import Options
+from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
+
+
+class ModelOptions(Options):
+    """Everything about a model but its modalities.
+
+    Attributes:
+        width: D; 256 in the paper.
+        temporal: How steps become semantic features.
+        spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
+        mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
+        codebook: The shared codebook.
+    """
+
+    width: int = Field(256, ge=1)
+    temporal: TemporalOptions = TemporalOptions()
+    spatial_pool: SpatialPooling = "attention"
+    mask_tokens: bool = True
+    codebook: CodebookOptions = CodebookOptions()
+
+
+class SemanticEncoder(nn.Module):
+    """Phi: pool space if there is any, then encode steps (METHOD section 2).
+
+    Args:
+        modality: What is encoded.
+        in_width: Channels of a step after the token LSTM or the pooling.
+        options: Temporal encoder and pooling.
+    """
+
+    def __init__(self, modality: Modality, in_width: int, options: ModelOptions) -> None:
+        super().__init__()
+        maps = modality.kind is Kind.MAPS
+        self.pool = SpatialPool(modality.channels, options.spatial_pool) if maps else None
+        self.temporal = build_temporal(in_width, options.width, options.temporal)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, T, *shape] -> z [B, T, D]."""
+        pooled = x if self.pool is None else self.pool(x)
+        semantic: Tensor = self.temporal(pooled, mask)
+        return semantic
+
+
+class UnifiedModel(nn.Module):
+    """Encoders and decoders of any two or more modalities around one shared codebook.
+
+    The training step reads `represent` -> `quantize` -> `reconstruct`; users call `encode` and
+    `decode`. No method but ``codebook.update`` changes state.
+
+    Args:
+        modalities: Declarations; their order is that of the sequential codebook update.
+        options: Widths and parts.
+        seed: Of the initial weights.
+
+    Raises:
+        ConfigError: fewer than two modalities, or two of one name.
+    """
+
+    def __init__(
+        self, modalities: Sequence[Modality], options: ModelOptions, seed: int = 0
+    ) -> None:
+        super().__init__()
+        names = [m.name for m in modalities]
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ConfigError(
+                f"a shared codebook needs two or more different modalities, got {names or 'none'}"
+            )
+        if options.temporal.kind == "transformer" and options.width % options.temporal.heads:
+            raise ConfigError(
+                f"model.width = {options.width} is not a multiple of "
+                f"model.temporal.heads = {options.temporal.heads}"
+            )
+        self.modalities = {m.name: m for m in modalities}
+        self.options = options
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tokens = nn.ModuleDict()
+            self.semantic = nn.ModuleDict()
+            self.detail = nn.ModuleDict()
+            self.decoder = nn.ModuleDict()
+            for m in modalities:
+                in_width = m.channels
+                if m.kind is Kind.TOKENS:
+                    self.tokens[m.name] = TokenLSTM(m.channels, m.token_hidden)
+                    in_width = 2 * m.token_hidden
+                self.semantic[m.name] = SemanticEncoder(m, in_width, options)
+                self.detail[m.name] = build_detail(m, in_width)
+                self.decoder[m.name] = build_decoder(m, options.width, in_width)
+            self.codebook = SharedCodebook(names, options.width, options.codebook)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of weights and codes."""
+        return self.codebook.codes.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of weights and codes."""
+        return self.codebook.codes.device
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """The parts whose gradients are clipped on their own in the published recipe."""
+        parts: dict[str, list[nn.Module]] = {"encoder": [self.semantic, self.detail]}
+        if len(self.tokens):
+            parts["tokens"] = [self.tokens]
+        parts["decoder"] = [self.decoder]
+        return parts
+
+    # ---- the training step's view ------------------------------------------------------------
+
+    def represent(self, batch: Batch) -> Encoded:
+        """Continuous features of a batch: semantic content and private detail per modality.
+
+        Args:
+            batch: Any subset of the model's modalities, on the model's device.
+
+        Returns:
+            Features in the model's dtype, also under autocast.
+
+        Raises:
+            ModalityError: an unknown modality or a wrong shape or dtype.
+            DataError: nothing to encode, or modalities of different B or T.
+        """
+        batch.check(self.modalities)
+        steps = batch.steps
+        inputs, semantic = self._content(batch, steps)
+        detail, private = {}, {}
+        for m, x in inputs.items():
+            specific, seen = self.detail[m](x)
+            detail[m], private[m] = specific.to(self.dtype), seen.to(self.dtype)
+        return Encoded(inputs, semantic, detail, private, steps)
+
+    def quantize(self, encoded: Encoded) -> Quantized:
+        """Nearest codes of the semantic features; the codebook is left untouched."""
+        return self.codebook.lookup(encoded.semantic, encoded.steps)
+
+    def reconstruct(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
+        """Rebuild `encoded.inputs` from codes and detail, per modality."""
+        return {
+            m: self.decoder[m](quantized.vectors[m], detail).to(self.dtype)
+            for m, detail in encoded.detail.items()
+        }
+
+    @property
+    def size(self) -> int:
+        """K, the number of codes."""
+        return self.codebook.size
+
+    # ---- the user's view ---------------------------------------------------------------------
+
+    @torch.no_grad()
+    def semantics(self, batch: Batch) -> dict[str, Tensor]:
+        """Semantic features z [B, T, D] per modality, in eval mode; the model is left untouched."""
+        batch.check(self.modalities)
+        batch = batch.to(self.device, self.dtype)
+        training = self.training
+        self.eval()
+        try:
+            return self._content(batch, batch.steps)[1]
+        finally:
+            self.train(training)
+
+    def encode(self, batch: Batch | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Codes of a batch, each modality on its own; the model is left untouched.
+
+        Args:
+            batch: A batch, or plain tensors [B, T, *shape] per modality.
+
+        Returns:
+            int64 [B, T] per modality; -1 at steps that do not exist.
+        """
+        if not isinstance(batch, Batch):
+            batch = Batch({m: torch.as_tensor(x) for m, x in batch.items()})
+        quantized = self.codebook.lookup(self.semantics(batch), batch.steps)
+        codes = {}
+        for m, indices in quantized.indices.items():
+            mask = batch.steps.mask(m)
+            codes[m] = indices if mask is None else indices.masked_fill(~mask.to(self.device), -1)
+        return codes
+
+    def decode(self, codes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Code vectors of code indices; the inverse of looking them up.
+
+        Args:
+            codes: int64 [B, T] per modality; -1 gives the zero vector.
+
+        Returns:
+            [B, T, D] per modality.
+
+        Raises:
+            ModalityError: an unknown modality.
+            DataError: an index outside the codebook.
+        """
+        vectors = {}
+        for m, indices in codes.items():
+            if m not in self.modalities:
+                raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
+            indices = indices.to(self.device)
+            if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:
+                raise DataError(f"codes of {m!r} must lie in -1 .. {self.size - 1}")
+            found = self.codebook.codes[indices.clamp_min(0)]
+            vectors[m] = found * (indices >= 0)[..., None]
+        return vectors
+
+    def _content(
+        self, batch: Batch, steps: Steps
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Inputs (token LSTM applied) and semantic features z, per modality."""
+        inputs, semantic = {}, {}
+        for m, x in batch.features.items():
+            if m in self.tokens:
+                masked = self.options.mask_tokens and not steps.complete
+                x = self.tokens[m](x, steps.length_of(m) if masked else None).to(self.dtype)
+            inputs[m] = x
+            semantic[m] = self.semantic[m](x, steps.mask(m)).to(self.dtype)
+        return inputs, semantic

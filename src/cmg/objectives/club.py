@@ -1,0 +1,179 @@
+"""CLUB: an upper bound of what the private detail says about the content (paper Eq. 4).
+
+A Gaussian q(y | x) is fitted to content x (quantized) and detail y with an optimizer of its own
+before every step; the bound is then minimized by the encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.masking import mean_over_steps, mean_over_time
+from cmg.options import Options
+from cmg.types import Steps
+
+
+class CLUBOptions(Options):
+    """Weight and inner fit.
+
+    Attributes:
+        weight: In the sum; 0 is computed and logged only.
+        hidden: Width of the nets' hidden layers; 128 in the release.
+        inner_steps: Fit steps before every training step; 5 as coded.
+        lr: Of the fit's Adam; 1e-3 as coded.
+    """
+
+    weight: float = Field(1.0, ge=0.0)
+    hidden: int = Field(128, ge=1)
+    inner_steps: int = Field(5, ge=0)
+    lr: float = Field(1e-3, gt=0.0)
+
+
+def gaussian_net(in_width: int, hidden: int, out_width: int, *tail: nn.Module) -> nn.Sequential:
+    """Four linear layers with ReLU between them, then `tail`."""
+    return nn.Sequential(
+        nn.Linear(in_width, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, out_width),
+        *tail,
+    )
+
+
+class CLUB(nn.Module):
+    """q(y | x) of one modality, with mean and log-variance nets.
+
+    Args:
+        content_width: D of x.
+        detail_width: Width of y.
+        hidden: Of the nets.
+    """
+
+    def __init__(self, content_width: int, detail_width: int, hidden: int) -> None:
+        super().__init__()
+        self.mean = gaussian_net(content_width, hidden, detail_width)
+        self.log_variance = gaussian_net(content_width, hidden, detail_width, nn.Tanh())
+
+    def negative_log_likelihood(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """-log q(y | x) up to a constant, mean over steps: what the inner fit minimizes.
+
+        Args:
+            x: [B, T, D].
+            y: [B, T, S].
+            mask: Steps that exist; None if all do.
+
+        Returns:
+            A scalar.
+        """
+        log_variance = self.log_variance(x)
+        square = (self.mean(x) - y).square()
+        return 0.5 * mean_over_steps(
+            (square / log_variance.exp() + log_variance).sum(-1), mask
+        )
+
+    def estimate(
+        self, x: Tensor, y: Tensor, permutation: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """The bound: how much better y fits x than another clip's y does.
+
+        As coded, squared errors and log-variances are averaged over time before the division.
+
+        Args:
+            x: Quantized content, [B, T, D].
+            y: Private detail, [B, T, S].
+            permutation: Of the batch, int64 [B]: whose y is the negative.
+            mask: Steps that exist; a negative counts where both clips have the step.
+
+        Returns:
+            A scalar.
+        """
+        mean = self.mean(x)
+        variance = mean_over_time(self.log_variance(x), mask).exp()
+        both = None if mask is None else mask & mask[permutation]
+        positive = mean_over_time((mean - y).square(), mask) / variance
+        negative = mean_over_time((mean - y[permutation]).square(), both) / variance
+        return 0.5 * (negative - positive).sum(-1).mean()
+
+
+class CLUBGroup(nn.Module):
+    """One CLUB per modality.
+
+    Args:
+        content_width: D.
+        detail_widths: Width of what CLUB sees of each modality's detail.
+        hidden: Of the nets.
+    """
+
+    def __init__(self, content_width: int, detail_widths: Mapping[str, int], hidden: int) -> None:
+        super().__init__()
+        self.nets = nn.ModuleDict(
+            {m: CLUB(content_width, s, hidden) for m, s in detail_widths.items()}
+        )
+
+    def fit(
+        self,
+        content: Mapping[str, Tensor],
+        private: Mapping[str, Tensor],
+        steps: Steps,
+        optimizer: torch.optim.Optimizer,
+        iterations: int,
+    ) -> dict[str, Tensor]:
+        """Fit q(y | x) to this batch; gradients stop at content and detail.
+
+        One Adam over all nets equals one per net, because Adam works element by element and nets
+        of modalities the batch lacks get no gradient.
+
+        Returns:
+            Negative log-likelihood per modality before the last iteration.
+        """
+        pairs = {
+            m: (content[m].detach(), private[m].detach()) for m in content if steps.any(m)
+        }
+        losses: dict[str, Tensor] = {}
+        for _ in range(iterations):
+            optimizer.zero_grad(set_to_none=True)
+            losses = {
+                m: self._net(m).negative_log_likelihood(x, y, steps.mask(m))
+                for m, (x, y) in pairs.items()
+            }
+            torch.stack(list(losses.values())).sum().backward()
+            optimizer.step()
+        return {m: loss.detach() for m, loss in losses.items()}
+
+    def forward(
+        self,
+        content: Mapping[str, Tensor],
+        private: Mapping[str, Tensor],
+        steps: Steps,
+        permutations: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """The bound per modality that some clip has.
+
+        Args:
+            content: Straight-through quantized vectors, [B, T, D] per modality.
+            private: What CLUB sees of the detail, [B, T, S].
+            steps: Which steps exist.
+            permutations: Of the clips that have the modality, int64 per modality.
+        """
+        losses = {}
+        for m in content:
+            if not steps.any(m):
+                continue
+            x, y, mask, clips = content[m], private[m], steps.mask(m), steps.clips(m)
+            if clips is not None and mask is not None:
+                x, y, mask = x[clips], y[clips], mask[clips]
+            permutation = permutations[m].to(x.device, non_blocking=True)
+            losses[m] = self._net(m).estimate(x, y, permutation, mask)
+        return losses
+
+    def _net(self, modality: str) -> CLUB:
+        net = self.nets[modality]
+        assert isinstance(net, CLUB)
+        return net

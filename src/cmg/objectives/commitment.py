@@ -1,0 +1,63 @@
+"""Commitment: features stay near their own code and near their partners' codes (paper Eq. 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from cmg.masking import squared_error
+from cmg.options import Options
+from cmg.types import Steps
+
+
+class CommitmentOptions(Options):
+    """Weights of the commitment.
+
+    Attributes:
+        weight: In the sum; 0 is computed and logged only.
+        beta: 0.25 in the paper.
+        form: ``as_coded`` weighs the own code 2 beta and each partner's beta / (M - 1);
+            ``paper`` half of that.
+    """
+
+    weight: float = Field(1.0, ge=0.0)
+    beta: float = Field(0.25, ge=0.0)
+    form: Literal["as_coded", "paper"] = "as_coded"
+
+
+def commitment_loss(
+    semantic: Mapping[str, Tensor],
+    codes: Mapping[str, Tensor],
+    steps: Steps,
+    options: CommitmentOptions | None = None,
+) -> dict[str, Tensor]:
+    """Pull of the features z towards own and partner codes e.
+
+    L_m = own mse(z_m, e_m) + sum over n != m of cross mse(z_m, e_n), over the steps that exist in
+    m, and in m and n.
+
+    Args:
+        semantic: z, [B, T, D] per modality.
+        codes: e of the same steps, no gradient.
+        steps: Which steps exist.
+        options: beta and form.
+
+    Returns:
+        A scalar per modality that some clip of the batch has.
+    """
+    options = options or CommitmentOptions()
+    scale = options.beta * (1.0 if options.form == "as_coded" else 0.5)
+    cross = scale / max(1, len(semantic) - 1)
+    losses = {}
+    for m, z in semantic.items():
+        if not steps.any(m):
+            continue
+        loss = 2.0 * scale * squared_error(z, codes[m].detach(), steps.mask(m))
+        for n, partner in codes.items():
+            if n != m and steps.any(m, n):
+                loss = loss + cross * squared_error(z, partner.detach(), steps.mask(m, n))
+        losses[m] = loss
+    return losses

@@ -1,0 +1,213 @@
+"""Cross-CPC: each modality's past predicts every modality's future (paper Eq. 5).
+
+Clips too short for a past, a step to predict from and a target (T < K + min_start + 1; T = 1 says
+there is no time axis) cannot be predicted. For them the term is InfoNCE between modalities at the
+same step, returned and logged under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.options import Options
+from cmg.types import Steps
+
+
+class CrossCPCOptions(Options):
+    """Weight and shape of the predictive term.
+
+    Attributes:
+        weight: In the sum; 0 is computed and logged only.
+        self_weight: Of pairs within a modality; 0.1 as coded.
+        prediction_steps: K, how many steps ahead; their losses are averaged.
+        min_start: First step to predict from, 0-based.
+        layers: LSTM layers of the context; 2 as coded, 1 in the paper.
+        hidden: LSTM width; None is the semantic width D.
+    """
+
+    weight: float = Field(1.0, ge=0.0)
+    self_weight: float = Field(0.1, ge=0.0)
+    prediction_steps: int = Field(1, ge=1)
+    min_start: int = Field(1, ge=0)
+    layers: int = Field(2, ge=1)
+    hidden: int | None = Field(None, ge=1)
+
+    @property
+    def shortest(self) -> int:
+        """Steps a clip needs for a prediction."""
+        return self.min_start + self.prediction_steps + 1
+
+
+@dataclass
+class CrossCPCResult:
+    """Value of the predictive term.
+
+    Attributes:
+        cross_cpc: Over the clips that are long enough; None if there is none.
+        same_step_nce: Over the others; None if there is none.
+        accuracy: Per "target_from_source" pair, of the last prediction step, float32. As coded: a
+            prediction is right if, of its column of row-softmaxed scores, the diagonal is largest.
+    """
+
+    cross_cpc: Tensor | None = None
+    same_step_nce: Tensor | None = None
+    accuracy: dict[str, Tensor] = field(default_factory=dict)
+
+
+class CrossCPC(nn.Module):
+    """Context LSTM and linear predictors per modality.
+
+    Args:
+        modalities: Names.
+        width: D.
+        options: See :class:`CrossCPCOptions`.
+    """
+
+    def __init__(self, modalities: Sequence[str], width: int, options: CrossCPCOptions) -> None:
+        super().__init__()
+        self.options = options
+        hidden = options.hidden or width
+        self.context = nn.ModuleDict(
+            {m: nn.LSTM(width, hidden, options.layers, batch_first=True) for m in modalities}
+        )
+        self.predictors = nn.ModuleDict(
+            {
+                m: nn.ModuleList(
+                    nn.Linear(hidden, width) for _ in range(options.prediction_steps)
+                )
+                for m in modalities
+            }
+        )
+
+    def forward(self, semantic: Mapping[str, Tensor], steps: Steps, draw: float) -> CrossCPCResult:
+        """Contrast predictions with the clips' true features.
+
+        Args:
+            semantic: Continuous features z (before quantization), [B, T, D] per modality.
+            steps: Which steps exist.
+            draw: In [0, 1): how far into its valid range each clip's step t lies, the same for
+                all. Clips of one length share one t, as published; every target is valid.
+
+        Returns:
+            The term and its accuracies.
+        """
+        reach = self._reach(semantic, steps)
+        long = reach >= self.options.shortest
+        result = CrossCPCResult()
+        if bool(long.any()):
+            self._predict(result, semantic, steps, reach, long, draw)
+        if not bool(long.all()):
+            result.same_step_nce = self._same_step(semantic, steps, ~long)
+        return result
+
+    def _reach(self, semantic: Mapping[str, Tensor], steps: Steps) -> Tensor:
+        """CPU int64 [B]: leading steps at which every modality a clip has exists."""
+        if steps.lengths is None:
+            return steps.length_of()
+        lengths = torch.stack([steps.lengths[m] for m in semantic])
+        return lengths.masked_fill(lengths == 0, steps.length).amin(0)
+
+    def _predict(
+        self,
+        result: CrossCPCResult,
+        semantic: Mapping[str, Tensor],
+        steps: Steps,
+        reach: Tensor,
+        long: Tensor,
+        draw: float,
+    ) -> None:
+        options = self.options
+        ahead = options.prediction_steps
+        choices = (reach - ahead - options.min_start).clamp_min(1)
+        t = options.min_start + (draw * choices).long().clamp_max(choices - 1)  # CPU, [B]
+        context = {m: self._context_at(m, z, t, long) for m, z in semantic.items()}
+        losses = []
+        for k in range(ahead):
+            targets = {m: at_step(z, t + k + 1) for m, z in semantic.items()}
+            for a in semantic:
+                for b in semantic:
+                    rows = pair_rows(steps, long, a, b)
+                    if rows is not None and rows.numel() == 0:
+                        continue
+                    predicted = self.predictors[b][k](context[b])
+                    score = scores(targets[a], predicted, rows)
+                    weight = options.self_weight if a == b else 1.0
+                    losses.append(weight * contrast(score))
+                    if k == ahead - 1:
+                        result.accuracy[f"{a}_from_{b}"] = column_accuracy(score)
+        if losses:
+            result.cross_cpc = torch.stack(losses).sum() / ahead
+
+    def _context_at(self, m: str, z: Tensor, t: Tensor, long: Tensor) -> Tensor:
+        """Context LSTM output at step t of every clip, [B, hidden]."""
+        last = int(t[long].max())
+        outputs = self.context[m](z[:, : last + 1])[0]
+        return at_step(outputs, t.clamp_max(last))
+
+    def _same_step(
+        self, semantic: Mapping[str, Tensor], steps: Steps, short: Tensor
+    ) -> Tensor | None:
+        """InfoNCE between different modalities at the same step, for the `short` clips.
+
+        The context at a step predicts the partner's feature at that step; negatives are all clips
+        that have both modalities there. Mean over rows, summed over ordered pairs.
+        """
+        losses = []
+        longest = int(self._reach(semantic, steps)[short].max())
+        contexts = {m: self.context[m](z[:, :longest])[0] for m, z in semantic.items()}
+        for a in semantic:
+            for b in semantic:
+                if a == b:
+                    continue
+                predicted = self.predictors[b][0](contexts[b])
+                per_step, rows = [], 0
+                for t in range(longest):
+                    there = steps.length_of(a, b) > t
+                    wanted = (short & there)[there]
+                    if not bool(wanted.any()):
+                        continue
+                    columns = there.nonzero().flatten().to(predicted.device)
+                    score = scores(semantic[a][:, t], predicted[:, t], columns)
+                    chosen = wanted.nonzero().flatten().to(predicted.device)
+                    per_step.append(-score.log_softmax(1).diagonal()[chosen].sum())
+                    rows += int(wanted.sum())
+                if per_step:
+                    losses.append(torch.stack(per_step).sum() / rows)
+        return torch.stack(losses).sum() if losses else None
+
+
+def at_step(x: Tensor, t: Tensor) -> Tensor:
+    """x[b, t[b]] for every clip, [B, T, F] -> [B, F]; t is a CPU index, clamped to T - 1."""
+    t = t.clamp_max(x.shape[1] - 1)
+    if bool((t == t[0]).all()):
+        return x[:, int(t[0])]
+    return x[torch.arange(x.shape[0], device=x.device), t.to(x.device, non_blocking=True)]
+
+
+def pair_rows(steps: Steps, long: Tensor, a: str, b: str) -> Tensor | None:
+    """Indices of the long clips that have both modalities; None for all clips."""
+    rows = long & (steps.length_of(a, b) > 0)
+    return None if bool(rows.all()) else rows.nonzero().flatten().to(steps.device)
+
+
+def scores(targets: Tensor, predicted: Tensor, rows: Tensor | None) -> Tensor:
+    """Inner products [R, R] of targets (rows) and predictions (columns) of the chosen clips."""
+    if rows is not None:
+        targets, predicted = targets[rows], predicted[rows]
+    return targets @ predicted.T
+
+
+def contrast(score: Tensor) -> Tensor:
+    """InfoNCE: mean over rows of -log softmax of the diagonal."""
+    return -score.log_softmax(1).diagonal().mean()
+
+
+def column_accuracy(score: Tensor) -> Tensor:
+    """Share of the columns whose largest row-softmaxed score is on the diagonal, float32."""
+    best = score.detach().softmax(1).argmax(0)
+    return (best == torch.arange(best.shape[0], device=best.device)).float().mean()

@@ -1,0 +1,194 @@
+"""Pre-training from a configuration: data, state, data-driven start, loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmg.config.load import to_yaml
+from cmg.config.schema import DataOptions, ModelSection, RunConfig
+from cmg.data.batches import Batches
+from cmg.data.store import FeatureStore
+from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
+from cmg.training.checkpoint import (
+    Position,
+    list_checkpoints,
+    read_checkpoint,
+    restore_training,
+)
+from cmg.training.loop import Pretraining, StepObserver
+from cmg.training.run_folder import create_run
+from cmg.training.seeding import step_generator
+from cmg.training.state import TrainingState
+from cmg.types import Modality
+
+
+def pretrain(
+    config: RunConfig,
+    run: Path | None = None,
+    resume: bool = False,
+    observers: list[StepObserver] | None = None,
+) -> Pretraining:
+    """Train a unified model on unlabeled pairs.
+
+    Args:
+        config: The whole configuration.
+        run: Run folder; None keeps nothing on disk.
+        resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's.
+        observers: Told of every step.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        CmgError: whatever is wrong with configuration, data, checkpoint or training, by its type.
+    """
+    training = prepare(config, run, resume)
+    training.observers.extend(observers or [])
+    training.train()
+    return training
+
+
+def prepare(config: RunConfig, run: Path | None = None, resume: bool = False) -> Pretraining:
+    """Everything up to the first step; see :func:`pretrain`."""
+    options = config.training
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    store = FeatureStore.open(config.data.store)
+    modalities = chosen_modalities(store, config)
+    batches = training_batches(store, config.data, options.seed, modalities)
+    state = TrainingState(
+        modalities,
+        config.model,
+        config.objectives,
+        config.optimizer,
+        options.precision,
+        options.seed,
+        device,
+    )
+    training = Pretraining(
+        config, state, batches, run, store.content_hash, Position(0, 0), observers=[]
+    )
+    if resume:
+        if run is None:
+            raise ConfigError("nothing to resume: give the run folder")
+        resume_from(training, run)
+    else:
+        start_codebook(training)
+        if run is not None:
+            create_run(run, config, run_facts(store, config, modalities))
+    return training
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a configuration names; ``auto`` is the first GPU, else the CPU.
+
+    Raises:
+        ConfigError: an unknown device, or a GPU where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"training.device={name!r} is no device: use cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"training.device={name!r}, but torch sees no GPU here; use cpu")
+    return device
+
+
+def chosen_modalities(store: FeatureStore, config: RunConfig) -> list[Modality]:
+    """The store's modalities that the run uses, with the widths the model section gives them.
+
+    Raises:
+        ModalityError: a configured modality that the store lacks.
+    """
+    names = config.data.modalities or list(store.modalities)
+    model: ModelSection = config.model
+    for name in [*names, *model.detail_width, *model.token_hidden]:
+        if name not in store.modalities:
+            raise ModalityError(
+                f"store {store.path} has no modality {name!r}{did_you_mean(name, store.modalities)}"
+            )
+    return [
+        store.modalities[name].model_copy(
+            update={
+                "detail_width": model.detail_width.get(name, 256),
+                "token_hidden": model.token_hidden.get(name, 128),
+            }
+        )
+        for name in names
+    ]
+
+
+def training_batches(
+    store: FeatureStore, data: DataOptions, seed: int, modalities: list[Modality]
+) -> Batches:
+    """The training split's batches; shuffled pairs where the control asks for them."""
+    return Batches(
+        store.split(data.train_split),
+        data.batch_size,
+        [m.name for m in modalities],
+        seed=seed,
+        shuffled_pairs=data.shuffled_pairs,
+    )
+
+
+@torch.no_grad()
+def start_codebook(training: Pretraining) -> None:
+    """Place the codes on the untrained encoders' features of the first batches, if so configured.
+
+    As many batches are read as hold 20 tokens per code, at most one epoch.
+    """
+    model, batches = training.state.model, training.batches
+    if model.codebook.options.start == "uniform":
+        return
+    found: list[torch.Tensor] = []
+    for index in range(len(batches)):
+        batch = batches.at(0, index).to(training.state.device, model.dtype)
+        for m, z in model.semantics(batch).items():
+            mask = batch.steps.mask(m)
+            found.append(z.flatten(0, 1) if mask is None else z[mask])
+        if sum(z.shape[0] for z in found) >= 20 * model.size:
+            break
+    generator = step_generator(training.config.training.seed, "codebook start")
+    model.codebook.start_from(torch.cat(found), generator)
+
+
+def resume_from(training: Pretraining, run: Path) -> None:
+    """Put a run's newest checkpoint into `training`, or its start if it has none yet.
+
+    Raises:
+        CheckpointError: no run there, another configuration, other data, or damaged files.
+    """
+    if not (run / "config.yaml").is_file():
+        raise CheckpointError(f"{run} is no cmg run (no config.yaml); start it without --resume")
+    if (run / "config.yaml").read_text(encoding="utf-8") != to_yaml(training.config):
+        raise CheckpointError(
+            f"{run} was started with another configuration; resume without overrides"
+        )
+    found = list_checkpoints(run)
+    if not found:
+        start_codebook(training)
+        return
+    checkpoint = read_checkpoint(found[-1])
+    if checkpoint.data_hash != training.data_hash:
+        raise CheckpointError(
+            f"{run} was trained on a store with content hash {checkpoint.data_hash[:12]}, but "
+            f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
+        )
+    restore_training(training.state, checkpoint)
+    training.position = checkpoint.position
+
+
+def run_facts(store: FeatureStore, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:
+    """What ``run.json`` records of a run's data."""
+    return {
+        "seed": config.training.seed,
+        "store": config.data.store,
+        "data_hash": store.content_hash,
+        "modalities": [m.model_dump(mode="json") for m in modalities],
+    }

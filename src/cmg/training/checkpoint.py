@@ -1,0 +1,270 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all, never pickled.
+
+    RUN/checkpoints/step-00000184/
+        model.safetensors       weights and codebook: all that using the model needs
+        training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
+        checkpoint.json         configuration, modalities, position, checksums
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cmg.config.schema import RunConfig
+from cmg.data.files import Staging, file_sha256, write_synced
+from cmg.errors import CheckpointError, DataError
+from cmg.models.unified import UnifiedModel
+from cmg.training.state import TrainingState
+from cmg.types import Modality
+
+FORMAT, VERSION = "cmg-checkpoint", 1
+FOLDER, DESCRIPTION = "checkpoints", "checkpoint.json"
+MODEL, TRAINING = "model.safetensors", "training.safetensors"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run is: `step` steps and `epoch` whole epochs are done."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What ``checkpoint.json`` says.
+
+    Attributes:
+        path: The checkpoint's folder.
+        config: Of the run.
+        modalities: As trained.
+        position: Steps and epochs done.
+        data_hash: Content hash of the store.
+    """
+
+    path: Path
+    config: RunConfig
+    modalities: list[Modality]
+    position: Position
+    data_hash: str
+
+
+def save_checkpoint(
+    run: Path, state: TrainingState, config: RunConfig, position: Position, data_hash: str
+) -> Path:
+    """Write a checkpoint into a run folder.
+
+    Args:
+        run: The run folder.
+        state: What to save.
+        config: Of the run.
+        position: Steps and epochs done.
+        data_hash: Content hash of the store.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
+    """
+    target = run / FOLDER / f"step-{position.step:08d}"
+    try:
+        staging = Staging(target, overwrite=True, marker=DESCRIPTION)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    try:
+        files = {MODEL: flat(state.model), TRAINING: training_tensors(state)}
+        for name, tensors in files.items():
+            save_file(tensors, staging.folder / name)
+        description = {
+            "format": FORMAT,
+            "version": VERSION,
+            "position": {"step": position.step, "epoch": position.epoch},
+            "modalities": [m.model_dump(mode="json") for m in state.model.modalities.values()],
+            "config": config.model_dump(mode="json"),
+            "data_hash": data_hash,
+            "sha256": {name: file_sha256(staging.folder / name) for name in files},
+        }
+        text = json.dumps(description, indent=1).encode()
+        write_synced(staging.folder / DESCRIPTION, text)
+        staging.publish()
+    except (OSError, SafetensorError, DataError) as error:
+        staging.discard()
+        raise CheckpointError(
+            f"cannot write checkpoint {target}: {error}; free space and resume "
+            "(earlier checkpoints are intact, nothing half-written was left)"
+        ) from error
+    except BaseException:
+        staging.discard()
+        raise
+    return target
+
+
+def flat(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state as contiguous CPU tensors."""
+    return {n: x.detach().cpu().contiguous() for n, x in module.state_dict().items()}
+
+
+def training_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Objectives and optimizer moments, by parameter name."""
+    tensors = {f"objectives.{n}": x for n, x in flat(state.objectives).items()}
+    for prefix, optimizer, named in optimizers(state):
+        for name, parameter in named:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"{prefix}.{key}.{name}"] = value.detach().cpu().contiguous().clone()
+    return tensors
+
+
+def optimizers(
+    state: TrainingState,
+) -> list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]]:
+    """(prefix in the file, optimizer, its named parameters) of both Adams."""
+    both: list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]] = [
+        ("optimizer", state.optimizer, state.named_parameters())
+    ]
+    if state.club_optimizer is not None and state.objectives.club is not None:
+        named = list(state.objectives.club.named_parameters())
+        both.append(("club_optimizer", state.club_optimizer, named))
+    return both
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The folder of a checkpoint: `path` itself, or the newest one of the run at `path`.
+
+    Raises:
+        CheckpointError: neither a checkpoint nor a run with one.
+    """
+    path = Path(path)
+    if (path / DESCRIPTION).is_file():
+        return path
+    found = list_checkpoints(path)
+    if found:
+        return found[-1]
+    state = "has no checkpoint yet" if (path / "config.yaml").is_file() else "is no cmg run"
+    if not path.exists():
+        state = "does not exist"
+    raise CheckpointError(
+        f"{path} {state}; give a run folder of `cmg pretrain --out` or one of its "
+        f"{FOLDER}/step-... folders"
+    )
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """A run's complete checkpoints, oldest first."""
+    folder = run / FOLDER
+    if not folder.is_dir():
+        return []
+    named = [p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)]
+    return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read and check a checkpoint's description and its files' checksums.
+
+    Raises:
+        CheckpointError: absent, foreign, of another version, truncated or edited.
+    """
+    folder = find_checkpoint(path)
+    try:
+        told: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if told.get("format") != FORMAT:
+            raise CheckpointError(f"{folder / DESCRIPTION} is no cmg checkpoint description")
+        if told["version"] != VERSION:
+            raise CheckpointError(
+                f"{folder} has checkpoint version {told['version']}; this cmg reads {VERSION}"
+            )
+        checkpoint = Checkpoint(
+            folder,
+            RunConfig.model_validate(told["config"]),
+            [Modality.model_validate(m) for m in told["modalities"]],
+            Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
+            str(told["data_hash"]),
+        )
+        checksums = {str(k): str(v) for k, v in told["sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
+    for name in (MODEL, TRAINING):
+        if not (folder / name).is_file() or file_sha256(folder / name) != checksums.get(name):
+            raise CheckpointError(
+                f"{folder / name} is missing, truncated or edited (its SHA-256 is not the one in "
+                f"{DESCRIPTION}); use another checkpoint of the run"
+            )
+    return checkpoint
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: unreadable.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> UnifiedModel:
+    """The model of a run or checkpoint, in eval mode.
+
+    Args:
+        path: A run folder (its newest checkpoint) or a checkpoint folder.
+        device: Where to put it.
+
+    Raises:
+        CheckpointError: see :func:`read_checkpoint`.
+    """
+    checkpoint = read_checkpoint(path)
+    model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
+    tensors = load_tensors(checkpoint.path / MODEL)
+    restore(model, tensors, checkpoint.path / MODEL)
+    return model.to(torch.device(device), tensors["codebook.codes"].dtype).eval()
+
+
+def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Put `tensors` into a module, every one of them and nothing else.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    module.to(next(iter(tensors.values())).dtype if tensors else torch.float32)
+    own = module.state_dict()
+    wrong = sorted(own.keys() ^ tensors.keys())
+    wrong += [n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape]
+    if wrong:
+        raise CheckpointError(f"{source} does not fit its configuration at {', '.join(wrong[:5])}")
+    module.load_state_dict(tensors)
+
+
+def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint into a training state: weights, codebook, objectives, both Adams.
+
+    Raises:
+        CheckpointError: the files do not fit the state.
+    """
+    restore(state.model, load_tensors(checkpoint.path / MODEL), checkpoint.path / MODEL)
+    source = checkpoint.path / TRAINING
+    tensors = load_tensors(source)
+    prefix = "objectives."
+    own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+    if own:
+        restore(state.objectives, own, source)
+    for name, optimizer, parameters in optimizers(state):
+        for key, parameter in parameters:
+            moments = {
+                kind: tensors[f"{name}.{kind}.{key}"].to(parameter.device)
+                for kind in ("step", "exp_avg", "exp_avg_sq")
+                if f"{name}.{kind}.{key}" in tensors
+            }
+            if moments:
+                optimizer.state[parameter] = moments

@@ -1,0 +1,131 @@
+"""The pre-training loop: epochs, logging, checkpoints, exact resumption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from cmg.config.schema import RunConfig
+from cmg.data.batches import Batches
+from cmg.errors import NonFiniteError
+from cmg.objectives.draws import Draws
+from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
+from cmg.training.run_folder import MetricsLog
+from cmg.training.seeding import derived_seed, step_generator
+from cmg.training.state import TrainingState, learning_rate
+from cmg.training.step import codebook_step, pretraining_step
+
+
+class StepObserver(Protocol):
+    """Who is told of every step: the progress bar, TensorBoard."""
+
+    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        """A step is done."""
+
+
+@dataclass
+class Pretraining:
+    """A run: its state, its data, where it is and where it is kept.
+
+    Attributes:
+        config: Of the run.
+        state: Model, objectives, optimizers.
+        batches: The training clips.
+        run: Run folder; None keeps nothing on disk (tests, controls).
+        data_hash: Content hash of the store.
+        position: Steps and epochs done.
+        observers: Told of every step.
+    """
+
+    config: RunConfig
+    state: TrainingState
+    batches: Batches
+    run: Path | None
+    data_hash: str
+    position: Position
+    observers: list[StepObserver]
+
+    def train(self, stop_after: Callable[[Position], bool] | None = None) -> None:
+        """Train to the last epoch.
+
+        Args:
+            stop_after: Asked after every step; True ends early (tests of resumption).
+
+        Raises:
+            NonFiniteError: a term became NaN or infinite; names step, term and clips.
+            CheckpointError: a checkpoint could not be written.
+        """
+        metrics = MetricsLog(self.run, self.position.step) if self.run else None
+        # Dropout draws from the global generator: seed it per step, leave it as it was found.
+        devices = [self.state.device] if self.state.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices=devices):
+                while self.position.step < self.steps_in_all:
+                    self._one_step(metrics)
+                    if stop_after is not None and stop_after(self.position):
+                        return
+        finally:
+            if metrics is not None:
+                metrics.close()
+
+    @property
+    def steps_in_all(self) -> int:
+        """Steps of the whole run."""
+        return self.config.training.epochs * len(self.batches)
+
+    def _one_step(self, metrics: MetricsLog | None) -> None:
+        seed, state = self.config.training.seed, self.state
+        step = self.position.step
+        epoch, index = divmod(step, len(self.batches))
+        rate = learning_rate(self.config.optimizer, step, epoch, self.steps_in_all)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        batch = self.batches.at(epoch, index)
+        moved = batch.to(state.device, state.model.dtype)
+        generator = step_generator(seed, "draws", step)
+        noise = self.config.model.codebook.reset.noise
+        draws = Draws.from_generator(generator, moved.modalities, moved.steps, noise)
+        torch.manual_seed(derived_seed(seed, "dropout", step))
+        state.model.train()
+        one_step = codebook_step if self.config.training.codebook_only else pretraining_step
+        try:
+            log = one_step(state, moved, draws)
+        except NonFiniteError as error:
+            shown = ", ".join(batch.ids[:4]) + (", ..." if len(batch.ids) > 4 else "")
+            kept = "the last checkpoint is intact" if self.run else "nothing was updated"
+            raise NonFiniteError(
+                f"step {step + 1} (epoch {epoch + 1}, batch {index + 1}, clips {shown}): {error}; "
+                f"{kept}. Lower optimizer.lr or check these clips with `cmg data verify`"
+            ) from error
+        log["learning_rate"] = rate
+        done = step + 1
+        self.position = Position(done, done // len(self.batches))
+        if metrics is not None:
+            metrics.add(epoch, done, log)
+        for observer in self.observers:
+            observer.step(self.position, batch.size, log)
+        self._keep(metrics, whole_epoch=done % len(self.batches) == 0)
+
+    def _keep(self, metrics: MetricsLog | None, whole_epoch: bool) -> None:
+        options = self.config.training
+        every = options.checkpoint_every_steps
+        due = whole_epoch or (every is not None and self.position.step % every == 0)
+        if self.run is None or metrics is None or not due:
+            return
+        metrics.flush()
+        save_checkpoint(self.run, self.state, self.config, self.position, self.data_hash)
+        if options.keep_checkpoints is not None:
+            for old in list_checkpoints(self.run)[: -options.keep_checkpoints]:
+                remove_checkpoint(old)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Delete a checkpoint, description first, so that a half-deleted one is never read."""
+    (folder / "checkpoint.json").unlink(missing_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()

@@ -1,0 +1,174 @@
+"""What training carries from step to step: model, objectives and their optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
+from cmg.options import Options
+from cmg.types import Encoded, Kind, Modality, Quantized
+
+Precision = Literal["float32", "bf16", "float64"]
+
+
+class ScheduleOptions(Options):
+    """Learning rate over time.
+
+    Attributes:
+        kind: ``constant``; ``multistep`` multiplies by `factor` at each milestone (published);
+            ``cosine`` falls to 0 at the last step.
+        milestones: Epochs, for multistep.
+        factor: For multistep.
+        warmup_steps: Linear rise from 0.
+    """
+
+    kind: Literal["constant", "multistep", "cosine"] = "cosine"
+    milestones: list[int] = [10, 20, 30]
+    factor: float = Field(0.5, gt=0.0)
+    warmup_steps: int = Field(0, ge=0)
+
+
+class OptimizerOptions(Options):
+    """Adam, gradient clipping and schedule.
+
+    Attributes:
+        lr: Of the one Adam over encoders, decoders and Cross-CPC; 4e-4 in the paper.
+        clip: ``per_part`` clips token LSTMs, encoders, Cross-CPC and decoders each on its own
+            (published); ``global`` all together.
+        clip_norm: 0.5 as coded.
+        schedule: Learning rate over time.
+    """
+
+    lr: float = Field(4e-4, gt=0.0)
+    clip: Literal["per_part", "global", "none"] = "global"
+    clip_norm: float = Field(0.5, gt=0.0)
+    schedule: ScheduleOptions = ScheduleOptions()
+
+
+def learning_rate(
+    options: OptimizerOptions, step: int, epoch: int, steps_in_all: int
+) -> float:
+    """Learning rate of a step, from its position alone, so that resuming needs no state.
+
+    Args:
+        options: Base rate and schedule.
+        step: 0-based over the whole run.
+        epoch: 0-based.
+        steps_in_all: Steps of the run.
+    """
+    schedule = options.schedule
+    rate = options.lr
+    if step < schedule.warmup_steps:
+        return rate * (step + 1) / schedule.warmup_steps
+    if schedule.kind == "multistep":
+        rate *= schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
+    elif schedule.kind == "cosine":
+        past = (step - schedule.warmup_steps) / max(1, steps_in_all - schedule.warmup_steps)
+        rate *= float(0.5 * (1.0 + torch.cos(torch.tensor(past * torch.pi, dtype=torch.float64))))
+    return rate
+
+
+class TrainingState:
+    """Model, objectives, and the two Adams.
+
+    Args:
+        modalities: Declarations.
+        model: Options of the model.
+        objectives: Terms and weights.
+        optimizer: Adam, clipping, schedule.
+        precision: ``float32``; ``bf16`` runs encoders and decoders under autocast and keeps
+            weights, codebook and objectives in float32; ``float64`` for parity.
+        seed: Of the initial weights.
+        device: Where training runs.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[Modality],
+        model: ModelOptions,
+        objectives: ObjectiveOptions,
+        optimizer: OptimizerOptions,
+        precision: Precision = "float32",
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.precision = precision
+        self.device = torch.device(device)
+        dtype = torch.float64 if precision == "float64" else torch.float32
+        self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
+        seen = {m.name: private_width(m) for m in modalities}
+        self.objectives = WeightedObjectives(seen, model.width, objectives, seed + 1)
+        self.objectives.to(self.device, dtype)
+        self.options = optimizer
+        self.optimizer = adam([p for _, p in self.named_parameters()], optimizer.lr)
+        club = objectives.club
+        self.club_optimizer = (
+            adam(list(self.objectives.club.parameters()), club.lr)
+            if club is not None and self.objectives.club is not None
+            else None
+        )
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """What the main Adam trains, by the parts the published recipe clips on their own."""
+        parts = self.model.parts()
+        if self.objectives.cross_cpc is not None:
+            parts["cpc"] = [self.objectives.cross_cpc]
+        return parts
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """Parameters of the main Adam (CLUB's nets have their own)."""
+        named = [(f"model.{n}", p) for n, p in self.model.named_parameters()]
+        objective = self.objectives.named_parameters()
+        named += [(f"objectives.{n}", p) for n, p in objective if not n.startswith("club.")]
+        return named
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bf16 autocast for encoders and decoders, or nothing."""
+        if self.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def fit_club(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
+        """CLUB's inner fit on this batch; its negative log-likelihoods, for the log."""
+        club, options = self.objectives.club, self.objectives.options.club
+        if club is None or options is None or self.club_optimizer is None:
+            return {}
+        nll = club.fit(
+            quantized.vectors,
+            encoded.private,
+            encoded.steps,
+            self.club_optimizer,
+            options.inner_steps,
+        )
+        return {f"club_nll/{m}": value for m, value in nll.items()}
+
+    def clip_gradients(self) -> dict[str, Tensor]:
+        """Clip as the options say; gradient norms before clipping, for the log."""
+        groups = {
+            name: [p for module in modules for p in module.parameters()]
+            for name, modules in self.parts().items()
+        }
+        if self.options.clip != "per_part":
+            groups = {"all": [p for group in groups.values() for p in group]}
+        limit = float("inf") if self.options.clip == "none" else self.options.clip_norm
+        return {
+            f"gradient_norm/{name}": nn.utils.clip_grad_norm_(group, limit)
+            for name, group in groups.items()
+        }
+
+
+def private_width(modality: Modality) -> int:
+    """Width of what CLUB sees of a modality's detail."""
+    return modality.channels if modality.kind is Kind.MAPS else modality.detail_width
+
+
+def adam(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Adam:
+    """Adam with the published settings, in one fused kernel per step."""
+    return torch.optim.Adam(parameters, lr=lr, fused=True)
