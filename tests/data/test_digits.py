@@ -98,7 +98,7 @@ def test_templates_are_varied():
             assert not set(others) & set(DIGIT_WORDS)
             filler[test] += others
     seen = set(filler[False])
-    assert np.mean([word in seen for word in filler[True]]) < 0.1
+    assert np.mean([word in seen for word in filler[True]]) < 0.2
 
 
 def test_sentences_read_well():
@@ -106,14 +106,14 @@ def test_sentences_read_well():
     assert words("Seven isn't, here.") == ["seven", "isn't", "here"]
 
 
-def test_tokens_are_unit_vectors_of_words():
+def test_tokens_are_scaled_features_of_words():
     x = tokens("Write seven, SEVEN or eleven.")
     assert x.shape == (5, 96)
-    np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.square(x).mean(axis=1), 1, rtol=1e-5)
     assert np.array_equal(x[1], x[2])
-    assert x[1] @ x[4] > 0.2 + abs(x[1] @ x[0])  # seven and eleven have n-grams in common
+    assert x[1] @ x[4] > 0.2 * 96 + abs(x[1] @ x[0])  # seven and eleven have n-grams in common
     digest = hashlib.sha256(np.round(token("seven") * 1000).astype("<i4").tobytes()).hexdigest()
-    assert digest[:12] == "bad66389cb59"
+    assert digest[:12] == "754fc4cc6be9"
 
 
 # --- features -------------------------------------------------------------------------------

@@ -41,17 +41,20 @@ def nearest_code(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
     return score.argmin(-1)
 
 
-def distance_to_codes(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
     """Euclidean distance of every feature to every code, with a finite gradient everywhere.
+
+    Measured from the mean of the features: one exploded code that still has counts (golden
+    `cmcm_*_2`) can pull a mean of codes so far away that the distances to near codes drown.
 
     Args:
         z: [..., D].
         codes: [K, D].
-        center: [D], see :func:`nearest_code`.
 
     Returns:
         [..., K].
     """
+    center = z.detach().flatten(0, -2).mean(0)
     z, codes, scale = _center_and_scale(z, codes, center)
     size = (z * z).sum(-1, keepdim=True) + (codes * codes).sum(-1)
     square = size - 2.0 * (z @ codes.T)
@@ -63,11 +66,10 @@ def distance_to_codes(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
     return square.sqrt() * scale
 
 
-def squared_gap(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+def squared_gap(z: Tensor, codes: Tensor) -> Tensor:
     """Gap between the second-smallest and the smallest squared distance, [N], for diagnostics."""
     if codes.shape[0] < 2:
         return torch.full(z.shape[:1], torch.inf, dtype=z.dtype, device=z.device)
-    z, codes = z - center, codes - center
     square = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist").square()
     two = square.topk(2, largest=False).values
     return two[:, 1] - two[:, 0]

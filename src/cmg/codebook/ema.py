@@ -61,9 +61,7 @@ def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
     return score.softmax(-1).nan_to_num(0.0) @ partner
 
 
-def mixed_features(
-    semantic: Mapping[str, Tensor], steps: Steps, partner: str
-) -> dict[str, Tensor]:
+def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -> dict[str, Tensor]:
     """What each modality writes into its codes: half itself, half the mean of its partners.
 
     Partners that do not exist at a step are left out of the mean; a feature without any partner is

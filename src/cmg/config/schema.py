@@ -75,6 +75,7 @@ class ProbeOptions(Options):
 
     Attributes:
         features: ``codes`` (quantized vectors) or ``continuous`` (semantic features, a control).
+        pooling: Of a clip's steps: ``max`` (published) or ``mean``.
         epochs: Passes over the labeled clips.
         batch_size: Clips per step.
         lr: Of Adam.
@@ -84,6 +85,7 @@ class ProbeOptions(Options):
     """
 
     features: Literal["codes", "continuous"] = "codes"
+    pooling: Literal["max", "mean"] = "mean"
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(80, ge=1)
     lr: float = Field(4e-4, gt=0.0)

@@ -45,7 +45,9 @@ def parse_events(row: Mapping[str, str]) -> list[Event]:
     except KeyError as error:
         raise DataError(f"the table has no column {error}; it has {', '.join(row)}") from error
     except ValueError as error:
-        raise DataError(f"onsets and offsets must be whole seconds: {error} in {dict(row)}") from error
+        raise DataError(
+            f"onsets and offsets must be whole seconds: {error} in {dict(row)}"
+        ) from error
     if not len(onsets) == len(offsets) == len(names):
         raise DataError(
             f"{len(onsets)} onsets, {len(offsets)} offsets and {len(names)} labels in {dict(row)}"

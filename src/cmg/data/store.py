@@ -177,10 +177,10 @@ class FeatureStore:
         spec = self.spec(modality)
         lengths = self._lengths[modality][clips]
         longest = int(lengths.max(initial=0))
-        dtype = getattr(torch, spec.dtype)
-        out = torch.zeros((len(clips) * longest, *spec.shape), dtype=dtype)
         inside = np.arange(longest)[None, :] < lengths[:, None]
         rows = self._offsets[modality][clips][:, None] + np.arange(longest)[None, :]
+        shape = (len(clips), longest, *spec.shape)
+        out: Tensor | None = None
         for shard in self._shards[modality]:
             first, last = shard.clips
             here = inside & ((clips >= first) & (clips < last))[:, None]
@@ -188,11 +188,14 @@ class FeatureStore:
                 continue
             source = torch.from_numpy(rows[here] - self._offsets[modality][first])
             found = self._map(shard, spec).index_select(0, source)
-            if here.all():
-                out = found  # The usual case: one shard and no padding need no second copy.
-            else:
-                out.index_copy_(0, torch.from_numpy(np.flatnonzero(here)), found)
-        return out.view(len(clips), longest, *spec.shape), torch.from_numpy(lengths)
+            if here.all():  # One shard, no padding: the usual case needs no second copy.
+                return found.view(shape), torch.from_numpy(lengths)
+            if out is None:
+                out = found.new_zeros((len(clips) * longest, *spec.shape))
+            out.index_copy_(0, torch.from_numpy(np.flatnonzero(here)), found)
+        if out is None:
+            out = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
+        return out.view(shape), torch.from_numpy(lengths)
 
     def _map(self, shard: Shard, spec: FeatureSpec) -> Tensor:
         if shard.file not in self._maps:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import Tensor, nn
+
+from cmg.masking import mean_over_time
 
 
 class ClipHead(nn.Module):
-    """Clip classification: Linear, maximum over time, Linear.
+    """Clip classification: Linear, pooling over time, Linear.
 
     Args:
         width: D.
         classes: Number of classes.
+        pooling: ``max`` over time (published) or ``mean``, where a wrong code is outvoted.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(
+        self, width: int, classes: int, pooling: Literal["max", "mean"] = "max"
+    ) -> None:
         super().__init__()
+        self.pooling = pooling
         self.linear = nn.Linear(width, width)
         self.classifier = nn.Linear(width, classes)
 
@@ -29,9 +38,14 @@ class ClipHead(nn.Module):
             Logits [B, classes].
         """
         hidden = self.linear(x)
-        if mask is not None:
-            hidden = hidden.masked_fill(~mask[..., None], -1e30)
-        logits: Tensor = self.classifier(hidden.amax(1))
+        if self.pooling == "mean":
+            pooled = mean_over_time(hidden, mask)
+        elif mask is None:
+            pooled = hidden.amax(1)
+        else:
+            lowest = torch.finfo(hidden.dtype).min
+            pooled = hidden.masked_fill(~mask[..., None], lowest).amax(1)
+        logits: Tensor = self.classifier(pooled)
         return logits
 
 

@@ -74,8 +74,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "head"))
-        kind = ClipHead if data.task == "clip" else StepHead
-        head: nn.Module = kind(data.features.shape[-1], data.classes).to(data.features.dtype)
+        head = build_head(data, options)
     optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
     for epoch in range(options.epochs):
         order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
@@ -88,6 +87,17 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
             loss.backward()
             optimizer.step()
     return head.eval()
+
+
+def build_head(data: Labeled, options: ProbeOptions) -> nn.Module:
+    """An untrained head that fits the data's task."""
+    width = data.features.shape[-1]
+    head: nn.Module
+    if data.task == "clip":
+        head = ClipHead(width, data.classes, options.pooling)
+    else:
+        head = StepHead(width, data.classes)
+    return head.to(data.features.dtype)
 
 
 @torch.no_grad()

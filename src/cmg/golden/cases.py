@@ -156,7 +156,9 @@ def read_case(record: CaseRecord) -> Case:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise DataError(f"cannot read {path}: {error}; it is truncated or no archive of arrays") from error
+        raise DataError(
+            f"cannot read {path}: {error}; it is truncated or no archive of arrays"
+        ) from error
     missing = [key for key in record.entry.get("arrays") or {} if key not in arrays]
     if missing:
         raise DataError(f"{path} lacks arrays that {CASES} lists: {', '.join(missing[:3])}")

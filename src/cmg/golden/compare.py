@@ -127,7 +127,7 @@ def tolerance_of(key: str, default: float) -> float:
 
 def as_float64(value: Tensor | float) -> Tensor:
     """A detached CPU copy in float64; indices and counts survive it exactly."""
-    return torch.as_tensor(value).detach().to("cpu", torch.float64)
+    return torch.as_tensor(value, dtype=torch.float64, device="cpu").detach()
 
 
 def relative_error(actual: Tensor, recorded: Tensor, tolerance: float) -> float:

@@ -72,9 +72,7 @@ def fill(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return 0.1 * uniform
 
 
-def entry_shapes(
-    case: Case, modalities: list[str], names: list[str]
-) -> dict[str, tuple[int, ...]]:
+def entry_shapes(case: Case, modalities: list[str], names: list[str]) -> dict[str, tuple[int, ...]]:
     """Shape of every entry of a model at the recorded sizes.
 
     Raises:

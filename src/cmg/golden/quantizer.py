@@ -31,9 +31,7 @@ def verify_quantizer(case: Case, comparison: Comparison) -> None:
     modalities = modalities_in(case.inputs, passes[0])
     codebook = recorded_codebook(case, modalities)
     for prefix in passes:
-        semantic = {
-            m: case.array(f"in/{prefix}{m}").clone().requires_grad_() for m in modalities
-        }
+        semantic = {m: case.array(f"in/{prefix}{m}").clone().requires_grad_() for m in modalities}
         first = next(iter(semantic.values()))
         quantized = codebook.lookup(semantic, Steps(first.shape[0], first.shape[1]))
         compare_lookup(comparison, f"out/{prefix}", codebook, semantic, quantized)
@@ -95,10 +93,7 @@ def compare_lookup(
 
 def index_margin(codebook: SharedCodebook, semantic: dict[str, Tensor]) -> Tensor:
     """Smallest gap between the two nearest codes' squared distances, over all tokens."""
-    gaps = [
-        squared_gap(z.detach().flatten(0, 1), codebook.codes, codebook.center)
-        for z in semantic.values()
-    ]
+    gaps = [squared_gap(z.detach().flatten(0, 1), codebook.codes) for z in semantic.values()]
     return torch.cat(gaps).min()
 
 
@@ -113,7 +108,7 @@ def compare_losses(
     steps = quantized.steps
     committed = commitment_loss(semantic, quantized.codes, steps)
     losses = {f"{m}_commit_loss": loss for m, loss in committed.items()}
-    cmcm = cmcm_loss(semantic, codebook.codes, codebook.center, steps)
+    cmcm = cmcm_loss(semantic, codebook.codes, steps)
     if cmcm is not None:
         losses["cmcm_loss"] = cmcm
     for name, loss in losses.items():

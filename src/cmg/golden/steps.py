@@ -27,7 +27,12 @@ PUBLISHED = OptimizerOptions(
     lr=4e-4, clip="per_part", clip_norm=0.5, schedule=ScheduleOptions(kind="constant")
 )
 
-GRADIENT_NORMS = {"CPC": "cpc", "Encoder": "encoder", "Text_ar_lstm": "tokens", "Decoder": "decoder"}
+GRADIENT_NORMS = {
+    "CPC": "cpc",
+    "Encoder": "encoder",
+    "Text_ar_lstm": "tokens",
+    "Decoder": "decoder",
+}
 """Recorded module -> part of :meth:`TrainingState.parts`."""
 
 
@@ -59,9 +64,7 @@ def recorded_steps(case: Case) -> list[str]:
     return [f"step{i}/" for i in sorted(found)]
 
 
-def recorded_state(
-    case: Case, comparison: Comparison
-) -> tuple[TrainingState, dict[str, Tensor]]:
+def recorded_state(case: Case, comparison: Comparison) -> tuple[TrainingState, dict[str, Tensor]]:
     """Training at the recorded initial weights, as coded but without dropout; and the extras."""
     first = recorded_steps(case)[0]
     maps = case.arrays.get(f"in/{first}video")
@@ -85,7 +88,9 @@ def recorded_state(
 def compare_filled(comparison: Comparison, weights: dict[str, Tensor]) -> None:
     """The first four values of every entry, zero padded, where weights come from a formula."""
     if comparison.expects("out/initial_first4"):
-        firsts = [nn.functional.pad(weights[n].flatten()[:4], (0, 4)) for n in entry_names(comparison)]
+        firsts = [
+            nn.functional.pad(weights[n].flatten()[:4], (0, 4)) for n in entry_names(comparison)
+        ]
         comparison.check("out/initial_first4", torch.stack([x[:4] for x in firsts]))
 
 
@@ -94,9 +99,7 @@ def batch_of(case: Case, state: TrainingState, prefix: str) -> Batch:
     return Batch(input_features(case, list(state.model.modalities), prefix))
 
 
-def recorded_draws(
-    case: Case, comparison: Comparison, state: TrainingState, prefix: str
-) -> Draws:
+def recorded_draws(case: Case, comparison: Comparison, state: TrainingState, prefix: str) -> Draws:
     """What chance decided in the recorded step."""
     options = state.objectives.options.cross_cpc
     if options is None:
@@ -123,9 +126,7 @@ def compare_before(comparison: Comparison, state: TrainingState, batch: Batch) -
 
 
 @torch.no_grad()
-def compare_codes(
-    comparison: Comparison, prefix: str, state: TrainingState, batch: Batch
-) -> None:
+def compare_codes(comparison: Comparison, prefix: str, state: TrainingState, batch: Batch) -> None:
     """Codes that the coming step picks: without dropout, a look at them changes nothing."""
     encoded = state.model.represent(batch)
     for m, indices in state.model.quantize(encoded).indices.items():

@@ -84,7 +84,7 @@ def infer_architecture(
 
 
 def as_coded_objectives(
-    cross_cpc: CrossCPCOptions | None = CrossCPCOptions(), club: CLUBOptions | None = CLUBOptions()
+    cross_cpc: CrossCPCOptions | None, club: CLUBOptions | None
 ) -> ObjectiveOptions:
     """Every term at weight 1 in the form that the official checkpoints were trained with."""
     return ObjectiveOptions(

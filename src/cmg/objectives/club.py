@@ -74,9 +74,7 @@ class CLUB(nn.Module):
         """
         log_variance = self.log_variance(x)
         square = (self.mean(x) - y).square()
-        return 0.5 * mean_over_steps(
-            (square / log_variance.exp() + log_variance).sum(-1), mask
-        )
+        return 0.5 * mean_over_steps((square / log_variance.exp() + log_variance).sum(-1), mask)
 
     def estimate(
         self, x: Tensor, y: Tensor, permutation: Tensor, mask: Tensor | None = None
@@ -133,9 +131,7 @@ class CLUBGroup(nn.Module):
         Returns:
             Negative log-likelihood per modality before the last iteration.
         """
-        pairs = {
-            m: (content[m].detach(), private[m].detach()) for m in content if steps.any(m)
-        }
+        pairs = {m: (content[m].detach(), private[m].detach()) for m in content if steps.any(m)}
         losses: dict[str, Tensor] = {}
         for _ in range(iterations):
             optimizer.zero_grad(set_to_none=True)

@@ -29,16 +29,15 @@ class CMCMOptions(Options):
     floor: float = Field(1e-5, ge=0.0)
 
 
-def code_distribution(z: Tensor, codes: Tensor, center: Tensor, mask: Tensor | None) -> Tensor:
+def code_distribution(z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
     """Soft code histogram of every clip: mean over time of softmax(-distance), [B, K].
 
     Args:
         z: Semantic features, [B, T, D].
         codes: [K, D].
-        center: [D], see :mod:`cmg.codebook.distances`.
         mask: Steps that exist, bool [B, T]; None if all do.
     """
-    return mean_over_time((-distance_to_codes(z, codes, center)).softmax(-1), mask)
+    return mean_over_time((-distance_to_codes(z, codes)).softmax(-1), mask)
 
 
 def pair_loss(p_a: Tensor, p_b: Tensor, floor: float) -> Tensor:
@@ -65,7 +64,6 @@ def pair_loss(p_a: Tensor, p_b: Tensor, floor: float) -> Tensor:
 def cmcm_loss(
     semantic: Mapping[str, Tensor],
     codes: Tensor,
-    center: Tensor,
     steps: Steps,
     floor: float = 1e-5,
 ) -> Tensor | None:
@@ -74,14 +72,13 @@ def cmcm_loss(
     Args:
         semantic: z, [B, T, D] per modality.
         codes: The codes before this step's update, [K, D].
-        center: [D], see :mod:`cmg.codebook.distances`.
         steps: Which steps exist; a pair is contrasted over the clips that have both.
         floor: See :class:`CMCMOptions`.
 
     Returns:
         A scalar; None if no clip has two modalities.
     """
-    p = {m: code_distribution(z, codes, center, steps.mask(m)) for m, z in semantic.items()}
+    p = {m: code_distribution(z, codes, steps.mask(m)) for m, z in semantic.items()}
     losses = []
     for a, b in combinations(p, 2):
         if not steps.any(a, b):

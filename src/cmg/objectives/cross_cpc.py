@@ -77,9 +77,7 @@ class CrossCPC(nn.Module):
         )
         self.predictors = nn.ModuleDict(
             {
-                m: nn.ModuleList(
-                    nn.Linear(hidden, width) for _ in range(options.prediction_steps)
-                )
+                m: nn.ModuleList(nn.Linear(hidden, width) for _ in range(options.prediction_steps))
                 for m in modalities
             }
         )

@@ -100,8 +100,7 @@ class WeightedObjectives(nn.Module):
             per_modality = self.club(vectors, private, steps, draws.permutations)
             add(losses, "club", options.club.weight, per_modality)
         if options.cmcm is not None:
-            codes, center = codebook.codes, codebook.center
-            value = cmcm_loss(semantic, codes, center, steps, options.cmcm.floor)
+            value = cmcm_loss(semantic, codebook.codes, steps, options.cmcm.floor)
             add(losses, "cmcm", options.cmcm.weight, value)
         return losses
 

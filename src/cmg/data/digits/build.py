@@ -31,7 +31,7 @@ from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
 from cmg.types import Kind
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same parameters give other data, so that caches are built anew."""
 STEPS = 10
 SHORTEST_EVENT = 4

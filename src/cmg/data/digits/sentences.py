@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from functools import lru_cache
 
@@ -13,7 +14,13 @@ DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "e
 TOKEN_WIDTH = 96
 _GRAMS = (2, 3, 4)
 
-TRAIN_TEMPLATES = (
+
+def _choices(text: str) -> tuple[str, ...]:
+    """The alternatives of a slot, written with bars between them."""
+    return tuple(text.split("|"))
+
+
+_WRITTEN = (
     "Press {digit} to hear the menu again.",
     "The bus on line {digit} is late.",
     "Write {digit} on the blackboard.",
@@ -63,6 +70,65 @@ TRAIN_TEMPLATES = (
     "The next clue in the hunt was {digit}.",
     "{digit} comes up whenever I roll this strange die.",
 )
+_WHO = _choices(
+    "my neighbor|the tired driver|a young teacher|our captain|the old clerk|both sisters|"
+    "every guest|the night nurse|his brother|a painter|the mayor|her uncle|the farmer|the pilot|"
+    "their coach|a sailor|the librarian|some tourist|the youngest cook|a quiet girl"
+)
+_DID = _choices(
+    "saw|painted|wrote|counted|noticed|carved|called|wanted|spelled|circled|found|picked|"
+    "remembered|printed|copied|hid|traced|stitched|announced|forgot"
+)
+_WHERE = _choices(
+    "on the gate|near the bridge|under the table|in the garden|beside the well|at the market|"
+    "behind the church|over the stove|along the river|inside the barn|after lunch|before sunrise|"
+    "last winter|with blue ink|on a napkin|by the fountain|during class|at the station|"
+    "in her diary|on Monday"
+)
+_THING = _choices(
+    "platform|room|bus|gate|house|page|bottle|drawer|car|horse|ticket|table|tower|boat|desk|field|"
+    "shelf|cell|step|ward"
+)
+_STATE = _choices(
+    "was crowded this morning|is closed for repairs|looks brand new|belongs to me|"
+    "smells like paint|needs a cleaning|opens very soon|stood empty for years|broke down again|"
+    "is almost full|has a red roof|was sold in May|turned out fine|stays warm at night|"
+    "is easy to miss|comes right after lunch"
+)
+_DO = _choices(
+    "please press|now dial|quickly type|kindly choose|go find|just draw|carefully cut out|say|"
+    "show us|bring me|count up to|stop at|start from|look for|click on|wait for"
+)
+_IS = _choices(
+    "is my favorite number|hangs above the door|means good luck here|won the race|was the answer|"
+    "came up again|is written in gold|shone in the dark|fell off the sign|covers half the wall"
+)
+_PATTERNS = (
+    (_WHO, _DID, ("{digit}",), _WHERE),
+    (_WHERE, _WHO, _DID, ("{digit}",)),
+    (_THING, ("{digit}",), _STATE),
+    (_WHERE, _THING, ("{digit}",), _STATE),
+    (_DO, ("{digit}",), _WHERE),
+    (("{digit}",), _IS, _WHERE),
+)
+
+
+def _composed(limit: int = 1200) -> tuple[str, ...]:
+    """Up to `limit` sentences of every pattern, evenly spread over all it can say.
+
+    A few dozen frames would be learned by heart; thousands of them make the digit's word the only
+    thing to go by.
+    """
+    found = []
+    for pattern in _PATTERNS:
+        said = [" ".join(parts) + "." for parts in itertools.product(*pattern)]
+        said = [text for text in said if 5 <= len(text.split()) <= 10]
+        # A stride coprime to most products, so that every slot runs through all its choices.
+        found += [said[i * 7919 % len(said)] for i in range(min(limit, len(said)))]
+    return tuple(dict.fromkeys(found))
+
+
+TRAIN_TEMPLATES = _WRITTEN + _composed()
 TEST_TEMPLATES = (
     "Zebra {digit} led yesterday's parade.",
     "Astronauts repeated {digit} over crackling radio waves.",
@@ -99,7 +165,7 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def token(word: str) -> NDArray[np.float32]:
-    """The feature of a word: its hashed, signed character n-grams, of unit length.
+    """The feature of a word: its hashed, signed character n-grams, of unit mean square.
 
     Words with common parts have similar features, and a word never seen has one, too.
 
@@ -108,13 +174,16 @@ def token(word: str) -> NDArray[np.float32]:
     """
     marked = f"<{word}>"
     grams = [marked[i : i + n] for n in _GRAMS for i in range(len(marked) - n + 1)]
-    vector = np.zeros(TOKEN_WIDTH)
+    vector = np.zeros(TOKEN_WIDTH, dtype=np.float32)
     for gram in [marked, *grams]:
         digest = hashlib.blake2b(gram.encode(), digest_size=5).digest()
         vector[int.from_bytes(digest[:4], "little") % TOKEN_WIDTH] += 1 if digest[4] & 1 else -1
-    norm = np.linalg.norm(vector)
+    norm = float(np.linalg.norm(vector))
     # The n-grams of a very short word may cancel; its whole mark never does alone.
-    return (vector / norm if norm else token(f"{word}_")).astype(np.float32)
+    if not norm:
+        return token(f"{word}_")
+    vector *= TOKEN_WIDTH**0.5 / norm
+    return vector
 
 
 def tokens(text: str) -> NDArray[np.float32]:
