@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -168,9 +168,3 @@ def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:
     if labels.shape[1] >= steps:
         return labels[:, :steps]
     return torch.nn.functional.pad(labels, (0, steps - labels.shape[1]), value=-1)
-
-
-def chance(store: FeatureStore, label: str, directions: Mapping[str, object]) -> dict[str, float]:
-    """Accuracy of guessing uniformly, in percent, per direction."""
-    uniform = 100.0 / len(store.labels[label].classes)
-    return dict.fromkeys(directions, uniform)

@@ -137,7 +137,7 @@ def update(
     """The buffers after a pass. Official eval mode skips MM-EMA but still resets codes."""
     if not any(comparison.expects(f"out/{prefix}state_after/{name}") for name in CODEBOOK):
         return
-    if comparison.case.record.entry.get("mode") == "train":
+    if str(comparison.case.record.entry.get("mode")).startswith("train"):
         codebook.accumulate(quantized)
     codebook.revive(quantized, recorded_reset(comparison, codebook, prefix))
     compare_buffers(comparison, f"out/{prefix}state_after/", codebook)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from cmg.errors import CmgError
 from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
 from cmg.golden.compare import END_TO_END, VALUES, ArrayError, Comparison
@@ -107,8 +108,10 @@ def verify_case(record: CaseRecord) -> CaseResult:
         case = read_case(record)
         comparison = Comparison(case, tolerance)
         verifier(case, comparison)
+    except CmgError as error:
+        return CaseResult(record.name, Status.FAILED, detail=str(error))
     except Exception as error:  # whatever a malformed case breaks, the other cases still run
-        reason = str(error) or type(error).__name__
+        reason = f"{record.entry['file']} is malformed: {type(error).__name__}: {error}"
         return CaseResult(record.name, Status.FAILED, detail=reason)
     return judge(comparison)
 

@@ -125,11 +125,12 @@ class UnifiedModel(nn.Module):
 
     # ---- the training step's view ------------------------------------------------------------
 
-    def represent(self, batch: Batch) -> Encoded:
+    def represent(self, batch: Batch, detail: bool = True) -> Encoded:
         """Continuous features of a batch: semantic content and private detail per modality.
 
         Args:
             batch: Any subset of the model's modalities, on the model's device.
+            detail: Whether the private detail is wanted; if not, the record has none.
 
         Returns:
             Features in the model's dtype, also under autocast.
@@ -141,11 +142,11 @@ class UnifiedModel(nn.Module):
         batch.check(self.modalities)
         steps = batch.steps
         inputs, semantic = self._content(batch, steps)
-        detail, private = {}, {}
-        for m, x in inputs.items():
-            specific, seen = self.detail[m](x)
-            detail[m], private[m] = specific.to(self.dtype), seen.to(self.dtype)
-        return Encoded(inputs, semantic, detail, private, steps)
+        specific, private = {}, {}
+        for m, x in inputs.items() if detail else ():
+            own, seen = self.detail[m](x)
+            specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
+        return Encoded(inputs, semantic, specific, private, steps)
 
     def quantize(self, encoded: Encoded) -> Quantized:
         """Nearest codes of the semantic features; the codebook is left untouched."""

@@ -60,6 +60,11 @@ class WeightedObjectives(nn.Module):
             self.cross_cpc = CrossCPC(list(private_widths), width, cpc) if cpc else None
             self.club = CLUBGroup(width, private_widths, club.hidden) if club else None
 
+    @property
+    def need_detail(self) -> bool:
+        """Whether a term reads the private detail."""
+        return self.options.reconstruction is not None or self.options.club is not None
+
     def forward(
         self,
         encoded: Encoded,

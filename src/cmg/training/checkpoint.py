@@ -237,7 +237,7 @@ def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None
     Raises:
         CheckpointError: names or shapes differ.
     """
-    module.to(next(iter(tensors.values())).dtype if tensors else torch.float32)
+    module.to(next((x.dtype for x in tensors.values() if x.is_floating_point()), torch.float32))
     own = module.state_dict()
     wrong = sorted(own.keys() ^ tensors.keys())
     wrong += [n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape]

@@ -29,8 +29,9 @@ def pretraining_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[s
     """
     model = state.model
     with state.autocast():
-        encoded = model.represent(batch)  # content z and private detail, per modality
-        quantized = model.quantize(encoded)  # nearest codes; the codebook is untouched
+        encoded = model.represent(batch, state.objectives.need_detail)  # content z, private detail
+    quantized = model.quantize(encoded)  # nearest codes; the codebook is untouched
+    with state.autocast():
         rebuilt = model.reconstruct(encoded, quantized)
     fit = state.fit_club(encoded, quantized)  # q(y|x) on detached inputs, optimizer of its own
     losses = state.objectives(encoded, quantized, rebuilt, model.codebook, draws)

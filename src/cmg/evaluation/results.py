@@ -1,0 +1,114 @@
+"""What an evaluation found, as one record that tables, reports and JSON are made from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cmg.codebook.measures import CodeUsage
+from cmg.data.files import write_synced
+from cmg.errors import DataError
+from cmg.evaluation.transfer import Score
+
+ScoreMap = dict[str, Score]
+"""Score per direction "audio->video"."""
+
+
+@dataclass(frozen=True)
+class CodebookStats:
+    """Codebook use on held-out clips, mean over seeds.
+
+    Attributes:
+        size: K.
+        used: Codes with at least 0.1 % of the tokens.
+        perplexity: exp(entropy) over event steps (all steps where there is no background label),
+            modalities pooled.
+        shared_share: Share of the used codes of which two or more modalities, weighted equally,
+            each give at least 5 %, 0..1.
+    """
+
+    size: int
+    used: float
+    perplexity: float
+    shared_share: float
+
+    @classmethod
+    def of(cls, everywhere: CodeUsage, events: CodeUsage) -> CodebookStats:
+        """Stats of one model: use over all steps, and over event steps."""
+        return cls(
+            everywhere.counts.shape[1],
+            float(everywhere.used().sum()),
+            events.perplexity,
+            everywhere.shared_share,
+        )
+
+    @classmethod
+    def mean(cls, several: list[CodebookStats]) -> CodebookStats:
+        """Mean over seeds."""
+        n = len(several)
+        return cls(
+            several[0].size,
+            sum(s.used for s in several) / n,
+            sum(s.perplexity for s in several) / n,
+            sum(s.shared_share for s in several) / n,
+        )
+
+
+@dataclass
+class Results:
+    """Everything one evaluation says.
+
+    Attributes:
+        transfer: Clip classification on held-out clips, same-modality directions included.
+        localization: Per-step classification, background included as a class.
+        controls: The transfer table of each control, by name.
+        extra_splits: The transfer table on further held-out splits (``test_one_scan``).
+        codebook: Use of the codebook.
+        weights: Weight of each objective; None where it is left out.
+        seconds: Wall time of it all.
+    """
+
+    transfer: ScoreMap
+    localization: ScoreMap
+    controls: dict[str, ScoreMap]
+    codebook: CodebookStats
+    extra_splits: dict[str, ScoreMap] = field(default_factory=dict)
+    weights: dict[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def public(self) -> dict[str, Any]:
+        """The keys that ``cmg demo --json`` promises."""
+        told = asdict(self)
+        keys = ("transfer", "localization", "controls", "codebook", "seconds")
+        return {key: told[key] for key in keys}
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_synced(path, json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: absent or damaged.
+        """
+
+        def score_map(told: dict[str, dict[str, float]]) -> ScoreMap:
+            return {k: Score(v["mean"], v["std"], int(v["n"])) for k, v in told.items()}
+
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                score_map(told["transfer"]),
+                score_map(told["localization"]),
+                {name: score_map(table) for name, table in told["controls"].items()},
+                CodebookStats(**told["codebook"]),
+                {name: score_map(table) for name, table in told["extra_splits"].items()},
+                told["weights"],
+                float(told["seconds"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"cannot read results {path}: {error!r}") from error

@@ -1,0 +1,139 @@
+"""The whole story in one go: data, pre-training, evaluation with controls, report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.config.load import load_config
+from cmg.config.schema import RunConfig
+from cmg.data.batches import Batches
+from cmg.data.files import write_synced
+from cmg.data.store import FeatureStore
+from cmg.errors import ConfigError
+from cmg.evaluation.results import CodebookStats, Results
+from cmg.evaluation.transfer import merge, scores
+from cmg.recipes.evaluate import RESULTS, Tables, chance_of
+from cmg.recipes.jobs import Job, Report, run_jobs
+
+RECIPES = {"default": "digits", "published": "digits-published"}
+"""Named run of each recipe."""
+
+MARKER = "demo.json"
+VARIANTS: dict[str, dict[str, dict[str, bool]]] = {
+    "trained": {},
+    "shuffled_pairs": {"data": {"shuffled_pairs": True}},
+    "untrained_encoders": {"training": {"codebook_only": True}},
+}
+"""What each variant changes in the configuration."""
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What a demo will run.
+
+    Attributes:
+        jobs: Every variant with every seed.
+        clips: Clips that all jobs together train on, for the progress bar.
+        config: Of the first seed.
+    """
+
+    jobs: list[Job]
+    clips: int
+    config: RunConfig
+
+
+def plan_demo(out: Path, recipe: str = "default", seeds: int = 3) -> DemoPlan:
+    """The jobs of a demo: each variant with each seed.
+
+    Raises:
+        ConfigError: an unknown recipe or no seed.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"unknown recipe {recipe!r}; valid: {', '.join(RECIPES)}")
+    if seeds < 1:
+        raise ConfigError(f"seeds must be at least 1, got {seeds}")
+    config = load_config(RECIPES[recipe])
+    jobs = []
+    for name, changes in VARIANTS.items():
+        for seed in range(seeds):
+            tree = config.model_dump()
+            for section, change in {"training": {"seed": seed}}.items():
+                tree[section] |= change
+            for section, values in changes.items():
+                tree[section] |= values
+            if name != "trained" or seed > 0:
+                tree["training"]["tensorboard"] = False
+            run = out / f"seed-{seed}" if name == "trained" else None
+            jobs.append(Job(f"{name} {seed}", RunConfig.model_validate(tree), run))
+    store = FeatureStore.open(config.data.store)
+    batches = Batches(store.split(config.data.train_split), config.data.batch_size)
+    clips = len(batches.clips) * config.training.epochs * len(jobs)
+    return DemoPlan(jobs, clips, config)
+
+
+def prepare_out(out: Path, overwrite: bool) -> None:
+    """An empty folder for a demo.
+
+    Raises:
+        ConfigError: it is not empty, and no earlier demo that may be overwritten.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not overwrite:
+            raise ConfigError(f"{out} exists and is not empty; choose another --out or --overwrite")
+        if not (out / MARKER).is_file():
+            raise ConfigError(f"{out} holds no earlier demo, so it is not overwritten")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_synced(out / MARKER, json.dumps({"format": "cmg-demo"}).encode())
+
+
+def run_demo(
+    out: Path,
+    plan: DemoPlan,
+    report: Report,
+    workers: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Results:
+    """Run the plan and keep results, runs and report in `out`.
+
+    Args:
+        out: From :func:`prepare_out`.
+        plan: From :func:`plan_demo`.
+        report: Told of every step.
+        workers: Processes, see :func:`cmg.recipes.jobs.run_jobs`.
+        clock: Seconds.
+
+    Returns:
+        Means over seeds, with every control.
+    """
+    start = clock()
+    tables = run_jobs(plan.jobs, report, workers)
+    of: dict[str, list[Tables]] = {name: [] for name in VARIANTS}
+    for job, found in zip(plan.jobs, tables, strict=True):
+        of[job.name.rpartition(" ")[0]].append(found)
+    trained = of["trained"]
+    transfer = merge([t.transfer for t in trained])
+    controls = {
+        name: scores(merge([t.transfer for t in found]))
+        for name, found in of.items()
+        if name != "trained"
+    }
+    controls["continuous"] = scores(merge([t.continuous for t in trained]))
+    controls["chance"] = chance_of(plan.config, transfer)
+    splits = trained[0].extra_splits
+    results = Results(
+        scores(transfer),
+        scores(merge([t.localization for t in trained])),
+        controls,
+        CodebookStats.mean([t.codebook for t in trained]),
+        {s: scores(merge([t.extra_splits[s] for t in trained])) for s in splits},
+        plan.config.objectives.weights(),
+        clock() - start,
+    )
+    results.save(out / RESULTS)
+    return results

@@ -1,0 +1,116 @@
+"""Train and evaluate several configurations, side by side in worker processes.
+
+Small models gain nothing from more threads per process, so each worker takes one job at a time.
+A job's numbers do not depend on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmg.config.schema import RunConfig
+from cmg.recipes.evaluate import Tables, evaluate
+from cmg.recipes.pretrain import pretrain
+from cmg.training.checkpoint import Position
+
+Report = Callable[[str, int, dict[str, float]], None]
+"""Told (job name, clips trained on since the last call, log of the last step)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to train and evaluate.
+
+    Attributes:
+        name: Of the variant, e.g. ``shuffled_pairs``.
+        config: Whole configuration, seed included.
+        run: Run folder; None keeps nothing.
+    """
+
+    name: str
+    config: RunConfig
+    run: Path | None = None
+
+
+class _Relay:
+    """Step observer that passes steps on to whoever shows progress."""
+
+    def __init__(self, name: str, send: Report) -> None:
+        self.name, self.send = name, send
+
+    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        self.send(self.name, clips, log)
+
+
+def run_job(job: Job, send: Report) -> Tables:
+    """Train and evaluate one model in this process."""
+    training = pretrain(job.config, job.run, observers=[_Relay(job.name, send)])
+    return evaluate(training.state.model, job.config, job.config.training.seed)
+
+
+def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Tables]:
+    """Run all jobs; the results are in the order of the jobs.
+
+    Args:
+        jobs: What to train.
+        report: Told of every step, in this process.
+        workers: Processes; None takes one per CPU core, 1 runs in this process.
+
+    Raises:
+        CmgError: whatever the first failing job raised; the others are stopped.
+    """
+    workers = min(workers or usable_cores(), len(jobs))
+    if workers <= 1:
+        return [run_job(job, report) for job in jobs]
+    context = multiprocessing.get_context("spawn")
+    channel = context.SimpleQueue()
+    listener = threading.Thread(target=_listen, args=(channel, report), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
+    try:
+        futures: dict[Future[Tables], int] = {
+            pool.submit(_work, job): index for index, job in enumerate(jobs)
+        }
+        results = {futures[done]: done.result() for done in as_completed(futures)}
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    channel.put(None)
+    listener.join()
+    return [results[index] for index in range(len(jobs))]
+
+
+def usable_cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_channel: Any = None
+
+
+def _start_worker(channel: Any) -> None:
+    global _channel  # noqa: PLW0603 - a worker process has one channel, given at its start
+    _channel = channel
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def _work(job: Job) -> Tables:
+    return run_job(job, lambda name, clips, log: _channel.put((name, clips, log)))
+
+
+def _listen(channel: Any, report: Report) -> None:
+    while (message := channel.get()) is not None:
+        report(*message)

@@ -1,0 +1,74 @@
+"""Probe a trained model: a head on one modality's labels, read on another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cmg.config.schema import ProbeOptions
+from cmg.data.store import FeatureStore
+from cmg.errors import DataError
+from cmg.evaluation.transfer import Evaluation, Score, scores
+from cmg.models.unified import UnifiedModel
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Accuracies in percent on held-out clips.
+
+    Attributes:
+        transfer: Trained on one modality, read on the other.
+        upper_bound: Trained and read on the target modality.
+        chance: Uniform guessing.
+        label: The label probed.
+    """
+
+    transfer: Score
+    upper_bound: Score
+    chance: float
+    label: str
+
+
+def probe(
+    model: UnifiedModel,
+    store: FeatureStore,
+    train_on: str,
+    test_on: str,
+    label: str | None = None,
+    options: ProbeOptions | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+    seed: int = 0,
+) -> ProbeResult:
+    """Train a head on `train_on`'s frozen features, read it unchanged on `test_on`.
+
+    Args:
+        model: Left untouched.
+        store: With labels.
+        train_on: Modality the head is trained on.
+        test_on: Modality it is read on.
+        label: Label of the store; None takes its first label per clip, else per step.
+        options: Head training.
+        train_split: Whose labels are used.
+        test_split: Held-out clips.
+        seed: Of the first head.
+
+    Returns:
+        Transfer, the same-modality upper bound, and chance.
+
+    Raises:
+        DataError: no such label, split or modality, or labels of one class.
+    """
+    options = options or ProbeOptions()
+    evaluation = Evaluation(model, store, train_split, test_split)
+    label = label or evaluation.default_label("clip") or evaluation.default_label("step")
+    if label is None:
+        raise DataError(f"{store.path} has no labels; probing needs some")
+    wanted = dict.fromkeys([train_on, test_on])
+    table = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
+    found = scores(table)
+    return ProbeResult(
+        found[f"{train_on}->{test_on}"],
+        found[f"{test_on}->{test_on}"],
+        100.0 / len(store.labels[label].classes),
+        label,
+    )
