@@ -63,6 +63,18 @@ def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunC
     return validate(tree, source)
 
 
+def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """A configuration with overrides applied.
+
+    Raises:
+        ConfigError: see :func:`load_config`.
+    """
+    tree = config.model_dump(mode="json")
+    for override in overrides:
+        apply_override(tree, override)
+    return validate(tree, "overrides")
+
+
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """A YAML mapping as a dict.
 
@@ -81,7 +93,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
-    """Set ``a.b.c=value`` in a nested dict.
+    """Set ``a.b.c=value`` in a nested dict; ``data=STORE`` sets ``data.store``.
 
     Raises:
         ConfigError: no ``=``, an unknown key, or a path through something that is no group.
@@ -95,6 +107,8 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"value of {key} is not valid YAML: {text!r}") from error
     if isinstance(value, str) and is_number(value):
         value = float(value)  # YAML 1.1 reads 1e-3 as text
+    if key == "data" and isinstance(value, str):
+        key = "data.store"
     known = dotted_keys(RunConfig)
     if key not in known and not any(key.startswith(f"{k}.") for k in known if known[k]):
         raise ConfigError(f"unknown key {key!r}{nearest_key(key, known)}")

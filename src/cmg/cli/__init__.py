@@ -1,0 +1,1 @@
+"""The ``cmg`` command: thin; every subcommand calls a recipe."""

@@ -1,0 +1,62 @@
+"""Entry point of ``cmg``. Nothing here or above a command's body may import torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from cmg import __version__
+from cmg.cli import data, runs, training, using
+from cmg.cli.output import STATE
+from cmg.errors import CmgError
+
+app = typer.Typer(
+    name="cmg",
+    help="Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
+    "a head trained on one modality then works on another.",
+    epilog="Start with `cmg demo --out runs/demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+training.register(app)
+using.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cmg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Read the options before any command."""
+
+
+def main() -> None:
+    """Run the command line; errors a user can cause print one message and exit with 2."""
+    try:
+        app()
+    except CmgError as error:
+        fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
+    except KeyboardInterrupt:
+        text = "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`)"
+        fail({"error": "Interrupted", "message": text}, text, 130)
+
+
+def fail(told: dict[str, Any], text: str, code: int) -> None:
+    """Say what went wrong, on stderr (and as JSON on stdout where that was asked for)."""
+    if STATE.json:
+        print(json.dumps(told))
+    print(text, file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,133 @@
+"""Progress on the terminal (stderr) and in TensorBoard."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from cmg.training.checkpoint import Position
+
+
+def summary(log: dict[str, float]) -> str:
+    """The numbers worth watching: loss terms, code usage, cross-modal agreement."""
+    terms = {name.removeprefix("loss/"): v for name, v in log.items() if name.startswith("loss/")}
+    groups: dict[str, float] = {}
+    for name, value in terms.items():
+        group = name.split("/")[0]
+        groups[group] = groups.get(group, 0.0) + value
+    order = ["total", *(name for name in groups if name != "total")]
+    parts = [f"{name} {groups[name]:.3g}" for name in order if name in groups]
+    parts += [
+        f"codes {100 * log.get('code_usage', 0):.0f}%",
+        f"agreement {100 * log.get('agreement', 0):.0f}%",
+    ]
+    return " ".join(parts)
+
+
+class ProgressBar:
+    """A bar over clips: losses, code usage, agreement, clips/s, time left. Quiet if not a terminal.
+
+    Args:
+        clips: In all.
+        done: Clips already trained on, of a resumed run.
+        every: Without a terminal, seconds between lines.
+    """
+
+    def __init__(self, clips: int, done: int = 0, every: float = 15.0) -> None:
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[log]}"),
+            console=self.console,
+            transient=False,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log="")
+        self.clips, self.done, self.here, self.every = clips, done, 0, every
+        self.start = self.last = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the bar as it is."""
+        self.bar.__exit__(kind, error, trace)
+
+    def add(self, clips: int, log: dict[str, float], name: str = "clips") -> None:
+        """Some clips were trained on."""
+        self.done, self.here = self.done + clips, self.here + clips
+        now = time.perf_counter()
+        rate = f"{self.here / max(1e-9, now - self.start):.0f} clips/s"
+        self.bar.update(
+            self.task, advance=clips, description=name, rate=rate, log=summary(log)
+        )
+        if self.bar.disable and now - self.last > self.every:
+            self.last = now
+            left = (self.clips - self.done) * (now - self.start) / max(1, self.here)
+            line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s, "
+            print(line + summary(log), file=sys.stderr, flush=True)
+
+    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        """A step of one run is done."""
+        self.add(clips, log, f"epoch {position.epoch + 1}")
+
+
+class TensorBoard:
+    """Every term and measure as a scalar, under RUN/tensorboard."""
+
+    def __init__(self, run: Path, steps_done: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # purge_step hides what a killed process logged after its last checkpoint.
+        self.writer = SummaryWriter(str(run / "tensorboard"), purge_step=steps_done + 1)
+
+    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        """A step is done."""
+        for name, value in log.items():
+            self.writer.add_scalar(name, value, position.step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.writer.close()
+
+
+@contextmanager
+def tensorboard(run: Path | None, wanted: bool, steps_done: int) -> Iterator[list[TensorBoard]]:
+    """A TensorBoard observer where it is wanted."""
+    if run is None or not wanted:
+        yield []
+        return
+    board = TensorBoard(run, steps_done)
+    try:
+        yield [board]
+    finally:
+        board.close()

@@ -1,0 +1,115 @@
+"""``cmg demo`` and ``cmg pretrain``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmg.cli.output import JsonFlag, results_tables, say_json, show
+from cmg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cmg.config.schema import RunConfig
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME] [KEY=VALUE]...",
+        help="A named run or YAML file (see `cmg runs list`), then overrides, "
+        "e.g. training.seed=1. `data=STORE` is short for data.store=STORE.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(demo)
+    app.command()(pretrain)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for runs, results and report.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="`default`, or `published`: as coded.")] = "default",
+    seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo in OUT.")] = False,
+) -> None:
+    """Learn a codebook from unlabeled pairs and show that it transfers, with controls.
+
+    Trains on the embedded set of handwriting, voices and sentences, three seeds, and beside them
+    the controls: shuffled pairs and untrained encoders. Prints the transfer tables and writes a
+    report with sounds and pictures.
+    """
+    from cmg.cli.progress import ProgressBar
+    from cmg.data.files import write_synced
+    from cmg.recipes.demo import plan_demo, prepare_out, run_demo
+    from cmg.report import write_report
+
+    if json_file is not None and json_file.is_dir():
+        raise ConfigError(f"--json {json_file} is a folder; give a file")
+    plan = plan_demo(out, recipe, seeds)
+    prepare_out(out, overwrite)
+    with ProgressBar(plan.clips) as bar:
+        results = run_demo(out, plan, lambda name, n, log: bar.add(n, log, name), workers)
+    written = write_report(out)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(json_file, (json.dumps(results.public(), indent=1) + "\n").encode())
+    shown = [f"Report: {path}" for path in written]
+    show(results.public(), *results_tables(results), *shown, f"{results.seconds:.0f} s")
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    assignments: Assignments = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT from its last checkpoint.")
+    ] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Learn a shared codebook from unlabeled pairs."""
+    say_json(json_)
+    from cmg.cli.progress import ProgressBar, tensorboard
+    from cmg.recipes.pretrain import prepare
+    from cmg.training.checkpoint import find_checkpoint
+
+    config = configuration(assignments or [], out, resume)
+    training = prepare(config, out, resume)
+    per_epoch = len(training.batches.clips)
+    done = training.position.step * per_epoch // len(training.batches)
+    board = tensorboard(out, config.training.tensorboard, training.position.step)
+    with board as boards, ProgressBar(per_epoch * config.training.epochs, done) as bar:
+        training.observers += [bar, *boards]
+        training.train()
+    told = {
+        "run": str(out),
+        "checkpoint": str(find_checkpoint(out)),
+        "steps": training.position.step,
+        "epochs": training.position.epoch,
+    }
+    show(told, f"{training.position.step} steps; checkpoint: {told['checkpoint']}")
+
+
+def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
+    """The configuration that the arguments name."""
+    from cmg.config.load import load_config
+
+    names = [a for a in assignments if "=" not in a]
+    overrides = [a for a in assignments if "=" in a]
+    if len(names) > 1:
+        raise ConfigError(f"one named run at most, got {', '.join(names)}")
+    if resume:
+        if assignments:
+            raise ConfigError("--resume takes the run's own configuration; leave out the rest")
+        return load_config(str(out / "config.yaml"))
+    name = names[0] if names else None
+    if name is None:
+        stored = any(o.split("=")[0] in {"data", "data.store"} for o in overrides)
+        name = "own-data" if stored else "digits"
+    return load_config(name, overrides)

@@ -1,0 +1,87 @@
+"""Encode a store to codes and keep them in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from cmg.data.files import write_synced
+from cmg.data.store import FeatureStore
+from cmg.errors import ConfigError, DataError
+from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.models.unified import UnifiedModel
+
+
+def write_codes(
+    model: UnifiedModel, store: FeatureStore, out: Path, split: str | None = None
+) -> int:
+    """Write the codes of a store's clips.
+
+    ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has.
+    ``.safetensors`` has int64 [N, T] per modality (-1 where a step does not exist) and the ids and
+    splits as JSON in its metadata.
+
+    Args:
+        model: Left untouched.
+        store: What to encode.
+        out: File; the suffix decides the format.
+        split: Only this split; None encodes all.
+
+    Returns:
+        Number of clips.
+
+    Raises:
+        ConfigError: another suffix.
+        DataError: no clip, an unknown split, or the file cannot be written.
+    """
+    if out.suffix not in {".jsonl", ".safetensors"}:
+        raise ConfigError(f"--out {out} must end in .jsonl or .safetensors")
+    names = [split] if split is not None else list(store.splits)
+    encoded = {name: encode_split(model, store.split(name)) for name in names}
+    ids = {name: store.split(name).ids for name in names}
+    if out.suffix == ".jsonl":
+        data = as_rows(encoded, ids)
+    else:
+        data = as_tensors(encoded, ids)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(partial, data)
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"cannot write {out}: {error.strerror}") from error
+    return sum(len(i) for i in ids.values())
+
+
+def as_rows(
+    encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]
+) -> bytes:
+    """JSON lines."""
+    lines = []
+    for split, modalities in encoded.items():
+        for clip, name in enumerate(ids[split]):
+            codes = {m: [c for c in e.indices[clip].tolist() if c >= 0] for m, e in modalities.items()}
+            present = {m: c for m, c in codes.items() if c}
+            lines.append(json.dumps({"id": name, "split": split, "codes": present}))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def as_tensors(
+    encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]
+) -> bytes:
+    """A safetensors file; splits one after the other."""
+    from cmg.evaluation.encoding import pad_steps
+
+    modalities = next(iter(encoded.values()))
+    tensors = {}
+    for m in modalities:
+        parts = [e[m].indices for e in encoded.values()]
+        longest = max(p.shape[1] for p in parts)
+        tensors[m] = torch.cat([pad_steps(p, longest, -1) for p in parts])
+    names = [name for split in ids.values() for name in split]
+    splits = [split for split, members in ids.items() for _ in members]
+    return save(tensors, {"ids": json.dumps(names), "splits": json.dumps(splits)})
