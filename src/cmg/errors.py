@@ -1,4 +1,4 @@
-"""The errors `cmg` raises on bad input; every message names what is wrong, where, and the remedy."""
+"""The errors `cmg` raises on bad input: each names what is wrong, where, and the remedy."""
 
 from __future__ import annotations
 

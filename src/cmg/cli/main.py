@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -43,13 +45,22 @@ def _options(
     """Read the options before any command."""
 
 
+class Stopped(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, which typer would swallow without a word."""
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
 def main() -> None:
     """Run the command line; errors a user can cause print one message and exit with 2."""
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except CmgError as error:
         fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
-    except KeyboardInterrupt:
+    except Stopped:
         text = "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`)"
         fail({"error": "Interrupted", "message": text}, text, 130)
 

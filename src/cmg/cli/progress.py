@@ -87,9 +87,7 @@ class ProgressBar:
         self.done, self.here = self.done + clips, self.here + clips
         now = time.perf_counter()
         rate = f"{self.here / max(1e-9, now - self.start):.0f} clips/s"
-        self.bar.update(
-            self.task, advance=clips, description=name, rate=rate, log=summary(log)
-        )
+        self.bar.update(self.task, advance=clips, description=name, rate=rate, log=summary(log))
         if self.bar.disable and now - self.last > self.every:
             self.last = now
             left = (self.clips - self.done) * (now - self.start) / max(1, self.here)

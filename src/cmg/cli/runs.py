@@ -20,9 +20,7 @@ def list_runs(json_: JsonFlag = False) -> None:
     say_json(json_)
     from cmg.config.load import named_runs
 
-    about = {
-        name: text.splitlines()[0].removeprefix("# ") for name, text in named_runs().items()
-    }
+    about = {name: text.splitlines()[0].removeprefix("# ") for name, text in named_runs().items()}
     show({"runs": about}, *(f"{name:18} {line}" for name, line in about.items()))
 
 

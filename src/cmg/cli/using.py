@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmg.cli.output import JsonFlag, RunOption, cell, say_json, show
+
+if TYPE_CHECKING:
+    from cmg.golden import CaseResult
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +47,7 @@ def probe(
     )
     store = FeatureStore.open(data or config.data.store)
     splits = (config.data.train_split, config.data.test_split)
-    found = run_probe(
-        load_model(model), store, train_on, test_on, label, config.probe, *splits
-    )
+    found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     show(
         asdict(found) | {"train_on": train_on, "test_on": test_on},
         f"{train_on} -> {test_on}, label {found.label!r}: {cell(found.transfer)} %",
@@ -85,17 +86,28 @@ def report(
     show({"written": [str(p) for p in written]}, *(f"Report: {p}" for p in written))
 
 
+def measured(result: CaseResult) -> str:
+    """Worst relative error beside its tolerance, where the case has been run."""
+    if result.error is None or result.tolerance is None:
+        return ""
+    return f"error {result.error:.1e}  tolerance {result.tolerance:.0e}"
+
+
 def verify_golden(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="cases.json, npz and pt files.")],
     json_: JsonFlag = False,
 ) -> None:
     """Compare this implementation with recorded numbers, a line per case."""
     say_json(json_)
+    from collections import Counter
     from dataclasses import asdict
 
-    from cmg.golden import all_passed, lines, verify_golden
+    from cmg.golden import all_verified, verify_golden
 
     results = verify_golden(folder)
-    show({"cases": [asdict(r) for r in results]}, *lines(results))
-    if not all_passed(results):
+    lines = [f"{r.name:32} {r.status:11} {measured(r)}  {r.detail}".rstrip() for r in results]
+    counts = Counter(str(r.status) for r in results)
+    lines.append(", ".join(f"{n} {status}" for status, n in counts.items()))
+    show({"cases": [asdict(r) for r in results]}, *lines)
+    if not all_verified(results):
         raise typer.Exit(1)

@@ -33,7 +33,8 @@ def nearest_code(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
         center: [D], a point near the features; any point gives the same answer up to rounding.
 
     Returns:
-        int64 [N]; the smallest index on a tie.
+        int64 [N]; the smallest index on a tie. Scores of equal codes far apart in the table may
+        differ in the last bit, as a matrix product rounds its edge columns on its own.
     """
     z, codes, _ = _center_and_scale(z.detach(), codes, center)
     # |z|^2 is the same for every code and would only add rounding.

@@ -55,10 +55,10 @@ def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
         [B, T, D]; zero for clips whose partner has no step.
     """
     score = query @ partner.transpose(1, 2) / query.shape[-1] ** 0.5
-    if valid is None:
-        return score.softmax(-1) @ partner
-    score = score.masked_fill(~valid[:, None, :], -torch.inf)
-    return score.softmax(-1).nan_to_num(0.0) @ partner
+    if valid is not None:
+        score = score.masked_fill(~valid[:, None, :], -torch.inf)
+    attended: Tensor = score.softmax(-1).nan_to_num(0.0) @ partner
+    return attended
 
 
 def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -> dict[str, Tensor]:
@@ -83,13 +83,14 @@ def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -
             if n == m:
                 continue
             exists = steps.mask(n)
+            read = other
             if partner == "cross_attention":
-                other = attend(own, other, exists)
+                read = attend(own, other, exists)
                 exists = None if exists is None else exists.any(1, keepdim=True).expand_as(exists)
             if exists is None:
-                total, partners = total + other, partners + 1
+                total, partners = total + read, partners + 1
             else:
-                total = total + other * exists[..., None]
+                total = total + read * exists[..., None]
                 partners = partners + exists[..., None].to(own.dtype)
         half = 0.5 * own + 0.5 * total / partners.clamp_min(1)
         mixed[m] = torch.where(partners > 0, half, own)

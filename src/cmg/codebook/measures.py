@@ -22,7 +22,7 @@ def code_counts(indices: Tensor, size: int, valid: Tensor | None) -> Tensor:
 
 
 def perplexity(counts: Tensor) -> Tensor:
-    """exp of the entropy of a code histogram [..., K] -> [...]; zero counts give 1."""
+    """Perplexity, exp of the entropy, of a code histogram [..., K] -> [...]; zero counts give 1."""
     p = counts / counts.sum(-1, keepdim=True).clamp_min(1e-12)
     return torch.exp(-(p * torch.log(p + 1e-10)).sum(-1))
 
@@ -95,8 +95,9 @@ class CodeUsage:
 
     @property
     def shares(self) -> Tensor:
-        """Each modality's share of each code, modalities weighted equally, [M, K]; columns sum to
-        1, or to 0 for a code nobody uses (paper Fig. 4).
+        """Each modality's share of each code, modalities weighted equally, [M, K] (paper Fig. 4).
+
+        Columns sum to 1, or to 0 for a code nobody uses.
         """
         rate = self.counts / self.counts.sum(1, keepdim=True).clamp_min(1e-12)
         return rate / rate.sum(0).clamp_min(1e-12)

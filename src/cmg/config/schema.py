@@ -40,8 +40,8 @@ class ModelSection(ModelOptions):
         token_hidden: Token LSTM width per direction, per modality; 128 where none is given.
     """
 
-    detail_width: dict[str, int] = {}
-    token_hidden: dict[str, int] = {}
+    detail_width: dict[str, int] = Field(default_factory=dict)
+    token_hidden: dict[str, int] = Field(default_factory=dict)
 
 
 class TrainingOptions(Options):

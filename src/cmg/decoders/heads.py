@@ -19,9 +19,7 @@ class ClipHead(nn.Module):
         pooling: ``max`` over time (published) or ``mean``, where a wrong code is outvoted.
     """
 
-    def __init__(
-        self, width: int, classes: int, pooling: Literal["max", "mean"] = "max"
-    ) -> None:
+    def __init__(self, width: int, classes: int, pooling: Literal["max", "mean"] = "max") -> None:
         super().__init__()
         self.pooling = pooling
         self.linear = nn.Linear(width, width)

@@ -74,9 +74,7 @@ class MapDetail(nn.Module):
             nn.Conv2d(width, width, 1),
             ResidualBlock(width),
         )
-        self.private = nn.Sequential(
-            nn.Linear(width, half), nn.ReLU(), nn.Linear(half, channels)
-        )
+        self.private = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Encode maps.

@@ -39,10 +39,10 @@ class SpatialPool(nn.Module):
         """Pool the positions of every map, [B, T, H, W, C] -> [B, T, C]."""
         x = x.flatten(2, 3)
         average = x.mean(2)
-        gated = x * (1.0 + self.gate(average)[:, :, None])
+        gated: Tensor = x * (1.0 + self.gate(average)[:, :, None])
         if self.pooling == "sum":
             return gated.sum(2)
         query = torch.relu(self.query(average))[:, :, None]
         key = torch.relu(self.key(gated))
-        weights = torch.tanh(self.score(query * key)).softmax(2)
+        weights: Tensor = torch.tanh(self.score(query * key)).softmax(2)
         return (weights * gated).sum(2)

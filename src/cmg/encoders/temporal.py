@@ -121,8 +121,7 @@ class TokenLSTM(nn.Module):
         out, _ = nn.utils.rnn.pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, total_length=x.shape[1]
         )
-        read = torch.as_tensor(out)
-        return read
+        return torch.as_tensor(out)
 
 
 def build_temporal(in_width: int, width: int, options: TemporalOptions) -> nn.Module:

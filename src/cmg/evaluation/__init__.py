@@ -1,0 +1,1 @@
+"""Cross-modal evaluation: encode once, train heads, measure transfer."""

@@ -67,7 +67,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         DataError: no labeled clip, or labels of a single class.
     """
     data = data.usable()
-    seen = data.labels[data.labels >= 0].unique()
+    seen = torch.unique(data.labels[data.labels >= 0])
     if len(seen) < 2:
         raise DataError(
             f"all labels are of one class (index {int(seen[0])}); a head needs two or more classes"
@@ -78,13 +78,13 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
     optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
     for epoch in range(options.epochs):
         order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
-        for chosen in order.split(options.batch_size):
+        for chosen in torch.split(order, options.batch_size):
             logits = head(data.features[chosen], data.mask[chosen])
             loss = functional.cross_entropy(
                 logits.flatten(0, -2), data.labels[chosen].flatten(), ignore_index=-1
             )
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
     return head.eval()
 

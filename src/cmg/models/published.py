@@ -15,9 +15,7 @@ AS_CODED_RESET = ResetOptions(reseed_stats=False)
 
 def published_audio(channels: int = 128, detail_width: int = 256) -> Modality:
     """VGGish embeddings, one per second."""
-    return Modality(
-        name="audio", kind=Kind.VECTORS, shape=(channels,), detail_width=detail_width
-    )
+    return Modality(name="audio", kind=Kind.VECTORS, shape=(channels,), detail_width=detail_width)
 
 
 def published_video(channels: int = 512, detail_width: int = 2048, size: int = 7) -> Modality:

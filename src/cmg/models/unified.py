@@ -210,25 +210,24 @@ class UnifiedModel(nn.Module):
             DataError: an index outside the codebook.
         """
         vectors = {}
-        for m, indices in codes.items():
+        for m, given in codes.items():
             if m not in self.modalities:
                 raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
-            indices = indices.to(self.device)
+            indices = given.to(self.device)
             if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:
                 raise DataError(f"codes of {m!r} must lie in -1 .. {self.size - 1}")
             found = self.codebook.codes[indices.clamp_min(0)]
             vectors[m] = found * (indices >= 0)[..., None]
         return vectors
 
-    def _content(
-        self, batch: Batch, steps: Steps
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _content(self, batch: Batch, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs (token LSTM applied) and semantic features z, per modality."""
         inputs, semantic = {}, {}
+        masked = self.options.mask_tokens and not steps.complete
         for m, x in batch.features.items():
-            if m in self.tokens:
-                masked = self.options.mask_tokens and not steps.complete
-                x = self.tokens[m](x, steps.length_of(m) if masked else None).to(self.dtype)
             inputs[m] = x
-            semantic[m] = self.semantic[m](x, steps.mask(m)).to(self.dtype)
+            if m in self.tokens:
+                read = self.tokens[m](x, steps.length_of(m) if masked else None)
+                inputs[m] = read.to(self.dtype)
+            semantic[m] = self.semantic[m](inputs[m], steps.mask(m)).to(self.dtype)
         return inputs, semantic

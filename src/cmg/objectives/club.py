@@ -139,7 +139,7 @@ class CLUBGroup(nn.Module):
                 m: self._net(m).negative_log_likelihood(x, y, steps.mask(m))
                 for m, (x, y) in pairs.items()
             }
-            torch.stack(list(losses.values())).sum().backward()
+            torch.autograd.backward(torch.stack(list(losses.values())).sum())
             optimizer.step()
         return {m: loss.detach() for m, loss in losses.items()}
 

@@ -132,7 +132,7 @@ class CrossCPC(nn.Module):
                     rows = pair_rows(steps, long, a, b)
                     if rows is not None and rows.numel() == 0:
                         continue
-                    predicted = self.predictors[b][k](context[b])
+                    predicted = self._predictor(b, k)(context[b])
                     score = scores(targets[a], predicted, rows)
                     weight = options.self_weight if a == b else 1.0
                     losses.append(weight * contrast(score))
@@ -162,7 +162,7 @@ class CrossCPC(nn.Module):
             for b in semantic:
                 if a == b:
                     continue
-                predicted = self.predictors[b][0](contexts[b])
+                predicted = self._predictor(b, 0)(contexts[b])
                 per_step, rows = [], 0
                 for t in range(longest):
                     there = steps.length_of(a, b) > t
@@ -177,6 +177,12 @@ class CrossCPC(nn.Module):
                 if per_step:
                     losses.append(torch.stack(per_step).sum() / rows)
         return torch.stack(losses).sum() if losses else None
+
+    def _predictor(self, modality: str, k: int) -> nn.Module:
+        """The predictor of step k + 1 from a modality's context."""
+        own = self.predictors[modality]
+        assert isinstance(own, nn.ModuleList)
+        return own[k]
 
 
 def at_step(x: Tensor, t: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Whole runs, each read top to bottom: pretrain, evaluate, probe, encode, demo."""

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from cmg.data.files import write_synced
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
-from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
 from cmg.models.unified import UnifiedModel
 
 
@@ -42,10 +42,7 @@ def write_codes(
     names = [split] if split is not None else list(store.splits)
     encoded = {name: encode_split(model, store.split(name)) for name in names}
     ids = {name: store.split(name).ids for name in names}
-    if out.suffix == ".jsonl":
-        data = as_rows(encoded, ids)
-    else:
-        data = as_tensors(encoded, ids)
+    data = (as_rows if out.suffix == ".jsonl" else as_tensors)(encoded, ids)
     partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,25 +54,19 @@ def write_codes(
     return sum(len(i) for i in ids.values())
 
 
-def as_rows(
-    encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]
-) -> bytes:
+def as_rows(encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]) -> bytes:
     """JSON lines."""
     lines = []
     for split, modalities in encoded.items():
         for clip, name in enumerate(ids[split]):
-            codes = {m: [c for c in e.indices[clip].tolist() if c >= 0] for m, e in modalities.items()}
-            present = {m: c for m, c in codes.items() if c}
+            steps = {m: e.indices[clip].tolist() for m, e in modalities.items() if e.present[clip]}
+            present = {m: [c for c in codes if c >= 0] for m, codes in steps.items()}
             lines.append(json.dumps({"id": name, "split": split, "codes": present}))
     return ("\n".join(lines) + "\n").encode()
 
 
-def as_tensors(
-    encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]
-) -> bytes:
+def as_tensors(encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]) -> bytes:
     """A safetensors file; splits one after the other."""
-    from cmg.evaluation.encoding import pad_steps
-
     modalities = next(iter(encoded.values()))
     tensors = {}
     for m in modalities:

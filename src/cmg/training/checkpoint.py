@@ -1,5 +1,7 @@
 """Checkpoints: safetensors and JSON, written whole or not at all, never pickled.
 
+The layout::
+
     RUN/checkpoints/step-00000184/
         model.safetensors       weights and codebook: all that using the model needs
         training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
@@ -9,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +88,7 @@ def save_checkpoint(
     try:
         files = {MODEL: flat(state.model), TRAINING: training_tensors(state)}
         for name, tensors in files.items():
-            save_file(tensors, staging.folder / name)
+            write_tensors(staging.folder / name, tensors)
         description = {
             "format": FORMAT,
             "version": VERSION,
@@ -108,6 +111,14 @@ def save_checkpoint(
         staging.discard()
         raise
     return target
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file and wait until the disk has it."""
+    save_file(tensors, path)
+    path.chmod(0o644)  # save_file makes files that only their owner can read
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def flat(module: nn.Module) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """The run folder: configuration, provenance and metrics of one training run.
 
+The layout::
+
     RUN/
         config.yaml      the resolved configuration
         run.json         versions, seed, store and its content hash, modalities

@@ -30,7 +30,7 @@ class ScheduleOptions(Options):
     """
 
     kind: Literal["constant", "multistep", "cosine"] = "cosine"
-    milestones: list[int] = [10, 20, 30]
+    milestones: tuple[int, ...] = (10, 20, 30)
     factor: float = Field(0.5, gt=0.0)
     warmup_steps: int = Field(0, ge=0)
 
@@ -52,9 +52,7 @@ class OptimizerOptions(Options):
     schedule: ScheduleOptions = ScheduleOptions()
 
 
-def learning_rate(
-    options: OptimizerOptions, step: int, epoch: int, steps_in_all: int
-) -> float:
+def learning_rate(options: OptimizerOptions, step: int, epoch: int, steps_in_all: int) -> float:
     """Learning rate of a step, from its position alone, so that resuming needs no state.
 
     Args:

@@ -34,10 +34,10 @@ def pretraining_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[s
     with state.autocast():
         rebuilt = model.reconstruct(encoded, quantized)
     fit = state.fit_club(encoded, quantized)  # q(y|x) on detached inputs, optimizer of its own
-    losses = state.objectives(encoded, quantized, rebuilt, model.codebook, draws)
+    losses: Losses = state.objectives(encoded, quantized, rebuilt, model.codebook, draws)
 
     state.optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
+    torch.autograd.backward(losses.total)
     losses.measures |= fit | state.clip_gradients() | step_measures(quantized, model.size)
     log = losses.read()  # the step's one transfer to the host
     refuse_non_finite(log)
@@ -61,7 +61,7 @@ def codebook_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[str,
     """
     model = state.model
     quantized = model.codebook.lookup(model.semantics(batch), batch.steps)
-    log = Losses({}, {}, step_measures(quantized, model.size)).read()
+    log: dict[str, float] = Losses({}, {}, step_measures(quantized, model.size)).read()
     model.codebook.update(quantized, draws.reset)
     return log
 

@@ -1,0 +1,156 @@
+"""What is measured: a published builder or the demo, random features of its shapes, seeded draws."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmg.config.load import load_config
+from cmg.config.schema import RunConfig
+from cmg.models.published import BUILDERS
+from cmg.objectives.draws import Draws
+from cmg.training.run_folder import versions
+from cmg.training.state import Precision, TrainingState
+from cmg.types import Batch, Kind, Modality
+
+DEMO = "demo"
+SIZES = (DEMO, *BUILDERS)
+"""Names of the sizes: the demo (named run ``digits``) and the published builders."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with its options, and the extent of a batch.
+
+    Attributes:
+        name: Of the size.
+        modalities: Declarations.
+        config: Options of model, objectives and optimizer.
+        batch: B.
+        length: T.
+    """
+
+    name: str
+    modalities: list[Modality]
+    config: RunConfig
+    batch: int
+    length: int = 10
+
+    def state(self, precision: Precision = "float32") -> TrainingState:
+        """A fresh training state; the same weights in every precision."""
+        config = self.config
+        state = TrainingState(
+            self.modalities, config.model, config.objectives, config.optimizer, precision
+        )
+        state.model.train()
+        return state
+
+    def features(self, state: TrainingState) -> Batch:
+        """A complete batch of standard normal features in the dtype of `state`."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (self.batch, self.length)
+        features = {
+            m.name: torch.randn(*shape, *m.shape, generator=generator) for m in self.modalities
+        }
+        return Batch(features).to("cpu", state.model.dtype)
+
+    def draws(self, batch: Batch, seed: int) -> Draws:
+        """The random choices of step `seed`, the same in every variant; also seeds dropout."""
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        noise = self.config.model.codebook.reset.noise
+        return Draws.from_generator(generator, batch.modalities, batch.steps, noise)
+
+
+@dataclass
+class Sizes:
+    """Departures from a size's own numbers.
+
+    Attributes:
+        batch: B.
+        length: T.
+        codes: K; None keeps the size's own.
+        overrides: Dotted configuration keys, for tests.
+    """
+
+    batch: int = 80
+    length: int = 10
+    codes: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def case_of(name: str, sizes: Sizes | None = None) -> Case:
+    """The case of a size.
+
+    Args:
+        name: One of :data:`SIZES`.
+        sizes: Batch, steps and codes.
+    """
+    sizes = sizes or Sizes()
+    given = dict(sizes.overrides)
+    if sizes.codes is not None:
+        given["model.codebook.size"] = sizes.codes
+    overrides = [f"{key}={value}" for key, value in given.items()]
+    config = load_config("digits" if name == DEMO else name, overrides)
+    modalities = demo_modalities(config) if name == DEMO else published_modalities(name)
+    return Case(name, modalities, config, sizes.batch, sizes.length)
+
+
+def demo_modalities(config: RunConfig) -> list[Modality]:
+    """The modalities of the embedded digits set, with the run's widths."""
+    shapes: dict[str, tuple[Kind, tuple[int, ...]]] = {
+        "audio": (Kind.VECTORS, (128,)),
+        "video": (Kind.MAPS, (4, 4, 64)),
+        "text": (Kind.TOKENS, (96,)),
+    }
+    model = config.model
+    return [
+        Modality(
+            name=name,
+            kind=kind,
+            shape=shape,
+            detail_width=model.detail_width.get(name, 256),
+            token_hidden=model.token_hidden.get(name, 128),
+        )
+        for name, (kind, shape) in shapes.items()
+    ]
+
+
+def published_modalities(name: str) -> list[Modality]:
+    """The modalities a published builder declares."""
+    with torch.device("meta"):  # only the declarations are wanted
+        return list(BUILDERS[name]().modalities.values())
+
+
+def machine() -> dict[str, Any]:
+    """Versions, processor, threads and load, for results."""
+    facts = versions()
+    for line in _lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            facts["processor"] = line.split(":", 1)[1].strip()
+            break
+    return facts | {
+        "cores": os.cpu_count(),
+        "load": [round(x, 2) for x in os.getloadavg()],
+        "cuda": torch.cuda.is_available(),
+    }
+
+
+def machine_line(facts: Mapping[str, Any]) -> str:
+    """The machine in one line."""
+    packages = facts["packages"]
+    return (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} thread(s), "
+        f"load {facts['load'][0]}; torch {packages['torch']}, Python {facts['python']}, "
+        f"{facts['platform']}"
+    )
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

@@ -1,0 +1,258 @@
+"""Everything a report tells, collected from a run folder or a demo folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmg.codebook.measures import CodeUsage
+from cmg.config.load import to_yaml
+from cmg.data.batches import Batches
+from cmg.data.store import FeatureStore, Split
+from cmg.errors import CheckpointError, DataError
+from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
+from cmg.evaluation.results import CodebookStats, Results
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.evaluate import RESULTS, evaluate_run
+from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
+from cmg.training.run_folder import CONFIG, RUN, read_metrics
+
+ENCODED_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """What a run wrote while it trained.
+
+    Attributes:
+        name: Name of its folder.
+        facts: ``run.json``; empty where there is none.
+        metrics: Lines of ``metrics.jsonl``.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    metrics: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report tells.
+
+    Attributes:
+        name: Name of the folder.
+        demo: Whether it is a demo of several seeds rather than one run.
+        results: Tables; None where the store has no labels to make them with.
+        stats: Use of the codebook, mean over seeds for a demo.
+        runs: The logs, that of the example run first.
+        checkpoint: Of the example run, whose codes are shown.
+        config_text: Its resolved configuration, YAML.
+        model: In eval mode.
+        split: The clips whose codes are shown, those that lack all modalities left out.
+        encoded: Their codes.
+        usage: How they use the codebook.
+        remarks: What a reader has to know beside the numbers.
+    """
+
+    name: str
+    demo: bool
+    results: Results | None
+    stats: CodebookStats
+    runs: list[RunLog]
+    checkpoint: Checkpoint
+    config_text: str
+    model: UnifiedModel
+    split: Split
+    encoded: dict[str, EncodedModality]
+    usage: CodeUsage
+    remarks: list[str]
+
+    @property
+    def store(self) -> FeatureStore:
+        """Where the clips are from."""
+        return self.split.store
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities whose codes are known, in the model's order."""
+        return list(self.encoded)
+
+
+def gather(folder: Path) -> ReportData:
+    """Collect a report; evaluate the run first if that has not been done.
+
+    Args:
+        folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
+
+    Raises:
+        CheckpointError: the folder is no run and no demo, or a checkpoint is damaged.
+        DataError: the store or the results are missing or damaged.
+    """
+    folder = Path(folder)
+    runs = example_runs(folder)
+    demo = runs[0] != folder
+    checkpoint = read_checkpoint(runs[0])
+    store = open_store(checkpoint, folder)
+    remarks: list[str] = []
+    split = shown_split(store, checkpoint, remarks)
+    model = load_model(runs[0])
+    split, encoded = encode(model, split)
+    usage = code_usage(encoded, model.size)
+    results = find_results(folder, demo, checkpoint, store, remarks)
+    remarks += control_remarks(checkpoint, store)
+    return ReportData(
+        name=folder.resolve().name,
+        demo=demo,
+        results=results,
+        stats=CodebookStats.of(usage, usage) if results is None else results.codebook,
+        runs=[RunLog(run.name, read_facts(run), read_metrics(run)) for run in runs],
+        checkpoint=checkpoint,
+        config_text=config_text(runs[0], checkpoint),
+        model=model,
+        split=split,
+        encoded=encoded,
+        usage=usage,
+        remarks=remarks,
+    )
+
+
+def example_runs(folder: Path) -> list[Path]:
+    """The runs of a folder, the one whose codes are shown first: `folder` itself, or its seeds.
+
+    Raises:
+        CheckpointError: neither.
+    """
+    if list_checkpoints(folder) or (folder / "checkpoint.json").is_file():
+        return [folder]
+    seeds = [p for p in folder.glob("seed-*") if list_checkpoints(p)]
+    if seeds:
+        return sorted(seeds, key=lambda p: (len(p.name), p.name))
+    state = "does not exist" if not folder.exists() else "holds no cmg run and no cmg demo"
+    if (folder / CONFIG).is_file():
+        state = "has no checkpoint yet"
+    raise CheckpointError(
+        f"{folder} {state}; give a run folder of `cmg pretrain --out` that has finished an epoch, "
+        "or the folder of a finished `cmg demo --out`"
+    )
+
+
+def open_store(checkpoint: Checkpoint, folder: Path) -> FeatureStore:
+    """The store a run was trained on.
+
+    Raises:
+        DataError: it is not where the configuration says.
+    """
+    try:
+        return FeatureStore.open(checkpoint.config.data.store)
+    except DataError as error:
+        raise DataError(
+            f"the report of {folder} needs the store it was trained on: {error} (a relative path "
+            "counts from the working folder: start `cmg report` where the run was started)"
+        ) from error
+
+
+def shown_split(store: FeatureStore, checkpoint: Checkpoint, remarks: list[str]) -> Split:
+    """The held-out split, or the training split of a store that has no other."""
+    data = checkpoint.config.data
+    if data.test_split in store.splits:
+        return store.split(data.test_split)
+    split = store.split(data.train_split)
+    remarks.append(
+        f"The store has no split {data.test_split!r}: codes are shown on the clips of "
+        f"{data.train_split!r}, which the model was trained on."
+    )
+    return split
+
+
+def encode(model: UnifiedModel, split: Split) -> tuple[Split, dict[str, EncodedModality]]:
+    """Codes of a split; clips that have none of the model's modalities are left out.
+
+    Returns:
+        The clips that are left, and their codes in the same order.
+
+    Raises:
+        DataError: fewer than two clips are left.
+        ModalityError: the store has a modality in another shape than the model.
+    """
+    names = [m for m in model.modalities if m in split.modalities]
+    kept = split.subset(Batches(split, ENCODED_AT_A_TIME, names, shuffle=False).clips)
+    return kept, encode_split(model, kept, ENCODED_AT_A_TIME)
+
+
+def find_results(
+    folder: Path, demo: bool, checkpoint: Checkpoint, store: FeatureStore, remarks: list[str]
+) -> Results | None:
+    """The results in the folder, or of an evaluation made now; None without labels.
+
+    Raises:
+        DataError: a demo without results, damaged results, or labels that cannot be probed.
+    """
+    if (folder / RESULTS).is_file():
+        return Results.load(folder / RESULTS)
+    if demo:
+        raise DataError(
+            f"{folder} has runs but no {RESULTS}: the demo did not finish; run it again with "
+            "`cmg demo --overwrite`, or give one of its seed-* folders"
+        )
+    if not store.labels:
+        remarks.append(
+            "The store has no labels, so there are no transfer tables: they need a label per "
+            "clip or step of the training and the held-out split. Codes and curves need none."
+        )
+        return None
+    if checkpoint.config.data.test_split not in store.splits:
+        remarks.append("Without held-out clips there are no transfer tables.")
+        return None
+    return evaluate_run(folder)
+
+
+def control_remarks(checkpoint: Checkpoint, store: FeatureStore) -> list[str]:
+    """What makes a run a control, or its numbers doubtful."""
+    config, said = checkpoint.config, []
+    if config.data.shuffled_pairs:
+        said.append("This run is a control: it was trained on shuffled pairs.")
+    if config.training.codebook_only:
+        said.append("This run is a control: its encoders stayed as they were initialized.")
+    if checkpoint.data_hash != store.content_hash:
+        said.append(
+            f"The store has changed since training: its content hash is "
+            f"{store.content_hash[:12]}, the run was trained on {checkpoint.data_hash[:12]}."
+        )
+    return said
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """``run.json`` of a run; empty where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    path = run / RUN
+    if not path.is_file():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); restore or remove it") from error
+    if not isinstance(told, dict):
+        raise CheckpointError(f"{path} is damaged (no JSON object); restore or remove it")
+    return told
+
+
+def config_text(run: Path, checkpoint: Checkpoint) -> str:
+    """The resolved configuration as YAML: the run's file, or what its checkpoint says."""
+    path = run / CONFIG
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    return to_yaml(checkpoint.config)
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` positions, evenly spaced over ``range(count)``: no picking of pretty ones."""
+    if count <= wanted:
+        return list(range(count))
+    return [int(i) for i in (np.arange(wanted) + 0.5) * count / wanted]

@@ -1,0 +1,63 @@
+"""The fixed sentences of the report."""
+
+from __future__ import annotations
+
+CONTROLS: dict[str, tuple[str, str]] = {
+    "codes": ("codes", "The model itself: heads read its discrete codes."),
+    "continuous": (
+        "continuous features",
+        "The same encoders without the codebook: what quantizing costs.",
+    ),
+    "untrained_encoders": (
+        "untrained encoders",
+        "Encoders stay random and only the codebook learns. MM-EMA writes paired features into "
+        "each other's codes, so codes learned over random encoders already transfer: only what "
+        "is above this row was learned by the encoders, which is why chance is not the only "
+        "baseline.",
+    ),
+    "shuffled_pairs": (
+        "shuffled pairs",
+        "Trained on wrong pairs, every modality alone unchanged: what is left does not come from "
+        "the pairing.",
+    ),
+    "chance": ("chance", "Guessing uniformly among the classes."),
+}
+"""Title and explanation of each control, in the order of the table."""
+
+OBJECTIVES = {
+    "reconstruction": "code and private detail together rebuild the input",
+    "commitment": "encoders stay near the codes, their own and, for less, the other modalities'",
+    "cross_cpc": "the past of one modality predicts the future of the others",
+    "club": "code and private detail share little information (an upper bound is minimized)",
+    "cmcm": "paired clips choose codes with the same probabilities, other clips do not",
+}
+"""What each term of the objective asks for."""
+
+SPLITS = {
+    "test_one_scan": (
+        "One scan per clip",
+        "The same held-out clips, but each shows a single scan at all steps of its event: no "
+        "averaging over several scans can help.",
+    ),
+}
+"""Title and explanation of further held-out splits."""
+
+DIGITS = (
+    "The handwriting is recorded: 1797 scans of 8 × 8 pixels, Optical Recognition of Handwritten "
+    "Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, doi 10.24432/C50P49, "
+    "license CC BY 4.0.",
+    "The voices are synthesized: 64 settings of one synthesizer (espeak-ng); no person was "
+    "recorded. The sentences were written for cmg.",
+    "The pairing is constructed: a clip puts together scans, utterances and a sentence of the "
+    "same digit. The noise of the room and the specks on blank pages are random numbers.",
+    "Held-out clips have scans, voices and sentence templates that occur in no training clip.",
+)
+"""What the embedded set is, after its NOTICE."""
+
+
+def percent(share: float) -> str:
+    """A share 0..1 as a percentage with a sensible number of digits."""
+    value = 100 * share
+    if value == 0 or value >= 10:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 0.1 else "< 0.1 %"

@@ -1,0 +1,169 @@
+"""Which codes and clips a report shows, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cmg.evaluation.transfer import step_labels
+from cmg.report.gather import ReportData, evenly
+from cmg.types import Kind
+
+CODES, EXAMPLES, CLIPS, LONGEST = 12, 4, 6, 60
+
+
+@dataclass(frozen=True)
+class Place:
+    """One step of one modality of a shown clip.
+
+    Attributes:
+        modality: Name of the modality.
+        clip: Position in the shown split.
+        step: Number of the step, from 0.
+    """
+
+    modality: str
+    clip: int
+    step: int
+
+
+@dataclass(frozen=True)
+class CodeCard:
+    """What is known of one code.
+
+    Attributes:
+        code: Its index.
+        frequency: Share of all tokens, 0..1.
+        shares: Share of each modality, modalities weighted equally, 0..1.
+        counts: Tokens per modality.
+        classes: (class name, share of the labeled tokens), the most frequent first.
+        basis: What the classes are of: ``steps`` or ``clips``; empty without labels.
+        examples: Some of its steps per modality, evenly spaced over the clips.
+    """
+
+    code: int
+    frequency: float
+    shares: dict[str, float]
+    counts: dict[str, int]
+    classes: list[tuple[str, float]]
+    basis: str
+    examples: dict[str, list[Place]]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The codes of one clip.
+
+    Attributes:
+        clip: Position in the shown split.
+        id: Of the clip.
+        label: "digit: seven" where the clip has a label.
+        codes: Codes per modality, -1 where a step does not exist; cut to `LONGEST` steps.
+        events: Class name of every step of the modalities with a time axis, "" where unlabeled.
+        whole: Steps of the longest modality before cutting.
+    """
+
+    clip: int
+    id: str
+    label: str
+    codes: dict[str, list[int]]
+    events: list[str]
+    whole: int
+
+
+def most_used(data: ReportData, wanted: int = CODES) -> list[CodeCard]:
+    """Cards of the most used codes, the most frequent first."""
+    pooled = data.usage.counts.sum(0)
+    order = sorted(range(len(pooled)), key=lambda k: (-float(pooled[k]), k))
+    return [code_card(data, code) for code in order[:wanted] if pooled[code] > 0]
+
+
+def code_card(data: ReportData, code: int) -> CodeCard:
+    """What is known of one code."""
+    counts, shares = data.usage.counts, data.usage.shares
+    classes, basis = code_classes(data, code)
+    return CodeCard(
+        code=code,
+        frequency=float(counts[:, code].sum() / counts.sum().clamp_min(1)),
+        shares={m: float(shares[i, code]) for i, m in enumerate(data.usage.modalities)},
+        counts={m: int(counts[i, code]) for i, m in enumerate(data.usage.modalities)},
+        classes=classes,
+        basis=basis,
+        examples={m: examples(data, m, code) for m in data.modalities},
+    )
+
+
+def examples(data: ReportData, modality: str, code: int, wanted: int = EXAMPLES) -> list[Place]:
+    """Steps that took a code, of different clips, evenly spaced over the clips."""
+    hits = data.encoded[modality].indices == code
+    clips = hits.any(1).nonzero().flatten().tolist()
+    chosen = [clips[i] for i in evenly(len(clips), wanted)]
+    return [Place(modality, clip, int(hits[clip].int().argmax())) for clip in chosen]
+
+
+def timed(data: ReportData) -> list[str]:
+    """Modalities that a label per step speaks of: all but tokens (words are no seconds)."""
+    kinds = data.model.modalities
+    return [m for m in data.modalities if kinds[m].kind is not Kind.TOKENS]
+
+
+def label_of(data: ReportData, per: str) -> str | None:
+    """The store's first label per ``clip`` or per ``step``."""
+    return next((n for n, spec in data.store.labels.items() if spec.per == per), None)
+
+
+def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], str]:
+    """Classes of the tokens that took a code: of their steps, or else of their clips."""
+    step, clip = label_of(data, "step"), label_of(data, "clip")
+    if step is not None:
+        found = histogram(data, step, timed(data), code)
+        if found:
+            return found, "steps"
+    if clip is not None:
+        return histogram(data, clip, data.modalities, code), "clips"
+    return [], ""
+
+
+def histogram(
+    data: ReportData, label: str, modalities: list[str], code: int
+) -> list[tuple[str, float]]:
+    """(class, share) of the labeled tokens of a code, the most frequent first."""
+    names = data.store.labels[label].classes
+    total = torch.zeros(len(names))
+    labels = data.split.labels(label)
+    for m in modalities:
+        one = data.encoded[m]
+        classes: Tensor = step_labels(labels, one)
+        if classes.dim() == 1:
+            classes = classes[:, None].expand_as(one.indices)
+        hits = (one.indices == code) & (classes >= 0)
+        total += torch.bincount(classes[hits], minlength=len(names))
+    share = (total / total.sum().clamp_min(1)).tolist()
+    order = sorted(range(len(names)), key=lambda k: (-share[k], k))
+    return [(names[k], share[k]) for k in order if share[k] > 0]
+
+
+def timelines(data: ReportData, wanted: int = CLIPS) -> list[Timeline]:
+    """Some clips, evenly spaced over the split; clips with all modalities if there are any."""
+    present = torch.stack([one.present for one in data.encoded.values()])
+    whole = present.all(0).nonzero().flatten().tolist()
+    clips = whole or list(range(len(data.split)))
+    return [timeline(data, clips[i]) for i in evenly(len(clips), wanted)]
+
+
+def timeline(data: ReportData, clip: int) -> Timeline:
+    """The codes of one clip."""
+    row = data.split.rows[clip]
+    reach = {m: row.lengths.get(m, 0) for m in data.modalities}
+    per_clip, per_step = label_of(data, "clip"), label_of(data, "step")
+    label, events = "", []
+    if per_clip is not None and isinstance(value := row.labels.get(per_clip), int) and value >= 0:
+        label = f"{per_clip}: {data.store.labels[per_clip].classes[value]}"
+    if per_step is not None and isinstance(told := row.labels.get(per_step), list):
+        classes = data.store.labels[per_step].classes
+        longest = max((reach[m] for m in timed(data)), default=0)
+        events = [classes[v] if v >= 0 else "" for v in told[: min(longest, LONGEST)]]
+    codes = {m: data.encoded[m].indices[clip, : min(reach[m], LONGEST)].tolist() for m in reach}
+    return Timeline(clip, row.id, label, codes, events, max(reach.values()))

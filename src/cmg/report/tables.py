@@ -1,0 +1,218 @@
+"""Tables as data: the HTML and the Markdown report are written from the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cmg.codebook.measures import CodeUsage
+from cmg.config.schema import RunConfig
+from cmg.evaluation.results import CodebookStats, ScoreMap
+from cmg.evaluation.transfer import Score
+from cmg.report.prose import CONTROLS, OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: Plain text, not escaped.
+        heat: Position on the color scale, 0..1; None for a plain cell.
+        marked: Whether it is set apart (same modality in a transfer matrix).
+    """
+
+    text: str
+    heat: float | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: What it is.
+        columns: Headers, that of the row headers first.
+        rows: Cells, the row header first.
+        note: Below the table.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+def plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of texts."""
+    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows))
+
+
+def score_text(score: Score) -> str:
+    """Percent with one decimal; with the deviation where there is more than one value."""
+    spread = f" ± {score.std:.1f}" if score.n > 1 else ""
+    return f"{score.mean:.1f}{spread}"
+
+
+def directions(scores: ScoreMap) -> list[tuple[str, str, Score]]:
+    """(trained on, read on, score) of every direction."""
+    return [(*_pair(direction), score) for direction, score in scores.items()]
+
+
+def crossing(scores: ScoreMap, same: bool = False) -> dict[str, Score]:
+    """Only the directions between different modalities, or only those within one."""
+    return {d: s for d, s in scores.items() if (len(set(_pair(d))) == 1) == same}
+
+
+def mean_of(scores: ScoreMap) -> float:
+    """Mean of the directions' means, in percent.
+
+    Args:
+        scores: At least one direction.
+    """
+    return sum(s.mean for s in scores.values()) / len(scores)
+
+
+def _pair(direction: str) -> tuple[str, str]:
+    source, _, target = direction.partition("->")
+    return source, target
+
+
+def transfer_matrix(title: str, scores: ScoreMap) -> Table:
+    """Rows are what heads were trained on, columns what they were read on."""
+    found = directions(scores)
+    sources = list(dict.fromkeys(source for source, _, _ in found))
+    targets = list(dict.fromkeys(target for _, target, _ in found))
+    rows = []
+    for source in sources:
+        row = [Cell(source)]
+        for target in targets:
+            score = scores.get(f"{source}->{target}")
+            known = score is not None
+            text = score_text(score) if score is not None else "–"
+            heat = score.mean / 100 if score is not None else None
+            row.append(Cell(text, heat, known and source == target))
+        rows.append(tuple(row))
+    columns = ("train on ↓ / test on →", *targets)
+    return Table(title, columns, tuple(rows), counts_note(scores))
+
+
+def counts_note(scores: ScoreMap) -> str:
+    """What the numbers are, and of how many values."""
+    counts = sorted({s.n for s in scores.values()})
+    if counts == [1]:
+        return "Accuracy in percent, one trained head per direction (n = 1)."
+    shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    return f"Accuracy in percent, mean ± standard deviation of n = {shown} trained heads."
+
+
+def control_rows(transfer: ScoreMap, controls: Mapping[str, ScoreMap]) -> dict[str, ScoreMap]:
+    """The model's own transfer table, then its controls, in the order in which they are told."""
+    known = [name for name in CONTROLS if name in controls]
+    more = [name for name in controls if name not in CONTROLS]
+    return {"codes": transfer} | {n: controls[n] for n in (*known, *more) if controls[n]}
+
+
+def controls_table(rows: Mapping[str, ScoreMap]) -> Table:
+    """A row per control: mean, lowest and highest direction, and what it controls for."""
+    out = []
+    for name, scores in rows.items():
+        across, within = crossing(scores), crossing(scores, same=True)
+        texts = ["–", "–", "–"]
+        if across:
+            means = [s.mean for s in across.values()]
+            texts = [f"{mean_of(across):.1f}", f"{min(means):.1f}", f"{max(means):.1f}"]
+        texts.append(f"{mean_of(within):.1f}" if within else "–")
+        title, why = CONTROLS.get(name, (name.replace("_", " "), ""))
+        out.append((title, *texts, why))
+    columns = ("heads read", "across, mean", "lowest", "highest", "within", "what it tells")
+    return plain("Controls", columns, out)
+
+
+def directions_table(rows: Mapping[str, ScoreMap]) -> Table:
+    """Every direction of the model and of every control."""
+    names = list(dict.fromkeys(d for scores in rows.values() for d in scores))
+    columns = ["direction", *(CONTROLS.get(n, (n, ""))[0] for n in rows)]
+    body = []
+    for direction in names:
+        found = [scores.get(direction) for scores in rows.values()]
+        texts = ["–" if s is None else score_text(s) for s in found]
+        body.append([direction.replace("->", " → "), *texts])
+    return plain("Every direction", columns, body)
+
+
+def objectives_table(weights: Mapping[str, float | None]) -> Table:
+    """Every term with its weight, "off" where it is left out."""
+    rows = []
+    for name, weight in weights.items():
+        shown = "off" if weight is None else f"{weight:g}"
+        if weight == 0:
+            shown = "0 (logged only)"
+        rows.append((name.replace("_", " "), shown, OBJECTIVES.get(name, "")))
+    return plain("Objectives", ("term", "weight", "what it asks for"), rows)
+
+
+def codebook_table(stats: CodebookStats, over: str) -> Table:
+    """Use of the codebook."""
+    rows = [
+        ("codes", f"{stats.size}", "size K of the codebook"),
+        ("used", f"{stats.used:.4g}", "codes with at least 0.1 % of the tokens"),
+        ("perplexity", f"{stats.perplexity:.1f}", f"exp(entropy) of the codes over {over}"),
+        (
+            "shared",
+            f"{100 * stats.shared_share:.1f} %",
+            "of the used codes: two or more modalities, weighted equally, give 5 % each",
+        ),
+    ]
+    return plain("Codebook", ("measure", "value", "meaning"), rows)
+
+
+def usage_table(usage: CodeUsage) -> Table:
+    """How many codes each combination of modalities shares."""
+    rows = [(group.title, str(len(group.codes))) for group in code_groups(usage)]
+    return plain("Who uses the codes", ("modalities", "codes"), rows)
+
+
+@dataclass(frozen=True)
+class CodeGroup:
+    """Codes that the same modalities use.
+
+    Attributes:
+        modalities: Those that give at least 5 %; empty for codes that are hardly used.
+        codes: The most frequent first.
+    """
+
+    modalities: tuple[str, ...]
+    codes: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """The modalities in words."""
+        if not self.modalities:
+            return "hardly used (less than 0.1 % of the tokens)"
+        return " + ".join(self.modalities) + (" only" if len(self.modalities) == 1 else "")
+
+
+def code_groups(usage: CodeUsage) -> list[CodeGroup]:
+    """Every code once, by who uses it: those that most modalities share first."""
+    names, used, pooled = usage.modalities, usage.used().tolist(), usage.counts.sum(0).tolist()
+    gives = (usage.shares >= 0.05).T.tolist()
+    found: dict[tuple[str, ...], list[int]] = {}
+    for code, by in enumerate(gives):
+        key = tuple(m for m, there in zip(names, by, strict=True) if there)
+        found.setdefault(key if used[code] else (), []).append(code)
+
+    def order(key: tuple[str, ...]) -> tuple[int, list[int]]:
+        return (-len(key), [names.index(m) for m in key])
+
+    return [
+        CodeGroup(key, tuple(sorted(found[key], key=lambda k: (-pooled[k], k))))
+        for key in sorted(found, key=order)
+    ]
+
+
+def modality_table(config: RunConfig, rows: Sequence[Sequence[str]]) -> Table:
+    """The modalities of the model, with a title that says where their clips are from."""
+    title = f"Modalities of {config.data.store}"
+    return plain(title, ("modality", "kind", "shape of a step", "seconds per step"), rows)

@@ -1,0 +1,202 @@
+"""Nearest codes and distances, against brute force in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cmg.codebook.distances import distance_to_codes, nearest_code, squared_gap
+from cmg.types import Steps
+
+DTYPES = [torch.float32, torch.float64]
+
+
+def brute_force(z, codes):
+    """Nearest code of every feature by explicit differences in float64; first one on a tie."""
+    z, codes = (np.asarray(x, dtype=np.longdouble) for x in (z, codes))
+    return np.array([((codes - one) ** 2).sum(1).argmin() for one in z])
+
+
+def far_apart(tokens=200, size=40, width=64, seed=0):
+    """Features close to their code, codes much further from each other: no near ties."""
+    g = torch.Generator().manual_seed(seed)
+    codes = torch.randn(size, width, generator=g, dtype=torch.float64)
+    picks = torch.randint(size, (tokens,), generator=g)
+    noise = torch.randn(tokens, width, generator=g, dtype=torch.float64)
+    return codes[picks] + 0.3 * noise, codes, picks
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e10, 1e20])
+def test_nearest_at_every_scale(dtype, scale):
+    z, codes, picks = (x * scale if x.is_floating_point() else x for x in far_apart())
+    assert brute_force(z, codes).tolist() == picks.tolist()
+    found = nearest_code(z.to(dtype), codes.to(dtype), codes.mean(0).to(dtype))
+    assert found.tolist() == picks.tolist()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_among_crowded_codes(dtype):
+    """Codes that nearly tie: whatever is chosen is as near as the nearest, to rounding."""
+    g = torch.Generator().manual_seed(1)
+    z = torch.randn(300, 8, generator=g, dtype=dtype)
+    codes = torch.randn(500, 8, generator=g, dtype=dtype)
+    found = nearest_code(z, codes, torch.zeros(8, dtype=dtype))
+    square = torch.cdist(z.double(), codes.double()).square()
+    chosen = square.gather(1, found[:, None])[:, 0]
+    rounding = 20 * torch.finfo(dtype).eps
+    assert (chosen - square.amin(1)).max() <= rounding * square.amax()
+    agreeing = (found.numpy() == brute_force(z, codes)).mean()
+    assert agreeing >= (1.0 if dtype == torch.float64 else 0.99)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_feature_on_a_code_finds_it(make_codebook, dtype, offset):
+    """A common offset of 1e4 would drown the differences if distances were not centered."""
+    g = torch.Generator().manual_seed(2)
+    codes = (offset + torch.randn(50, 256, generator=g, dtype=dtype)).contiguous()
+    order = torch.randperm(50, generator=g)
+    book = make_codebook(codes, counts=torch.rand(50, generator=g, dtype=dtype))
+    indices = book.lookup({"audio": codes[order].view(5, 10, 256)}, Steps(5, 10)).indices
+    assert indices["audio"].flatten().tolist() == order.tolist()
+
+
+def test_nearest_beside_a_common_offset(make_codebook):
+    z, codes, picks = far_apart()
+    book = make_codebook((codes + 1e4).float(), counts=torch.rand(40) + 0.1)
+    found = book.lookup({"audio": (z + 1e4).float()[None]}, Steps(1, 200))
+    assert found.indices["audio"][0].tolist() == picks.tolist()
+
+
+@pytest.mark.parametrize("size", [1e6, 1e15, 1e25])
+def test_unused_exploded_codes_do_not_disturb(make_codebook, size):
+    """As coded, unused codes leave by orders of magnitude; their count is next to nothing."""
+    z, codes, picks = far_apart()
+    exploded = torch.randn(30, 64, generator=torch.Generator().manual_seed(3)) * size
+    everything = torch.cat([codes.float(), exploded])
+    counts = torch.cat([torch.ones(40), torch.zeros(30)])
+    book = make_codebook(everything, counts=counts)
+    found = book.lookup({"audio": z.float()[None]}, Steps(1, 200))
+    assert found.indices["audio"][0].tolist() == picks.tolist()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tie_takes_the_smallest_index(dtype):
+    codes = torch.tensor([[3, 0], [0, 1], [1, 0], [0, -1], [-1, 0], [0, 1]], dtype=dtype)
+    z = torch.tensor([[0, 0], [1, 1], [-1, -1], [0, 2]], dtype=dtype)
+    found = nearest_code(z, codes, torch.zeros(2, dtype=dtype))
+    assert found.tolist() == [1, 1, 3, 1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_identical_codes_are_one_choice(dtype):
+    """The second half repeats the first: whichever twin is picked, the vector is the same."""
+    g = torch.Generator().manual_seed(4)
+    half = torch.randn(200, 256, generator=g, dtype=dtype)
+    z = torch.randn(800, 256, generator=g, dtype=dtype)
+    single = nearest_code(z, half, half.mean(0))
+    assert torch.equal(nearest_code(z, torch.cat([half, half]), half.mean(0)) % 200, single)
+
+
+def test_center_weighs_codes_by_counts(make_codebook):
+    codes = torch.tensor([[0.0, 4.0], [8.0, 0.0], [1e6, 1e6]])
+    assert make_codebook(codes, counts=torch.tensor([3.0, 1.0, 0.0])).center.tolist() == [2.0, 3.0]
+
+
+def test_center_without_any_count_is_the_mean(make_codebook):
+    codes = torch.tensor([[0.0, 4.0], [8.0, 0.0]])
+    book = make_codebook(codes, ema={"initial_count": 0.0})
+    assert book.center.tolist() == [4.0, 2.0]
+
+
+def test_straight_through_gradient(make_codebook):
+    """Vectors have the value of the code and the gradient of the feature."""
+    book = make_codebook(torch.tensor([[0.0, 0.0], [4.0, 0.0]]))
+    z = torch.tensor([[[1.0, 0.5], [3.0, -0.5]]], requires_grad=True)
+    found = book.lookup({"audio": z}, Steps(1, 2))
+    assert found.indices["audio"].tolist() == [[0, 1]]
+    assert found.vectors["audio"].tolist() == [[[0.0, 0.0], [4.0, 0.0]]]
+    assert found.codes["audio"].tolist() == [[[0.0, 0.0], [4.0, 0.0]]]
+    assert not found.codes["audio"].requires_grad
+    assert not found.semantic["audio"].requires_grad
+    weights = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    (found.vectors["audio"] * weights).sum().backward()
+    assert z.grad.tolist() == weights.tolist()
+
+
+def test_lookup_changes_no_buffer(make_codebook, state_of):
+    book = make_codebook(torch.randn(7, 3))
+    before = state_of(book)
+    book.train()
+    for _ in range(3):
+        book.lookup({"audio": torch.randn(4, 5, 3), "video": torch.randn(4, 5, 3)}, Steps(4, 5))
+    for name, value in book.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+# ---- distances that carry gradient --------------------------------------------------------------
+
+
+def test_distance_equals_cdist_with_its_gradient():
+    g = torch.Generator().manual_seed(5)
+    z = torch.randn(6, 7, 16, generator=g, dtype=torch.float64, requires_grad=True)
+    codes = torch.randn(9, 16, generator=g, dtype=torch.float64)
+    weights = torch.randn(6, 7, 9, generator=g, dtype=torch.float64)
+    ours = distance_to_codes(z, codes)
+    exact = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(ours, exact, rtol=1e-13, atol=0)
+    ours_gradient = torch.autograd.grad((ours * weights).sum(), z)[0]
+    exact_gradient = torch.autograd.grad((exact * weights).sum(), z)[0]
+    torch.testing.assert_close(ours_gradient, exact_gradient, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
+@pytest.mark.parametrize("scale", [1e-6, 1e10, 1e20])
+def test_distance_scales(dtype, rtol, scale):
+    z, codes, _ = far_apart(20, 6, 16)
+    exact = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist") * scale
+    found = distance_to_codes((z * scale).to(dtype), (codes * scale).to(dtype))
+    torch.testing.assert_close(found.double(), exact, rtol=10 * rtol, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_distance_of_a_feature_on_its_code(dtype, offset):
+    """Golden bug 19: here the expansion went below zero, and value and gradient were NaN."""
+    g = torch.Generator().manual_seed(6)
+    codes = (offset + torch.randn(20, 256, generator=g, dtype=dtype)).contiguous()
+    z = codes[:12].clone().requires_grad_()
+    distance = distance_to_codes(z, codes)
+    exact = torch.cdist(z.double(), codes.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    here = torch.eye(12, 20, dtype=torch.bool)
+    # Where rounding is all there is, the value is its floor: sqrt(4 eps) of the norms.
+    floor = 2 * (torch.finfo(dtype).eps ** 0.5) * (2 * 256) ** 0.5
+    assert (distance[here] <= 1.5 * floor).all()
+    torch.testing.assert_close(distance[~here].double(), exact[~here], rtol=1e-5, atol=0)
+    distance[here].sum().backward()
+    assert torch.equal(z.grad, torch.zeros_like(z))  # cut, not blown up
+
+
+def test_distance_when_everything_coincides():
+    z = torch.ones(2, 3, 4, requires_grad=True)
+    distance = distance_to_codes(z, torch.ones(5, 4))
+    distance.sum().backward()
+    assert distance.abs().max() < 1e-15
+    assert torch.equal(z.grad, torch.zeros_like(z))
+
+
+def test_distance_beside_an_exploded_code():
+    z, codes, _ = far_apart(20, 6, 16)
+    exploded = torch.cat([codes, torch.full((1, 16), 1e18, dtype=codes.dtype)])
+    found = distance_to_codes(z.float(), exploded.float())
+    exact = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(found[:, :6].double(), exact, rtol=1e-5, atol=0)
+    torch.testing.assert_close(found[:, 6], torch.full((20,), 4e18), rtol=1e-5, atol=0)
+
+
+def test_squared_gap_by_hand():
+    codes = torch.tensor([[0.0], [2.0], [10.0]])
+    assert squared_gap(torch.tensor([[0.5], [1.0], [6.0]]), codes).tolist() == [2.0, 0.0, 0.0]
+    assert squared_gap(torch.tensor([[0.5]]), codes[:1]).tolist() == [float("inf")]

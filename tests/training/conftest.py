@@ -1,0 +1,60 @@
+"""A tiny store and configuration on which a whole run takes a second."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmg.config.load import load_config
+from cmg.data import paired_store
+from cmg.types import Kind, Modality
+
+MODALITIES = [
+    Modality(name="audio", kind=Kind.VECTORS, shape=(6,)),
+    Modality(name="video", kind=Kind.MAPS, shape=(2, 3, 5)),
+    Modality(name="text", kind=Kind.TOKENS, shape=(7,)),
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory):
+    """22 clips of up to 6 steps, some without a modality."""
+    path = tmp_path_factory.mktemp("data") / "store"
+    paired_store(
+        path,
+        MODALITIES,
+        {"train": 22, "test": 12},
+        steps=6,
+        classes=3,
+        lengths=(2, 6),
+        missing=0.15,
+    )
+    return path
+
+
+@pytest.fixture
+def tiny_config(tiny_store):
+    """Every term, dropout, resets and a data-driven start; 3 epochs of 5 steps."""
+
+    def make(*overrides):
+        return load_config(
+            None,
+            [
+                f"data.store={tiny_store}",
+                "data.batch_size=5",
+                "model.width=8",
+                "model.temporal.heads=2",
+                "model.temporal.hidden=16",
+                "model.detail_width={audio: 6, video: 6, text: 6}",
+                "model.token_hidden={text: 4}",
+                "model.codebook.size=9",
+                "model.codebook.reset={patience: 3, active: 2, source: codes}",
+                "objectives.club={hidden: 8}",
+                "optimizer.lr=0.01",
+                "training.epochs=3",
+                "training.threads=1",
+                "training.tensorboard=false",
+                *overrides,
+            ],
+        )
+
+    return make

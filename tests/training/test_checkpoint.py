@@ -1,0 +1,143 @@
+"""Checkpoints appear whole or not at all, and damaged or foreign ones are refused by name."""
+
+from __future__ import annotations
+
+import errno
+import json
+import pickle
+
+import pytest
+import torch
+
+from cmg.errors import CheckpointError
+from cmg.recipes.pretrain import prepare, pretrain
+from cmg.training import checkpoint as module
+from cmg.training.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
+
+
+@pytest.fixture
+def run(tiny_config, tmp_path):
+    pretrain(tiny_config("training.epochs=2"), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_loaded_model_is_the_trained_one(tiny_config, tmp_path):
+    training = pretrain(tiny_config("training.epochs=1"), tmp_path / "run")
+    loaded = load_model(tmp_path / "run")
+    own = training.state.model.state_dict()
+    assert all(torch.equal(own[n], x) for n, x in loaded.state_dict().items())
+    assert not loaded.training
+
+
+def test_float64_run_loads_in_float64(tiny_config, tmp_path):
+    pretrain(tiny_config("training.epochs=1", "training.precision=float64"), tmp_path / "run")
+    assert load_model(tmp_path / "run").dtype == torch.float64
+
+
+def test_run_folder_and_checkpoint_folder_both_load(run):
+    newest = list_checkpoints(run)[-1]
+    assert find_checkpoint(run) == find_checkpoint(newest) == newest
+    assert read_checkpoint(run).position.step == 10
+
+
+def test_keep_checkpoints_keeps_the_newest(tiny_config, tmp_path):
+    pretrain(tiny_config("training.keep_checkpoints=2"), tmp_path / "run")
+    assert [p.name for p in list_checkpoints(tmp_path / "run")] == [
+        "step-00000010",
+        "step-00000015",
+    ]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damaged_file_is_named(run, name, damage):
+    file = find_checkpoint(run) / name
+    data = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        data[-1] ^= 1
+        file.write_bytes(data)
+    else:
+        file.unlink()
+    with pytest.raises(CheckpointError, match=name):
+        load_model(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"format": "other"}', "no cmg checkpoint"),
+        ('{"format": "cmg-checkpoint"}', "damaged"),
+        ('{"format": "cmg-checkpoint", "version": 99}', "version 99"),
+    ],
+)
+def test_foreign_description_is_refused(run, text, said):
+    (find_checkpoint(run) / "checkpoint.json").write_text(text)
+    with pytest.raises(CheckpointError, match=said):
+        load_model(run)
+
+
+def test_places_without_a_checkpoint_are_told_apart(tmp_path, tiny_config):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_model(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="is no cmg run"):
+        load_model(tmp_path)
+    prepare(tiny_config(), tmp_path / "run")
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        load_model(tmp_path / "run")
+
+
+def test_pickle_in_the_place_of_weights_is_not_run(run, tmp_path):
+    class Bait:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "fired"), "w"))
+
+    folder = find_checkpoint(run)
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Bait()))
+    told = json.loads((folder / "checkpoint.json").read_text())
+    told["sha256"]["model.safetensors"] = module.file_sha256(folder / "model.safetensors")
+    (folder / "checkpoint.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_model(run)
+    assert not (tmp_path / "fired").exists()
+
+
+@pytest.mark.parametrize("failing", ["model.safetensors", "training.safetensors"])
+def test_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
+    tiny_config, tmp_path, monkeypatch, failing
+):
+    run = tmp_path / "run"
+    training = prepare(tiny_config(), run)
+    training.train(stop_after=lambda position: position.step == 6)
+    before = find_checkpoint(run)
+    real = module.save_file
+
+    def full(tensors, path):
+        if path.name == failing:
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(CheckpointError, match=r"step-00000010.*No space left") as caught:
+        training.train()
+    assert "resume" in str(caught.value)
+    assert [p.name for p in (run / "checkpoints").iterdir()] == [before.name]
+    monkeypatch.undo()
+    assert pretrain(tiny_config(), run, resume=True).position.step == 15
+
+
+def test_interrupted_save_leaves_nothing_half_written(tiny_config, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    training = prepare(tiny_config(), run)
+
+    def interrupted(tensors, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "save_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.train()
+    assert list((run / "checkpoints").iterdir()) == []

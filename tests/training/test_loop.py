@@ -1,0 +1,106 @@
+"""The loop: what is logged, what stops it, and what it may not change."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from cmg.errors import ConfigError, DataError, ModalityError, NonFiniteError
+from cmg.recipes.pretrain import prepare, pretrain
+from cmg.training.checkpoint import list_checkpoints, load_model
+from cmg.training.run_folder import read_metrics
+
+
+def test_every_step_logs_every_term_and_measure(tiny_config, tmp_path):
+    pretrain(tiny_config("training.epochs=1"), tmp_path / "run")
+    lines = read_metrics(tmp_path / "run")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    for name in ("loss/total", "loss/cmcm", "club_nll/text", "code_usage", "agreement"):
+        assert all(math.isfinite(line[name]) for line in lines), name
+    assert any("loss/cross_cpc" in line for line in lines)
+    assert any("loss/same_step_nce" in line for line in lines)
+
+
+def test_run_folder_says_how_it_was_made(tiny_config, tmp_path, tiny_store):
+    pretrain(tiny_config("training.epochs=1", "training.seed=3"), tmp_path / "run")
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    manifest = json.loads((tiny_store / "manifest.json").read_text())
+    assert told["seed"] == 3
+    assert told["store"] == str(tiny_store)
+    assert len(told["data_hash"]) == 64
+    assert [m["name"] for m in told["modalities"]] == list(manifest["modalities"])
+    assert told["packages"]["torch"] == torch.__version__
+
+
+def test_total_is_the_weighted_sum_of_the_terms(tiny_config, tmp_path):
+    config = tiny_config(
+        "training.epochs=1", "objectives.cmcm.weight=3", "objectives.club.weight=0"
+    )
+    pretrain(config, tmp_path / "run")
+    for line in read_metrics(tmp_path / "run"):
+        total = 0.0
+        for name, value in line.items():
+            if name.startswith("loss/") and name != "loss/total":
+                term = name.split("/")[1]
+                total += {"cmcm": 3.0, "club": 0.0}.get(term, 1.0) * value
+        assert line["loss/total"] == pytest.approx(total, rel=1e-4)
+
+
+def test_non_finite_loss_names_step_term_and_clips_and_keeps_the_checkpoint(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    training = prepare(tiny_config(), run)
+    training.train(stop_after=lambda position: position.step == 7)
+    before = {n: x.clone() for n, x in training.state.model.state_dict().items()}
+    real = training.batches.at
+
+    def poisoned(epoch, index):
+        batch = real(epoch, index)
+        batch.features["video"][0] = float("nan")
+        return batch
+
+    training.batches.at = poisoned
+    with pytest.raises(NonFiniteError) as caught:
+        training.train()
+    said = str(caught.value)
+    assert "step 8 (epoch 2, batch 3" in said
+    assert "loss/reconstruction/video = nan" in said
+    assert real(1, 2).ids[0] in said
+    after = training.state.model.state_dict()
+    assert all(torch.equal(before[n], x) for n, x in after.items())
+    assert [p.name for p in list_checkpoints(run)] == ["step-00000005"]
+    assert load_model(run).size == 9
+
+
+def test_codebook_only_moves_the_codes_and_nothing_else(tiny_config):
+    config = tiny_config("training.codebook_only=true", "training.epochs=1")
+    start = {n: x.clone() for n, x in prepare(config).state.model.state_dict().items()}
+    end = pretrain(config).state.model.state_dict()
+    moved = {n for n in start if not torch.equal(start[n], end[n])}
+    assert moved == {"codebook.codes", "codebook.counts", "codebook.sums", "codebook.idle"}
+
+
+def test_bf16_keeps_weights_and_codes_in_float32(tiny_config):
+    training = pretrain(tiny_config("training.epochs=1", "training.precision=bf16"))
+    dtypes = {x.dtype for x in training.state.model.state_dict().values()}
+    assert dtypes == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "said"),
+    [
+        ("data.modalities=[audio, vidoe]", ModalityError, "did you mean 'video'"),
+        ("data.modalities=[audio]", ConfigError, "two or more"),
+        ("data.train_split=trian", DataError, "did you mean 'train'"),
+        ("model.detail_width={eeg: 4}", ModalityError, "eeg"),
+        ("model.codebook.size=5000", ConfigError, "lower model.codebook.size"),
+        ("training.device=gpu", ConfigError, "use cpu or cuda"),
+        ("data.store=nowhere", DataError, "nowhere"),
+    ],
+)
+def test_bad_input_is_named_before_the_first_step(tiny_config, tmp_path, override, error, said):
+    with pytest.raises(error, match=said):
+        pretrain(tiny_config(override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
