@@ -26,7 +26,7 @@ venv:
 	@PYTHON='$(PYTHON)' CONSTRAINTS='$(CONSTRAINTS)' PIP_FLAGS='$(PIP_FLAGS)' sh tools/make_venv.sh
 
 demo: venv
-	$(BIN)/cmg demo --out runs/demo --json runs/demo.json
+	$(BIN)/cmg demo --out runs/demo --json runs/demo.json --overwrite
 
 # All four run even when one fails, so that one call shows everything; pytest's summary comes last.
 test: venv

@@ -13,7 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmg.evaluation.results import Results, ScoreMap
+    from cmg.evaluation.results import Results
+    from cmg.report.tables import Table as ReportTable
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 RunOption = Annotated[
@@ -49,62 +50,39 @@ def show(told: Mapping[str, Any], *lines: Any) -> None:
 
 
 def results_tables(results: Results) -> list[Any]:
-    """An evaluation as tables for a terminal."""
-    tables: list[Any] = [
-        matrix("Classification of held-out clips, % (rows: trained on)", results.transfer)
-    ]
-    for name, scores in results.extra_splits.items():
-        tables.append(matrix(f"The same on split {name}, %", scores))
+    """An evaluation for a terminal: the tables of the report."""
+    from cmg.report.tables import control_rows, directions_table, transfer_matrix
+
+    matrices = {"Classification of held-out clips": results.transfer}
+    for split, scores in results.extra_splits.items():
+        matrices[f"Classification, split {split}"] = scores
     if results.localization:
-        title = "Localization: per-step classes with background, %"
-        tables.append(matrix(title, results.localization))
+        matrices["Localization (per-step classes with background)"] = results.localization
+    shown = [in_terminal(transfer_matrix(title, table)) for title, table in matrices.items()]
     if results.controls:
-        tables.append(controls_table(results))
+        rows = control_rows(results.transfer, results.controls)
+        shown.append(in_terminal(directions_table(rows)))
     used = results.codebook
-    tables.append(
-        f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity "
-        f"{used.perplexity:.1f} over event steps, {100 * used.shared_share:.0f} % of the used "
-        "codes shared by two or more modalities"
-    )
     weights = ", ".join(
         f"{name} {'off' if weight is None else f'{weight:g}'}"
         for name, weight in results.weights.items()
     )
-    tables.append(f"Objective weights: {weights}")
-    return tables
+    return [
+        *shown,
+        f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity {used.perplexity:.1f} "
+        f"over event steps, {100 * used.shared_share:.0f} % of the used codes shared",
+        f"Objective weights: {weights}",
+    ]
 
 
-def cell(score: Any) -> str:
-    """Mean and spread."""
-    return f"{score.mean:.1f} ± {score.std:.1f}" if score.n > 1 else f"{score.mean:.1f}"
-
-
-def matrix(title: str, scores: ScoreMap) -> Table:
-    """A transfer table: rows are what heads are trained on, columns what they are read on."""
+def in_terminal(table: ReportTable) -> Table:
+    """A table of the report as one of rich's."""
     from rich.table import Table
+    from rich.text import Text
 
-    sources = list(dict.fromkeys(d.split("->")[0] for d in scores))
-    targets = list(dict.fromkeys(d.split("->")[1] for d in scores))
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for target in targets:
-        table.add_column(f"-> {target}", justify="right")
-    for source in sources:
-        row = [scores.get(f"{source}->{target}") for target in targets]
-        table.add_row(source, *("" if score is None else cell(score) for score in row))
-    return table
-
-
-def controls_table(results: Results) -> Table:
-    """The trained codebook's cross-modal directions beside every control."""
-    from rich.table import Table
-
-    table = Table(title="Controls, classification, %", title_justify="left")
-    table.add_column("direction")
-    columns = {"trained": results.transfer} | results.controls
-    for name in columns:
-        table.add_column(name.replace("_", " "), justify="right")
-    for direction in results.transfer:
-        scores = (column.get(direction) for column in columns.values())
-        table.add_row(direction, *("" if score is None else cell(score) for score in scores))
-    return table
+    shown = Table(title=table.title, title_justify="left", caption=table.note or None)
+    for index, column in enumerate(table.columns):
+        shown.add_column(column, justify="right" if index else "left")
+    for row in table.rows:
+        shown.add_row(*(Text(cell.text, style="dim" if cell.marked else "") for cell in row))
+    return shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, cell, say_json, show
+from cmg.cli.output import JsonFlag, RunOption, say_json, show
 
 if TYPE_CHECKING:
     from cmg.golden import CaseResult
@@ -40,6 +40,7 @@ def probe(
     from cmg.config.load import override_config
     from cmg.data.store import FeatureStore
     from cmg.recipes.probe import probe as run_probe
+    from cmg.report.tables import score_text
     from cmg.training.checkpoint import load_model, read_checkpoint
 
     config = override_config(
@@ -50,8 +51,8 @@ def probe(
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     show(
         asdict(found) | {"train_on": train_on, "test_on": test_on},
-        f"{train_on} -> {test_on}, label {found.label!r}: {cell(found.transfer)} %",
-        f"upper bound {test_on} -> {test_on}: {cell(found.upper_bound)} %, "
+        f"{train_on} -> {test_on}, label {found.label!r}: {score_text(found.transfer)} %",
+        f"upper bound {test_on} -> {test_on}: {score_text(found.upper_bound)} %, "
         f"chance {found.chance:.1f} %, {found.transfer.n} heads",
     )
 

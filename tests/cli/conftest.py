@@ -1,0 +1,109 @@
+"""The command line, in this process (fast) or as a user types it (a new process)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from cmg.cli import main as entry
+from cmg.cli.output import STATE
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cmg(capsys, monkeypatch):
+    """Run `cmg ARGS` in this process."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
+        monkeypatch.setattr(STATE, "json", False)
+        capsys.readouterr()
+        try:
+            entry.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture(scope="session")
+def shell():
+    """Run `python -m cmg ARGS` as a process."""
+
+    def run(*args, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "cmg", *map(str, args)],
+            capture_output=True,
+            text=True,
+            env=os.environ | environment,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+SMALL = [
+    "model.width=8",
+    "model.temporal.heads=2",
+    "model.temporal.hidden=16",
+    "model.codebook.size=8",
+    "data.batch_size=6",
+    "training.epochs=2",
+    "training.threads=1",
+    "training.tensorboard=false",
+]
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Overrides that make a run take a second."""
+    return SMALL
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """A user's own features: npy files of four modalities, and the csv that names them."""
+
+    def write(modalities, clips=24, steps=6, missing=None, **bad):
+        rng = np.random.default_rng(0)
+        names = list(modalities)
+        lines = [",".join(["id", "split", "label", *names])]
+        for clip in range(clips):
+            kind = clip % 2
+            cells = []
+            for name, shape in modalities.items():
+                if missing is not None and name == missing and clip % 3 == 0:
+                    cells.append("")
+                    continue
+                x = rng.normal(2.0 * kind, 0.3, (steps, *shape)).astype(np.float32)
+                np.save(tmp_path / f"{name}{clip}.npy", x)
+                cells.append(f"{name}{clip}.npy")
+            split = "test" if clip >= clips * 2 // 3 else "train"
+            lines.append(",".join([f"clip{clip}", split, ["cat", "dog"][kind], *cells]))
+        (tmp_path / "clips.csv").write_text("\n".join(lines) + "\n")
+        return tmp_path / "clips.csv"
+
+    return write

@@ -1,0 +1,193 @@
+"""Every command as a user types it: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import cmg as package
+
+FOUR = {"audio": (5,), "depth": (3, 4, 2), "eeg": (7,), "text": (6,)}
+
+
+@pytest.fixture
+def trained(cmg, arrays, tmp_path, small):
+    """A store of a user's own npy files and a run on it."""
+    store, run = tmp_path / "store", tmp_path / "run"
+    told = cmg("data", "import", "--arrays", arrays(FOUR), "--out", store, "--kind", "text=tokens")
+    assert told.code == 0, told.err
+    told = cmg("pretrain", f"data={store}", *small, "--out", run)
+    assert told.code == 0, told.err
+    return store, run
+
+
+def test_help_does_not_import_torch():
+    code = "import sys; from cmg.cli.main import app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_lists_every_command(shell):
+    said = shell("--help")
+    for command in ("demo", "pretrain", "probe", "encode", "report", "verify-golden", "data"):
+        assert command in said.out
+
+
+def test_own_npy_files_of_four_modalities_train_probe_encode_and_report(cmg, trained, tmp_path):
+    store, run = trained
+    told = cmg("data", "info", store, "--json").json
+    assert {m: s["kind"] for m, s in told["modalities"].items()} == {
+        "audio": "vectors",
+        "depth": "maps",
+        "eeg": "vectors",
+        "text": "tokens",
+    }
+    assert told["splits"] == {"train": 16, "test": 8}
+
+    probe = ("probe", "--model", run, "--train-on", "eeg", "--test-on", "eeg", "--seeds", 2)
+    found = cmg(*probe, "probe.epochs=150", "probe.lr=0.02", "--json").json
+    assert found["transfer"]["n"] == 2
+    assert found["chance"] == 50.0
+    assert found["transfer"] == found["upper_bound"]
+
+    codes = tmp_path / "codes.jsonl"
+    assert cmg("encode", store, "--model", run, "--out", codes, "--json").json["clips"] == 24
+    rows = [json.loads(line) for line in codes.read_text().splitlines()]
+    assert {len(row["codes"]) for row in rows} == {4}
+    assert all(0 <= c < 8 for row in rows for cs in row["codes"].values() for c in cs)
+
+    written = cmg("report", run, "--json").json["written"]
+    assert [p.rsplit("/", 1)[-1] for p in written] == ["report.html", "report.md"]
+
+
+def test_encoded_codes_are_the_models(cmg, trained, tmp_path):
+    store, run = trained
+    out = tmp_path / "codes.safetensors"
+    cmg("encode", store, "--model", run, "--out", out, "--split", "test")
+    clips = package.FeatureStore.open(store).split("test")
+    batch = package.Batches(clips, 8, shuffle=False).at(0, 0)
+    expected = package.load(run).encode(batch)
+    for modality, codes in load_file(out).items():
+        assert torch.equal(codes, expected[modality])
+
+
+def test_a_clip_lacking_a_modality_trains_and_encodes_without_it(cmg, arrays, tmp_path, small):
+    csv = arrays({"audio": (5,), "video": (2, 2, 3)}, missing="video")
+    store, run = tmp_path / "store", tmp_path / "run"
+    assert cmg("data", "import", "--arrays", csv, "--out", store).code == 0
+    assert cmg("pretrain", f"data={store}", *small, "--out", run).code == 0
+    cmg("encode", store, "--model", run, "--out", tmp_path / "codes.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "codes.jsonl").read_text().splitlines()]
+    assert [sorted(row["codes"]) for row in rows[:3]] == [
+        ["audio"],
+        ["audio", "video"],
+        ["audio", "video"],
+    ]
+
+
+def test_without_a_time_axis_the_predictive_term_is_same_step_nce(cmg, arrays, tmp_path, small):
+    csv = arrays({"audio": (5,), "video": (4,)}, steps=1)
+    store, run = tmp_path / "store", tmp_path / "run"
+    cmg("data", "import", "--arrays", csv, "--out", store)
+    told = cmg("pretrain", f"data={store}", *small, "--out", run)
+    assert told.code == 0, told.err
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(line["loss/same_step_nce"] > 0 for line in lines)
+    assert not any("loss/cross_cpc" in line for line in lines)
+
+
+def test_runs_list_show_copy(cmg, tmp_path):
+    assert "digits-published" in cmg("runs", "list").out
+    assert cmg("runs", "show", "digits", "--json").json["model"]["codebook"]["size"] == 64
+    file = tmp_path / "mine.yaml"
+    assert cmg("runs", "copy", "digits", file).code == 0
+    assert file.read_text() == cmg("runs", "show", "digits").out
+    again = cmg("runs", "copy", "digits", file)
+    assert again.code == 2
+    assert "exists" in again.err
+    unknown = cmg("runs", "show", "digit")
+    assert unknown.code == 2
+    assert "did you mean 'digits'" in unknown.err
+
+
+def test_verify_tells_a_sound_store_from_a_damaged_one(cmg, arrays, tmp_path):
+    store = tmp_path / "store"
+    cmg("data", "import", "--arrays", arrays({"a": (2,), "b": (3,)}), "--out", store)
+    assert cmg("data", "verify", store).code == 0
+    shard = next((store / "shards").iterdir())
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    told = cmg("data", "verify", store, "--json")
+    assert told.code == 1
+    assert shard.name in told.json["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pretrain", "digits", "trainin.seed=1", "--out", "x"], "did you mean 'training.seed'"),
+        (["pretrain", "digits", "training.epochs=abc", "--out", "x"], "training.epochs"),
+        (["pretrain", "digits", "training.epochs=0", "--out", "x"], "training.epochs"),
+        (["pretrain", "digit", "--out", "x"], "did you mean 'digits'"),
+        (["pretrain", "data=missing", "--out", "x"], "missing"),
+        (["probe", "--model", "x", "--train-on", "a", "--test-on", "b"], "does not exist"),
+        (["report", "x"], "x"),
+        (["encode", "digits", "--model", "x", "--out", "c.jsonl"], "does not exist"),
+        (["data", "info", "x"], "x"),
+        (["data", "import", "--arrays", "x.csv", "--out", "s"], "x.csv"),
+        (["verify-golden", "x"], "cases.json"),
+        (["demo", "--recipe", "publishd", "--out", "x"], "publishd"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(
+    cmg, tmp_path, monkeypatch, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    told = cmg(*arguments)
+    assert told.code == 2
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_errors_are_json_on_stdout(cmg):
+    told = cmg("data", "info", "nowhere", "--json")
+    assert told.code == 2
+    assert told.json["error"] == "DataError"
+
+
+def test_an_existing_run_is_not_overwritten(cmg, trained):
+    store, run = trained
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+    told = cmg("pretrain", f"data={store}", "--out", run)
+    assert told.code == 2
+    assert "--resume" in told.err
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+
+
+def test_one_class_labels_are_refused(cmg, arrays, tmp_path, small):
+    csv = arrays({"a": (2,), "b": (3,)})
+    csv.write_text(csv.read_text().replace("cat", "dog"))
+    store, run = tmp_path / "store", tmp_path / "run"
+    cmg("data", "import", "--arrays", csv, "--out", store)
+    cmg("pretrain", f"data={store}", *small, "--out", run)
+    told = cmg("probe", "--model", run, "--train-on", "a", "--test-on", "b")
+    assert told.code == 2
+    assert "one class" in told.err
+
+
+def test_verify_golden_prints_a_line_per_case_and_fails_on_a_wrong_number(cmg, request, tmp_path):
+    cases = request.config.rootpath / "tests" / "golden" / "cases"
+    told = cmg("verify-golden", cases)
+    listed = json.loads((cases / "cases.json").read_text())["cases"]
+    assert told.code == 0
+    for case in listed:
+        assert case["name"] in told.out
+    chosen = next(c for c in listed if c["name"] == "audio_encoder")
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": [chosen | {"cls": "Unknown"}]}))
+    assert cmg("verify-golden", tmp_path).code == 1

@@ -1,0 +1,210 @@
+"""Code reset: thresholds, rules, sources, and what becomes of a reset code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cmg.codebook import random_reset
+from cmg.codebook.reset import idle_after, idle_by_rule
+from cmg.types import Steps
+
+
+def recorded(picks, noise=0.0):
+    """A draw with chosen sources; it keeps what it was asked for."""
+    asked = []
+
+    def draw(resets, sources, width):
+        asked.append((resets, sources, width))
+        return torch.tensor(picks), torch.full((resets, width), noise)
+
+    draw.asked = asked
+    return draw
+
+
+def refused(resets, sources, width):
+    raise AssertionError(f"nothing should be drawn, asked for {resets} of {sources}")
+
+
+def line(size, width=2):
+    """Codes (i, 10 i)."""
+    return torch.arange(float(size))[:, None] * torch.tensor([1.0, 10.0])[:width]
+
+
+def picks(*codes):
+    return {"audio": torch.tensor([codes]), "video": torch.tensor([codes])}
+
+
+def test_counters_by_hand():
+    idle = torch.tensor([[-1, -1, 5, 7], [-1, 0, 2, 299]])
+    picked = torch.tensor([[True, False, False, True], [False, False, True, False]])
+    after = idle_after(idle, picked)
+    assert after.tolist() == [[0, 0, 6, 0], [0, 1, 0, 300]]
+    assert idle_by_rule(after, "any").tolist() == [0, 0, 0, 0]
+    assert idle_by_rule(after, "all").tolist() == [0, 1, 6, 300]
+
+
+def test_patience_is_exact(make_codebook, make_quantized):
+    """Counters 299, 300, 301 after this step's += 1: only the last is beyond 300."""
+    book = make_codebook(line(4))
+    book.idle.copy_(torch.tensor([[298, 299, 300, 50]] * 2))
+    draw = recorded([0], noise=0.5)
+    book.revive(make_quantized(picks(3)), draw)
+    assert draw.asked == [(1, 1, 2)]
+    assert book.idle.tolist() == [[299, 300, 0, 0]] * 2
+    assert book.codes.tolist() == [[0, 0], [1, 10], [3.5, 30.5], [3, 30]]
+
+
+def test_source_threshold_is_exact(make_codebook, make_quantized):
+    """Counters 98, 99, 100 after the step: the first two are sources, and so is code 4, picked."""
+    book = make_codebook(line(5))
+    book.idle.copy_(torch.tensor([[97, 98, 99, 300, 250]] * 2))
+    draw = recorded([1])
+    book.revive(make_quantized(picks(4)), draw)
+    assert draw.asked == [(1, 3, 2)]
+    assert book.codes[3].tolist() == [1, 10]  # sources in order: codes 0, 1, 4
+    assert book.idle.tolist() == [[98, 99, 100, 0, 0]] * 2
+
+
+def test_counters_start_below_zero(make_codebook, make_quantized):
+    """After the first step every counter is 0, so a fresh codebook is all source."""
+    book = make_codebook(line(4))
+    assert book.idle.tolist() == [[-1] * 4] * 2
+    book.revive(make_quantized(picks(0)), refused)
+    assert book.idle.tolist() == [[0, 0, 0, 0]] * 2
+
+
+def test_every_reset_code_has_its_own_source_and_noise(make_codebook, make_quantized):
+    book = make_codebook(line(5), reset={"patience": 3, "active": 2})
+    book.idle.copy_(torch.tensor([[3, 3, 3, 0, 0]] * 2))
+
+    def draw(resets, sources, width):
+        assert (resets, sources, width) == (3, 2, 2)
+        return torch.tensor([1, 0, 1]), torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+
+    book.revive(make_quantized(picks(3)), draw)
+    expected = torch.tensor([[4.1, 40.2], [3.3, 30.4], [4.5, 40.6]])
+    torch.testing.assert_close(book.codes[:3], expected)
+
+
+def test_any_keeps_a_code_that_one_modality_picks(make_codebook, make_quantized):
+    book = make_codebook(line(3), reset={"patience": 2, "active": 1, "rule": "any"})
+    for _ in range(6):
+        indices = {"audio": torch.tensor([[0, 1]]), "video": torch.tensor([[0, 0]])}
+        book.revive(make_quantized(indices), recorded([0]))
+    assert book.codes[1].tolist() == [1, 10]
+    assert book.codes[2].tolist() == [0, 0]  # nobody's: restarted at a source
+    assert book.idle[:, 0].tolist() == [0, 0]
+    assert book.idle[0, 1] == 0
+    assert book.idle[1, 1] == 5
+
+
+def test_all_restarts_a_code_that_one_modality_leaves_alone(make_codebook, make_quantized):
+    book = make_codebook(line(3), reset={"patience": 2, "active": 1, "rule": "all"})
+    indices = {"audio": torch.tensor([[0, 1]]), "video": torch.tensor([[0, 2]])}
+    for _ in range(3):
+        book.revive(make_quantized(indices), refused)
+    assert book.idle.tolist() == [[0, 0, 2], [0, 2, 0]]
+    draw = recorded([0, 0])
+    book.revive(make_quantized(indices), draw)
+    assert draw.asked == [(2, 1, 2)]
+    assert book.codes.tolist() == [[0, 0], [0, 0], [0, 0]]
+    assert book.idle.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_padding_picks_nothing(make_codebook, make_quantized):
+    """Code 2 stands at a step, code 1 in a clip, that does not exist."""
+    book = make_codebook(line(3))
+    indices = {"audio": torch.tensor([[0, 2], [1, 1]]), "video": torch.tensor([[0, 2], [1, 1]])}
+    lengths = {"audio": torch.tensor([1, 0]), "video": torch.tensor([1, 0])}
+    book.idle.zero_()
+    book.revive(make_quantized(indices, lengths=lengths), refused)
+    assert book.idle.tolist() == [[0, 1, 1], [0, 1, 1]]
+
+
+def test_absent_modality_grows_idle(make_codebook, make_quantized):
+    book = make_codebook(line(2))
+    book.idle.zero_()
+    book.revive(make_quantized({"audio": torch.tensor([[0, 1]])}), refused)
+    assert book.idle.tolist() == [[0, 0], [1, 1]]
+
+
+def test_empty_source_set_does_nothing(make_codebook, make_quantized, state_of):
+    """Active is 1 and nobody picked anything: every code is stale and there is no source."""
+    book = make_codebook(line(3), reset={"patience": 1, "active": 1})
+    book.idle.fill_(5)
+    lengths = {"audio": torch.tensor([0]), "video": torch.tensor([0])}
+    before = state_of(book)
+    book.revive(make_quantized(picks(0), lengths=lengths), refused)
+    assert torch.equal(book.codes, before["codes"])
+    assert book.idle.tolist() == [[6, 6, 6]] * 2
+
+
+def test_disabled_counts_but_never_restarts(make_codebook, make_quantized):
+    book = make_codebook(line(3), reset={"enabled": False, "patience": 1})
+    book.idle.fill_(500)
+    book.revive(make_quantized(picks(0)), refused)
+    assert book.idle.tolist() == [[0, 501, 501]] * 2
+
+
+def test_token_sources_are_the_features_that_exist(make_codebook, make_quantized):
+    book = make_codebook(line(3), reset={"patience": 2, "source": "tokens"})
+    book.idle.copy_(torch.tensor([[0, 2, 2]] * 2))
+    audio = torch.tensor([[[1.0, 2.0], [9.0, 9.0]], [[3.0, 4.0], [5.0, 6.0]]])
+    video = torch.tensor([[[9.0, 9.0], [9.0, 9.0]], [[7.0, 8.0], [9.0, 9.0]]])
+    zeros = torch.zeros(2, 2, dtype=torch.int64)
+    lengths = {"audio": torch.tensor([1, 2]), "video": torch.tensor([0, 1])}
+    indices = {"audio": zeros, "video": zeros}
+    draw = recorded([3, 1], noise=0.25)
+    book.revive(make_quantized(indices, {"audio": audio, "video": video}, lengths), draw)
+    assert draw.asked == [(2, 4, 2)]  # three tokens of audio, one of video
+    assert book.codes.tolist() == [[0, 0], [7.25, 8.25], [3.25, 4.25]]
+
+
+def test_reset_comes_after_the_update(make_codebook, make_quantized):
+    """The source is the code as MM-EMA just moved it: (0, 0) -> (1, 1) with decay 0."""
+    book = make_codebook(line(2), reset={"patience": 1}, ema={"decay": 0.0})
+    book.idle.fill_(1)
+    z = {m: torch.ones(1, 1, 2) for m in ("audio", "video")}
+    book.update(make_quantized(picks(0), z), recorded([0]))
+    assert book.codes.tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(("reseed", "kept"), [(True, True), (False, False)])
+def test_reseeded_code_lives_on(make_codebook, make_quantized, reseed, kept):
+    """As coded the next update rebuilds the old code from N and O, unless a token picks it."""
+    book = make_codebook(line(3) + 5, reset={"patience": 1, "active": 1, "reseed_stats": reseed})
+    old = book.codes[2].clone()
+    book.idle.copy_(torch.tensor([[0, 0, 1]] * 2))
+    z = {m: torch.tensor([[[5.0, 5.0], [6.0, 15.0]]]) for m in ("audio", "video")}
+    quantized = make_quantized(picks(0, 1), z)
+    book.update(quantized, recorded([0]))
+    fresh = book.codes[2].clone()
+    torch.testing.assert_close(fresh, torch.tensor([5.0, 5.0]))
+    assert (book.counts[2] == 1.0) == reseed
+    book.update(quantized, refused)
+    torch.testing.assert_close(book.codes[2], fresh if kept else old)
+
+
+def test_random_draw_stays_in_range():
+    noise = 1.0 / 1024.0
+    chosen, spread = random_reset(torch.Generator().manual_seed(0), noise)(4000, 7, 3)
+    assert chosen.unique().tolist() == list(range(7))
+    assert spread.shape == (4000, 3)
+    assert noise * 0.99 < spread.abs().max() <= noise
+    assert spread.mean().abs() < 0.02 * noise
+    again, same = random_reset(torch.Generator().manual_seed(0), noise)(4000, 7, 3)
+    assert torch.equal(chosen, again)
+    assert torch.equal(spread, same)
+
+
+def test_update_keeps_dtypes(make_codebook):
+    book = make_codebook(line(4))
+    z = {m: torch.randn(2, 3, 2) for m in ("audio", "video")}
+    book.update(book.lookup(z, Steps(2, 3)), refused)
+    assert {n: x.dtype for n, x in book.state_dict().items()} == {
+        "codes": torch.float32,
+        "counts": torch.float32,
+        "sums": torch.float32,
+        "idle": torch.int64,
+    }

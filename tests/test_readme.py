@@ -1,0 +1,58 @@
+"""What the README says runs, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def readme(request):
+    return (request.config.rootpath / "README.md").read_text()
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def run(command, folder):
+    return subprocess.run(
+        command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_console_and_python_blocks_run(readme, tmp_path):
+    *_, digits = blocks(readme, "console")
+    lines = [line for line in digits.splitlines() if line]
+    assert [line.split()[1] for line in lines] == ["pretrain", "probe", "encode", "report"]
+    for line in lines:
+        done = run([sys.executable, "-m", *line.split()], tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert (tmp_path / "runs" / "digits" / "report.html").stat().st_size > 10_000
+
+    (tmp_path / "runs" / "demo").mkdir()
+    (tmp_path / "runs" / "digits").rename(tmp_path / "runs" / "demo" / "seed-0")
+    (code,) = blocks(readme, "python")
+    assert len([line for line in code.splitlines() if line.strip()]) < 10
+    done = run([sys.executable, "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) > 90
+
+
+def test_every_place_the_map_names_exists(readme, request):
+    root = request.config.rootpath
+    links = re.findall(r"\]\(([^)#]+)\)", readme)
+    assert len(links) > 15
+    missing = [link for link in links if "://" not in link and not (root / link).exists()]
+    assert missing == []
+
+
+def test_demo_table_is_the_recorded_one(readme, request):
+    recorded = (request.config.rootpath / "docs" / "results" / "demo-default.md").read_text()
+    begin, end = "<!-- demo table: begin -->\n", "<!-- demo table: end -->"
+    shown = readme[readme.index(begin) + len(begin) : readme.index(end)]
+    assert shown == recorded

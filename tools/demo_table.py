@@ -1,0 +1,42 @@
+"""Print the tables of a demo's results.json as Markdown, for README and docs.
+
+python tools/demo_table.py runs/demo/results.json > docs/results/demo-default.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cmg.evaluation.results import Results
+from cmg.report.markdown import table
+from cmg.report.tables import control_rows, directions_table, transfer_matrix
+
+
+def main(path: Path) -> None:
+    """Print classification, localization, controls, codebook and weights."""
+    results = Results.load(path)
+    print("Classification of held-out clips:\n")
+    print(table(transfer_matrix("", results.transfer)))
+    print("\nPer-step localization, 11 classes with background:\n")
+    print(table(transfer_matrix("", results.localization)))
+    for split, scores in results.extra_splits.items():
+        print(f"\nClassification of clips of split `{split}`:\n")
+        print(table(transfer_matrix("", scores)))
+    print("\nBeside the controls:\n")
+    print(table(directions_table(control_rows(results.transfer, results.controls))))
+    used = results.codebook
+    weights = ", ".join(
+        f"{name} {'off' if weight is None else f'{weight:g}'}"
+        for name, weight in results.weights.items()
+    )
+    print(
+        f"\nCodebook on held-out clips: {used.size} codes, {used.used:.1f} used, perplexity "
+        f"{used.perplexity:.1f} over event steps, {100 * used.shared_share:.0f} % of the used "
+        f"codes shared by two or more modalities. Objective weights: {weights}. "
+        f"Wall time {results.seconds:.0f} s on two CPU cores."
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
