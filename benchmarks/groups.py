@@ -77,11 +77,11 @@ def forward_scopes(events: Sequence[Any]) -> dict[int, str | None]:
 
 def group_of(event: Any, scope_of_node: dict[int, str | None]) -> str:
     """The group of one operation."""
-    scope = scope_around(event)
+    scope = scope_around(event) or kernel_around(event)
     if scope is None:
         node = backward_ancestor(event)
         scope = None if node is None else scope_of_node.get(node.sequence_nr)
-    return scope or KERNELS.get(event.name.removeprefix("aten::"), REST)
+    return scope or REST
 
 
 def scope_around(event: Any) -> str | None:
@@ -89,6 +89,16 @@ def scope_around(event: Any) -> str | None:
     while event is not None:
         if event.name in SCOPES:
             return SCOPES[event.name]
+        event = event.cpu_parent
+    return None
+
+
+def kernel_around(event: Any) -> str | None:
+    """The group of the kernel an operation is part of: the copied bias of ``addmm`` is its own."""
+    while event is not None:
+        kernel = KERNELS.get(event.name.removeprefix("aten::"))
+        if kernel is not None:
+            return kernel
         event = event.cpu_parent
     return None
 

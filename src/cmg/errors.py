@@ -30,6 +30,10 @@ class NonFiniteError(CmgError, ArithmeticError):
     """A loss or gradient that became NaN or infinite during training."""
 
 
+class WorkerError(CmgError, RuntimeError):
+    """A worker process that ended before its work."""
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The tail of an error message: the nearest valid name, then every valid name."""
     names = sorted(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -28,4 +29,6 @@ def mean_over_time(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def squared_error(a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
     """Mean squared error over the elements of the existing steps, a scalar."""
-    return mean_over_steps((a - b).square(), mask)
+    if mask is None:
+        return F.mse_loss(a, b)
+    return mean_over_steps(F.mse_loss(a, b, reduction="none"), mask)

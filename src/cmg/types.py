@@ -195,7 +195,7 @@ class Batch:
 
         Raises:
             ModalityError: an unknown modality, a wrong shape, or a dtype that is not floating.
-            DataError: no modality, T = 0, or modalities of different B or T.
+            DataError: no modality, T = 0, modalities of different B or T, or lengths that do not fit.
         """
         if not self.features:
             raise DataError("the batch has no modality; give at least one")
@@ -218,6 +218,9 @@ class Batch:
                 )
         if 0 in extent:
             raise DataError(f"[B, T] = {list(extent)}: a batch needs a clip and a step (T >= 1)")
+        without = [m for m in self.features if self.lengths is not None and m not in self.lengths]
+        if without:
+            raise DataError(f"no lengths of modality {without[0]!r}; give those of all or of none")
         for m, n in (self.lengths or {}).items():
             if n.shape != extent[:1] or int(n.min()) < 0 or int(n.max()) > extent[1]:
                 raise DataError(

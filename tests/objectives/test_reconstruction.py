@@ -35,7 +35,7 @@ def test_by_hand(steps_of):
     inputs = {"audio": torch.tensor([[[1.0, 2.0], [9.0, 9.0]], [[0.0, 0.0], [4.0, 0.0]]])}
     rebuilt = {"audio": torch.zeros(2, 2, 2)}
     lengths = {"audio": torch.tensor([1, 2])}
-    # (1 + 4 + 0 + 0 + 16 + 0) / 6
+    # squares 1, 4, 0, 0, 16, 0 of the three steps that exist
     assert float(reconstruction_loss(inputs, rebuilt, steps_of(inputs, lengths))["audio"]) == 3.5
 
 
@@ -73,7 +73,7 @@ def test_padding_does_not_count(features, ragged, poisoned, steps_of):
 
 
 def test_means_over_what_exists():
-    x = torch.arange(12.0).view(2, 3, 2)
+    x = torch.arange(12, dtype=torch.float64).view(2, 3, 2)
     mask = torch.tensor([[True, False, False], [True, True, False]])
     assert float(mean_over_steps(x, mask)) == (0 + 1 + 6 + 7 + 8 + 9) / 6
     assert mean_over_time(x, mask).tolist() == [[0, 1], [7, 8]]

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from cmg.config.load import to_yaml
-from cmg.data.files import file_sha256
 from cmg.errors import CheckpointError, ConfigError
+from cmg.files import file_sha256
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.training.checkpoint import find_checkpoint, list_checkpoints, training_tensors
 from cmg.training.run_folder import read_metrics

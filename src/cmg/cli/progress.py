@@ -46,10 +46,11 @@ class ProgressBar:
     Args:
         clips: In all.
         done: Clips already trained on, of a resumed run.
+        epochs: Of the run.
         every: Without a terminal, seconds between lines.
     """
 
-    def __init__(self, clips: int, done: int = 0, every: float = 15.0) -> None:
+    def __init__(self, clips: int, done: int = 0, epochs: int = 1, every: float = 15.0) -> None:
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -66,6 +67,7 @@ class ProgressBar:
         )
         self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log="")
         self.clips, self.done, self.here, self.every = clips, done, 0, every
+        self.epochs = epochs
         self.start = self.last = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -96,7 +98,8 @@ class ProgressBar:
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
         """A step of one run is done."""
-        self.add(clips, log, f"epoch {position.epoch + 1}")
+        under_way = min(position.epoch + 1, self.epochs)
+        self.add(clips, log, f"epoch {under_way}/{self.epochs}")
 
 
 class TensorBoard:

@@ -47,7 +47,7 @@ def demo(
     report with sounds and pictures.
     """
     from cmg.cli.progress import ProgressBar
-    from cmg.data.files import write_synced
+    from cmg.files import write_synced
     from cmg.recipes.demo import plan_demo, prepare_out, run_demo
     from cmg.report import write_report
 
@@ -84,7 +84,8 @@ def pretrain(
     per_epoch = len(training.batches.clips)
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
-    with board as boards, ProgressBar(per_epoch * config.training.epochs, done) as bar:
+    epochs = config.training.epochs
+    with board as boards, ProgressBar(per_epoch * epochs, done, epochs) as bar:
         training.observers += [bar, *boards]
         training.train()
     told = {

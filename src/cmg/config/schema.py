@@ -9,7 +9,8 @@ from pydantic import Field
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
 from cmg.options import Options
-from cmg.training.state import OptimizerOptions, Precision
+from cmg.training.optimizer import OptimizerOptions
+from cmg.training.state import Precision
 
 
 class DataOptions(Options):

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cmg.data.files import file_sha256
 from cmg.data.manifest import DTYPES, FeatureSpec
 from cmg.errors import DataError
+from cmg.files import file_sha256
 
 TENSOR = "features"
 HEADER_BYTES = 256

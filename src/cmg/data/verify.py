@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from cmg.data.files import file_sha256
 from cmg.data.manifest import MANIFEST, SHARDS, ClipRow, Manifest, Shard, read_manifest, read_rows
 from cmg.data.shards import map_shard
 from cmg.data.writer import check_label
 from cmg.errors import DataError
+from cmg.files import file_sha256
 
 _STEPS_AT_ONCE = 4096
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from cmg.data.files import Staging, file_sha256, write_synced, writing
 from cmg.data.manifest import (
     CLIPS,
     DTYPES,
@@ -28,6 +27,7 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter
 from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.files import Staging, file_sha256, write_synced, writing
 from cmg.types import Modality
 
 SHARD_BYTES = 128 << 20

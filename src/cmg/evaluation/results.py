@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cmg.codebook.measures import CodeUsage
-from cmg.data.files import write_synced
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Score
+from cmg.files import write_synced
 
 ScoreMap = dict[str, Score]
 """Score per direction "audio->video"."""

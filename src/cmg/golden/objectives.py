@@ -15,7 +15,7 @@ from cmg.interop.names import CLUB as CLUB_RULES
 from cmg.interop.names import cpc_rules, cpc_slots
 from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
-from cmg.training.state import adam
+from cmg.training.optimizer import adam
 from cmg.types import Steps
 
 ACCURACIES = {

@@ -19,7 +19,8 @@ from cmg.interop.architecture import infer_architecture
 from cmg.interop.names import CLUB_NETS, cpc_slots
 from cmg.interop.official import export_official, load_official
 from cmg.objectives.draws import Draws
-from cmg.training.state import OptimizerOptions, ScheduleOptions, TrainingState
+from cmg.training.optimizer import OptimizerOptions, ScheduleOptions
+from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 from cmg.types import Batch
 

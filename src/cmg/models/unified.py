@@ -70,7 +70,8 @@ class UnifiedModel(nn.Module):
         seed: Of the initial weights.
 
     Raises:
-        ConfigError: fewer than two modalities, or two of one name.
+        ConfigError: fewer than two modalities, two of one name, a name that torch.nn has taken, or
+            a width that the heads do not divide.
     """
 
     def __init__(
@@ -82,6 +83,9 @@ class UnifiedModel(nn.Module):
             raise ConfigError(
                 f"a shared codebook needs two or more different modalities, got {names or 'none'}"
             )
+        taken = [name for name in names if hasattr(nn.ModuleDict(), name)]
+        if taken:
+            raise ConfigError(f"modality name {taken[0]!r} is taken by torch.nn; choose another")
         if options.temporal.kind == "transformer" and options.width % options.temporal.heads:
             raise ConfigError(
                 f"model.width = {options.width} is not a multiple of "

@@ -12,11 +12,11 @@ from pathlib import Path
 from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
-from cmg.data.files import write_synced
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import merge, scores
+from cmg.files import write_synced
 from cmg.recipes.evaluate import RESULTS, Tables, chance_of
 from cmg.recipes.jobs import Job, Report, run_jobs
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from cmg.data.files import write_synced
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
+from cmg.files import write_synced
 from cmg.models.unified import UnifiedModel
 
 

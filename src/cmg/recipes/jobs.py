@@ -12,11 +12,13 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmg.config.schema import RunConfig
+from cmg.errors import WorkerError
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.pretrain import pretrain
 from cmg.training.checkpoint import Position
@@ -66,6 +68,7 @@ def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) ->
 
     Raises:
         CmgError: whatever the first failing job raised; the others are stopped.
+        WorkerError: a worker was killed from outside.
     """
     workers = min(workers or usable_cores(), len(jobs))
     if workers <= 1:
@@ -80,15 +83,26 @@ def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) ->
             pool.submit(_work, job): index for index, job in enumerate(jobs)
         }
         results = {futures[done]: done.result() for done in as_completed(futures)}
+    except BrokenProcessPool as error:
+        stop(pool)
+        raise WorkerError(
+            "a worker process was killed from outside, most likely for want of memory; "
+            "try again with --workers 1"
+        ) from error
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
+        stop(pool)
         raise
     pool.shutdown()
     channel.put(None)
     listener.join()
     return [results[index] for index in range(len(jobs))]
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers now, whatever they are doing."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def usable_cores() -> int:

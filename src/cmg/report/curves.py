@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cmg.report.charts import Line, line_chart
 from cmg.report.gather import RunLog
-from cmg.report.svg import Line, Point, line_chart
+from cmg.report.prose import term_name
+from cmg.report.svg import Point
 from cmg.report.tables import Table, plain
 
 POINTS = 130
@@ -36,14 +38,18 @@ class Panel:
     Attributes:
         title: With the unit.
         series: At least one.
+        wide: Whether it may span orders of magnitude.
     """
 
     title: str
     series: list[Series]
+    wide: bool = False
 
     @property
     def log(self) -> bool:
         """Whether the values span so much that a linear axis would hide most of them."""
+        if not self.wide:
+            return False
         ys = [y for series in self.series for run in series.runs for _, y in run]
         return min(ys) > 0 and max(ys) / min(ys) > 50
 
@@ -90,7 +96,7 @@ def panels(runs: Sequence[RunLog], colors: Mapping[str, str]) -> list[Panel]:
 
 
 def _term(runs: Sequence[RunLog], term: str, keys: list[str], colors: Mapping[str, str]) -> Panel:
-    title = f"{term.replace('_', ' ')} loss"
+    title = f"{term_name(term)} loss"
     if f"loss/{term}" in keys:
         return _panel(runs, title, {f"loss/{term}": ("", FIRST)})
     return _panel(runs, title, {f"loss/{term}/{m}": (m, c) for m, c in colors.items()})
@@ -106,7 +112,7 @@ def _panel(
         ]
         if any(curves):
             series.append(Series(label, color, [curve for curve in curves if curve]))
-    return Panel(title, series)
+    return Panel(title, series, wide=title.endswith(("loss", "norm")))
 
 
 def _predictions(runs: Sequence[RunLog], colors: Mapping[str, str]) -> Panel:

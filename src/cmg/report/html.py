@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import resources
 
-from cmg.report.colors import heat
+from cmg.report.colors import code_color, heat, text_on
 from cmg.report.tables import Cell, Table
 
 
@@ -25,7 +25,12 @@ def tag(name: str, *children: str, **attributes: str) -> str:
 
 def paragraph(text: str, cls: str = "") -> str:
     """A paragraph of plain text."""
-    return tag("p", escape(text), **({"cls": cls} if cls else {}))
+    return tag("p", prose(text), **({"cls": cls} if cls else {}))
+
+
+def prose(text: str) -> str:
+    """Plain text, escaped; numbers stay on the line of their percent sign."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def section(anchor: str, title: str, *children: str) -> str:
@@ -52,13 +57,16 @@ def legend(colors: Mapping[str, str], *more: str) -> str:
     return tag("div", *entries, *more, cls="legend")
 
 
-def table(data: Table, cls: str = "", extra: Iterable[str] | None = None) -> str:
+def table(
+    data: Table, cls: str = "", extra: Iterable[str] | None = None, titled: bool = True
+) -> str:
     """A table with headers for columns and rows.
 
     Args:
         data: The table.
         cls: CSS class.
         extra: HTML for a further column after the row header, the header first.
+        titled: Whether the title is seen; screen readers always have it.
     """
     more = None if extra is None else list(extra)
     head = [tag("th", escape(c), scope="col") for c in data.columns]
@@ -72,7 +80,7 @@ def table(data: Table, cls: str = "", extra: Iterable[str] | None = None) -> str
         head.insert(1, tag("th", more[0], scope="col"))
     grid = tag(
         "table",
-        tag("caption", escape(data.title)),
+        tag("caption", escape(data.title), **({} if titled else {"cls": "hidden"})),
         tag("thead", tag("tr", *head)),
         tag("tbody", *body),
         **({"cls": cls} if cls else {}),
@@ -83,9 +91,24 @@ def table(data: Table, cls: str = "", extra: Iterable[str] | None = None) -> str
 
 def _cell(cell: Cell) -> str:
     if cell.heat is None:
-        return tag("td", escape(cell.text))
+        return tag("td", prose(cell.text))
     cls = "heat same" if cell.marked else "heat"
-    return tag("td", escape(cell.text), cls=cls, style=heat(cell.heat).style)
+    mean, space, spread = escape(cell.text).partition(" ")
+    shown = mean + (f"{space}<small>{spread}</small>" if spread else "")
+    return tag("td", shown, cls=cls, style=heat(cell.heat).style)
+
+
+def heat_scale() -> str:
+    """What the colors of a heat map mean."""
+    shades = [f'<i class="heat" style="{heat(i / 8).style}"></i>' for i in range(9)]
+    return tag("span", "0&nbsp;%", tag("span", *shades, cls="shades"), "100&nbsp;%")
+
+
+def chip(code: int) -> str:
+    """A code's number on its color."""
+    color = code_color(code)
+    style = f"background:{color};color:{text_on(color)}"
+    return tag("span", str(code), cls="chip", style=style)
 
 
 def page(title: str, header: str, sections: Mapping[str, tuple[str, str]]) -> str:

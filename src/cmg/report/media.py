@@ -195,7 +195,10 @@ def _digit(row: ClipRow) -> str:
 
 def _player(wave: NDArray[np.float32], what: str) -> str:
     uri = data_uri("audio/wav", wav_bytes(wave))
-    return f'<audio controls preload="metadata" src="{uri}" aria-label="{escape(what)}"></audio>'
+    return (
+        '<audio controls controlslist="nodownload noplaybackrate" preload="metadata" '
+        f'src="{uri}" aria-label="{escape(what)}"></audio>'
+    )
 
 
 def _sentence(sentence: str, step: int) -> str:

@@ -33,6 +33,9 @@ OBJECTIVES = {
 }
 """What each term of the objective asks for."""
 
+TERMS = {"cross_cpc": "Cross-CPC", "club": "CLUB", "cmcm": "CMCM"}
+"""Names of terms whose keys do not read as words."""
+
 SPLITS = {
     "test_one_scan": (
         "One scan per clip",
@@ -41,6 +44,11 @@ SPLITS = {
     ),
 }
 """Title and explanation of further held-out splits."""
+
+DIGITS_IN_SHORT = (
+    "Data: recorded handwriting, synthesized voices and written sentences of the digits zero to "
+    "nine; the pairing is constructed."
+)
 
 DIGITS = (
     "The handwriting is recorded: 1797 scans of 8 × 8 pixels, Optical Recognition of Handwritten "
@@ -55,9 +63,21 @@ DIGITS = (
 """What the embedded set is, after its NOTICE."""
 
 
+def term_name(key: str) -> str:
+    """How a term of the objective is called."""
+    return TERMS.get(key, key.replace("_", " "))
+
+
+def count_text(value: float) -> str:
+    """A count, or a mean of counts with one decimal."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
+
+
 def percent(share: float) -> str:
     """A share 0..1 as a percentage with a sensible number of digits."""
     value = 100 * share
-    if value == 0 or value >= 10:
+    if value == 0 or 10 <= value < 99 or value == 100:
         return f"{value:.0f} %"
+    if value > 99.9:
+        return "> 99.9 %"
     return f"{value:.1f} %" if value >= 0.1 else "< 0.1 %"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import escape
 
 from cmg.report.curves import chart
-from cmg.report.html import details, legend, page, paragraph, table, tag
+from cmg.report.html import details, heat_scale, legend, page, paragraph, prose, table, tag
 from cmg.report.media import Media
-from cmg.report.sections_codes import code_cards, modality_mix, timeline_cards, usage_bars
+from cmg.report.prose import count_text
+from cmg.report.sections_codes import code_cards, modality_mix, usage_bars
+from cmg.report.sections_time import timeline_cards
 from cmg.report.story import Story
 from cmg.report.svg import dot_strip
 from cmg.report.tables import control_rows, crossing
@@ -20,7 +22,7 @@ def html_report(story: Story, media: Media) -> str:
         sections["transfer"] = ("Transfer", transfer(story))
     if story.controls:
         sections["controls"] = ("Controls", controls(story))
-    sections["objectives"] = ("Objectives", table(story.objectives))
+    sections["objectives"] = ("Objectives", table(story.objectives, titled=False))
     if story.panels:
         sections["training"] = ("Training", training(story))
     sections["usage"] = ("Code usage", usage_bars(story))
@@ -37,12 +39,13 @@ def header(story: Story) -> str:
     about = [tag("li", escape(text)) for text in story.about_data]
     return "".join(
         [
-            tag("p", "Cross Modal Generalization", cls="kicker"),
+            tag("p", escape(story.kind), cls="kicker"),
             tag("h1", escape(story.title)),
             paragraph(story.headline, "headline"),
             *remarks,
             tiles(story),
-            details("What the data are", tag("ul", *about)) if about else "",
+            paragraph(story.data_in_short),
+            details("More about the data", tag("ul", *about)) if about else "",
         ]
     )
 
@@ -60,11 +63,11 @@ def tiles(story: Story) -> str:
                 found.append((f"{sum(means) / len(means):.1f} %", title))
     stats = data.stats
     found += [
-        (f"{stats.used:.4g} / {stats.size}", "codes used"),
+        (f"{count_text(stats.used)} / {stats.size}", "codes used"),
         (f"{stats.perplexity:.1f}", "perplexity"),
         (f"{100 * stats.shared_share:.0f} %", "of used codes shared"),
     ]
-    cells = [tag("div", tag("b", escape(n)), tag("span", escape(t))) for n, t in found]
+    cells = [tag("div", tag("b", prose(n)), tag("span", escape(t))) for n, t in found]
     return tag("div", *cells, cls="tiles")
 
 
@@ -79,7 +82,8 @@ def transfer(story: Story) -> str:
         "unchanged, on held-out clips of each modality (column). Framed: the same modality, the "
         "upper bound."
     )
-    return paragraph(intro) + tag("div", *cards, cls="matrices")
+    scale = tag("div", heat_scale(), cls="legend")
+    return paragraph(intro) + tag("div", *cards, cls="matrices") + scale
 
 
 def controls(story: Story) -> str:
@@ -104,10 +108,10 @@ def controls(story: Story) -> str:
     return "".join(
         [
             paragraph("Classification of held-out clips, in percent."),
-            table(short, "controls", strips),
+            table(short, "controls", strips, titled=False),
             tag("div", key, cls="legend"),
             paragraph(hint, "note") if missing else "",
-            details("Every direction", table(every)),
+            details("Every direction", table(every, titled=False)),
         ]
     )
 
@@ -128,7 +132,7 @@ def training(story: Story) -> str:
         [
             paragraph(intro),
             tag("div", *figures, cls="panels"),
-            details("The curves in numbers", table(numbers)) if numbers else "",
+            details("The curves in numbers", table(numbers, titled=False)) if numbers else "",
         ]
     )
 

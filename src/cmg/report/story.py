@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from cmg.report.curves import Panel, curves_table, panels
 from cmg.report.colors import modality_colors
+from cmg.report.curves import Panel, curves_table, panels
 from cmg.report.gather import ReportData
-from cmg.report.prose import DIGITS, SPLITS
+from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text
 from cmg.report.samples import CodeCard, Timeline, label_of, most_used, timelines
 from cmg.report.tables import (
     Table,
@@ -39,8 +39,14 @@ class Story:
     @property
     def title(self) -> str:
         """Of the page."""
-        kind = "Demo" if self.data.demo else "Run"
-        return f"{kind} {self.data.name}"
+        return self.data.name
+
+    @property
+    def kind(self) -> str:
+        """What was run."""
+        count = len(self.data.runs)
+        seeds = f"{count} seed{'s' if count > 1 else ''}"
+        return f"cmg demo, {seeds}" if self.data.demo else "cmg run"
 
     @cached_property
     def colors(self) -> dict[str, str]:
@@ -68,7 +74,7 @@ class Story:
     def headline(self) -> str:
         """The result in a sentence or two."""
         results, stats = self.data.results, self.data.stats
-        used = f"{stats.used:.4g} of {stats.size} codes are used"
+        used = f"{count_text(stats.used)} of {stats.size} codes are used"
         shared = f"{100 * stats.shared_share:.0f} % of them by two or more modalities"
         codes = f"On held-out clips {used}, {shared}."
         if results is None:
@@ -105,6 +111,14 @@ class Story:
         return f"{sentence[0].upper()}{sentence[1:]}. "
 
     @property
+    def data_in_short(self) -> str:
+        """What the clips are, in a sentence."""
+        data = self.data
+        if data.store.media == "digits":
+            return DIGITS_IN_SHORT
+        return f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
+
+    @property
     def about_data(self) -> list[str]:
         """What the clips are."""
         data = self.data
@@ -134,13 +148,14 @@ class Story:
         out = []
         if results.transfer:
             label = label_of(self.data, "clip") or "class"
-            why = f"One class per clip ({label}), from the codes of all its steps."
+            why = f"One class per clip (label {label}), from the codes of all its steps."
             out.append((transfer_matrix("Classification", results.transfer), why))
         if results.localization:
             label = label_of(self.data, "step") or "class"
+            among = ", background included" if "background" in self._classes(label) else ""
             why = (
-                f"One class per step ({label}). Words are no points in time, so modalities of "
-                "tokens are left out."
+                f"One class per step (label {label}{among}). Words are no points in time, so "
+                "modalities of tokens are left out."
             )
             out.append((transfer_matrix("Localization", results.localization), why))
         for name, scores in results.extra_splits.items():
@@ -148,6 +163,10 @@ class Story:
             if scores:
                 out.append((transfer_matrix(title, scores), why))
         return out
+
+    def _classes(self, label: str) -> tuple[str, ...]:
+        spec = self.data.store.labels.get(label)
+        return () if spec is None else spec.classes
 
     @cached_property
     def controls(self) -> tuple[Table, Table] | None:
@@ -170,7 +189,7 @@ class Story:
         """Use of the codebook."""
         over = "all steps"
         step = label_of(self.data, "step")
-        if self.data.results and step and "background" in self.data.store.labels[step].classes:
+        if self.data.results and step and "background" in self._classes(step):
             over = "the steps of events"
         return codebook_table(self.data.stats, over)
 

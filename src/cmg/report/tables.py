@@ -9,7 +9,7 @@ from cmg.codebook.measures import CodeUsage
 from cmg.config.schema import RunConfig
 from cmg.evaluation.results import CodebookStats, ScoreMap
 from cmg.evaluation.transfer import Score
-from cmg.report.prose import CONTROLS, OBJECTIVES
+from cmg.report.prose import CONTROLS, OBJECTIVES, count_text, term_name
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def objectives_table(weights: Mapping[str, float | None]) -> Table:
         shown = "off" if weight is None else f"{weight:g}"
         if weight == 0:
             shown = "0 (logged only)"
-        rows.append((name.replace("_", " "), shown, OBJECTIVES.get(name, "")))
+        rows.append((term_name(name), shown, OBJECTIVES.get(name, "")))
     return plain("Objectives", ("term", "weight", "what it asks for"), rows)
 
 
@@ -157,7 +157,7 @@ def codebook_table(stats: CodebookStats, over: str) -> Table:
     """Use of the codebook."""
     rows = [
         ("codes", f"{stats.size}", "size K of the codebook"),
-        ("used", f"{stats.used:.4g}", "codes with at least 0.1 % of the tokens"),
+        ("used", count_text(stats.used), "codes with at least 0.1 % of the tokens"),
         ("perplexity", f"{stats.perplexity:.1f}", f"exp(entropy) of the codes over {over}"),
         (
             "shared",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from cmg.data.files import write_synced, writing
+from cmg.files import write_synced, writing
 from cmg.report.gather import gather
 from cmg.report.markdown import markdown_report
 from cmg.report.media import media_of

@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
-from cmg.data.files import Staging, file_sha256, write_synced
 from cmg.errors import CheckpointError, DataError
+from cmg.files import Staging, file_sha256, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.training.state import TrainingState
 from cmg.types import Modality

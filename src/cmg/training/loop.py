@@ -14,9 +14,10 @@ from cmg.data.batches import Batches
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
+from cmg.training.optimizer import learning_rate
 from cmg.training.run_folder import MetricsLog
 from cmg.training.seeding import derived_seed, step_generator
-from cmg.training.state import TrainingState, learning_rate
+from cmg.training.state import TrainingState
 from cmg.training.step import codebook_step, pretraining_step
 
 

@@ -24,8 +24,8 @@ import torch
 
 from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
-from cmg.data.files import write_synced
 from cmg.errors import CheckpointError, ConfigError
+from cmg.files import write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 

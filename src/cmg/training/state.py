@@ -7,70 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
-from cmg.options import Options
+from cmg.training.optimizer import OptimizerOptions, adam
 from cmg.types import Encoded, Kind, Modality, Quantized
 
 Precision = Literal["float32", "bf16", "float64"]
-
-
-class ScheduleOptions(Options):
-    """Learning rate over time.
-
-    Attributes:
-        kind: ``constant``; ``multistep`` multiplies by `factor` at each milestone (published);
-            ``cosine`` falls to 0 at the last step.
-        milestones: Epochs, for multistep.
-        factor: For multistep.
-        warmup_steps: Linear rise from 0.
-    """
-
-    kind: Literal["constant", "multistep", "cosine"] = "cosine"
-    milestones: tuple[int, ...] = (10, 20, 30)
-    factor: float = Field(0.5, gt=0.0)
-    warmup_steps: int = Field(0, ge=0)
-
-
-class OptimizerOptions(Options):
-    """Adam, gradient clipping and schedule.
-
-    Attributes:
-        lr: Of the one Adam over encoders, decoders and Cross-CPC; 4e-4 in the paper.
-        clip: ``per_part`` clips token LSTMs, encoders, Cross-CPC and decoders each on its own
-            (published); ``global`` all together.
-        clip_norm: 0.5 as coded.
-        schedule: Learning rate over time.
-    """
-
-    lr: float = Field(4e-4, gt=0.0)
-    clip: Literal["per_part", "global", "none"] = "global"
-    clip_norm: float = Field(0.5, gt=0.0)
-    schedule: ScheduleOptions = ScheduleOptions()
-
-
-def learning_rate(options: OptimizerOptions, step: int, epoch: int, steps_in_all: int) -> float:
-    """Learning rate of a step, from its position alone, so that resuming needs no state.
-
-    Args:
-        options: Base rate and schedule.
-        step: 0-based over the whole run.
-        epoch: 0-based.
-        steps_in_all: Steps of the run.
-    """
-    schedule = options.schedule
-    rate = options.lr
-    if step < schedule.warmup_steps:
-        return rate * (step + 1) / schedule.warmup_steps
-    if schedule.kind == "multistep":
-        rate *= schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
-    elif schedule.kind == "cosine":
-        past = (step - schedule.warmup_steps) / max(1, steps_in_all - schedule.warmup_steps)
-        rate *= float(0.5 * (1.0 + torch.cos(torch.tensor(past * torch.pi, dtype=torch.float64))))
-    return rate
 
 
 class TrainingState:
@@ -165,8 +109,3 @@ class TrainingState:
 def private_width(modality: Modality) -> int:
     """Width of what CLUB sees of a modality's detail."""
     return modality.channels if modality.kind is Kind.MAPS else modality.detail_width
-
-
-def adam(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Adam:
-    """Adam with the published settings, in one fused kernel per step."""
-    return torch.optim.Adam(parameters, lr=lr, fused=True)

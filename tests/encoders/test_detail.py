@@ -1,0 +1,158 @@
+"""Specific encoders and their decoders: formulas, widths, sizes of maps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from cmg.decoders import ClipHead, MapDecoder, StepHead, VectorDecoder
+from cmg.encoders import MapDetail, VectorDetail
+from cmg.encoders.detail import ResidualBlock, build_detail, convolution_padding
+from cmg.types import Kind, Modality
+
+
+def features(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_skip_path_carries_the_rectified_input():
+    """As coded the first relu is in place: with f = 0 the block is relu, not the identity."""
+    block = ResidualBlock(3).double()
+    torch.nn.init.zeros_(block.pointwise.weight)
+    x = features(2, 3, 4, 4)
+    before = x.clone()
+    assert torch.equal(block(x), x.clamp_min(0))
+    assert torch.equal(x, before)
+
+
+def test_residual_block_formula():
+    torch.manual_seed(0)
+    block = ResidualBlock(3).double()
+    x = features(2, 3, 4, 4)
+    r = x.clamp_min(0)
+    inner = functional.conv2d(r, block.spatial.weight, padding=1).clamp_min(0)
+    out = torch.einsum("oi,nihw->nohw", block.pointwise.weight[:, :, 0, 0], inner)
+    torch.testing.assert_close(block(x), (r + out).clamp_min(0))
+
+
+def test_vector_detail_is_rectified_and_seen_whole():
+    detail = VectorDetail(5, 4).double()
+    x = features(2, 3, 5)
+    own, seen = detail(x)
+    torch.testing.assert_close(own, (x @ detail.linear.weight.T + detail.linear.bias).clamp_min(0))
+    assert torch.equal(own, seen)
+
+
+def test_map_detail_private_part_is_of_the_average():
+    torch.manual_seed(0)
+    detail = MapDetail((7, 7, 6), 8).double()
+    own, seen = detail(features(2, 3, 7, 7, 6))
+    assert own.shape == (2, 3, 3, 3, 8)
+    assert own.min() >= 0
+    average = own.mean((2, 3))
+    first, _, second = detail.private
+    hidden = (average @ first.weight.T + first.bias).clamp_min(0)
+    torch.testing.assert_close(seen, hidden @ second.weight.T + second.bias)
+
+
+@pytest.mark.parametrize(("size", "padding"), [(1, 1), (2, 1), (4, 1), (5, 0), (7, 0), (14, 0)])
+def test_padding_of_an_axis(size, padding):
+    assert convolution_padding(size) == padding
+
+
+@pytest.mark.parametrize(
+    ("size", "inside"),
+    [
+        ((1, 1), (1, 1)),
+        ((2, 3), (2, 3)),
+        ((4, 4), (4, 4)),
+        ((5, 5), (1, 1)),
+        ((7, 7), (3, 3)),
+        ((8, 6), (4, 2)),
+        ((4, 9), (4, 5)),
+    ],
+)
+def test_maps_of_every_size_come_back(size, inside):
+    detail, decoder = MapDetail((*size, 6), 4), MapDecoder(8, 4, (*size, 6))
+    own, seen = detail(torch.randn(2, 3, *size, 6))
+    assert own.shape == (2, 3, *inside, 4)
+    assert seen.shape == (2, 3, 6)
+    assert decoder(torch.randn(2, 3, 8), own).shape == (2, 3, *size, 6)
+
+
+def test_map_decoder_spreads_the_content_first():
+    """[content, detail] in this order, the same content at every position."""
+    torch.manual_seed(0)
+    decoder = MapDecoder(4, 3, (7, 7, 5)).double()
+    content, detail = features(1, 2, 4), features(1, 2, 3, 3, 3, seed=1)
+    projected = content @ decoder.content.weight.T + decoder.content.bias
+    stacked = torch.cat([projected[:, :, None, None].expand(1, 2, 3, 3, 4), detail], -1)
+    maps = decoder.convolutions(stacked.flatten(0, 1).permute(0, 3, 1, 2))
+    torch.testing.assert_close(decoder(content, detail)[0], maps.permute(0, 2, 3, 1))
+
+
+def test_vector_decoder_formula():
+    torch.manual_seed(0)
+    decoder = VectorDecoder(4, 3, 5).double()
+    content, detail = features(2, 3, 4), features(2, 3, 3, seed=1)
+    projected = content @ decoder.content.weight.T + decoder.content.bias
+    weight = decoder.output.weight
+    expected = projected @ weight[:, :3].T + detail @ weight[:, 3:].T + decoder.output.bias
+    torch.testing.assert_close(decoder(content, detail), expected)
+
+
+def test_kind_decides_the_encoder():
+    maps = Modality(name="depth", kind=Kind.MAPS, shape=(5, 6, 3), detail_width=4)
+    tokens = Modality(name="text", kind=Kind.TOKENS, shape=(9,), detail_width=4)
+    assert build_detail(maps, 3).convolutions[0].weight.shape == (2, 3, 3, 3)
+    assert build_detail(tokens, 6).linear.weight.shape == (4, 6)  # reads the LSTM, not the token
+
+
+# ---- task heads ---------------------------------------------------------------------------------
+
+
+def set_head(head):
+    """Identity first layer; the classifier reads the two features off."""
+    with torch.no_grad():
+        for layer in (head.linear, head.classifier):
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+    return head
+
+
+CLIP = torch.tensor([[[1.0, 8.0], [3.0, 2.0], [9.0, 9.0]]])
+TWO = torch.tensor([[True, True, False]])
+
+
+@pytest.mark.parametrize(
+    ("pooling", "mask", "expected"),
+    [
+        ("max", None, [9, 9]),
+        ("max", TWO, [3, 8]),
+        ("mean", None, [13 / 3, 19 / 3]),
+        ("mean", TWO, [2, 5]),
+    ],
+)
+def test_clip_head_pools_what_exists(pooling, mask, expected):
+    head = set_head(ClipHead(2, 2, pooling))
+    torch.testing.assert_close(head(CLIP, mask), torch.tensor([expected]).float())
+
+
+def test_max_pooling_of_negative_features_ignores_padding():
+    head = set_head(ClipHead(2, 2))
+    assert head(-CLIP, TWO).tolist() == [[-1, -2]]
+
+
+def test_step_head_keeps_the_steps():
+    assert torch.equal(set_head(StepHead(2, 2))(CLIP), CLIP)
+
+
+def test_heads_have_biases_everywhere():
+    for head in (ClipHead(4, 3), StepHead(4, 3)):
+        assert {n: tuple(p.shape) for n, p in head.named_parameters()} == {
+            "linear.weight": (4, 4),
+            "linear.bias": (4,),
+            "classifier.weight": (3, 4),
+            "classifier.bias": (3,),
+        }

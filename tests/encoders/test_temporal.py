@@ -1,0 +1,187 @@
+"""Temporal encoders: loops where no recorded case exists, and what padding may not do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cmg.encoders import StepMLP, TemporalOptions, TokenLSTM, TransformerBlock
+
+
+def weights(module):
+    return {n: p.detach().numpy() for n, p in module.named_parameters()}
+
+
+def layer_norm(x, scale, shift):
+    centered = x - x.mean(-1, keepdims=True)
+    return centered / np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-5) * scale + shift
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def features(*shape, seed=0):
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def make(kind, in_width=5, width=8, **options):
+    torch.manual_seed(0)
+    settings = TemporalOptions(kind=kind, heads=2, hidden=16, **options)
+    block = StepMLP if kind == "mlp" else TransformerBlock
+    return block(in_width, width, settings).double().eval()
+
+
+def test_mlp_equals_numpy():
+    block = make("mlp")
+    x = features(2, 3, 5)
+    w = weights(block)
+    hidden = x.numpy() @ w["layers.0.weight"].T + w["layers.0.bias"]
+    erf = np.vectorize(math.erf)
+    hidden = hidden * 0.5 * (1 + erf(hidden / math.sqrt(2)))
+    out = hidden @ w["layers.3.weight"].T + w["layers.3.bias"]
+    expected = layer_norm(out, w["layers.4.weight"], w["layers.4.bias"])
+    np.testing.assert_allclose(block(x, None).detach().numpy(), expected, rtol=1e-11, atol=1e-13)
+
+
+def transformer_by_loops(block, x):
+    """Post-norm layers on one clip [T, C]; no positions, no final norm."""
+    w = weights(block)
+    x = x @ w["input.weight"].T + w["input.bias"]
+    for index in range(block.layers.num_layers):
+        p = {
+            n: w[f"layers.layers.{index}.{n}"]
+            for n in (
+                "self_attn.in_proj_weight",
+                "self_attn.in_proj_bias",
+                "self_attn.out_proj.weight",
+                "self_attn.out_proj.bias",
+                "linear1.weight",
+                "linear1.bias",
+                "linear2.weight",
+                "linear2.bias",
+                "norm1.weight",
+                "norm1.bias",
+                "norm2.weight",
+                "norm2.bias",
+            )
+        }
+        projected = x @ p["self_attn.in_proj_weight"].T + p["self_attn.in_proj_bias"]
+        q, k, v = np.split(projected, 3, axis=1)
+        heads = []
+        for one in np.split(np.arange(q.shape[1]), 2):
+            scores = q[:, one] @ k[:, one].T / math.sqrt(len(one))
+            attention = np.exp(scores - scores.max(1, keepdims=True))
+            heads.append(attention / attention.sum(1, keepdims=True) @ v[:, one])
+        mixed = np.concatenate(heads, 1) @ p["self_attn.out_proj.weight"].T
+        x = layer_norm(x + mixed + p["self_attn.out_proj.bias"], p["norm1.weight"], p["norm1.bias"])
+        hidden = np.maximum(x @ p["linear1.weight"].T + p["linear1.bias"], 0)
+        x = layer_norm(
+            x + hidden @ p["linear2.weight"].T + p["linear2.bias"],
+            p["norm2.weight"],
+            p["norm2.bias"],
+        )
+    return x
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("grad", [True, False])
+def test_transformer_equals_numpy(layers, grad):
+    """With gradient and without, where torch takes a fused path."""
+    block = make("transformer", layers=layers)
+    x = features(2, 4, 5)
+    lengths = [4, 2]
+    mask = torch.arange(4)[None] < torch.tensor(lengths)[:, None]
+    with torch.set_grad_enabled(grad):
+        found = block(x, mask).detach().numpy()
+    for b, n in enumerate(lengths):
+        expected = transformer_by_loops(block, x[b, :n].numpy())
+        np.testing.assert_allclose(found[b, :n], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+@pytest.mark.parametrize("trash", [0.0, 1e3])
+def test_padding_is_not_read(kind, trash):
+    block = make(kind)
+    x = features(3, 5, 5)
+    mask = torch.arange(5)[None] < torch.tensor([5, 2, 3])[:, None]
+    padded = x.masked_fill(~mask[..., None], trash)
+    found = block(padded, mask)
+    for b, n in enumerate([5, 2, 3]):
+        torch.testing.assert_close(found[b : b + 1, :n], block(x[b : b + 1, :n], None))
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_clip_without_any_step_is_finite(grad):
+    """Attention over no key is NaN, and NaN would spread by the backward pass."""
+    block = make("transformer")
+    x = features(2, 3, 5).requires_grad_(grad)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    with torch.set_grad_enabled(grad):
+        found = block(x, mask)
+    assert torch.isfinite(found).all()
+    if grad:
+        found[0, :2].sum().backward()
+        assert torch.isfinite(x.grad).all()
+        assert torch.equal(x.grad[1], torch.zeros(3, 5, dtype=torch.float64))
+
+
+def test_mlp_has_no_context_and_the_transformer_no_order():
+    x = features(1, 4, 5)
+    order = [2, 0, 3, 1]
+    changed = x.clone()
+    changed[:, 3] += 1
+    for kind, mixes in (("mlp", False), ("transformer", True)):
+        block = make(kind)
+        torch.testing.assert_close(block(x[:, order], None), block(x, None)[:, order])
+        moved = (block(changed, None) - block(x, None))[:, :3].abs().max()
+        assert (moved > 1e-3) == mixes
+
+
+@pytest.mark.parametrize("kind", ["transformer", "mlp"])
+def test_dropout_acts_in_train_mode_alone(kind):
+    block = make(kind, dropout=0.5)
+    x = features(2, 3, 5)
+    assert torch.equal(block(x, None), block(x, None))
+    block.train()
+    assert not torch.equal(block(x, None), block(x, None))
+
+
+def make_lstm():
+    torch.manual_seed(0)
+    return TokenLSTM(5, 3).double()
+
+
+def test_tokens_behind_the_end_are_not_read():
+    lstm = make_lstm()
+    x = features(4, 5, 5)
+    lengths = torch.tensor([2, 5, 1, 3])
+    outside = torch.arange(5)[None] >= lengths[:, None]
+    found = lstm(x.masked_fill(outside[..., None], 1e6), lengths)
+    assert torch.equal(found[outside], torch.zeros(int(outside.sum()), 6, dtype=torch.float64))
+    for b, n in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[b : b + 1, :n], lstm(x[b : b + 1, :n], None))
+
+
+def test_as_coded_padding_is_read_like_words():
+    """The backward direction starts in the padding, so the first token sees it."""
+    lstm = make_lstm()
+    x = features(1, 5, 5)
+    x[:, 3:] = 0
+    assert (lstm(x, None)[:, :3] - lstm(x[:, :3], None)).abs().max() > 1e-3
+
+
+def test_clip_without_tokens_does_not_disturb():
+    lstm = make_lstm()
+    x = features(2, 4, 5)
+    found = lstm(x, torch.tensor([0, 4]))
+    torch.testing.assert_close(found[1:], lstm(x[1:], None))
+    assert torch.isfinite(found).all()
+
+
+def test_all_clips_shorter_than_the_batch():
+    """T stays that of the batch when another modality is longer."""
+    assert make_lstm()(features(2, 6, 5), torch.tensor([2, 3])).shape == (2, 6, 6)
