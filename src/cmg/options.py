@@ -8,4 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class Options(BaseModel):
     """Named options. Unknown keys, wrong types and values out of range are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

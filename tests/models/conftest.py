@@ -31,7 +31,7 @@ SMALL = {
 
 def declared(name: str) -> Modality:
     kind, shape = SHAPES[name]
-    return Modality(name=name, kind=kind, shape=shape, detail_width=6, token_hidden=4)
+    return Modality(name=name, kind=kind, shape=shape, detail_width=12, token_hidden=4)
 
 
 def merged(base: dict[str, object], changes: dict[str, object]) -> dict[str, object]:

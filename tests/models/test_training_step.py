@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cmg.codebook.codebook import SharedCodebook
 from cmg.errors import ConfigError, NonFiniteError
@@ -18,29 +18,37 @@ from cmg.types import Batch
 FOUR = ("audio", "video", "text", "eeg")
 
 
+def clips_apart(batch):
+    """Each clip has a vector of its own, the same at all steps and positions, and some noise."""
+    features = {}
+    for m, x in batch.features.items():
+        own = x[:, :1].flatten(2, -2)[:, :, :1] if x.dim() > 3 else x[:, :1]
+        features[m] = own.view(x.shape[0], *[1] * (x.dim() - 2), -1) + 0.2 * x
+    return Batch(features)
+
+
 @pytest.mark.parametrize("names", [FOUR, ("audio", "depth"), ("text", "eeg"), ("depth", "video")])
 def test_training_lowers_the_loss(make_state, make_batch, draw, names):
     """Four modalities, maps of two sizes: every term is there, and what can be learned is."""
-    state = make_state(names, codebook={"start": "samples"})
-    batch = make_batch(names, clips=8)
+    state = make_state(names, optimizer={"lr": 3e-3}, codebook={"start": "samples"})
+    batch = clips_apart(make_batch(names, clips=8))
     state.model.codebook.start_from(
         torch.cat([z.flatten(0, 1) for z in state.model.semantics(batch).values()]),
         torch.Generator().manual_seed(0),
     )
-    logs = [pretraining_step(state, batch, draw(batch)) for _ in range(40)]
+    logs = [pretraining_step(state, batch, draw(batch, step)) for step in range(50)]
     first, last = logs[0], logs[-1]
-    expected = {
-        f"loss/{term}/{m}" for term in ("reconstruction", "commitment", "club") for m in names
-    }
+    terms = ("reconstruction", "commitment", "club")
+    expected = {f"loss/{term}/{m}" for term in terms for m in names}
     expected |= {"loss/cross_cpc", "loss/cmcm", "loss/total"}
     assert {k for k in first if k.startswith("loss/")} == expected
     assert {k for k in first if k.startswith("club_nll/")} == {f"club_nll/{m}" for m in names}
     assert {k for k in first if k.startswith("perplexity/")} == {f"perplexity/{m}" for m in names}
     assert len([k for k in first if k.startswith("cpc_accuracy/")]) == len(names) ** 2
-    assert last["loss/total"] < 0.7 * first["loss/total"]
+    assert last["loss/total"] < 0.85 * first["loss/total"]
+    assert last["loss/cross_cpc"] < 0.85 * first["loss/cross_cpc"]
     for m in names:
-        assert last[f"loss/reconstruction/{m}"] < 0.9 * first[f"loss/reconstruction/{m}"], m
-    assert last["loss/cross_cpc"] < 0.7 * first["loss/cross_cpc"]
+        assert last[f"loss/reconstruction/{m}"] < 0.85 * first[f"loss/reconstruction/{m}"], m
 
 
 def test_total_is_the_sum_of_the_terms(make_state, make_batch, draw):
@@ -242,12 +250,16 @@ def test_float64_is_float64_throughout(make_state, make_batch, draw, snapshot):
 # ---- host synchronization -----------------------------------------------------------------------
 
 
-def host_reads(state, batch, draws):
-    """How often a step asks for a number on the host."""
-    with profile(activities=[ProfilerActivity.CPU]) as recording:
-        pretraining_step(state, batch, draws)
-    counts = {e.key: e.count for e in recording.key_averages()}
-    return counts.get("aten::_local_scalar_dense", 0)
+class HostReads(TorchDispatchMode):
+    """Counts how often a number is asked for on the host: on a GPU each one waits."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("ragged", [False, True])
@@ -260,9 +272,12 @@ def test_host_reads_do_not_grow(make_state, make_batch, draw, ragged):
         if ragged:
             lengths = {m: [steps - b % 3 for b in range(clips)] for m in FOUR}
         batch = make_batch(FOUR, clips=clips, steps=steps, lengths=lengths)
-        return host_reads(state, batch, draw(batch))
+        with HostReads() as reads:
+            pretraining_step(state, batch, draw(batch))
+        return reads.count
 
     base = count()
+    assert base > 0
     assert count(codes=512) == base
     assert count(clips=32) == base
     assert count(steps=12) == base

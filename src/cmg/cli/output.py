@@ -45,6 +45,8 @@ def show(told: Mapping[str, Any], *lines: Any) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=160)  # files and pipes do not wrap
     for line in lines:
         console.print(line, markup=False) if isinstance(line, str) else console.print(line)
 

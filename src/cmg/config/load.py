@@ -59,8 +59,7 @@ def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunC
         tree = parse_yaml(text, source)
     for override in overrides:
         apply_override(tree, override)
-        source = f"{source} with overrides"
-    return validate(tree, source)
+    return validate(tree, f"{source} with overrides" if overrides else source)
 
 
 def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
@@ -160,9 +159,10 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
         group = group.rpartition(".")[0]
     siblings = [k for k in known if k.rpartition(".")[0] == group]
     same_name = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    nearest = same_name[:1] or difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(key, same_name, n=3, cutoff=0.0)
+    nearest = nearest or difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
     if nearest:
-        return f" (did you mean {nearest[0]!r}?)"
+        return f" (did you mean {' or '.join(map(repr, nearest))}?)"
     return did_you_mean(key, siblings)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
@@ -41,8 +41,8 @@ class ModelSection(ModelOptions):
         token_hidden: Token LSTM width per direction, per modality; 128 where none is given.
     """
 
-    detail_width: dict[str, int] = Field(default_factory=dict)
-    token_hidden: dict[str, int] = Field(default_factory=dict)
+    detail_width: dict[str, PositiveInt] = Field(default_factory=dict)
+    token_hidden: dict[str, PositiveInt] = Field(default_factory=dict)
 
 
 class TrainingOptions(Options):

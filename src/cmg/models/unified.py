@@ -190,9 +190,16 @@ class UnifiedModel(nn.Module):
 
         Returns:
             int64 [B, T] per modality; -1 at steps that do not exist.
+
+        Raises:
+            ModalityError: an unknown modality or a wrong shape or dtype.
+            DataError: NaN or infinite features, nothing to encode, or modalities of different B
+                or T.
         """
         if not isinstance(batch, Batch):
             batch = Batch({m: torch.as_tensor(x) for m, x in batch.items()})
+        batch.check(self.modalities)
+        refuse_non_finite(batch)
         quantized = self.codebook.lookup(self.semantics(batch), batch.steps)
         codes = {}
         for m, indices in quantized.indices.items():
@@ -235,3 +242,19 @@ class UnifiedModel(nn.Module):
                 inputs[m] = read.to(self.dtype)
             semantic[m] = self.semantic[m](inputs[m], steps.mask(m)).to(self.dtype)
         return inputs, semantic
+
+
+def refuse_non_finite(batch: Batch) -> None:
+    """Refuse NaN and infinite features, whose codes would mean nothing.
+
+    Raises:
+        DataError: naming modality, clip and step.
+    """
+    for m, x in batch.features.items():
+        finite = x.flatten(2).isfinite().all(2)
+        if not bool(finite.all()):
+            clip, step = (~finite).nonzero()[0].tolist()
+            name = f"{batch.ids[clip]!r}" if batch.ids else f"number {clip}"
+            raise DataError(
+                f"modality {m!r} has NaN or infinite features: clip {name}, step {step}"
+            )

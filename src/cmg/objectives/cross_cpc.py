@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 from pydantic import Field
@@ -124,20 +125,20 @@ class CrossCPC(nn.Module):
         choices = (reach - ahead - options.min_start).clamp_min(1)
         t = options.min_start + (draw * choices).long().clamp_max(choices - 1)  # CPU, [B]
         context = {m: self._context_at(m, z, t, long) for m, z in semantic.items()}
+        groups = pair_groups(list(semantic), steps, long)
         losses = []
         for k in range(ahead):
             targets = {m: at_step(z, t + k + 1) for m, z in semantic.items()}
-            for a in semantic:
-                for b in semantic:
-                    rows = pair_rows(steps, long, a, b)
-                    if rows is not None and rows.numel() == 0:
-                        continue
-                    predicted = self._predictor(b, k)(context[b])
-                    score = scores(targets[a], predicted, rows)
-                    weight = options.self_weight if a == b else 1.0
-                    losses.append(weight * contrast(score))
-                    if k == ahead - 1:
-                        result.accuracy[f"{a}_from_{b}"] = column_accuracy(score)
+            predicted = {m: self._predictor(m, k)(c) for m, c in context.items()}
+            for pairs, rows in groups:
+                x = torch.stack([targets[a] for a, _ in pairs])
+                y = torch.stack([predicted[b] for _, b in pairs])
+                score = scores(x, y, rows)
+                weight = options.self_weight if pairs[0][0] == pairs[0][1] else 1.0
+                losses.append(weight * contrast(score).sum())
+                if k == ahead - 1:
+                    for (a, b), share in zip(pairs, column_accuracy(score), strict=True):
+                        result.accuracy[f"{a}_from_{b}"] = share
         if losses:
             result.cross_cpc = torch.stack(losses).sum() / ahead
 
@@ -193,25 +194,40 @@ def at_step(x: Tensor, t: Tensor) -> Tensor:
     return x[torch.arange(x.shape[0], device=x.device), t.to(x.device, non_blocking=True)]
 
 
-def pair_rows(steps: Steps, long: Tensor, a: str, b: str) -> Tensor | None:
-    """Indices of the long clips that have both modalities; None for all clips."""
-    rows = long & (steps.length_of(a, b) > 0)
-    return None if bool(rows.all()) else rows.nonzero().flatten().to(steps.device)
+def pair_groups(
+    names: Sequence[str], steps: Steps, long: Tensor
+) -> list[tuple[list[tuple[str, str]], Tensor | None]]:
+    """Ordered pairs (target, source) that are contrasted in one product.
+
+    Pairs go together if the same long clips have both modalities, pairs of a modality with itself
+    apart. Pairs that no long clip has are left out.
+
+    Returns:
+        Pairs, and the indices of their clips (None for all clips).
+    """
+    groups: dict[tuple[bool, ...], list[tuple[str, str]]] = {}
+    rows = {}
+    for a, b in product(names, repeat=2):
+        have = long & (steps.length_of(a, b) > 0)
+        key = (a == b, *have.tolist())
+        groups.setdefault(key, []).append((a, b))
+        rows[key] = None if bool(have.all()) else have.nonzero().flatten().to(steps.device)
+    return [(pairs, rows[key]) for key, pairs in groups.items() if any(key[1:])]
 
 
 def scores(targets: Tensor, predicted: Tensor, rows: Tensor | None) -> Tensor:
-    """Inner products [R, R] of targets (rows) and predictions (columns) of the chosen clips."""
+    """Inner products [..., R, R] of targets (rows) and predictions (columns), [..., B, D] each."""
     if rows is not None:
-        targets, predicted = targets[rows], predicted[rows]
-    return targets @ predicted.T
+        targets, predicted = targets[..., rows, :], predicted[..., rows, :]
+    return targets @ predicted.mT
 
 
 def contrast(score: Tensor) -> Tensor:
-    """InfoNCE: mean over rows of -log softmax of the diagonal."""
-    return -score.log_softmax(1).diagonal().mean()
+    """InfoNCE, [..., R, R] -> [...]: mean over rows of -log softmax of the diagonal."""
+    return -score.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean(-1)
 
 
 def column_accuracy(score: Tensor) -> Tensor:
     """Share of the columns whose largest row-softmaxed score is on the diagonal, float32."""
-    best = score.detach().softmax(1).argmax(0)
-    return (best == torch.arange(best.shape[0], device=best.device)).float().mean()
+    best = score.detach().softmax(-1).argmax(-2)
+    return (best == torch.arange(best.shape[-1], device=best.device)).float().mean(-1)

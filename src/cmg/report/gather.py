@@ -189,7 +189,7 @@ def find_results(
     """The results in the folder, or of an evaluation made now; None without labels.
 
     Raises:
-        DataError: a demo without results, damaged results, or labels that cannot be probed.
+        DataError: a demo without results, or damaged results.
     """
     if (folder / RESULTS).is_file():
         return Results.load(folder / RESULTS)
@@ -207,7 +207,11 @@ def find_results(
     if checkpoint.config.data.test_split not in store.splits:
         remarks.append("Without held-out clips there are no transfer tables.")
         return None
-    return evaluate_run(folder)
+    try:
+        return evaluate_run(folder)
+    except DataError as error:
+        remarks.append(f"There are no transfer tables, the evaluation failed: {error}.")
+        return None
 
 
 def control_remarks(checkpoint: Checkpoint, store: FeatureStore) -> list[str]:

@@ -13,7 +13,7 @@ from cmg.report.tables import Table, plain
 def markdown_report(story: Story) -> str:
     """The whole file."""
     data = story.data
-    parts = [f"# {text(story.title)}", text(story.headline)]
+    parts = [f"# {text(story.title)}", text(story.headline), text(story.data_in_short)]
     parts += [f"> {text(remark)}" for remark in data.remarks]
     parts += ["\n".join(f"- {text(line)}" for line in story.about_data)]
     if story.matrices:
@@ -61,16 +61,16 @@ def timeline_table(one: Timeline) -> Table:
 
 def table(data: Table) -> str:
     """A pipe table with its note."""
-    head = [_row(list(data.columns)), _row(["---", *["---:"] * (len(data.columns) - 1)])]
+    columns = list(zip(*data.rows, strict=True)) or [()] * len(data.columns)
+    numbers = [all(len(cell.text) <= 14 for cell in column) for column in columns[1:]]
+    marks = ["---", *("---:" if short else "---" for short in numbers)]
+    head = [_row(list(data.columns)), f"| {' | '.join(marks)} |"]
     rows = [_row([cell.text for cell in row]) for row in data.rows]
     return "\n".join(head + rows) + (f"\n\n{text(data.note)}" if data.note else "")
 
 
 def _row(cells: list[str]) -> str:
-    shown = [
-        cell if cell.startswith("---") and set(cell) <= {"-", ":"} else text(cell) for cell in cells
-    ]
-    return f"| {' | '.join(shown)} |"
+    return f"| {' | '.join(text(cell) for cell in cells)} |"
 
 
 def text(content: str) -> str:

@@ -50,24 +50,26 @@ def code_group(story: Story, group: CodeGroup) -> str:
     """The codes that the same modalities use."""
     usage = story.data.usage
     frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
-    pies = [code_pie(story, code, frequent) for code in group.codes]
+    side = 46.0 if group.modalities and usage.counts.shape[1] <= 512 else 26.0
+    pies = [code_pie(story, code, frequent, side) for code in group.codes]
     count = f"{len(group.codes)} code{'s' if len(group.codes) > 1 else ''}"
     title = tag("h3", prose(group.title), f"<small>{count}</small>")
     return tag("div", title, tag("div", *pies, cls="pies"), cls="group")
 
 
-def code_pie(story: Story, code: int, frequent: float) -> str:
+def code_pie(story: Story, code: int, frequent: float, side: float) -> str:
     """One code: a pie, its number below, its numbers in the tooltip.
 
     Args:
         story: The report's.
         code: Index of the code.
         frequent: Tokens of a code that has the largest disk.
+        side: Of the square around it.
     """
     usage = story.data.usage
     count, mix = float(usage.counts[:, code].sum()), usage.shares[:, code].tolist()
-    side = 46.0 if len(usage.counts[0]) <= 512 else 26.0
-    radius = max(3.0, (side / 2 - 1) * min(count / frequent, 1) ** 0.5)
+    largest = 22.0 if usage.counts.shape[1] <= 512 else 12.0
+    radius = max(3.0, min(largest * (count / frequent) ** 0.5, side / 2 - 1))
     told = ", ".join(f"{m} {percent(s)}" for m, s in zip(story.colors, mix, strict=True))
     label = f"code {code}: {told}; {count:.0f} tokens"
     drawn = pie((side / 2, side / 2), radius, mix, list(story.colors.values()))
@@ -90,11 +92,15 @@ def code_card(story: Story, media: Media, card: CodeCard) -> str:
     told = ", ".join(f"{m} {percent(s)}" for m, s in card.shares.items())
     bar = share_bar(list(card.shares.values()), list(story.colors.values()), told)
     rows = []
+    never = ", ".join(m for m, places in card.examples.items() if not places)
     for m, places in card.examples.items():
+        if not places:
+            continue
         dot = f'<i style="background:{story.colors[m]}"></i>'
         name = f"{escape(m)} <small>{card.counts[m]}</small>"
-        shown = "".join(examples(media, places)) or '<span class="quiet">never</span>'
-        rows.append(tag("dt", dot, name) + tag("dd", shown))
+        rows.append(tag("dt", dot, name) + tag("dd", *examples(media, places)))
+    if never:
+        rows.append(tag("dt", "never") + tag("dd", escape(never), cls="quiet"))
     title = tag(
         "h3", chip(card.code), f"<small>{prose(percent(card.frequency))} of all tokens</small>"
     )

@@ -57,7 +57,9 @@ def step_rows(story: Story, media: Media, one: Timeline, modalities: list[str]) 
         pictures = [media.thumbnail(Place(m, one.clip, t)) for t in range(len(codes))]
         if any(pictures):
             cells = [tag("td", picture) for picture in pictures]
-            rows.append(tag("tr", "<td></td>", *cells, *_absent(steps - len(codes)), cls="media"))
+            rows.append(
+                tag("tr", "<td></td>", *cells, *["<td></td>"] * (steps - len(codes)), cls="media")
+            )
         rows.append(_code_row(story, m, codes, steps))
     return rows
 
@@ -86,12 +88,14 @@ def _events(events: list[str]) -> list[str]:
     cells = []
     for name, run in groupby(events):
         quiet = name in ("", "background")
+        shown = name or "–"
         cells.append(
             tag(
                 "td",
-                escape(name or "–"),
+                escape(shown),
                 colspan=str(len(list(run))),
                 cls="event quiet" if quiet else "event",
+                title=shown,
             )
         )
     return cells

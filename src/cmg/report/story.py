@@ -76,7 +76,8 @@ class Story:
         results, stats = self.data.results, self.data.stats
         used = f"{count_text(stats.used)} of {stats.size} codes are used"
         shared = f"{100 * stats.shared_share:.0f} % of them by two or more modalities"
-        codes = f"On held-out clips {used}, {shared}."
+        held_out = self.data.split.name == self.data.checkpoint.config.data.test_split
+        codes = f"On {'held-out' if held_out else 'training'} clips {used}, {shared}."
         if results is None:
             return f"This model has not been probed. {codes}"
         label, scores = "clips", results.transfer
@@ -104,11 +105,8 @@ class Story:
             "untrained_encoders": "codes over untrained encoders",
         }
         found = {n: crossing(results.controls.get(n, {})) for n in names}
-        told = [f"{names[n]} gives {mean_of(s):.1f} %" for n, s in found.items() if s]
-        if not told:
-            return ""
-        sentence = ", ".join(told[:-1]) + (" and " if len(told) > 1 else "") + told[-1]
-        return f"{sentence[0].upper()}{sentence[1:]}. "
+        told = [f"{names[n]} {mean_of(s):.1f} %" for n, s in found.items() if s]
+        return f"For comparison: {', '.join(told)}. " if told else ""
 
     @property
     def data_in_short(self) -> str:

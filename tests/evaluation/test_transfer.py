@@ -1,0 +1,158 @@
+"""Transfer across modalities on synthetic pairs whose shared factor is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cmg.config.schema import ProbeOptions
+from cmg.data import FeatureStore
+from cmg.errors import DataError
+from cmg.evaluation.encoding import EncodedModality
+from cmg.evaluation.transfer import Evaluation, Score, merge, scores, step_labels
+
+DIRECTIONS = ["audio->audio", "audio->video", "video->audio", "video->video"]
+PROBE = ProbeOptions(epochs=15, batch_size=40, lr=0.01)
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained, paired):
+    return Evaluation(trained, paired, "train", "test")
+
+
+def test_shared_factor_transfers(evaluation):
+    """Four classes: chance is 25 %."""
+    table = evaluation.transfer("class", PROBE)["test"]
+    assert list(table) == DIRECTIONS
+    for direction, values in table.items():
+        assert len(values) == 1
+        assert values[0] > 75.0, direction
+
+
+def test_continuous_features_of_two_encoders(evaluation):
+    plain = PROBE.model_copy(update={"features": "continuous"})
+    table = evaluation.transfer("class", plain)["test"]
+    assert table["audio->audio"][0] > 80.0
+    assert table["audio->audio"] != evaluation.transfer("class", PROBE)["test"]["audio->audio"]
+
+
+def test_untrained_encoders_do_not_transfer(untrained, paired):
+    """Each modality has codes of its own: a head reads its own and guesses at the other's."""
+    table = Evaluation(untrained(), paired, "train", "test").transfer("class", PROBE)["test"]
+    assert table["audio->audio"][0] > 45.0
+    assert table["audio->video"][0] < 45.0
+    assert table["video->audio"][0] < 45.0
+
+
+def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
+    """The same features and heads, with labels that belong to other clips."""
+    evaluation = Evaluation(trained, paired, "train", "test")
+    truth = type(evaluation.train).labels
+
+    def shuffled(split, name):
+        labels = truth(split, name)
+        return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+
+    monkeypatch.setattr(type(evaluation.train), "labels", shuffled)
+    for values in evaluation.transfer("class", PROBE)["test"].values():
+        assert 10.0 < values[0] < 40.0  # 25 +- 4 by chance alone
+
+
+def test_heads_of_several_seeds(evaluation):
+    three = PROBE.model_copy(update={"seeds": 3})
+    table = evaluation.transfer("class", three, 5, ["audio"], ["video"])["test"]
+    assert list(table) == ["audio->video"]
+    alone = [
+        evaluation.transfer("class", PROBE, seed, ["audio"], ["video"])["test"]["audio->video"][0]
+        for seed in (5, 6, 7)
+    ]
+    assert table["audio->video"] == alone
+
+
+def test_reading_on_more_splits(evaluation):
+    tables = evaluation.transfer("class", PROBE, 0, ["audio"], ["audio"], ["train", "test"])
+    assert list(tables) == ["train", "test"]
+    assert tables["test"] == evaluation.transfer("class", PROBE, 0, ["audio"], ["audio"])["test"]
+    assert tables["train"] != tables["test"]
+
+
+def test_dropout_in_the_encoder_as_coded(evaluation):
+    """Heads train on noisy features, are read on clean ones, and depend on the seed alone."""
+    noisy = PROBE.model_copy(update={"dropout_in_encoder": True})
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    found = evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert found == evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
+    assert found["test"]["audio->video"][0] > 70.0
+
+
+def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
+    """Clips that lack the model's modalities must not shift the labels of the others."""
+    model = untrained(declared["audio"], declared["video"])
+    evaluation = Evaluation(model, ragged_store, "train", "test")
+    split = ragged_store.split("test")
+    data = evaluation.labeled(split, "audio", "class", "codes")
+    assert data.classes == 3
+    assert len(data.features) == len(data.labels) == 30
+    for b, row in enumerate(split.rows):
+        n = row.lengths.get("audio", 0)
+        assert int(data.mask[b].sum()) == n
+        told = row.labels["class"]
+        steps = min(len(told), data.labels.shape[1])
+        assert data.labels[b, :steps].tolist() == told[:steps]
+        if n:
+            features = split.features("audio", [b])[0][:, :n].float()
+            codes = model.encode({"audio": features})["audio"]
+            assert torch.equal(data.features[b, :n], model.decode({"audio": codes})["audio"][0])
+    table = evaluation.transfer("class", PROBE.model_copy(update={"epochs": 1}))["test"]
+    assert list(table) == DIRECTIONS
+
+
+def test_store_without_labels(trained, paired, monkeypatch):
+    monkeypatch.setattr(FeatureStore, "labels", {})
+    with pytest.raises(DataError, match="has no labels; probing needs a label per clip or step"):
+        Evaluation(trained, paired, "train", "test")
+
+
+@pytest.mark.parametrize(
+    ("modality", "label", "message"),
+    [
+        ("audio", "clas", r"has no label 'clas' \(did you mean 'class'\?\)"),
+        ("vidoe", "class", r"no modality 'vidoe' .*\(did you mean 'video'\?\)"),
+    ],
+)
+def test_unknown_names(evaluation, modality, label, message):
+    with pytest.raises(DataError, match=message):
+        evaluation.labeled(evaluation.train, modality, label, "codes")
+
+
+def test_unknown_split(trained, paired):
+    with pytest.raises(DataError, match=r"unknown split 'tests' \(did you mean 'test'\?\)"):
+        Evaluation(trained, paired, "train", "tests")
+
+
+def test_default_labels(evaluation):
+    assert evaluation.default_label("clip") == "class"
+    assert evaluation.default_label("step") is None
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(2, [[0, 1]]), (3, [[0, 1, 2]])])
+def test_labels_longer_than_the_modality_are_cut(steps, expected):
+    one = EncodedModality(torch.zeros(1, steps, dtype=torch.int64), None, None)
+    assert step_labels(torch.tensor([[0, 1, 2]]), one).tolist() == expected
+
+
+def test_labels_shorter_than_the_modality_are_unknown_behind_their_end():
+    one = EncodedModality(torch.zeros(1, 4, dtype=torch.int64), None, None)
+    assert step_labels(torch.tensor([[0, 2]]), one).tolist() == [[0, 2, -1, -1]]
+    assert step_labels(torch.tensor([7, 8]), one).tolist() == [7, 8]  # of clips: as they are
+
+
+def test_scores_by_hand():
+    assert Score.of([40.0]) == Score(40.0, 0.0, 1)
+    found = Score.of([40.0, 50.0, 60.0])
+    assert (found.mean, found.std, found.n) == (50.0, 10.0, 3)  # the sample's, not the population's
+    table = merge([{"a->b": [1.0], "b->a": [5.0]}, {"a->b": [3.0]}])
+    assert table == {"a->b": [1.0, 3.0], "b->a": [5.0]}
+    assert scores(table) == {"a->b": Score(2.0, 2.0**0.5, 2), "b->a": Score(5.0, 0.0, 1)}

@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+
+from cmg.codebook.measures import CodeUsage
+from cmg.data.digits import build_digits
+from cmg.errors import CheckpointError, DataError
+from cmg.evaluation.encoding import code_usage, encode_split
+from cmg.evaluation.results import Results
+from cmg.recipes.pretrain import pretrain
+from cmg.report import write_report
+from cmg.report.gather import gather
+from cmg.report.samples import most_used, timelines
+from cmg.training.checkpoint import load_model
+from cmg.types import Batch
+
+from .conftest import EVIL, MODALITIES, Page, config, markdown_tables
+
+NAMES = [m.name for m in MODALITIES]
+
+
+def read(folder, out=None) -> tuple[str, str]:
+    html, markdown = write_report(folder, out)
+    assert (html.name, markdown.name) == ("report.html", "report.md")
+    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+
+
+def score(told: dict[str, float]) -> str:
+    spread = f" ± {told['std']:.1f}" if told["n"] > 1 else ""
+    return f"{told['mean']:.1f}{spread}"
+
+
+def matrix(scores: dict[str, dict[str, float]]) -> dict[tuple[str, str], str]:
+    return {tuple(d.split("->")): score(told) for d, told in scores.items()}
+
+
+def as_dict(rows: list[list[str]]) -> dict[tuple[str, str], str]:
+    header, *body = [row for row in rows if not row[0].startswith("---")]
+    return {(r[0], c): x for r in body for c, x in zip(header[1:], r[1:], strict=True)}
+
+
+def test_numbers_are_those_of_the_results(labeled, tmp_path):
+    html, markdown = read(labeled, tmp_path / "out")
+    assert not (labeled / "report.html").exists()
+    told = json.loads((labeled / "results.json").read_text())
+    wanted = matrix(told["transfer"])
+    assert len(wanted) == 9
+    page = Page(html)
+    assert as_dict(page.tables["Classification"]) == wanted
+    assert as_dict(markdown_tables(markdown)["Classification"]) == wanted
+    across = [s["mean"] for d, s in told["transfer"].items() if len(set(d.split("->"))) == 2]
+    for text in (page.text.replace("\xa0", " "), markdown):
+        assert f"right on {sum(across) / 6:.1f} % of the held-out clips" in text
+        assert f"lowest {min(across):.1f} %" in text
+        assert "chance 33.3 %" in text
+        assert "n = 2 trained heads" in text
+    assert as_dict(page.tables["Codebook"])["used", "value"] == f"{told['codebook']['used']:g}"
+
+
+def test_demo_shows_controls_and_every_seed(demo):
+    html, markdown = read(demo)
+    told = json.loads((demo / "results.json").read_text())
+    page = Page(html)
+    for title, scores in (
+        ("Classification", told["transfer"]),
+        ("Localization", told["localization"]),
+        ("One scan per clip", told["extra_splits"]["test_one_scan"]),
+    ):
+        wanted = matrix(scores)
+        for rows in (page.tables[title], markdown_tables(markdown)[title]):
+            assert as_dict(rows).items() >= wanted.items()
+    every = as_dict(page.tables["Every direction"])
+    assert every == as_dict(markdown_tables(markdown)["Every direction"])
+    titles = {
+        "codes": told["transfer"],
+        "continuous features": told["controls"]["continuous"],
+        "untrained encoders": told["controls"]["untrained_encoders"],
+        "shuffled pairs": told["controls"]["shuffled_pairs"],
+        "chance": told["controls"]["chance"],
+    }
+    for title, scores in titles.items():
+        for direction, one in scores.items():
+            assert every[direction.replace("->", " → "), title] == score(one)
+    assert [row[0] for row in page.tables["Controls"][1:]] == list(titles)
+    assert "MM-EMA writes paired features into each other's codes" in page.text
+    first = re.search(r"<figure>.*?</figure>", html, re.S)[0]
+    assert "total loss" in first
+    assert first.count("<polyline") == 2
+    assert as_dict(page.tables["Provenance"])["seeds", "value"] == "0, 1"
+
+
+def test_objectives_and_their_weights(labeled):
+    html, markdown = read(labeled)
+    for tables in (Page(html).tables, markdown_tables(markdown)):
+        found = as_dict(tables["Objectives"])
+        shown = {term: found[term, "weight"] for term, _ in found}
+        assert shown == {
+            "reconstruction": "off",
+            "commitment": "1",
+            "Cross-CPC": "1",
+            "CLUB": "off",
+            "CMCM": "0 (logged only)",
+        }
+
+
+def test_curves_tell_the_metrics(labeled):
+    html, markdown = read(labeled)
+    lines = [json.loads(line) for line in (labeled / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 3
+    for tables in (Page(html).tables, markdown_tables(markdown)):
+        found = as_dict(tables["Training"])
+        assert float(found["total loss", "first point"]) == pytest.approx(
+            lines[0]["loss/total"], rel=1e-3
+        )
+        for m in NAMES:
+            assert float(found[f"perplexity in a batch: {m}", "last point"]) == pytest.approx(
+                lines[-1][f"perplexity/{m}"], rel=1e-3
+            )
+        assert float(found["codes used in a batch, %", "last point"]) == pytest.approx(
+            100 * lines[-1]["code_usage"], rel=1e-3
+        )
+
+
+def test_every_code_is_drawn_once(labeled):
+    html, markdown = read(labeled)
+    drawn = sorted(int(k) for k in re.findall(r'data-code="(\d+)"', html))
+    assert drawn == list(range(16))
+    bars = sorted(int(k) for k in re.findall(r'data-bar="(\d+)"', html))
+    assert bars == list(range(16))
+    data = gather(labeled)
+    pooled = data.usage.counts.sum(0)
+    for code, tokens in re.findall(r"<title>code (\d+): [^<]*; (\d+) tokens</title>", html):
+        assert int(tokens) == int(pooled[int(code)])
+    groups = as_dict(markdown_tables(markdown)["Code usage"][6:])
+    assert sum(int(n) for n in groups.values()) == 16
+
+
+def test_usage_counts_every_existing_step(labeled):
+    data = gather(labeled)
+    assert isinstance(data.usage, CodeUsage)
+    lengths = {m: int(data.split.lengths(m).sum()) for m in NAMES}
+    counted = data.usage.counts.sum(1).tolist()
+    assert dict(zip(data.usage.modalities, counted, strict=True)) == lengths
+
+
+def encoded_alone(data, clip: int) -> dict[str, list[int]]:
+    """Codes of one clip by the public way, one modality at a time."""
+    codes = {}
+    for m in data.modalities:
+        x, n = data.split.features(m, [clip])
+        if int(n) == 0:
+            codes[m] = []
+            continue
+        codes[m] = data.model.encode(Batch({m: x.float()}))[m][0].tolist()
+    return codes
+
+
+@pytest.mark.parametrize("which", ["labeled", "unlabeled", "evil"])
+def test_timelines_are_the_model_s_codes(which, request):
+    folder = request.getfixturevalue(which)
+    data = gather(folder)
+    html, markdown = read(folder)
+    shown = timelines(data)
+    assert len(shown) == 6
+    rows = re.findall(r'<tr data-modality="(\w+)">(.*?)</tr>', html, re.S)
+    found = [(m, [int(k) for k in re.findall(r'<td class="code"[^>]*>(\d+)<', r)]) for m, r in rows]
+    for one in shown:
+        assert data.split.rows[one.clip].id == one.id
+        wanted = encoded_alone(data, one.clip)
+        assert one.codes == wanted
+        for m, codes in wanted.items():
+            if codes:
+                assert (m, codes) in found
+    tables = markdown_tables(markdown)
+    for one in shown:
+        title = next(t for t in tables if t.split(" (")[0].endswith(one.id.split()[-1]))
+        table = {row[0]: row[1:] for row in tables[title]}
+        assert {m: [int(k) for k in table[m] if k != "–"] for m in one.codes} == one.codes
+
+
+def test_examples_took_their_code(evil):
+    data = gather(evil)
+    cards = most_used(data)
+    frequencies = [card.frequency for card in cards]
+    assert frequencies == sorted(frequencies, reverse=True)
+    seen = 0
+    for card in cards:
+        for m, places in card.examples.items():
+            assert len({p.clip for p in places}) == len(places)
+            assert bool(places) == (card.counts[m] > 0)
+            for place in places:
+                assert encoded_alone(data, place.clip)[m][place.step] == card.code
+                seen += 1
+    assert seen > 20
+
+
+def test_classes_of_a_code_are_those_of_its_steps(evil):
+    data = gather(evil)
+    classes = data.store.labels["event"].classes
+    labels = data.split.labels("event")
+    checked = 0
+    for card in most_used(data):
+        names = [
+            classes[labels[clip, t]]
+            for m in ("eeg", "depth")
+            for clip in range(len(data.split))
+            for t, k in enumerate(encoded_alone(data, clip)[m])
+            if k == card.code
+        ]
+        if names:
+            name, share = card.classes[0]
+            assert names.count(name) / len(names) == pytest.approx(share)
+            assert names.count(name) == max(names.count(n) for n in names)
+            checked += 1
+        assert card.basis == ("steps" if names else "")
+    assert checked >= 3
+
+
+def test_no_labels_no_tables(unlabeled):
+    html, markdown = read(unlabeled)
+    page = Page(html)
+    for text in (page.text, markdown):
+        assert "The store has no labels, so there are no transfer tables" in text
+    assert "Classification" not in page.tables
+    assert "Controls" not in page.tables
+    assert not (unlabeled / "results.json").exists()
+    assert "Codes over time" in page.text
+    # Held-out clips with neither modality are left out; their neighbors keep their own codes.
+    data = gather(unlabeled)
+    whole = data.store.split("test")
+    have = (whole.lengths("eeg") + whole.lengths("depth")) > 0
+    assert not have[whole.ids.index(f"{EVIL} 21")]
+    assert data.split.ids == [name for name, there in zip(whole.ids, have, strict=True) if there]
+
+
+def test_evaluates_what_has_not_been_evaluated(evil):
+    (evil / "results.json").unlink(missing_ok=True)
+    html, _ = read(evil)
+    told = Results.load(evil / "results.json")
+    assert set(told.localization) == {f"{a}->{b}" for a in NAMES[:2] for b in NAMES[:2]}
+    tables = Page(html).tables
+    assert "Classification" not in tables
+    assert len(as_dict(tables["Localization"])) == 4
+
+
+def test_everything_is_escaped(evil):
+    html, markdown = read(evil)
+    assert "<script" not in html
+    page = Page(html)
+    assert EVIL in page.text
+    assert {tag for tag, _ in page.tags} & {"script", "iframe", "object", "embed"} == set()
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    assert "<script" not in markdown
+    assert "&lt;script&gt;" in markdown
+    rows = [line for line in markdown.splitlines() if "alert" in line and line.startswith("|")]
+    assert rows
+    assert all(r"\| y" in row for row in rows)
+
+
+@pytest.mark.parametrize("which", ["labeled", "unlabeled", "evil", "demo"])
+def test_self_contained_and_accessible(which, request):
+    html, _ = read(request.getfixturevalue(which))
+    page = Page(html)
+    assert len(html) < 4_000_000
+    assert "url(" not in html
+    assert "@import" not in html
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "data", "poster", "srcset"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("data:", "#")), (tag, target)
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert attributes["aria-label"]
+    anchors = {a["href"][1:] for t, a in page.tags if t == "a"}
+    assert anchors == {a["id"] for t, a in page.tags if t == "section"}
+    assert page.tags[0][1]["lang"] == "en"
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_same_folder_same_bytes(labeled, tmp_path):
+    assert read(labeled, tmp_path / "a") == read(labeled, tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["report.html", "report.md"]
+
+
+def test_a_checkpoint_without_its_run(labeled, tmp_path):
+    """The checkpoint tells what is needed; what only the run folder has is left out."""
+    checkpoint = next((labeled / "checkpoints").iterdir())
+    html, _ = read(checkpoint, tmp_path)
+    page = Page(html)
+    assert "Classification" in page.tables
+    assert "Training" not in page.tables
+    assert "spatial_pool: sum" in page.text
+
+
+def test_changed_data_are_remarked(labeled, root, tmp_path):
+    shutil.copytree(labeled, tmp_path / "run")
+    path = next((tmp_path / "run" / "checkpoints").iterdir()) / "checkpoint.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"data_hash": "0" * 64}))
+    html, markdown = read(tmp_path / "run")
+    assert "The store has changed since training" in Page(html).text
+    assert "The store has changed since training" in markdown
+
+
+def test_a_store_without_held_out_clips(root, tmp_path):
+    from cmg.data.paired import paired_store
+
+    paired_store(tmp_path / "store", MODALITIES, {"train": 20}, steps=3)
+    pretrain(config(tmp_path / "store"), tmp_path / "run")
+    html, _ = read(tmp_path / "run")
+    text = Page(html).text
+    assert "has no split 'test'" in text
+    assert "On training clips" in text
+    assert "Without held-out clips there are no transfer tables" in text
+
+
+def test_digits_media(tmp_path):
+    build_digits(tmp_path / "store", train_clips=40, test_clips=20)
+    pretrain(config(tmp_path / "store", batch_size=20), tmp_path / "run")
+    html, _ = read(tmp_path / "run")
+    page = Page(html)
+    assert len(html) < 4_000_000
+    images = [a for t, a in page.tags if t == "img"]
+    sounds = [a for t, a in page.tags if t == "audio"]
+    assert images
+    assert all(a["src"].startswith("data:image/png;base64,") for a in images)
+    assert {"blank page with specks"} < {a["alt"] for a in images}
+    assert len(sounds) > 6
+    assert all(a["src"].startswith("data:audio/wav;base64,") for a in sounds)
+    assert "CC BY 4.0" in page.text
+    assert "the pairing is constructed" in page.text
+    assert "<mark>" in html
+    data = gather(tmp_path / "run")
+    for one in timelines(data):
+        sentence = data.split.rows[one.clip].meta["sentence"]
+        words = re.findall(r"[a-z']+", sentence.lower())
+        title = f"text of {one.id}"
+        assert page.tables[title][0] == ["token", *words]
+        assert [int(k) for k in page.tables[title][1][1:]] == one.codes["text"]
+        steps = page.tables[f"Codes of {one.id} over time"]
+        assert "".join(one.events).replace("background", "") != ""
+        assert [row for row in steps if row[0] == "label"]
+
+
+def test_matches_the_evaluation_s_codebook_use(labeled):
+    data = gather(labeled)
+    model = load_model(labeled)
+    encoded = encode_split(model, data.store.split("test"))
+    assert torch.equal(code_usage(encoded, model.size).counts, data.usage.counts)
+    assert data.stats.used == float(data.usage.used().sum())
+
+
+# ---- errors ----------------------------------------------------------------------------------
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nothing does not exist; give a run folder of"):
+        write_report(tmp_path / "nothing")
+    with pytest.raises(CheckpointError, match=r"holds no cmg run and no cmg demo; give"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("data: {}\n")
+    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
+        write_report(tmp_path)
+
+
+def test_unfinished_demo(demo, tmp_path):
+    shutil.copytree(demo / "seed-0", tmp_path / "seed-0")
+    with pytest.raises(DataError, match=r"no results\.json: the demo did not finish"):
+        write_report(tmp_path)
+
+
+def test_damaged_files(labeled, tmp_path):
+    shutil.copytree(labeled, tmp_path / "run")
+    (tmp_path / "run" / "results.json").write_text("{}")
+    with pytest.raises(DataError, match=r"results\.json"):
+        write_report(tmp_path / "run")
+    shutil.copy(labeled / "results.json", tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text("[")
+    with pytest.raises(CheckpointError, match=r"run\.json is damaged"):
+        write_report(tmp_path / "run")
+
+
+def test_missing_store(labeled, root):
+    (root / "store").rename(root / "moved")
+    try:
+        with pytest.raises(DataError, match="needs the store it was trained on: no store at"):
+            write_report(labeled)
+    finally:
+        (root / "moved").rename(root / "store")
+
+
+def test_unwritable_target_is_left_alone(labeled, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="cannot write"):
+        write_report(labeled, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
