@@ -1,4 +1,4 @@
-"""What is measured: a published builder or the demo, random features of its shapes, seeded draws."""
+"""What is measured: published builders and the demo, on random features of their shapes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where a pre-training step spends its time, and how often it makes the host wait.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.profile_step [--sizes audio-text] [--json FILE]
+OMP_NUM_THREADS=1 python -m benchmarks.profile_step [--sizes audio-text] [--json FILE]
 """
 
 from __future__ import annotations

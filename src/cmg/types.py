@@ -195,7 +195,8 @@ class Batch:
 
         Raises:
             ModalityError: an unknown modality, a wrong shape, or a dtype that is not floating.
-            DataError: no modality, T = 0, modalities of different B or T, or lengths that do not fit.
+            DataError: no modality, T = 0, modalities of different B or T, or lengths that do not
+                fit.
         """
         if not self.features:
             raise DataError("the batch has no modality; give at least one")

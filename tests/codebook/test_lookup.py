@@ -139,17 +139,31 @@ def test_lookup_changes_no_buffer(make_codebook, state_of):
 # ---- distances that carry gradient --------------------------------------------------------------
 
 
-def test_distance_equals_cdist_with_its_gradient():
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e20])
+def test_distance_equals_cdist_with_its_gradients(scale):
     g = torch.Generator().manual_seed(5)
-    z = torch.randn(6, 7, 16, generator=g, dtype=torch.float64, requires_grad=True)
-    codes = torch.randn(9, 16, generator=g, dtype=torch.float64)
+    z = scale * torch.randn(6, 7, 16, generator=g, dtype=torch.float64)
+    codes = scale * torch.randn(9, 16, generator=g, dtype=torch.float64)
     weights = torch.randn(6, 7, 9, generator=g, dtype=torch.float64)
+    leaves = [z.requires_grad_(), codes.requires_grad_()]
     ours = distance_to_codes(z, codes)
     exact = torch.cdist(z, codes, compute_mode="donot_use_mm_for_euclid_dist")
     torch.testing.assert_close(ours, exact, rtol=1e-13, atol=0)
-    ours_gradient = torch.autograd.grad((ours * weights).sum(), z)[0]
-    exact_gradient = torch.autograd.grad((exact * weights).sum(), z)[0]
-    torch.testing.assert_close(ours_gradient, exact_gradient, rtol=1e-12, atol=1e-13)
+    found = torch.autograd.grad((ours * weights).sum(), leaves)
+    expected = torch.autograd.grad((exact * weights).sum(), leaves)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e20])
+def test_distance_gradient_in_float32(scale):
+    z, codes, _ = far_apart(20, 6, 16)
+    exact = torch.autograd.functional.jacobian(
+        lambda x: torch.cdist(x, codes, compute_mode="donot_use_mm_for_euclid_dist").sum(), z
+    )
+    leaf = (z * scale).float().requires_grad_()
+    distance_to_codes(leaf, (codes * scale).float()).sum().backward()
+    torch.testing.assert_close(leaf.grad.double(), exact, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])

@@ -110,6 +110,12 @@ def test_pairs_that_share_no_step_are_left_out():
     assert float(step_agreement({"audio": same}, Steps(2, 2))) == 0.0
 
 
+def test_measures_are_where_the_indices_are():
+    """The log is read in one transfer, which needs all of it on one device."""
+    alone = {"audio": torch.zeros(2, 3, dtype=torch.int64, device="meta")}
+    assert step_agreement(alone, Steps(2, 3, device="meta")).device.type == "meta"
+
+
 def test_step_measures(make_quantized):
     indices = {"audio": torch.tensor([[0, 1], [2, 2]]), "video": torch.tensor([[0, 0], [2, 1]])}
     measures = step_measures(make_quantized(indices), 6)

@@ -33,12 +33,14 @@ OPTIONS = ModelOptions.model_validate(
     }
 )
 
+HARD = {"shared_noise": 1.5, "private_strength": 1.5}
+
 
 @pytest.fixture(scope="session")
 def paired(tmp_path_factory) -> FeatureStore:
     """Audio and video that share the class of a clip; held-out clips are a draw of their own."""
     folder = tmp_path_factory.mktemp("paired") / "store"
-    return paired_store(folder, [AUDIO, VIDEO], {"train": 160, "test": 120}, 4, 4, seed=3)
+    return paired_store(folder, [AUDIO, VIDEO], {"train": 160, "test": 120}, 4, 4, seed=3, **HARD)
 
 
 @pytest.fixture

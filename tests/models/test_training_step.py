@@ -127,6 +127,19 @@ def test_non_finite_feature_changes_nothing(make_state, make_batch, draw, snapsh
     assert all(torch.isfinite(x).all() for x in snapshot(state).values())
 
 
+def test_non_finite_feature_leaves_weights_and_codes(make_state, make_batch, draw, snapshot):
+    """With CLUB, whose own nets are fitted to every batch before its terms are known."""
+    state, batch = make_state(), make_batch()
+    pretraining_step(state, batch, draw(batch))
+    before = snapshot(state)
+    batch.features["audio"][0, 0] = float("nan")
+    with pytest.raises(NonFiniteError, match="loss/club/audio = nan"):
+        pretraining_step(state, batch, draw(batch))
+    for name, kept in snapshot(state).items():
+        if not name.startswith(("objectives.club.", "club.")):
+            assert torch.equal(kept, before[name]), name
+
+
 def test_no_objective_to_train(make_state, make_batch, draw, snapshot):
     zero = {n: {"weight": 0.0} for n in ("reconstruction", "commitment", "cross_cpc", "cmcm")}
     state, batch = make_state(objectives=zero | {"club": None}), make_batch()

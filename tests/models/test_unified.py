@@ -271,6 +271,20 @@ def test_integer_features(make_model):
         make_model().encode({"audio": torch.zeros(2, 3, 6, dtype=torch.uint8)})
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("ids", "name"), [([], "number 1"), (["a", "b", "c", "d"], "'b'")])
+def test_non_finite_features_have_no_codes(make_model, make_batch, value, ids, name):
+    """One NaN would spread over the whole batch by the common scale of the distances."""
+    model, batch = make_model(), make_batch()
+    batch.features["video"][1, 2, 0, 3, 1] = value
+    batch.ids = ids
+    with pytest.raises(DataError) as error:
+        model.encode(batch)
+    assert str(error.value) == (
+        f"modality 'video' has NaN or infinite features: clip {name}, step 2"
+    )
+
+
 @pytest.mark.parametrize("index", [-2, 16])
 def test_codes_outside_the_codebook(make_model, index):
     with pytest.raises(DataError, match=r"codes of 'audio' must lie in -1 \.\. 15"):

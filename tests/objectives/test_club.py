@@ -76,6 +76,39 @@ def test_equals_loops(features, lengths, dtype, rtol):
     assert float(found) == pytest.approx(likelihood_by_loops(club, *arrays, lengths), rel=rtol)
 
 
+class Likelihood(torch.nn.Module):
+    """What the inner fit minimizes, as a forward pass."""
+
+    def __init__(self, club):
+        super().__init__()
+        self.club = club
+
+    def forward(self, x, y, mask):
+        return self.club.negative_log_likelihood(x, y, mask)
+
+
+@pytest.mark.parametrize("lengths", CASES)
+def test_gradients_are_those_of_the_formula(features, lengths):
+    """The likelihood's gradient is written out; finite differences know nothing of that."""
+    club = make_club()
+    x = features(1, (3, 4, 3), 1)["audio"].requires_grad_()
+    y = features(1, (3, 4, 4), 2)["audio"].requires_grad_()
+    mask = None
+    if min(lengths) < 4:
+        mask = torch.arange(4)[None] < torch.tensor(lengths)[:, None]
+    assert torch.autograd.gradcheck(lambda a, b: club.negative_log_likelihood(a, b, mask), (x, y))
+    permutation = torch.tensor([2, 0, 1])
+    assert torch.autograd.gradcheck(lambda a, b: club.estimate(a, b, permutation, mask), (x, y))
+    names, weights = zip(*Likelihood(club).named_parameters(), strict=True)
+
+    def of_weights(*given):
+        changed = dict(zip(names, given, strict=True))
+        arguments = (x.detach(), y.detach(), mask)
+        return torch.func.functional_call(Likelihood(club), changed, arguments)
+
+    assert torch.autograd.gradcheck(of_weights, weights)
+
+
 def constant_club(mean, log_variance):
     """Nets that ignore x: mean and log-variance are what the last layer's bias says."""
     club = CLUB(1, 1, 2).double()
@@ -101,6 +134,7 @@ def test_by_hand():
     assert float(club.estimate(x, y, torch.tensor([1, 1]))) == pytest.approx(expected, rel=1e-12)
 
 
+@torch.no_grad()
 def test_identity_permutation_is_zero(features):
     club = make_club()
     x, y = features(1, (3, 4, 3), 1)["audio"], features(1, (3, 4, 4), 2)["audio"]
@@ -144,7 +178,7 @@ def test_fit_lowers_what_it_reports(features, steps_of):
     optimizer = adam(group.parameters())
     x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
     steps = steps_of(x)
-    start = {m: float(net.negative_log_likelihood(x[m], y[m])) for m, net in group.nets.items()}
+    start = {m: net.negative_log_likelihood(x[m], y[m]).item() for m, net in group.nets.items()}
     first = group.fit(x, y, steps, optimizer, 1)  # before its one iteration
     assert {m: float(v) for m, v in first.items()} == start
     later = group.fit(x, y, steps, optimizer, 50)

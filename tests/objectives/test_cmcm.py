@@ -134,7 +134,7 @@ def test_feature_on_its_code(features, steps_of, dtype):
     assert torch.isfinite(loss)
     assert torch.isfinite(z["audio"].grad).all()
     # Both modalities are the same clip by clip, and the two clips use different codes.
-    assert float(loss) < 0.5 * math.log(2)
+    assert loss.item() < 0.5 * math.log(2)
 
 
 def test_distribution_of_a_clip_without_steps_is_zero(features):

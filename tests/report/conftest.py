@@ -15,6 +15,7 @@ from cmg.evaluation.results import Results
 from cmg.evaluation.transfer import Score
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.pretrain import pretrain
+from cmg.report import write_report
 from cmg.types import Modality
 
 MODALITIES = [
@@ -114,6 +115,12 @@ def demo(root, labeled) -> Path:
     changed.save(root / "demo" / "results.json")
     (root / "demo" / "demo.json").write_text(json.dumps({"format": "cmg-demo"}))
     return root / "demo"
+
+
+def read(folder, out=None) -> tuple[str, str]:
+    html, markdown = write_report(folder, out)
+    assert (html.name, markdown.name) == ("report.html", "report.md")
+    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):

@@ -18,7 +18,16 @@ from cmg.report.charts import (
     nice_ticks,
     tick_text,
 )
-from cmg.report.colors import OKABE_ITO, code_color, contrast, heat, modality_colors, text_on
+from cmg.report.colors import (
+    OKABE_ITO,
+    ON_DARK,
+    code_color,
+    contrast,
+    heat,
+    modality_colors,
+    palette_css,
+    text_on,
+)
 from cmg.report.curves import panels
 from cmg.report.gather import RunLog, evenly
 from cmg.report.markdown import fenced, text
@@ -87,7 +96,7 @@ def test_pie_slices_have_their_angles():
         a, b = (math.atan2(float(x) - 10, 10 - float(y)) for x, y in ((ax, ay), (bx, by)))
         turns.append((b - a) / (2 * math.pi) % 1)
     assert turns == pytest.approx([0.75, 0.25], abs=1e-3)
-    assert 'fill="green"' not in drawn
+    assert "green" not in drawn
     assert 'class="ring"' in pie((10, 10), 5, [0, 0], ["red", "blue"])
     assert pie((10, 10), 5, [1, 0], ["red", "blue"]).startswith("<circle")
 
@@ -106,7 +115,11 @@ def test_colors_of_many_modalities_differ():
     names = [f"m{i}" for i in range(14)]
     colors = modality_colors(names)
     assert len(set(colors.values())) == 14
-    assert list(colors.values())[:8] == list(OKABE_ITO)
+    on_light, on_dark = palette_css().split("@media (prefers-color-scheme: dark)")
+    for i, (light, dark) in enumerate(zip(OKABE_ITO, ON_DARK, strict=True)):
+        assert colors[f"m{i}"] == f"var(--m{i})"
+        assert f"--m{i}: {light};" in on_light
+        assert f"--m{i}: {dark};" in on_dark
 
 
 def test_groups_agree_with_the_shared_share():

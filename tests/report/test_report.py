@@ -5,29 +5,17 @@ import re
 import shutil
 
 import pytest
-import torch
 
 from cmg.codebook.measures import CodeUsage
 from cmg.data.digits import build_digits
-from cmg.errors import CheckpointError, DataError
-from cmg.evaluation.encoding import code_usage, encode_split
 from cmg.evaluation.results import Results
 from cmg.recipes.pretrain import pretrain
-from cmg.report import write_report
 from cmg.report.gather import gather
-from cmg.report.samples import most_used, timelines
-from cmg.training.checkpoint import load_model
-from cmg.types import Batch
+from cmg.report.samples import timelines
 
-from .conftest import EVIL, MODALITIES, Page, config, markdown_tables
+from .conftest import EVIL, MODALITIES, Page, config, markdown_tables, read
 
 NAMES = [m.name for m in MODALITIES]
-
-
-def read(folder, out=None) -> tuple[str, str]:
-    html, markdown = write_report(folder, out)
-    assert (html.name, markdown.name) == ("report.html", "report.md")
-    return html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
 
 
 def score(told: dict[str, float]) -> str:
@@ -45,8 +33,7 @@ def as_dict(rows: list[list[str]]) -> dict[tuple[str, str], str]:
 
 
 def test_numbers_are_those_of_the_results(labeled, tmp_path):
-    html, markdown = read(labeled, tmp_path / "out")
-    assert not (labeled / "report.html").exists()
+    html, markdown = read(labeled, tmp_path)
     told = json.loads((labeled / "results.json").read_text())
     wanted = matrix(told["transfer"])
     assert len(wanted) == 9
@@ -148,79 +135,6 @@ def test_usage_counts_every_existing_step(labeled):
     assert dict(zip(data.usage.modalities, counted, strict=True)) == lengths
 
 
-def encoded_alone(data, clip: int) -> dict[str, list[int]]:
-    """Codes of one clip by the public way, one modality at a time."""
-    codes = {}
-    for m in data.modalities:
-        x, n = data.split.features(m, [clip])
-        if int(n) == 0:
-            codes[m] = []
-            continue
-        codes[m] = data.model.encode(Batch({m: x.float()}))[m][0].tolist()
-    return codes
-
-
-@pytest.mark.parametrize("which", ["labeled", "unlabeled", "evil"])
-def test_timelines_are_the_model_s_codes(which, request):
-    folder = request.getfixturevalue(which)
-    data = gather(folder)
-    html, markdown = read(folder)
-    shown = timelines(data)
-    assert len(shown) == 6
-    rows = re.findall(r'<tr data-modality="(\w+)">(.*?)</tr>', html, re.S)
-    found = [(m, [int(k) for k in re.findall(r'<td class="code"[^>]*>(\d+)<', r)]) for m, r in rows]
-    for one in shown:
-        assert data.split.rows[one.clip].id == one.id
-        wanted = encoded_alone(data, one.clip)
-        assert one.codes == wanted
-        for m, codes in wanted.items():
-            if codes:
-                assert (m, codes) in found
-    tables = markdown_tables(markdown)
-    for one in shown:
-        title = next(t for t in tables if t.split(" (")[0].endswith(one.id.split()[-1]))
-        table = {row[0]: row[1:] for row in tables[title]}
-        assert {m: [int(k) for k in table[m] if k != "–"] for m in one.codes} == one.codes
-
-
-def test_examples_took_their_code(evil):
-    data = gather(evil)
-    cards = most_used(data)
-    frequencies = [card.frequency for card in cards]
-    assert frequencies == sorted(frequencies, reverse=True)
-    seen = 0
-    for card in cards:
-        for m, places in card.examples.items():
-            assert len({p.clip for p in places}) == len(places)
-            assert bool(places) == (card.counts[m] > 0)
-            for place in places:
-                assert encoded_alone(data, place.clip)[m][place.step] == card.code
-                seen += 1
-    assert seen > 20
-
-
-def test_classes_of_a_code_are_those_of_its_steps(evil):
-    data = gather(evil)
-    classes = data.store.labels["event"].classes
-    labels = data.split.labels("event")
-    checked = 0
-    for card in most_used(data):
-        names = [
-            classes[labels[clip, t]]
-            for m in ("eeg", "depth")
-            for clip in range(len(data.split))
-            for t, k in enumerate(encoded_alone(data, clip)[m])
-            if k == card.code
-        ]
-        if names:
-            name, share = card.classes[0]
-            assert names.count(name) / len(names) == pytest.approx(share)
-            assert names.count(name) == max(names.count(n) for n in names)
-            checked += 1
-        assert card.basis == ("steps" if names else "")
-    assert checked >= 3
-
-
 def test_no_labels_no_tables(unlabeled):
     html, markdown = read(unlabeled)
     page = Page(html)
@@ -286,8 +200,11 @@ def test_self_contained_and_accessible(which, request):
 
 
 def test_same_folder_same_bytes(labeled, tmp_path):
+    for name in ("report.html", "report.md"):
+        (labeled / name).unlink(missing_ok=True)
     assert read(labeled, tmp_path / "a") == read(labeled, tmp_path / "b")
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["report.html", "report.md"]
+    assert not list(labeled.glob("report.*"))
 
 
 def test_a_checkpoint_without_its_run(labeled, tmp_path):
@@ -348,61 +265,3 @@ def test_digits_media(tmp_path):
         steps = page.tables[f"Codes of {one.id} over time"]
         assert "".join(one.events).replace("background", "") != ""
         assert [row for row in steps if row[0] == "label"]
-
-
-def test_matches_the_evaluation_s_codebook_use(labeled):
-    data = gather(labeled)
-    model = load_model(labeled)
-    encoded = encode_split(model, data.store.split("test"))
-    assert torch.equal(code_usage(encoded, model.size).counts, data.usage.counts)
-    assert data.stats.used == float(data.usage.used().sum())
-
-
-# ---- errors ----------------------------------------------------------------------------------
-
-
-def test_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nothing does not exist; give a run folder of"):
-        write_report(tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match=r"holds no cmg run and no cmg demo; give"):
-        write_report(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unfinished_run(tmp_path):
-    (tmp_path / "config.yaml").write_text("data: {}\n")
-    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
-        write_report(tmp_path)
-
-
-def test_unfinished_demo(demo, tmp_path):
-    shutil.copytree(demo / "seed-0", tmp_path / "seed-0")
-    with pytest.raises(DataError, match=r"no results\.json: the demo did not finish"):
-        write_report(tmp_path)
-
-
-def test_damaged_files(labeled, tmp_path):
-    shutil.copytree(labeled, tmp_path / "run")
-    (tmp_path / "run" / "results.json").write_text("{}")
-    with pytest.raises(DataError, match=r"results\.json"):
-        write_report(tmp_path / "run")
-    shutil.copy(labeled / "results.json", tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text("[")
-    with pytest.raises(CheckpointError, match=r"run\.json is damaged"):
-        write_report(tmp_path / "run")
-
-
-def test_missing_store(labeled, root):
-    (root / "store").rename(root / "moved")
-    try:
-        with pytest.raises(DataError, match="needs the store it was trained on: no store at"):
-            write_report(labeled)
-    finally:
-        (root / "moved").rename(root / "store")
-
-
-def test_unwritable_target_is_left_alone(labeled, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="cannot write"):
-        write_report(labeled, tmp_path / "file")
-    assert (tmp_path / "file").read_text() == "mine"

@@ -56,7 +56,9 @@ def step_agreement(indices: Mapping[str, Tensor], steps: Steps) -> Tensor:
             shares.append(same.mean())
         elif steps.any(a, b):
             shares.append((same * both).sum() / both.sum())
-    return torch.stack(shares).mean() if shares else torch.zeros((), dtype=torch.float64)
+    if not shares:
+        return torch.zeros((), dtype=torch.float64, device=next(iter(indices.values())).device)
+    return torch.stack(shares).mean()
 
 
 def clip_agreement(indices: Mapping[str, Tensor], steps: Steps) -> Tensor:

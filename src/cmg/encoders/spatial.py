@@ -38,10 +38,12 @@ class SpatialPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool the positions of every map, [B, T, H, W, C] -> [B, T, C]."""
         x = x.flatten(2, 3)
-        average = x.mean(2)
-        gated: Tensor = x * (1.0 + self.gate(average)[:, :, None])
+        total = x.sum(2)
+        average = total / x.shape[2]
+        gate: Tensor = 1.0 + self.gate(average)
         if self.pooling == "sum":
-            return gated.sum(2)
+            return total * gate  # the gate is the same at every position
+        gated = x * gate[:, :, None]
         query = torch.relu(self.query(average))[:, :, None]
         key = torch.relu(self.key(gated))
         weights: Tensor = torch.tanh(self.score(query * key)).softmax(2)

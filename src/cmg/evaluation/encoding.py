@@ -52,7 +52,7 @@ def encode_split(
         dropout: Encode in train mode, with dropout from torch's global generator [as coded].
 
     Returns:
-        The model's modalities that the split has.
+        The model's modalities that the split has; every clip of the split has a row.
 
     Raises:
         ModalityError: the split has a modality in another shape than the model.
@@ -63,9 +63,9 @@ def encode_split(
     found: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in names}
     for index in range(len(batches)):
         batch = batches.at(0, index).to(model.device, model.dtype)
-        semantic = frozen_semantics(model, batch, dropout)
-        quantized = model.codebook.lookup(semantic, batch.steps)
-        for m, z in semantic.items():
+        encoded = frozen_semantics(model, batch, dropout)
+        quantized = model.codebook.lookup(encoded, batch.steps)
+        for m, z in encoded.items():
             mask = batch.steps.mask(m)
             codes = quantized.indices[m]
             codes = codes if mask is None else codes.masked_fill(~mask, -1)
@@ -75,9 +75,12 @@ def encode_split(
     out = {}
     for m, parts in found.items():
         longest = max(z.shape[1] for _, z in parts)
-        indices = torch.cat([pad_steps(codes, longest, -1) for codes, _ in parts])
-        z = torch.cat([pad_steps(z, longest, 0) for _, z in parts])
-        out[m] = EncodedModality(indices, z, table[indices])  # index -1 takes the zero row
+        # Batches leave out clips that have none of the names; here every clip keeps its place.
+        indices = torch.full((len(split), longest), -1)
+        semantic = torch.zeros(len(split), longest, table.shape[1])
+        indices[batches.clips] = torch.cat([pad_steps(codes, longest, -1) for codes, _ in parts])
+        semantic[batches.clips] = torch.cat([pad_steps(z, longest, 0) for _, z in parts])
+        out[m] = EncodedModality(indices, semantic, table[indices])  # -1 takes the zero row
     return out
 
 

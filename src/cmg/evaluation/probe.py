@@ -40,16 +40,20 @@ class Labeled:
         return "clip" if self.labels.dim() == 1 else "step"
 
     def usable(self) -> Labeled:
-        """The clips that have the modality and a label.
+        """The clips that have the modality and a label; steps it lacks count as unlabeled.
 
         Raises:
             DataError: there is none.
         """
-        known = self.labels >= 0
-        keep = self.mask.any(1) & (known if self.task == "clip" else known.any(1))
+        labels = self.labels
+        if self.task == "clip":
+            keep = self.mask.any(1) & (labels >= 0)
+        else:
+            labels = labels.masked_fill(~self.mask, -1)
+            keep = (labels >= 0).any(1)
         if not bool(keep.any()):
             raise DataError("no clip has both this modality and a label; label some clips first")
-        return Labeled(self.features[keep], self.mask[keep], self.labels[keep], self.classes)
+        return Labeled(self.features[keep], self.mask[keep], labels[keep], self.classes)
 
 
 def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
@@ -110,6 +114,4 @@ def accuracy(head: nn.Module, data: Labeled) -> float:
     data = data.usable()
     predicted = head(data.features, data.mask).argmax(-1)
     known = data.labels >= 0
-    if data.task == "step":
-        known = known & data.mask
     return float((predicted == data.labels)[known].double().mean() * 100.0)

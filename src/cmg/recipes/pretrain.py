@@ -180,6 +180,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
             f"{run} was trained on a store with content hash {checkpoint.data_hash[:12]}, but "
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
+    (run / "results.json").unlink(missing_ok=True)  # they describe the model of an earlier step
     restore_training(training.state, checkpoint)
     training.position = checkpoint.position
 

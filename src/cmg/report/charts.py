@@ -192,7 +192,7 @@ def _stack(
             y -= size * unit
             rects += (
                 f'<rect x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" '
-                f'height="{size * unit:.2f}" fill="{color}"/>'
+                f'height="{size * unit:.2f}" style="fill:{color}"/>'
             )
     title = escape(f"code {bar.name}: {sum(bar.parts):.2f} %")
     return f'<g data-bar="{escape(bar.name)}"><title>{title}</title>{rects}</g>'

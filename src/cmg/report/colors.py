@@ -17,6 +17,17 @@ OKABE_ITO = (
     "#8c8c8c",
 )
 """Okabe and Ito's palette for the modalities, in an order in which neighbors differ most."""
+ON_DARK = (
+    "#4a9fe0",
+    "#e69f00",
+    "#12b886",
+    "#d78fb6",
+    "#ec7a33",
+    "#a5dcfb",
+    "#f0e442",
+    "#a8a8a8",
+)
+"""The same hues, bright enough for thin lines on dark pages."""
 
 _LIGHT_SCALE = ("#f2f6fb", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 _DARK_SCALE = ("#1c242d", "#20425f", "#2f76ad", "#7fbce6", "#d6ecfb")
@@ -39,10 +50,20 @@ class Shade:
 
 
 def modality_colors(modalities: Sequence[str]) -> dict[str, str]:
-    """A color per modality; beyond the eight of the palette, hues at equal distances."""
+    """A CSS color per modality; beyond the eight of the palette, hues at equal distances."""
     more = len(modalities) - len(OKABE_ITO)
     extra = [_hex(*colorsys.hls_to_rgb(i / max(more, 1), 0.45, 0.6)) for i in range(more)]
-    return dict(zip(modalities, (*OKABE_ITO, *extra), strict=False))
+    named = [f"var(--m{i})" for i in range(len(OKABE_ITO))]
+    return dict(zip(modalities, (*named, *extra), strict=False))
+
+
+def palette_css() -> str:
+    """The custom properties that :func:`modality_colors` names, for light and for dark pages."""
+    light, dark = (
+        "".join(f" --m{i}: {color};" for i, color in enumerate(colors))
+        for colors in (OKABE_ITO, ON_DARK)
+    )
+    return f":root {{{light} }}\n@media (prefers-color-scheme: dark) {{ :root {{{dark} }} }}\n"
 
 
 def code_color(code: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import resources
 
-from cmg.report.colors import code_color, heat, text_on
+from cmg.report.colors import code_color, heat, palette_css, text_on
 from cmg.report.tables import Cell, Table
 
 
@@ -119,7 +119,9 @@ def page(title: str, header: str, sections: Mapping[str, tuple[str, str]]) -> st
         header: HTML above the sections.
         sections: (title, HTML) per anchor.
     """
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    style = palette_css() + resources.files(__package__).joinpath("style.css").read_text(
+        encoding="utf-8"
+    )
     links = [tag("a", escape(name), href=f"#{anchor}") for anchor, (name, _) in sections.items()]
     body = "\n".join(section(anchor, name, html) for anchor, (name, html) in sections.items())
     return (

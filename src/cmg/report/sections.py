@@ -109,7 +109,7 @@ def controls(story: Story) -> str:
         [
             paragraph("Classification of held-out clips, in percent."),
             table(short, "controls", strips, titled=False),
-            tag("div", key, cls="legend"),
+            tag("div", key, cls="legend strip-key"),
             paragraph(hint, "note") if missing else "",
             details("Every direction", table(every, titled=False)),
         ]

@@ -53,12 +53,12 @@ def pie(center: Point, radius: float, shares: Sequence[float], colors: Sequence[
     out, turn = [], 0.0
     for share, color in zip(shares, colors, strict=True):
         if share > 0.9995:
-            out.append(f'<circle cx="{n(x)}" cy="{n(y)}" r="{radius:.2f}" fill="{color}"/>')
+            out.append(f'<circle cx="{n(x)}" cy="{n(y)}" r="{radius:.2f}" style="fill:{color}"/>')
         elif share > 0.0005:
             (ax, ay), (bx, by) = (_on(center, radius, t) for t in (turn, turn + share))
             out.append(
                 f'<path d="M{n(x)} {n(y)}L{ax:.2f} {ay:.2f}A{radius:.2f} {radius:.2f} 0 '
-                f'{int(share > 0.5)} 1 {bx:.2f} {by:.2f}Z" fill="{color}"/>'
+                f'{int(share > 0.5)} 1 {bx:.2f} {by:.2f}Z" style="fill:{color}"/>'
             )
         turn += share
     return "".join(out)
@@ -73,7 +73,9 @@ def share_bar(shares: Sequence[float], colors: Sequence[str], label: str) -> str
     """A thin bar cut by shares 0..1."""
     x, parts = 0.0, ""
     for share, color in zip(shares, colors, strict=True):
-        parts += f'<rect x="{x:.1f}" y="0" width="{100 * share:.1f}" height="8" fill="{color}"/>'
+        parts += (
+            f'<rect x="{x:.1f}" y="0" width="{100 * share:.1f}" height="8" style="fill:{color}"/>'
+        )
         x += 100 * share
     return (
         '<svg class="sharebar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '

@@ -1,0 +1,253 @@
+"""Configurations: named runs, overrides, and what an error says."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from cmg.config.load import (
+    dotted_keys,
+    load_config,
+    named_runs,
+    override_config,
+    parse_yaml,
+    to_yaml,
+)
+from cmg.config.schema import RunConfig
+from cmg.errors import ConfigError
+
+RUNS = [
+    "audio-text",
+    "audio-video",
+    "audio-video-text",
+    "digits",
+    "digits-published",
+    "own-data",
+    "video-text",
+]
+
+
+def value_of(config, key):
+    for name in key.split("."):
+        config = config[name] if isinstance(config, dict) else getattr(config, name)
+    return config
+
+
+def test_runs_that_come_with_the_package():
+    assert sorted(named_runs()) == RUNS
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_named_run_is_valid(name):
+    """And says in its first lines what it is and how to start it."""
+    config = load_config(name)
+    told = yaml.safe_load(named_runs()[name])
+    for key, value in leaves(told):
+        found = value_of(config, key)
+        assert (list(found) if isinstance(found, tuple) else found) == value, key
+    assert f"cmg pretrain {name}" in "\n".join(named_runs()[name].splitlines()[:3])
+
+
+def leaves(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+@pytest.mark.parametrize("name", [*RUNS, None])
+def test_resolved_yaml_is_the_same_configuration(name, tmp_path):
+    config = load_config(name, ["training.seed=7", "objectives.cmcm=null"])
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert load_config(str(file)) == config
+    assert to_yaml(load_config(str(file))) == to_yaml(config)
+    assert set(yaml.safe_load(file.read_text())) == set(RunConfig.model_fields)
+
+
+def test_defaults_without_a_name():
+    assert load_config(None) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("training.seed=3", "training.seed", 3),
+        ("optimizer.lr=1e-3", "optimizer.lr", 0.001),
+        ("optimizer.lr=1E-3", "optimizer.lr", 0.001),
+        ("optimizer.lr=.5", "optimizer.lr", 0.5),
+        ("objectives.club=null", "objectives.club", None),
+        ("objectives.club.weight=0", "objectives.club.weight", 0.0),
+        ("data.modalities=[audio, text]", "data.modalities", ["audio", "text"]),
+        ("data.modalities=null", "data.modalities", None),
+        ("optimizer.schedule.milestones=[1, 5]", "optimizer.schedule.milestones", (1, 5)),
+        ("model.detail_width.audio=32", "model.detail_width.audio", 32),
+        ("model.detail_width.eeg=32", "model.detail_width.eeg", 32),
+        ("model.detail_width={eeg: 9}", "model.detail_width", {"eeg": 9}),
+        ("model.temporal={kind: mlp}", "model.temporal.hidden", 1024),
+        ("training.tensorboard=false", "training.tensorboard", False),
+        ("data.store=a=b", "data.store", "a=b"),
+        ("data.store=stores/mine", "data.store", "stores/mine"),
+        ("data=stores/mine", "data.store", "stores/mine"),
+        ("data={store: x}", "data.store", "x"),
+    ],
+)
+def test_override(override, key, value):
+    config = load_config("digits", [override])
+    assert value_of(config, key) == value
+    before, after = load_config("digits").model_dump(), config.model_dump()
+    group = key.split(".")[0]
+    assert {k: v for k, v in after.items() if k != group} == {
+        k: v for k, v in before.items() if k != group
+    }
+
+
+def test_later_overrides_win():
+    config = load_config("digits", ["training.seed=1", "training.seed=2"])
+    assert config.training.seed == 2
+
+
+def test_group_left_out_comes_back_with_defaults():
+    """`digits` has ``club: null``; setting one of its keys brings the group back."""
+    assert load_config("digits").objectives.club is None
+    config = load_config("digits", ["objectives.club.weight=0.5"])
+    assert config.objectives.club.weight == 0.5
+    assert config.objectives.club.inner_steps == 5
+
+
+def test_overrides_of_a_configuration_in_hand():
+    config = load_config("digits")
+    changed = override_config(config, ["model.codebook.size=9", "objectives.cmcm=null"])
+    assert changed == load_config("digits", ["model.codebook.size=9", "objectives.cmcm=null"])
+    assert config == load_config("digits")
+    with pytest.raises(ConfigError, match=r"^overrides: training\.seed: "):
+        override_config(config, ["training.seed=-1"])
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("model.codebok.size", "(did you mean 'model.codebook.size'?)"),
+        ("codebook.size", "(did you mean 'model.codebook.size'?)"),
+        ("model.ema.decay", "(did you mean 'model.codebook.ema.decay'?)"),
+        ("training.epoch", "(did you mean 'training.epochs'?)"),
+        ("training.epcohs", "(did you mean 'training.epochs'?)"),
+        ("optimizer.lr.x", "(did you mean 'optimizer.lr'?)"),
+        ("lr", "(did you mean 'probe.lr' or 'optimizer.lr' or 'objectives.club.lr'?)"),
+        ("zzz", "; valid: data, model, objectives, optimizer, probe, training"),
+    ],
+)
+def test_unknown_key(key, hint):
+    with pytest.raises(ConfigError) as error:
+        load_config("digits", [f"{key}=1"])
+    assert str(error.value) == f"unknown key {key!r}{' ' if hint[0] == '(' else ''}{hint}"
+
+
+def test_unknown_keys_in_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("training: {sed: 1}\nmodel: {codebook: {sizes: 4}}\nprob: {}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(str(file))
+    assert str(error.value).removeprefix(f"{file}: ").splitlines() == [
+        "unknown key 'model.codebook.sizes' (did you mean 'model.codebook.size'?)",
+        "unknown key 'training.sed' (did you mean 'training.seed'?)",
+        "unknown key 'prob' (did you mean 'probe'?)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=-1", "optimizer.lr: Input should be greater than 0, got -1"),
+        ("optimizer.lr=.inf", "optimizer.lr: Input should be a finite number, got inf"),
+        ("optimizer.lr=fast", "optimizer.lr: Input should be a valid number"),
+        ("objectives.cmcm.weight=-0.1", "greater than or equal to 0, got -0.1"),
+        ("objectives.cmcm.weight=.nan", "Input should be a finite number, got nan"),
+        ("objectives.club=3", "objectives.club: Input should be a valid dictionary"),
+        ("training.epochs=1.5", "training.epochs: Input should be a valid integer"),
+        ("training.epochs=0", "greater than or equal to 1, got 0"),
+        ("training.precision=fp8", "'float32', 'bf16' or 'float64', got 'fp8'"),
+        ("data.batch_size=1", "data.batch_size: Input should be greater than or equal to 2, got 1"),
+        ("data.modalities=audio", "data.modalities: Input should be a valid list, got 'audio'"),
+        ("data.store=2024", "data.store: Input should be a valid string, got 2024"),
+        ("model.codebook.size=1", "greater than or equal to 2, got 1"),
+        ("model.codebook.ema.decay=1", "less than 1, got 1"),
+        ("model.codebook.ema.update=both", "'sequential' or 'joint', got 'both'"),
+        ("model.codebook.start=zeros", "'uniform', 'samples' or 'kmeans', got 'zeros'"),
+        ("model.temporal.kind=lstm", "'transformer' or 'mlp', got 'lstm'"),
+        ("model.temporal.dropout=1", "less than 1, got 1"),
+        ("model.detail_width.audio=wide", "model.detail_width.audio: Input should be a valid int"),
+        ("model.detail_width.audio=0", "model.detail_width.audio: Input should be greater than 0"),
+        ("model.token_hidden.text=-4", "model.token_hidden.text: Input should be greater than 0"),
+        ("model=null", "model: Input should be a valid dictionary"),
+    ],
+)
+def test_value_that_does_not_fit(override, message):
+    with pytest.raises(ConfigError) as error:
+        load_config("digits", [override])
+    assert str(error.value).startswith("named run 'digits' with overrides: ")
+    assert message in str(error.value)
+
+
+def test_every_problem_has_a_line():
+    bad = ["training.epochs=0", "data.batch_size=1", "model.codebook.ema.decay=1"]
+    with pytest.raises(ConfigError) as error:
+        load_config("digits", bad)
+    lines = str(error.value).removeprefix("named run 'digits' with overrides: ").splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "data.batch_size",
+        "model.codebook.ema.decay",
+        "training.epochs",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("noequals", "override 'noequals' must read key=value, e.g. training.seed=1"),
+        ("=3", "override '=3' must read key=value, e.g. training.seed=1"),
+        (
+            "data.modalities=[audio",
+            "value of data.modalities is not valid YAML: '[audio'",
+        ),
+        (
+            "model.detail_width.audio.x=2",
+            "model.detail_width.audio.x: 'audio' holds 64, which has no keys",
+        ),
+    ],
+)
+def test_override_that_cannot_be_read(override, message):
+    with pytest.raises(ConfigError) as error:
+        load_config("digits", [override])
+    assert str(error.value) == message
+
+
+def test_unknown_run():
+    with pytest.raises(ConfigError) as error:
+        load_config("digts")
+    valid = ", ".join(RUNS)
+    assert str(error.value) == f"no run named 'digts' (did you mean 'digits'?); valid: {valid}"
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read config .*absent\.yaml: No such file"):
+        load_config(str(tmp_path / "absent.yaml"))
+    with pytest.raises(ConfigError, match="mine is not valid YAML: "):
+        parse_yaml("a: [1", "mine")
+    with pytest.raises(ConfigError, match="mine must be a mapping of keys to values"):
+        parse_yaml("- a", "mine")
+    assert parse_yaml("# nothing but a comment", "mine") == {}
+
+
+def test_every_key_of_a_resolved_configuration_can_be_overridden():
+    told = yaml.safe_load(to_yaml(RunConfig()))
+    known = dotted_keys(RunConfig)
+    for key, value in leaves(told):
+        assert key in known
+        text = value if isinstance(value, list) else yaml.safe_dump(value).splitlines()[0]
+        assert load_config(None, [f"{key}={text}"]) == RunConfig(), key
+    assert [k for k, free in known.items() if free] == ["model.detail_width", "model.token_hidden"]
