@@ -84,7 +84,7 @@ def line(name: str, row: dict[str, object]) -> str:
     used = row["codebook"]
     assert isinstance(used, dict)
     cells += [f"{used['used']:.0f}", f"{used['perplexity']:.0f}", f"{used['shared_share']:.2f}"]
-    return f"| {name} | {' | '.join(cells)} | {row['seconds_per_run']:.0f} |"
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -95,8 +95,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows: dict[str, dict[str, object]] = {}
-    print("| variant | audio<->video | with text | localization | used | ppl | shared | s |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| variant | audio<->video | with text | localization | used | perplexity | shared |")
+    print("|---|---|---|---|---|---|---|")
     for name, overrides in VARIANTS.items():
         if given.only and name not in given.only:
             continue

@@ -39,6 +39,8 @@ def test_equals_the_step(name, overrides):
     for seed in range(3):
         log = pretraining_step(ours, batch, recorded(case.draws(batch, seed), resets))
         plain = looped.step(batch, case.draws(batch, seed))
+        share = plain.pop("clip_agreement")  # a float32 in our log
+        assert share == pytest.approx(log.pop("clip_agreement"), rel=1e-6)
         assert plain == pytest.approx(log, rel=1e-9, abs=1e-12)
         close(looped.book.codes, book.codes)
         close(looped.book.sums, book.sums)

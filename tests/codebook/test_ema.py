@@ -302,6 +302,17 @@ def test_unused_code_stays_without_smoothing(make_codebook, update, initial):
     torch.testing.assert_close(book.codes[1], torch.tensor([21.0, -21.0]), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("initial", [0.0, 1e-6])
+def test_code_without_counts_goes_to_its_first_tokens(make_codebook, initial):
+    """Nothing of where it started is left in O, though as coded O starts at the codes."""
+    codes = torch.tensor([[0.0, 0.0], [30.0, -40.0]])
+    book = make_codebook(codes, ema={"smoothing": False, "initial_count": initial})
+    run_beside_an_unused_code(book, 1)
+    z = {m: torch.tensor([[[21.0, -21.0]]]) for m in book.modalities}
+    book.accumulate(book.lookup(z, Steps(1, 1)))
+    torch.testing.assert_close(book.codes[1], torch.tensor([21.0, -21.0]), rtol=1e-3, atol=0)
+
+
 def test_unused_code_goes_to_the_origin_with_smoothing(make_codebook):
     """METHOD section 9: its sum decays and smoothing holds its count up."""
     codes = torch.tensor([[0.0, 0.0], [30.0, -40.0]])

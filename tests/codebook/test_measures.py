@@ -56,6 +56,7 @@ def test_code_counts():
         ([9, 0, 4, 7], 4, 0),
         ([6, 0, 0, 0], 1, 6),  # padding does not vote
         ([6, 4, 0, 0], 2, 4),
+        ([4, 6, 6, 6], 2, 4),
         ([0, 0, 0, 0], 0, -1),  # no step at all
     ],
 )

@@ -22,8 +22,8 @@ def test_two_modalities_by_hand(form, own, cross):
     codes = {"audio": one(3), "video": one(5)}
     options = CommitmentOptions(beta=BETA, form=form)
     losses = commitment_loss(z, codes, Steps(1, 1), options)
-    assert float(losses["audio"]) == own * 4 + cross * 16
-    assert float(losses["video"]) == own * 9 + cross * 1
+    assert losses["audio"].item() == own * 4 + cross * 16
+    assert losses["video"].item() == own * 9 + cross * 1
     losses["audio"].backward()
     assert float(z["audio"].grad) == own * 2 * (1 - 3) + cross * 2 * (1 - 5)
     assert z["video"].grad is None
@@ -38,9 +38,9 @@ def test_three_modalities_by_hand(form, own, cross):
     z = {"audio": one(1), "video": one(2), "text": one(0)}
     codes = {"audio": one(3), "video": one(5), "text": one(1)}
     losses = commitment_loss(z, codes, Steps(1, 1), CommitmentOptions(form=form))
-    assert float(losses["audio"]) == own * 4 + cross * (16 + 0)
-    assert float(losses["video"]) == own * 9 + cross * (1 + 1)
-    assert float(losses["text"]) == own * 1 + cross * (9 + 25)
+    assert losses["audio"].item() == own * 4 + cross * (16 + 0)
+    assert losses["video"].item() == own * 9 + cross * (1 + 1)
+    assert losses["text"].item() == own * 1 + cross * (9 + 25)
 
 
 def loss_by_loops(z, codes, lengths, m, beta):
@@ -68,7 +68,7 @@ def test_equals_loops(features, ragged, steps_of, modalities, some_missing, dtyp
     arrays = [{m: x.double().numpy() for m, x in group.items()} for group in (z, codes)]
     for m in z:
         expected = loss_by_loops(*arrays, reach, m, 0.4)
-        assert float(losses[m]) == pytest.approx(expected, rel=rtol)
+        assert losses[m].item() == pytest.approx(expected, rel=rtol)
         assert losses[m].dtype == dtype
 
 

@@ -31,7 +31,7 @@ class ModelOptions(Options):
 
     width: int = Field(256, ge=1)
     temporal: TemporalOptions = TemporalOptions()
-    spatial_pool: SpatialPooling = "attention"
+    spatial_pool: SpatialPooling = "sum"
     mask_tokens: bool = True
     codebook: CodebookOptions = CodebookOptions()
 
