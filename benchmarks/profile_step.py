@@ -17,7 +17,7 @@ from typing import Any
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.cases import SIZES, Case, Sizes, case_of, machine, machine_line
-from benchmarks.groups import DROPOUT, GROUPS, REST, group_times
+from benchmarks.groups import DROPOUT, GROUPS, REST, group_times, scope_around
 from cmg.training.step import pretraining_step
 
 SYNC = "aten::_local_scalar_dense"
@@ -108,9 +108,10 @@ def count_synchronizations(name: str, extents: Sequence[Sizes]) -> list[dict[str
     for extent in extents:
         step = steps_of(case_of(name, extent))
         step(0)
-        names = Counter(event.name for event in profiled(step, 1))
+        found = [scope_around(event) for event in profiled(step, 1) if event.name == SYNC]
         row = {"codes": extent.codes or 0, "clips": extent.batch, "steps": extent.length}
-        rows.append(row | {"synchronizations": names[SYNC]})
+        row["synchronizations"] = len(found)
+        rows.append(row | {"in_optimizer": found.count("optimizer")})
     return rows
 
 
@@ -129,7 +130,7 @@ def print_shares(name: str, shares: Shares) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Profile the named sizes, count synchronizations, print both and write JSON."""
-    parser = argparse.ArgumentParser(prog="benchmarks.profile_step", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_step")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["audio-text", "demo"])
     parser.add_argument("--batch", type=int, default=80, help="clips")
     parser.add_argument("--steps", type=int, default=10, help="profiled steps")
