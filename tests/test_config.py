@@ -77,6 +77,7 @@ def test_defaults_without_a_name():
         ("optimizer.lr=1e-3", "optimizer.lr", 0.001),
         ("optimizer.lr=1E-3", "optimizer.lr", 0.001),
         ("optimizer.lr=.5", "optimizer.lr", 0.5),
+        ("training.checkpoint_every_steps=1e3", "training.checkpoint_every_steps", 1000),
         ("objectives.club=null", "objectives.club", None),
         ("objectives.club.weight=0", "objectives.club.weight", 0.0),
         ("data.modalities=[audio, text]", "data.modalities", ["audio", "text"]),

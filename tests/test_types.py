@@ -135,7 +135,7 @@ def test_batch_without_modality():
         Batch({}).check(DECLARED)
 
 
-@pytest.mark.parametrize("lengths", [[3, 3], [3, 2, 4], [3, -1, 0], [[1, 2, 3]]])
+@pytest.mark.parametrize("lengths", [[3, 3], [3, 2, 4], [3, -1, 0], [[1], [2], [3]]])
 def test_lengths_out_of_range(lengths):
     told = {"audio": torch.tensor(lengths), "video": torch.tensor([3, 3, 3])}
     with pytest.raises(
