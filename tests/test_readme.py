@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from cmg.evaluation.results import Results
+from cmg.report.tables import score_text
+
 
 @pytest.fixture(scope="module")
 def readme(request):
@@ -51,8 +54,17 @@ def test_every_place_the_map_names_exists(readme, request):
     assert missing == []
 
 
-def test_demo_table_is_the_recorded_one(readme, request):
-    recorded = (request.config.rootpath / "docs" / "results" / "demo-default.md").read_text()
-    begin, end = "<!-- demo table: begin -->\n", "<!-- demo table: end -->"
-    shown = readme[readme.index(begin) + len(begin) : readme.index(end)]
-    assert shown == recorded
+def test_tables_are_the_recorded_ones(readme, request):
+    docs = request.config.rootpath / "docs"
+    digits = (docs / "digits.md").read_text()
+    for text, place, name in [
+        (readme, "demo-table", "default"),
+        (digits, "default", "default"),
+        (digits, "published", "published"),
+    ]:
+        begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
+        shown = text[text.index(begin) + len(begin) : text.index(end)]
+        assert shown == (docs / "results" / f"demo-{name}.md").read_text()
+        results = Results.load(docs / "results" / f"demo-{name}.json")
+        assert score_text(results.transfer["audio->video"]) in shown
+        assert f"perplexity {results.codebook.perplexity:.1f}" in shown

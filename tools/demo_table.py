@@ -1,6 +1,7 @@
-"""Print the tables of a demo's results.json as Markdown, for README and docs.
+"""Print the tables of a demo's results.json as Markdown, or put such a file into a document.
 
 python tools/demo_table.py runs/demo/results.json > docs/results/demo-default.md
+python tools/demo_table.py --into README.md demo-table docs/results/demo-default.md
 """
 
 from __future__ import annotations
@@ -38,5 +39,18 @@ def main(path: Path) -> None:
     )
 
 
+def put(document: Path, place: str, tables: Path) -> None:
+    """Replace what stands between the place's two comments in a document."""
+    text = document.read_text(encoding="utf-8")
+    begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    new = before + begin + tables.read_text(encoding="utf-8") + end + after
+    document.write_text(new, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--into":
+        put(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    else:
+        main(Path(sys.argv[1]))

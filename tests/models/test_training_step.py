@@ -70,6 +70,45 @@ def test_losses_are_of_the_codes_before_the_update(make_state, make_batch, draw)
     assert not torch.equal(state.model.codebook.codes, before)
 
 
+@pytest.mark.parametrize("clip", ["per_part", "global", "none"])
+def test_step_by_hand(make_state, make_batch, draw, clip):
+    """Backward, clip, one plain Adam step, one codebook update on the features before it."""
+    settings = {"lr": 1e-2, "clip": clip, "clip_norm": 0.05}
+    changes = {"optimizer": settings, "objectives": {"club": None}, "precision": "float64"}
+    state, other = (make_state(FOUR, **changes) for _ in range(2))
+    batch = make_batch(FOUR, dtype=torch.float64)
+    log = pretraining_step(state, batch, draw(batch))
+
+    encoded = other.model.represent(batch)
+    quantized = other.model.quantize(encoded)
+    rebuilt = other.model.reconstruct(encoded, quantized)
+    losses = other.objectives(encoded, quantized, rebuilt, other.model.codebook, draw(batch))
+    losses.total.backward()
+    named = other.named_parameters()
+    groups = {"all": [p for _, p in named]}
+    if clip == "per_part":
+        groups = {
+            name: [p for module in modules for p in module.parameters()]
+            for name, modules in other.parts().items()
+        }
+    for name, group in groups.items():
+        norm = math.sqrt(sum(float(p.grad.square().sum()) for p in group if p.grad is not None))
+        assert log[f"gradient_norm/{name}"] == pytest.approx(norm, rel=1e-9)
+        for p in (p for p in group if p.grad is not None and clip != "none"):
+            p.grad *= min(1.0, 0.05 / (norm + 1e-6))
+    torch.optim.Adam([p for _, p in named], 1e-2).step()
+    other.model.codebook.update(quantized, draw(batch).reset)
+
+    mine = dict(state.named_parameters())
+    for name, p in named:
+        if "predictors" not in name or "bias" not in name:  # whose gradient is rounding noise
+            torch.testing.assert_close(mine[name], p, rtol=1e-6, atol=1e-9, msg=name)
+            if p.grad is not None:
+                torch.testing.assert_close(mine[name].grad, p.grad, rtol=1e-8, atol=1e-14)
+    for name, buffer in other.model.codebook.named_buffers():
+        torch.testing.assert_close(state.model.codebook.get_buffer(name), buffer, msg=name)
+
+
 def test_same_seed_same_bits(make_state, make_batch, draw, snapshot):
     def run(seed):
         state = make_state(FOUR, temporal={"dropout": 0.2}, seed=seed)
