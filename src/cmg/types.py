@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import torch
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from torch import Tensor
 
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.options import Options
 
 
 class Kind(StrEnum):
@@ -32,7 +33,7 @@ class Kind(StrEnum):
     """A token vector per step, shape (C,), read in context by a bidirectional LSTM: text."""
 
 
-class Modality(BaseModel):
+class Modality(Options):
     """One modality, declared as data.
 
     Attributes:
@@ -43,8 +44,6 @@ class Modality(BaseModel):
             audio and text and 2048 for video.
         token_hidden: LSTM width per direction; tokens only. The paper has 128.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Kind
@@ -157,6 +156,13 @@ class Batch:
     lengths: dict[str, Tensor] | None = None
     ids: Sequence[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Take arrays and lists for tensors."""
+        for values in (self.features, self.lengths or {}):
+            for m, x in values.items():
+                if not isinstance(x, Tensor):
+                    values[m] = torch.as_tensor(x)
+
     @property
     def size(self) -> int:
         """B."""
@@ -190,6 +196,18 @@ class Batch:
         lengths = None if self.lengths is None else {m: self.lengths[m] for m in modalities}
         return Batch({m: self.features[m] for m in modalities}, lengths, self.ids)
 
+    def zero_padded(self) -> Batch:
+        """This batch with zeros, whatever stood there, at steps that do not exist."""
+        steps = self.steps
+        if steps.complete:
+            return self
+        clean = {}
+        for m, x in self.features.items():
+            mask = steps.mask(m)
+            assert mask is not None
+            clean[m] = x.masked_fill(~mask.view(*mask.shape, *[1] * (x.dim() - 2)), 0.0)
+        return Batch(clean, self.lengths, self.ids)
+
     def check(self, declared: Mapping[str, Modality]) -> None:
         """Compare this batch with the modalities a model declares.
 
@@ -222,7 +240,17 @@ class Batch:
         without = [m for m in self.features if self.lengths is not None and m not in self.lengths]
         if without:
             raise DataError(f"no lengths of modality {without[0]!r}; give those of all or of none")
+        self._check_lengths(extent)
+
+    def _check_lengths(self, extent: torch.Size) -> None:
+        """Compare the lengths with [B, T]; see :meth:`check`."""
+        for m in (self.lengths or {}).keys() - self.features.keys():
+            raise ModalityError(
+                f"lengths of unknown modality {m!r}{did_you_mean(m, self.features)}"
+            )
         for m, n in (self.lengths or {}).items():
+            if n.dtype != torch.int64:
+                raise DataError(f"lengths of modality {m!r} have dtype {n.dtype}; give int64")
             if n.shape != extent[:1] or int(n.min()) < 0 or int(n.max()) > extent[1]:
                 raise DataError(
                     f"lengths of modality {m!r} must be {extent[0]} numbers from 0 to {extent[1]}"

@@ -100,15 +100,38 @@ def test_identical_codes_are_one_choice(dtype):
     assert torch.equal(nearest_code(z, torch.cat([half, half]), half.mean(0)) % 200, single)
 
 
-def test_center_weighs_codes_by_counts(make_codebook):
-    codes = torch.tensor([[0.0, 4.0], [8.0, 0.0], [1e6, 1e6]])
-    assert make_codebook(codes, counts=torch.tensor([3.0, 1.0, 0.0])).center.tolist() == [2.0, 3.0]
+def test_center_is_the_median_of_the_busiest_codes(make_codebook):
+    """65 codes: the one with the smallest count is left out, one far away does not matter."""
+    codes = torch.arange(65.0)[:, None].expand(65, 2).clone()
+    counts = torch.ones(65)
+    counts[0], codes[64] = 0.0, 1e6
+    assert make_codebook(codes, counts=counts).center.tolist() == [32.0, 32.0]
 
 
-def test_center_without_any_count_is_the_mean(make_codebook):
-    codes = torch.tensor([[0.0, 4.0], [8.0, 0.0]])
-    book = make_codebook(codes, ema={"initial_count": 0.0})
-    assert book.center.tolist() == [4.0, 2.0]
+@pytest.mark.parametrize("size", [1e3, 1e4, 1e5, 1e6, 1e15])
+def test_a_single_counted_code_far_away_does_not_disturb(make_codebook, size):
+    z, codes, picks = far_apart()
+    codes = torch.cat([codes, size * torch.ones(1, codes.shape[1])]).float()
+    book = make_codebook(codes, counts=torch.ones(41))
+    found = book.lookup({"audio": z.float()[None]}, Steps(1, 200))
+    assert found.indices["audio"][0].tolist() == picks.tolist()
+
+
+@pytest.mark.parametrize("size", [1e3, 1e4, 1e6])
+def test_a_single_feature_far_away_does_not_disturb_the_distances_of_others(size):
+    g = torch.Generator().manual_seed(8)
+    codes, z = torch.randn(20, 32, generator=g), torch.randn(64, 32, generator=g)
+    z[5] *= size
+    exact = torch.cdist(z.double(), codes.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(distance_to_codes(z, codes).double(), exact, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-10, 1e10, 1e25])
+def test_features_on_codes_of_any_scale(make_codebook, scale):
+    codes = torch.randn(50, 16, generator=torch.Generator().manual_seed(9)) * scale
+    book = make_codebook(codes, counts=torch.ones(50))
+    found = book.lookup({"audio": codes[None]}, Steps(1, 50))
+    assert found.indices["audio"][0].tolist() == list(range(50))
 
 
 def test_straight_through_gradient(make_codebook):

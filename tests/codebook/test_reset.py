@@ -38,7 +38,7 @@ def picks(*codes):
 def test_counters_by_hand():
     idle = torch.tensor([[-1, -1, 5, 7], [-1, 0, 2, 299]])
     picked = torch.tensor([[True, False, False, True], [False, False, True, False]])
-    after = idle_after(idle, picked)
+    after = idle_after(idle, picked, [True, True])
     assert after.tolist() == [[0, 0, 6, 0], [0, 1, 0, 300]]
     assert idle_by_rule(after, "any").tolist() == [0, 0, 0, 0]
     assert idle_by_rule(after, "all").tolist() == [0, 1, 6, 300]
@@ -122,11 +122,27 @@ def test_padding_picks_nothing(make_codebook, make_quantized):
     assert book.idle.tolist() == [[0, 1, 1], [0, 1, 1]]
 
 
-def test_absent_modality_grows_idle(make_codebook, make_quantized):
+def test_the_clock_of_an_absent_modality_stands_still(make_codebook, make_quantized):
     book = make_codebook(line(2))
-    book.idle.zero_()
-    book.revive(make_quantized({"audio": torch.tensor([[0, 1]])}), refused)
-    assert book.idle.tolist() == [[0, 0], [1, 1]]
+    book.idle.fill_(7)
+    book.revive(make_quantized({"audio": torch.tensor([[0, 0]])}), refused)
+    assert book.idle.tolist() == [[0, 8], [7, 7]]
+
+
+@pytest.mark.parametrize("rule", ["any", "all"])
+def test_a_modality_that_never_comes_has_no_say(make_codebook, make_quantized, rule):
+    """With the video always absent, code 1 goes stale and code 0, in use, never does."""
+    book = make_codebook(line(2), reset={"rule": rule, "patience": 4, "active": 3})
+    resets = []
+
+    def draw(count, sources, width):
+        resets.append((count, sources))
+        return torch.zeros(count, dtype=torch.int64), torch.zeros(count, width)
+
+    for _ in range(12):
+        book.revive(make_quantized({"audio": torch.tensor([[0, 0]])}), draw)
+    assert resets == [(1, 1), (1, 1)]  # at steps 6 and 11, when its counter reaches 5
+    assert book.idle.tolist() == [[0, 1], [-1, -1]]
 
 
 def test_empty_source_set_does_nothing(make_codebook, make_quantized, state_of):
@@ -137,7 +153,7 @@ def test_empty_source_set_does_nothing(make_codebook, make_quantized, state_of):
     before = state_of(book)
     book.revive(make_quantized(picks(0), lengths=lengths), refused)
     assert torch.equal(book.codes, before["codes"])
-    assert book.idle.tolist() == [[6, 6, 6]] * 2
+    assert book.idle.tolist() == [[5, 5, 5]] * 2
 
 
 def test_disabled_counts_but_never_restarts(make_codebook, make_quantized):

@@ -47,20 +47,21 @@ def demo(
     report with sounds and pictures.
     """
     from cmg.cli.progress import ProgressBar
-    from cmg.files import write_synced
+    from cmg.files import replace_file
     from cmg.recipes.demo import plan_demo, prepare_out, run_demo
     from cmg.report import write_report
 
     if json_file is not None and json_file.is_dir():
         raise ConfigError(f"--json {json_file} is a folder; give a file")
     plan = plan_demo(out, recipe, seeds)
+    if json_file is not None:
+        replace_file(json_file, b"{}\n")  # a path that cannot be written fails now, not at the end
     prepare_out(out, overwrite)
     with ProgressBar(plan.clips) as bar:
         results = run_demo(out, plan, lambda name, n, log: bar.add(n, log, name), workers)
     written = write_report(out)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(json_file, (json.dumps(results.public(), indent=1) + "\n").encode())
+        replace_file(json_file, (json.dumps(results.public(), indent=1) + "\n").encode())
     shown = [f"Report: {path}" for path in written]
     show(results.public(), *results_tables(results), *shown, f"{results.seconds:.0f} s")
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.codebook.distances import nearest_code
+from cmg.codebook.distances import middle, nearest_code
 from cmg.codebook.ema import EMAOptions, assign, decayed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule
@@ -92,13 +92,13 @@ class SharedCodebook(nn.Module):
 
     @property
     def center(self) -> Tensor:
-        """Mean of the codes weighted by their counts, [D]: where the features are.
+        """The middle of the codes with the largest counts, [D]: where the features are.
 
-        Distances are measured from here (see :mod:`cmg.codebook.distances`). The weights keep
-        unused codes, wherever they are, out of it.
+        Distances are measured from here (see :mod:`cmg.codebook.distances`). It depends on no
+        batch, so a clip has the same codes in any company.
         """
-        weights = self.counts + torch.finfo(self.counts.dtype).tiny
-        return (weights / weights.sum()) @ self.codes
+        busiest = self.counts.topk(min(self.size, 64)).indices
+        return middle(self.codes[busiest])
 
     def lookup(self, semantic: Mapping[str, Tensor], steps: Steps) -> Quantized:
         """The nearest code of every feature (paper Eq. 3). Changes no state.
@@ -160,7 +160,8 @@ class SharedCodebook(nn.Module):
     def revive(self, quantized: Quantized, draw: ResetDraw) -> None:
         """Count idle steps and restart the codes that were idle for too long."""
         options = self.options.reset
-        self.idle.copy_(idle_after(self.idle, self._picked(quantized)))
+        present = [m in self._in_order(quantized) for m in self.modalities]
+        self.idle.copy_(idle_after(self.idle, self._picked(quantized), present))
         if not options.enabled:
             return
         idle = idle_by_rule(self.idle, options.rule)
@@ -179,7 +180,7 @@ class SharedCodebook(nn.Module):
         pool = self.codes[active] if tokens is None else tokens
         fresh = pool[picks.to(pool.device)] + noise.to(pool)
         self.codes[stale] = fresh
-        self.idle[:, stale] = 0
+        self.idle[:, stale] = self.idle[:, stale].clamp_max(0)  # -1, not seen yet, stays
         if options.reseed_stats:
             self.counts[stale] = 1.0
             self.sums[stale] = fresh

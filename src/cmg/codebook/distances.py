@@ -14,15 +14,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Squares overflow float32 near 1e19. Larger values are scaled down first, which moves no minimum.
-_LARGEST = 1e15
+# Squares overflow float32 near 1e19 and vanish near 1e-19. Larger and smaller values are scaled
+# first, which moves no minimum.
+_LARGEST, _SMALLEST = 1e15, 1e-15
+_SAMPLE = 64
+
+
+def middle(points: Tensor) -> Tensor:
+    """A point among most of `points` [N, D], wherever a few of them are, [D].
+
+    The median of each coordinate over at most 64 evenly spaced rows: a mean would follow a single
+    exploded code or feature so far away that the distances of all the others drowned.
+    """
+    stride = max(1, points.shape[0] // _SAMPLE)
+    return points.detach()[::stride].median(0).values
 
 
 def _center_and_scale(z: Tensor, codes: Tensor, center: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     z, codes = z - center, codes - center
     with torch.no_grad():
         largest = torch.maximum(z.abs().amax(), codes.abs().amax())
-        scale = (largest / _LARGEST).clamp_min(1.0)
+        scale = (largest / _LARGEST).clamp_min(1.0) * (largest / _SMALLEST).clamp(
+            torch.finfo(largest.dtype).tiny, 1.0
+        )
     return z / scale, codes / scale, scale
 
 
@@ -57,7 +71,7 @@ class Distance(torch.autograd.Function):
         size = (z * z).sum(-1, keepdim=True) + (codes * codes).sum(-1)
         square = torch.addmm(size, z, codes.T, alpha=-2.0)
         info = torch.finfo(z.dtype)
-        floor = size.mul_(4.0 * info.eps).clamp_min_(info.tiny)
+        floor = size.mul_(8.0 * info.eps).clamp_min_(info.tiny)
         noise = square <= floor
         distance = torch.maximum(square, floor, out=square).sqrt_().mul_(scale)
         ctx.save_for_backward(z, codes, scale, distance, noise)
@@ -81,8 +95,7 @@ class Distance(torch.autograd.Function):
 def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
     """Euclidean distance of every feature to every code, with a finite gradient everywhere.
 
-    Measured from the mean of the features: one exploded code that still has counts (golden
-    `cmcm_*_2`) can pull a mean of codes so far away that the distances to near codes drown.
+    Measured from the middle of the features, see :func:`middle`.
 
     Args:
         z: [..., D].
@@ -91,7 +104,7 @@ def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
     Returns:
         [..., K].
     """
-    center = z.detach().flatten(0, -2).mean(0)
+    center = middle(z.flatten(0, -2))
     found: Tensor = Distance.apply(z.flatten(0, -2), codes, center)  # type: ignore[no-untyped-call]
     return found.view(*z.shape[:-1], -1)
 

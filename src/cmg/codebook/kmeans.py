@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmg.codebook.distances import nearest_code
+from cmg.codebook.distances import middle, nearest_code
 from cmg.codebook.ema import assign
 
 
@@ -20,7 +20,7 @@ def kmeans(features: Tensor, codes: Tensor, iterations: int = 10) -> Tensor:
     Returns:
         [K, D]. A centroid that loses all features stays where it was.
     """
-    center = features.mean(0)
+    center = middle(features)
     for _ in range(iterations):
         indices = nearest_code(features, codes, center)
         counts, sums = assign(indices[None], features[None], codes.shape[0], None)

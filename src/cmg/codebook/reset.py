@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -51,19 +51,32 @@ def random_reset(generator: torch.Generator, noise: float) -> ResetDraw:
     return draw
 
 
-def idle_after(idle: Tensor, picked: Tensor) -> Tensor:
+def idle_after(idle: Tensor, picked: Tensor, present: Sequence[bool]) -> Tensor:
     """Idle counters after a step: one more for every code, zero for the codes picked.
 
     Args:
-        idle: int64 [M, K], one row per modality; -1 before the first step.
+        idle: int64 [M, K], one row per modality; -1 before the modality's first step.
         picked: Bool [M, K].
+        present: Which modalities the step had; the clocks of the others stand still, since a
+            modality that is not there cannot pick.
 
     Returns:
         int64 [M, K].
     """
-    return (idle + 1).masked_fill(picked, 0)
+    ticked = torch.stack(
+        [row + 1 if there else row for row, there in zip(idle, present, strict=True)]
+    )
+    return ticked.masked_fill(picked, 0)
 
 
 def idle_by_rule(idle: Tensor, rule: str) -> Tensor:
-    """Idle steps of each code under a rule, [K]: the least (any) or the most (all) of its rows."""
-    return idle.amin(0) if rule == "any" else idle.amax(0)
+    """Idle steps of each code under a rule, [K]: the least (any) or the most (all) of its rows.
+
+    Modalities that have not been seen yet (-1) have no say, unless none has been seen.
+    """
+    if rule == "all":
+        return idle.amax(0)
+    unseen = idle < 0
+    return torch.where(
+        unseen.all(0), -1, idle.masked_fill(unseen, torch.iinfo(idle.dtype).max).amin(0)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -139,9 +140,9 @@ class StoreWriter:
                     self._finish()
                 self._staging.publish()
         finally:
-            self._rows.close()
-            for shard in self._open.values():
-                shard.close()
+            for close in (self._rows.close, *(shard.close for shard in self._open.values())):
+                with suppress(OSError):  # a full disk fails again when a stream is flushed
+                    close()
             self._staging.discard()
 
     @property

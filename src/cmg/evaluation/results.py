@@ -10,7 +10,7 @@ from typing import Any
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Score
-from cmg.files import write_synced
+from cmg.files import replace_file
 
 ScoreMap = dict[str, Score]
 """Score per direction "audio->video"."""
@@ -85,8 +85,12 @@ class Results:
         return {key: told[key] for key in keys}
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_synced(path, json.dumps(asdict(self), indent=1).encode())
+        """Write as JSON, whole or not at all.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        replace_file(path, json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> Results:

@@ -199,6 +199,7 @@ class UnifiedModel(nn.Module):
         if not isinstance(batch, Batch):
             batch = Batch({m: torch.as_tensor(x) for m, x in batch.items()})
         batch.check(self.modalities)
+        batch = batch.to(self.device, self.dtype).zero_padded()
         refuse_non_finite(batch)
         quantized = self.codebook.lookup(self.semantics(batch), batch.steps)
         codes = {}
@@ -218,13 +219,15 @@ class UnifiedModel(nn.Module):
 
         Raises:
             ModalityError: an unknown modality.
-            DataError: an index outside the codebook.
+            DataError: indices that are no whole numbers, or lie outside the codebook.
         """
         vectors = {}
         for m, given in codes.items():
             if m not in self.modalities:
                 raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
-            indices = given.to(self.device)
+            indices = torch.as_tensor(given, device=self.device)
+            if indices.is_floating_point() or indices.dtype == torch.bool:
+                raise DataError(f"codes of {m!r} have dtype {indices.dtype}; give int64 indices")
             if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:
                 raise DataError(f"codes of {m!r} must lie in -1 .. {self.size - 1}")
             found = self.codebook.codes[indices.clamp_min(0)]

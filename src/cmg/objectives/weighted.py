@@ -65,6 +65,11 @@ class WeightedObjectives(nn.Module):
         """Whether a term reads the private detail."""
         return self.options.reconstruction is not None or self.options.club is not None
 
+    @property
+    def need_rebuilt(self) -> bool:
+        """Whether a term reads what the decoders rebuild."""
+        return self.options.reconstruction is not None
+
     def forward(
         self,
         encoded: Encoded,

@@ -16,7 +16,7 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import merge, scores
-from cmg.files import write_synced
+from cmg.files import replace_file
 from cmg.recipes.evaluate import RESULTS, Tables, chance_of
 from cmg.recipes.jobs import Job, Report, run_jobs
 
@@ -81,6 +81,7 @@ def prepare_out(out: Path, overwrite: bool) -> None:
 
     Raises:
         ConfigError: it is not empty, and no earlier demo that may be overwritten.
+        DataError: it cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not overwrite:
@@ -88,8 +89,7 @@ def prepare_out(out: Path, overwrite: bool) -> None:
         if not (out / MARKER).is_file():
             raise ConfigError(f"{out} holds no earlier demo, so it is not overwritten")
         shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_synced(out / MARKER, json.dumps({"format": "cmg-demo"}).encode())
+    replace_file(out / MARKER, json.dumps({"format": "cmg-demo"}).encode())
 
 
 def run_demo(

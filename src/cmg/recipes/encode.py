@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save
 
 from cmg.data.store import FeatureStore
-from cmg.errors import ConfigError, DataError
+from cmg.errors import ConfigError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
-from cmg.files import write_synced
+from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel
 
 
@@ -43,14 +43,7 @@ def write_codes(
     encoded = {name: encode_split(model, store.split(name)) for name in names}
     ids = {name: store.split(name).ids for name in names}
     data = (as_rows if out.suffix == ".jsonl" else as_tensors)(encoded, ids)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(partial, data)
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"cannot write {out}: {error.strerror}") from error
+    replace_file(out, data)
     return sum(len(i) for i in ids.values())
 
 

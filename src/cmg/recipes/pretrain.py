@@ -19,7 +19,7 @@ from cmg.training.checkpoint import (
     restore_training,
 )
 from cmg.training.loop import Pretraining, StepObserver
-from cmg.training.run_folder import create_run
+from cmg.training.run_folder import create_run, read_facts
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -171,18 +171,21 @@ def resume_from(training: Pretraining, run: Path) -> None:
             f"{run} was started with another configuration; resume without overrides"
         )
     found = list_checkpoints(run)
-    if not found:
-        start_codebook(training)
-        return
-    checkpoint = read_checkpoint(found[-1])
-    if checkpoint.data_hash != training.data_hash:
+    checkpoint = read_checkpoint(found[-1]) if found else None
+    trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
+    if trained_on != training.data_hash:
         raise CheckpointError(
-            f"{run} was trained on a store with content hash {checkpoint.data_hash[:12]}, but "
+            f"{run} was started on a store with content hash {trained_on[:12]}, but "
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
-    (run / "results.json").unlink(missing_ok=True)  # they describe the model of an earlier step
+    if checkpoint is None:
+        start_codebook(training)
+        return
     restore_training(training.state, checkpoint)
     training.position = checkpoint.position
+    if training.position.step < training.steps_in_all:
+        for outdated in ("results.json", "report.html", "report.md"):
+            (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
 
 
 def run_facts(store: FeatureStore, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:

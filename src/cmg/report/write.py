@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
-from cmg.files import write_synced, writing
+from cmg.files import replace_file
 from cmg.report.gather import gather
 from cmg.report.markdown import markdown_report
 from cmg.report.media import media_of
@@ -35,24 +34,6 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
     story = Story(data)
     target = Path(folder) if out is None else Path(out)
     pages = {HTML: html_report(story, media_of(data.split)), MARKDOWN: markdown_report(story)}
-    with writing(target):
-        target.mkdir(parents=True, exist_ok=True)
     for name, content in pages.items():
-        replace_file(target / name, content)
+        replace_file(target / name, content.encode())
     return [target / name for name in pages]
-
-
-def replace_file(path: Path, content: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        DataError: it cannot be written; what was there before is untouched.
-    """
-    partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
-    with writing(path):
-        try:
-            write_synced(partial, content.encode("utf-8"))
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,8 +180,12 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, files: Sequence[str] = (MODEL, TRAINING)) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
+
+    Args:
+        path: A run folder (its newest checkpoint) or a checkpoint folder.
+        files: Whose checksums matter; using a model needs no ``training.safetensors``.
 
     Raises:
         CheckpointError: absent, foreign, of another version, truncated or edited.
@@ -204,7 +209,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         checksums = {str(k): str(v) for k, v in told["sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
-    for name in (MODEL, TRAINING):
+    for name in files:
         if not (folder / name).is_file() or file_sha256(folder / name) != checksums.get(name):
             raise CheckpointError(
                 f"{folder / name} is missing, truncated or edited (its SHA-256 is not the one in "
@@ -235,7 +240,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> UnifiedM
     Raises:
         CheckpointError: see :func:`read_checkpoint`.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, [MODEL])
     model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
     tensors = load_tensors(checkpoint.path / MODEL)
     restore(model, tensors, checkpoint.path / MODEL)

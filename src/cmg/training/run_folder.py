@@ -73,6 +73,20 @@ def versions() -> dict[str, Any]:
     }
 
 
+def read_facts(run: Path) -> dict[str, Any]:
+    """What ``run.json`` says.
+
+    Raises:
+        CheckpointError: absent or damaged.
+    """
+    try:
+        told: dict[str, Any] = json.loads((run / RUN).read_text(encoding="utf-8"))
+        told["data_hash"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{run / RUN} is missing or damaged: {error!r}") from error
+    return told
+
+
 class MetricsLog:
     """Appends a line per step to ``metrics.jsonl``.
 

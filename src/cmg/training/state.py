@@ -94,7 +94,7 @@ class TrainingState:
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""
         groups = {
-            name: [p for module in modules for p in module.parameters()]
+            name: [p for module in modules for p in module.parameters() if p.grad is not None]
             for name, modules in self.parts().items()
         }
         if self.options.clip != "per_part":
@@ -103,6 +103,7 @@ class TrainingState:
         return {
             f"gradient_norm/{name}": nn.utils.clip_grad_norm_(group, limit)
             for name, group in groups.items()
+            if group  # a part may have no gradient: decoders without reconstruction
         }
 
 

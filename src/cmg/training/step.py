@@ -25,14 +25,15 @@ def pretraining_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[s
         Every term and measure of the step, taken before the update.
 
     Raises:
-        NonFiniteError: a term or a gradient is NaN or infinite; weights and codes are untouched.
+        NonFiniteError: a term or a gradient is NaN or infinite; the model, its codes and the main
+            optimizer are untouched (CLUB's nets were fitted before).
     """
     model = state.model
     with state.autocast():
         encoded = model.represent(batch, state.objectives.need_detail)  # content z, private detail
     quantized = model.quantize(encoded)  # nearest codes; the codebook is untouched
     with state.autocast():
-        rebuilt = model.reconstruct(encoded, quantized)
+        rebuilt = model.reconstruct(encoded, quantized) if state.objectives.need_rebuilt else {}
     fit = state.fit_club(encoded, quantized)  # q(y|x) on detached inputs, optimizer of its own
     losses: Losses = state.objectives(encoded, quantized, rebuilt, model.codebook, draws)
 
