@@ -191,3 +191,31 @@ def test_verify_golden_prints_a_line_per_case_and_fails_on_a_wrong_number(cmg, r
     chosen = next(c for c in listed if c["name"] == "audio_encoder")
     (tmp_path / "cases.json").write_text(json.dumps({"cases": [chosen | {"cls": "Unknown"}]}))
     assert cmg("verify-golden", tmp_path).code == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ulimit needs a POSIX shell")
+def test_full_disk_while_importing_leaves_nothing(arrays, tmp_path):
+    csv = arrays({"a": (200,), "b": (3,)}, clips=60)
+    out = tmp_path / "out"
+    command = f"ulimit -f 8; '{sys.executable}' -m cmg data import --arrays '{csv}' --out '{out}/s'"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(out.iterdir()) == []
+
+
+def test_places_that_cannot_be_written_are_refused_before_any_work(cmg, trained, tmp_path):
+    store, run = trained
+    file = tmp_path / "file"
+    file.write_text("")
+    for arguments in (
+        ["demo", "--out", file / "demo"],
+        ["demo", "--out", tmp_path / "demo", "--json", file / "x.json"],
+        ["encode", store, "--model", run, "--out", file / "codes.jsonl"],
+        ["report", run, "--out", file / "report"],
+    ):
+        told = cmg(*arguments)
+        assert told.code == 2, arguments
+        assert "Traceback" not in told.err
+    assert not (tmp_path / "demo").exists()

@@ -133,3 +133,23 @@ def test_resume_refuses_other_configuration_other_data_and_no_run(
         description.write_text(text.replace('"data_hash": "', '"data_hash": "0'))
     with pytest.raises(CheckpointError, match="content hash"):
         prepare(tiny_config("training.epochs=1"), run, resume=True)
+
+
+def test_resume_before_the_first_checkpoint_checks_the_data_too(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    prepare(tiny_config(), run)
+    facts = run / "run.json"
+    facts.write_text(facts.read_text().replace('"data_hash": "', '"data_hash": "0'))
+    with pytest.raises(CheckpointError, match="content hash"):
+        prepare(tiny_config(), run, resume=True)
+
+
+def test_results_go_with_the_model_they_describe(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    prepare(tiny_config(), run).train(stop_after=lambda position: position.step == 6)
+    (run / "results.json").write_text("{}")
+    pretrain(tiny_config(), run, resume=True)
+    assert not (run / "results.json").exists()
+    (run / "results.json").write_text("{}")
+    pretrain(tiny_config(), run, resume=True)  # it is finished: nothing changes
+    assert (run / "results.json").exists()
