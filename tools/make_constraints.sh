@@ -1,7 +1,7 @@
 #!/bin/sh
 # Print the pins for constraints.txt: everything a fresh install of cmg-torch[dev] brings.
 #
-#     sh tools/make_constraints.sh [PYTHON] > /tmp/pins && mv /tmp/pins constraints.txt && make test
+#     sh tools/make_constraints.sh [PYTHON] > pins.txt && mv pins.txt constraints.txt && make test
 #
 # torch is held at the version below; change it here. Run it with the oldest supported Python, and
 # without a GPU, so that no CUDA package is pinned: those follow from torch's own requirements.
@@ -21,7 +21,7 @@ cat <<'HEADER'
 # cmg-torch[dev] and of its build backend on CPU, Python 3.11. pyproject.toml has the supported
 # ranges. Refresh with:
 #
-#     sh tools/make_constraints.sh > /tmp/pins && mv /tmp/pins constraints.txt && make test
+#     sh tools/make_constraints.sh > pins.txt && mv pins.txt constraints.txt && make test
 HEADER
 # A local version label such as +cpu names one build; the pin must fit every build.
 "$fresh/bin/pip" freeze --all --exclude-editable --exclude pip | sed 's/+cpu$//'
