@@ -6,7 +6,8 @@ from cmg.data.digits import build_digits, open_digits
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
-from cmg.data.store import FeatureStore, Split
+from cmg.data.split import Split
+from cmg.data.store import FeatureStore
 from cmg.data.verify import verify_store
 from cmg.data.writer import Clip, StoreWriter
 

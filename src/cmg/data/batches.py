@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.store import Split
+from cmg.data.split import Split
 from cmg.errors import DataError
 from cmg.types import Batch
 

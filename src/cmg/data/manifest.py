@@ -5,9 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from cmg.errors import DataError
 from cmg.types import Kind, Modality
@@ -26,6 +35,18 @@ SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+    added_later: ClassVar[tuple[str, ...]] = ()
+    """Fields that are only written where they differ from their default, so that stores from
+    before the field existed keep their content hash."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        for name in self.added_later:
+            if getattr(self, name) == fields[name].default:
+                plain.pop(name, None)
+        return plain
 
 
 class FeatureSpec(_Record):
@@ -55,10 +76,14 @@ class LabelSpec(_Record):
     Attributes:
         classes: Class names; a label is an index into them.
         per: Whether every clip or every step of it has one.
+        multiple: Whether a step may be of several classes, or of none; labels per step only.
     """
+
+    added_later: ClassVar[tuple[str, ...]] = ("multiple",)
 
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     per: Literal["clip", "step"] = "clip"
+    multiple: bool = False
 
     @field_validator("classes")
     @classmethod
@@ -66,6 +91,12 @@ class LabelSpec(_Record):
         if len(set(classes)) < len(classes):
             raise ValueError("class names must be distinct")
         return classes
+
+    @model_validator(mode="after")
+    def _steps_only(self) -> LabelSpec:
+        if self.multiple and self.per != "step":
+            raise ValueError("only labels per step can be of several classes")
+        return self
 
 
 class Shard(_Record):
@@ -139,14 +170,15 @@ class ClipRow(_Record):
         id: Unique in the store.
         split: Name of its split.
         lengths: Steps per modality; 0 or absent where the clip lacks it.
-        labels: Class index, list of class indices (one per step, -1 where unlabelled), or None.
+        labels: Class index, list of class indices (one per step, -1 where unlabelled), list of
+            lists of class indices (those of each step, where a label is multiple), or None.
         meta: Anything else, JSON.
     """
 
     id: str
     split: str
     lengths: dict[str, Annotated[int, Field(ge=0)]]
-    labels: dict[str, int | list[int] | None]
+    labels: dict[str, int | list[int] | list[list[int]] | None]
     meta: dict[str, Any] = Field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from cmg.data.manifest import (
     read_rows,
 )
 from cmg.data.shards import map_shard
+from cmg.data.split import Split, members
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.types import Modality
@@ -119,20 +120,22 @@ class FeatureStore:
         return self.manifest.media
 
     @property
+    def notes(self) -> str:
+        """Where the data are from."""
+        return self.manifest.notes
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 that covers the whole content; equal stores have equal hashes."""
         return self.manifest.content_hash
 
     def split(self, name: str) -> Split:
-        """The clips of one split.
+        """The clips of one split, or of several joined as in ``train+test``, in that order.
 
         Raises:
             DataError: there is no such split.
         """
-        if name not in self.splits:
-            raise DataError(f"{self.path}: unknown split {name!r}{did_you_mean(name, self.splits)}")
-        members = [i for i, row in enumerate(self.rows) if row.split == name]
-        return Split(self, name, np.array(members, dtype=np.int64))
+        return Split(self, name, members(self, name))
 
     def clips(self, split: str) -> list[ClipRow]:
         """The rows of one split.
@@ -224,96 +227,3 @@ def _check_size(path: Path, shard: Shard) -> None:
             f"shard {path} is truncated or foreign: {size} bytes, the manifest says "
             f"{shard.bytes}; restore it, or write the store again"
         )
-
-
-class Split:
-    """Some clips of a store: a split of it, or a subset of a split.
-
-    Attributes:
-        store: The store.
-        name: Name of the split.
-        positions: int64 [N], the clips' positions in the store's rows.
-    """
-
-    def __init__(self, store: FeatureStore, name: str, positions: NDArray[np.int64]) -> None:
-        self.store = store
-        self.name = name
-        self.positions = positions
-
-    def __len__(self) -> int:
-        """Number of clips N."""
-        return len(self.positions)
-
-    @cached_property
-    def rows(self) -> list[ClipRow]:
-        """The rows of the clips."""
-        return [self.store.rows[i] for i in self.positions]
-
-    @property
-    def ids(self) -> list[str]:
-        """The clips' ids."""
-        return [row.id for row in self.rows]
-
-    @property
-    def modalities(self) -> dict[str, Modality]:
-        """The modalities of the store."""
-        return self.store.modalities
-
-    def subset(self, clips: Sequence[int] | NDArray[np.int64]) -> Split:
-        """The clips at these positions of the split, in this order."""
-        return Split(self.store, self.name, self.positions[np.asarray(clips, dtype=np.int64)])
-
-    def lengths(self, modality: str) -> Tensor:
-        """Steps of each clip, int64 [N], 0 where it lacks the modality.
-
-        Raises:
-            ModalityError: the store lacks the modality.
-        """
-        self.store.spec(modality)
-        return torch.tensor([row.lengths.get(modality, 0) for row in self.rows], dtype=torch.int64)
-
-    def features(
-        self, modality: str, clips: Sequence[int] | NDArray[Any] | Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Features of some clips.
-
-        Args:
-            modality: Name of the modality.
-            clips: Positions in this split, B of them; None for all.
-
-        Returns:
-            Features [B, T, *shape] in the stored dtype, zero after each clip's end, T the longest
-            of these clips; and their lengths, int64 [B].
-
-        Raises:
-            ModalityError: the store lacks the modality.
-            DataError: a shard cannot be read.
-            IndexError: a position outside the split.
-        """
-        chosen = slice(None) if clips is None else np.asarray(clips, dtype=np.int64)
-        return self.store.gather(modality, self.positions[chosen])
-
-    def labels(self, name: str) -> Tensor:
-        """Class indices, -1 where unlabelled.
-
-        Returns:
-            int64 [N] for a label per clip; [N, T] for a label per step, T the longest clip,
-            -1 after each clip's end.
-
-        Raises:
-            DataError: the store lacks the label.
-        """
-        known = self.store.labels
-        if name not in known:
-            raise DataError(f"{self.store.path}: unknown label {name!r}{did_you_mean(name, known)}")
-        values = [row.labels.get(name) for row in self.rows]
-        if known[name].per == "clip":
-            return torch.tensor(
-                [v if isinstance(v, int) else -1 for v in values], dtype=torch.int64
-            )
-        longest = max((row.length for row in self.rows), default=0)
-        out = torch.full((len(values), longest), -1, dtype=torch.int64)
-        for clip, value in enumerate(values):
-            if isinstance(value, list):
-                out[clip, : len(value)] = torch.tensor(value)
-        return out

@@ -34,7 +34,7 @@ from cmg.types import Modality
 SHARD_BYTES = 128 << 20
 """A shard is closed when it has reached this size."""
 
-Label = int | Sequence[int] | None
+Label = int | Sequence[int] | Sequence[Sequence[int]] | None
 
 _split_name = TypeAdapter(SplitName)
 
@@ -49,7 +49,8 @@ class Clip:
         features: [T, *shape] per modality; T may differ between modalities, and a modality that
             the clip lacks is absent, None or empty.
         labels: Class index per label, or one index per step of the clip's longest modality for a
-            label per step; -1 or None where unlabelled.
+            label per step; -1 or None where unlabelled. A multiple label has a list of indices
+            per step instead.
         meta: Anything worth keeping, JSON.
     """
 
@@ -294,15 +295,17 @@ def check_features(
 
 def check_label(
     clip: str, name: str, spec: LabelSpec, label: Label, steps: int
-) -> int | list[int] | None:
+) -> int | list[int] | list[list[int]] | None:
     """`label` as it is written to a row.
 
     Raises:
-        DataError: a class index out of range, or not one index per step.
+        DataError: a class index out of range, or not one index (or list of them) per step.
     """
     where = f"clip {clip!r}, label {name!r}"
     if label is None:
         return None
+    if spec.multiple:
+        return _multiple(where, spec, label, steps)
     values = np.asarray(label)
     if values.ndim != (0 if spec.per == "clip" else 1) or values.dtype.kind not in "iu":
         wanted = "one class index" if spec.per == "clip" else "a list of class indices"
@@ -317,3 +320,16 @@ def check_label(
     if values.ndim == 0:
         return None if values < 0 else int(values)
     return [int(v) for v in values]
+
+
+def _multiple(where: str, spec: LabelSpec, label: Label, steps: int) -> list[list[int]]:
+    if not isinstance(label, Sequence) or not all(isinstance(x, Sequence) for x in label):
+        raise DataError(f"{where}: {label!r} is not a list of lists of class indices")
+    if len(label) != steps:
+        raise DataError(f"{where}: {len(label)} lists for {steps} steps; give one per step")
+    found = [sorted({int(c) for c in active}) for active in label if isinstance(active, Sequence)]
+    if any(active and not 0 <= active[0] <= active[-1] < len(spec.classes) for active in found):
+        raise DataError(
+            f"{where}: class index out of range 0..{len(spec.classes) - 1} in {label!r}"
+        )
+    return found

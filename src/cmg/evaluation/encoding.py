@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage, code_counts
 from cmg.data.batches import Batches
-from cmg.data.store import Split
+from cmg.data.split import Split
 from cmg.models.unified import UnifiedModel
 from cmg.types import Batch
 

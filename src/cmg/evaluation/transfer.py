@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from cmg.config.schema import ProbeOptions
-from cmg.data.store import FeatureStore, Split
+from cmg.data.split import Split
+from cmg.data.store import FeatureStore
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head

@@ -12,7 +12,9 @@ import numpy as np
 from cmg.codebook.measures import CodeUsage
 from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
-from cmg.data.store import FeatureStore, Split
+from cmg.data.source import ClipSource
+from cmg.data.split import Split
+from cmg.data.store import FeatureStore
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
@@ -72,7 +74,7 @@ class ReportData:
     remarks: list[str]
 
     @property
-    def store(self) -> FeatureStore:
+    def store(self) -> ClipSource:
         """Where the clips are from."""
         return self.split.store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -153,6 +154,12 @@ def timelines(data: ReportData, wanted: int = CLIPS) -> list[Timeline]:
     return [timeline(data, clips[i]) for i in evenly(len(clips), wanted)]
 
 
+def step_classes(classes: Sequence[str], label: int | list[int]) -> str:
+    """The classes of one step; empty where it is unlabeled or of none."""
+    several = label if isinstance(label, list) else [label]
+    return ", ".join(classes[c] for c in several if c >= 0)
+
+
 def timeline(data: ReportData, clip: int) -> Timeline:
     """The codes of one clip."""
     row = data.split.rows[clip]
@@ -164,6 +171,6 @@ def timeline(data: ReportData, clip: int) -> Timeline:
     if per_step is not None and isinstance(told := row.labels.get(per_step), list):
         classes = data.store.labels[per_step].classes
         longest = max((reach[m] for m in timed(data)), default=0)
-        events = [classes[v] if v >= 0 else "" for v in told[: min(longest, LONGEST)]]
+        events = [step_classes(classes, v) for v in told[: min(longest, LONGEST)]]
     codes = {m: data.encoded[m].indices[clip, : min(reach[m], LONGEST)].tolist() for m in reach}
     return Timeline(clip, row.id, label, codes, events, max(reach.values()))

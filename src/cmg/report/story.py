@@ -122,7 +122,7 @@ class Story:
         data = self.data
         if data.store.media == "digits":
             return list(DIGITS)
-        notes = data.store.manifest.notes
+        notes = data.store.notes
         return [notes] if notes else []
 
     @property

@@ -1,0 +1,76 @@
+"""What training and evaluation ask of data, however they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.types import Modality
+
+if TYPE_CHECKING:
+    from cmg.data.split import Split
+
+
+class ClipSource(Protocol):
+    """Clips with features and labels: a feature store, or a folder in the official layout."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for messages."""
+
+    @property
+    def rows(self) -> Sequence[ClipRow]:
+        """One row per clip."""
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """What there is of every clip, or of some."""
+
+    @property
+    def labels(self) -> dict[str, LabelSpec]:
+        """The labels with their classes."""
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of clips per split."""
+
+    @property
+    def step_seconds(self) -> dict[str, float | None]:
+        """Duration of a step per modality, None where steps are not equally long."""
+
+    @property
+    def media(self) -> Literal["digits"] | None:
+        """What the rows' `meta` refers to, see :mod:`cmg.data.digits`."""
+
+    @property
+    def notes(self) -> str:
+        """Where the data are from."""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 that changes with the content."""
+
+    def split(self, name: str) -> Split:
+        """The clips of one split, or of several joined as in ``train+test``, in that order.
+
+        Raises:
+            DataError: there is no such split.
+        """
+
+    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features of some clips, given as positions in :attr:`rows`.
+
+        Returns:
+            Features [B, T, *shape], zero after each clip's end, T the longest of these clips; and
+            their lengths, int64 [B].
+
+        Raises:
+            ModalityError: the source lacks the modality.
+            DataError: a clip cannot be read.
+        """
