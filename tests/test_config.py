@@ -14,6 +14,7 @@ from cmg.config.load import (
     to_yaml,
 )
 from cmg.config.schema import RunConfig
+from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.errors import ConfigError
 
 RUNS = [
@@ -80,7 +81,7 @@ def test_defaults_without_a_name():
         ("training.checkpoint_every_steps=1e3", "training.checkpoint_every_steps", 1000),
         ("objectives.club=null", "objectives.club", None),
         ("objectives.club.weight=0", "objectives.club.weight", 0.0),
-        ("data.modalities=[audio, text]", "data.modalities", ["audio", "text"]),
+        ("data.modalities=[audio, text]", "data.modalities", ("audio", "text")),
         ("data.modalities=null", "data.modalities", None),
         ("optimizer.schedule.milestones=[1, 5]", "optimizer.schedule.milestones", (1, 5)),
         ("model.detail_width.audio=32", "model.detail_width.audio", 32),
@@ -173,7 +174,7 @@ def test_unknown_keys_in_a_file(tmp_path):
         ("training.epochs=0", "greater than or equal to 1, got 0"),
         ("training.precision=fp8", "'float32', 'bf16' or 'float64', got 'fp8'"),
         ("data.batch_size=1", "data.batch_size: Input should be greater than or equal to 2, got 1"),
-        ("data.modalities=audio", "data.modalities: Input should be a valid list, got 'audio'"),
+        ("data.modalities=audio", "data.modalities: Input should be a valid tuple, got 'audio'"),
         ("data.store=2024", "data.store: Input should be a valid string, got 2024"),
         ("model.codebook.size=1", "greater than or equal to 2, got 1"),
         ("model.codebook.ema.decay=1", "less than 1, got 1"),
@@ -252,3 +253,58 @@ def test_every_key_of_a_resolved_configuration_can_be_overridden():
         text = value if isinstance(value, list) else yaml.safe_dump(value).splitlines()[0]
         assert load_config(None, [f"{key}={text}"]) == RunConfig(), key
     assert [k for k, free in known.items() if free] == ["model.detail_width", "model.token_hidden"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "overrides"),
+    [
+        (["recipe=published", "data=R"], "audio-video-text", ["data=R"]),
+        (
+            ["recipe=published", "data=R", "list=24k", "modalities=av"],
+            "audio-video",
+            ["data=R", "data.modalities=[audio, video]", "data.list=24k"],
+        ),
+        (
+            ["modalities=vt", "recipe=published", "data=R", "training.seed=1"],
+            "video-text",
+            ["data=R", "training.seed=1", "data.modalities=[video, text]"],
+        ),
+        (["data=R", "modalities=eeg,gaze"], "own-data", ["data=R", "data.modalities=[eeg, gaze]"]),
+        (["recipe=default", "data=R"], "own-data", ["data=R"]),
+        (["digits-published", "optimizer.lr=1e-3"], "digits-published", ["optimizer.lr=1e-3"]),
+        ([], "digits", []),
+    ],
+)
+def test_short_forms_are_written_out(given, name, overrides):
+    assert written_out(given) == (name, overrides)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["recipe=publishd"], "did you mean 'published'"),
+        (["recipe=published", "digits"], "not both"),
+        (["recipe=published", "modalities=audio,eeg"], "valid: avt, av, at, vt"),
+        (["data=R", "modalities=a v"], "separated by commas"),
+        (["digits", "own-data"], "one named run at most"),
+    ],
+)
+def test_short_forms_that_say_nothing_are_refused(given, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        written_out(given)
+
+
+def test_published_runs_have_every_published_setting():
+    for modalities, name in PUBLISHED_RUNS.items():
+        config = load_config(name)
+        assert [m[0] for m in config.data.modalities] == list(modalities)
+        assert config.data.batch_size == 80
+        assert (config.training.epochs, config.training.seed) == (6, 43)
+        assert config.training.precision == "float64"
+        optimizer = config.optimizer
+        assert (optimizer.lr, optimizer.clip, optimizer.clip_norm) == (4e-4, "per_part", 0.5)
+        assert (optimizer.schedule.milestones, optimizer.schedule.factor) == ((10, 20, 30), 0.5)
+        objectives = config.objectives
+        assert set(objectives.weights().values()) == {1.0}
+        assert (objectives.club.inner_steps, objectives.club.lr) == (5, 1e-3)
+        assert config.model.codebook.size == 400

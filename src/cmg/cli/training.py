@@ -19,7 +19,8 @@ Assignments = Annotated[
     typer.Argument(
         metavar="[NAME] [KEY=VALUE]...",
         help="A named run or YAML file (see `cmg runs list`), then overrides, "
-        "e.g. training.seed=1. `data=STORE` is short for data.store=STORE.",
+        "e.g. training.seed=1. Short forms: data=STORE|ROOT, list=24k|40k|81k, "
+        "modalities=avt|av|at|vt, recipe=published|default.",
     ),
 ]
 
@@ -102,16 +103,11 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     """The configuration that the arguments name."""
     from cmg.config.load import load_config
 
-    names = [a for a in assignments if "=" not in a]
-    overrides = [a for a in assignments if "=" in a]
-    if len(names) > 1:
-        raise ConfigError(f"one named run at most, got {', '.join(names)}")
     if resume:
         if assignments:
             raise ConfigError("--resume takes the run's own configuration; leave out the rest")
         return load_config(str(out / "config.yaml"))
-    name = names[0] if names else None
-    if name is None:
-        stored = any(o.split("=")[0] in {"data", "data.store"} for o in overrides)
-        name = "own-data" if stored else "digits"
+    from cmg.config.shorthands import written_out
+
+    name, overrides = written_out(assignments)
     return load_config(name, overrides)

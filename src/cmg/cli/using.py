@@ -40,14 +40,15 @@ def probe(
     from cmg.config.load import override_config
     from cmg.data.store import FeatureStore
     from cmg.recipes.probe import probe as run_probe
+    from cmg.recipes.training_clips import open_clips, training_split
     from cmg.report.tables import score_text
     from cmg.training.checkpoint import load_model, read_checkpoint
 
     config = override_config(
         read_checkpoint(model).config, [f"probe.seeds={seeds}", *(overrides or [])]
     )
-    store = FeatureStore.open(data or config.data.store)
-    splits = (config.data.train_split, config.data.test_split)
+    store = FeatureStore.open(data) if data else open_clips(config.data)
+    splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     show(
         asdict(found) | {"train_on": train_on, "test_on": test_on},

@@ -17,7 +17,11 @@ class DataOptions(Options):
     """What a run trains on.
 
     Attributes:
-        store: A store's folder, or ``digits`` for the embedded set.
+        store: A store's folder, ``digits`` for the embedded set, or a collection: a folder in the
+            official layout, or what ``cmg data import`` made of one.
+        list: Of a collection, the VGGSound list to train on: ``24k`` is the training split of
+            ``40k``.
+        lists: Of a collection, a folder with more annotation files.
         modalities: Names to use; null for all of the store.
         train_split: Split to train on, without its labels.
         test_split: Held-out split to evaluate on.
@@ -26,7 +30,9 @@ class DataOptions(Options):
     """
 
     store: str = "digits"
-    modalities: list[str] | None = None
+    list: Literal["24k", "40k", "81k", "90k", "179k"] | None = None
+    lists: str | None = None
+    modalities: tuple[str, ...] | None = None  # `list` is a field here
     train_split: str = "train"
     test_split: str = "test"
     batch_size: int = Field(80, ge=2)

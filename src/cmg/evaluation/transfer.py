@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cmg.config.schema import ProbeOptions
+from cmg.data.source import ClipSource
 from cmg.data.split import Split
-from cmg.data.store import FeatureStore
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head
@@ -65,7 +65,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, model: UnifiedModel, store: FeatureStore, train_split: str, test_split: str
+        self, model: UnifiedModel, store: ClipSource, train_split: str, test_split: str
     ) -> None:
         if not store.labels:
             raise DataError(f"{store.path} has no labels; probing needs a label per clip or step")

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from cmg.config.schema import RunConfig
-from cmg.data.store import FeatureStore
 from cmg.evaluation.encoding import code_usage
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import Evaluation, Score, Table, scores
 from cmg.models.unified import UnifiedModel
+from cmg.recipes.training_clips import open_clips, training_split
 from cmg.training.checkpoint import load_model, read_checkpoint
 
 RESULTS = "results.json"
@@ -44,9 +44,9 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Tables:
     Raises:
         DataError: no labels, a missing split, or labels of one class.
     """
-    store = FeatureStore.open(config.data.store)
+    store = open_clips(config.data)
     data, probe = config.data, config.probe
-    evaluation = Evaluation(model, store, data.train_split, data.test_split)
+    evaluation = Evaluation(model, store, training_split(data), data.test_split)
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
     splits = [data.test_split] + [s for s in (ONE_SCAN,) if s in store.splits]
     clip_tables: dict[str, Table] = {s: {} for s in splits}
@@ -116,7 +116,7 @@ def evaluate_run(run: Path, seconds: float = 0.0) -> Results:
 
 def chance_of(config: RunConfig, table: Table) -> dict[str, Score]:
     """Uniform guessing, in the shape of a transfer table."""
-    store = FeatureStore.open(config.data.store)
+    store = open_clips(config.data)
     label = next((s for s in store.labels.values() if s.per == "clip"), None)
     if label is None:
         return {}

@@ -10,8 +10,9 @@ import torch
 from cmg.config.load import to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig
 from cmg.data.batches import Batches
-from cmg.data.store import FeatureStore
+from cmg.data.source import ClipSource
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
+from cmg.recipes.training_clips import open_clips, training_split
 from cmg.training.checkpoint import (
     Position,
     list_checkpoints,
@@ -57,7 +58,7 @@ def prepare(config: RunConfig, run: Path | None = None, resume: bool = False) ->
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    store = FeatureStore.open(config.data.store)
+    store = open_clips(config.data)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities)
     state = TrainingState(
@@ -100,7 +101,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def chosen_modalities(store: FeatureStore, config: RunConfig) -> list[Modality]:
+def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
     """The store's modalities that the run uses, with the widths the model section gives them.
 
     Raises:
@@ -125,11 +126,11 @@ def chosen_modalities(store: FeatureStore, config: RunConfig) -> list[Modality]:
 
 
 def training_batches(
-    store: FeatureStore, data: DataOptions, seed: int, modalities: list[Modality]
+    store: ClipSource, data: DataOptions, seed: int, modalities: list[Modality]
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
-        store.split(data.train_split),
+        store.split(training_split(data)),
         data.batch_size,
         [m.name for m in modalities],
         seed=seed,
@@ -188,7 +189,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
             (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
 
 
-def run_facts(store: FeatureStore, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:
+def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:
     """What ``run.json`` records of a run's data."""
     return {
         "seed": config.training.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cmg.config.schema import ProbeOptions
-from cmg.data.store import FeatureStore
+from cmg.data.source import ClipSource
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Evaluation, Score, scores
 from cmg.models.unified import UnifiedModel
@@ -30,7 +30,7 @@ class ProbeResult:
 
 def probe(
     model: UnifiedModel,
-    store: FeatureStore,
+    store: ClipSource,
     train_on: str,
     test_on: str,
     label: str | None = None,

@@ -14,12 +14,12 @@ from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
-from cmg.data.store import FeatureStore
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate import RESULTS, evaluate_run
+from cmg.recipes.training_clips import open_clips
 from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
 from cmg.training.run_folder import CONFIG, RUN, read_metrics
 
@@ -142,14 +142,14 @@ def example_runs(folder: Path) -> list[Path]:
     )
 
 
-def open_store(checkpoint: Checkpoint, folder: Path) -> FeatureStore:
+def open_store(checkpoint: Checkpoint, folder: Path) -> ClipSource:
     """The store a run was trained on.
 
     Raises:
         DataError: it is not where the configuration says.
     """
     try:
-        return FeatureStore.open(checkpoint.config.data.store)
+        return open_clips(checkpoint.config.data)
     except DataError as error:
         raise DataError(
             f"the report of {folder} needs the store it was trained on: {error} (a relative path "
@@ -157,7 +157,7 @@ def open_store(checkpoint: Checkpoint, folder: Path) -> FeatureStore:
         ) from error
 
 
-def shown_split(store: FeatureStore, checkpoint: Checkpoint, remarks: list[str]) -> Split:
+def shown_split(store: ClipSource, checkpoint: Checkpoint, remarks: list[str]) -> Split:
     """The held-out split, or the training split of a store that has no other."""
     data = checkpoint.config.data
     if data.test_split in store.splits:
@@ -186,7 +186,7 @@ def encode(model: UnifiedModel, split: Split) -> tuple[Split, dict[str, EncodedM
 
 
 def find_results(
-    folder: Path, demo: bool, checkpoint: Checkpoint, store: FeatureStore, remarks: list[str]
+    folder: Path, demo: bool, checkpoint: Checkpoint, store: ClipSource, remarks: list[str]
 ) -> Results | None:
     """The results in the folder, or of an evaluation made now; None without labels.
 
@@ -216,7 +216,7 @@ def find_results(
         return None
 
 
-def control_remarks(checkpoint: Checkpoint, store: FeatureStore) -> list[str]:
+def control_remarks(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
     """What makes a run a control, or its numbers doubtful."""
     config, said = checkpoint.config, []
     if config.data.shuffled_pairs:

@@ -1,0 +1,72 @@
+"""Where a run's clips are from: a feature store, or a list of a collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cmg.config.schema import DataOptions
+from cmg.data.manifest import MANIFEST
+from cmg.data.source import ClipSource
+from cmg.data.store import DIGITS, FeatureStore
+from cmg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainingList:
+    """A pre-training list of the release.
+
+    Attributes:
+        source: Name in a collection.
+        split: Its clips there. The paper's "24K" is the training split of the 40k list, its "40K"
+            all three, in the order in which the release joins them.
+    """
+
+    source: str
+    split: str
+
+
+TRAINING_LISTS: dict[Literal["24k", "40k", "81k", "90k", "179k"], TrainingList] = {
+    "24k": TrainingList("vggsound40k", "train"),
+    "40k": TrainingList("vggsound40k", "train+test+val"),
+    "81k": TrainingList("vggsound81k", "train"),
+    "90k": TrainingList("vggsound90k", "train"),
+    "179k": TrainingList("vggsound179k", "train"),
+}
+
+
+def open_clips(data: DataOptions) -> ClipSource:
+    """The clips that a configuration names.
+
+    Raises:
+        ConfigError: a collection without a list, or a list of a single store.
+        DataError: it cannot be opened, or the collection lacks the list.
+    """
+    one_store = is_one_store(data.store)
+    if data.list is not None:
+        if one_store:
+            raise ConfigError(
+                f"data.list={data.list}: {data.store} is a single store; leave the list out, or "
+                "give a folder in the official layout or a collection imported from one"
+            )
+        from cmg.official.collection import open_collection
+
+        return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
+    if not one_store and Path(data.store).is_dir():
+        raise ConfigError(
+            f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
+            "layout, or a collection imported from one, say which list to train on: "
+            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}"
+        )
+    return FeatureStore.open(data.store)
+
+
+def is_one_store(where: str) -> bool:
+    """Whether `where` names a feature store rather than a collection of them."""
+    return where == DIGITS or (Path(where) / MANIFEST).is_file()
+
+
+def training_split(data: DataOptions) -> str:
+    """The split a configuration trains on; a list decides over `train_split`."""
+    return data.train_split if data.list is None else TRAINING_LISTS[data.list].split
