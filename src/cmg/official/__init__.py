@@ -1,0 +1,1 @@
+"""The authors' data folder: its parts, its lists, and clips read straight from it."""

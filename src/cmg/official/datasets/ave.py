@@ -1,0 +1,156 @@
+"""AVE: features in h5 files, an event per clip, fixed splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
+from cmg.errors import DataError
+from cmg.official.dataset import (
+    BACKGROUND,
+    H5Rows,
+    Loader,
+    OfficialDataset,
+    events_as_label,
+    step_label,
+)
+from cmg.official.h5 import H5Array
+from cmg.official.layout import Layout
+from cmg.official.lengths import STEPS
+from cmg.official.lists.ave import Annotation, categories_of, read_annotations, read_order
+from cmg.official.lists.tables import read_lines
+from cmg.types import Kind
+
+KEY = "avadataset"
+FEATURE_FILES = {"audio": "audio_feature.h5", "video": "visual_feature.h5"}
+SPLITS = ("train", "val", "test")
+SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
+SHARED_ORDER = "ave_avvp_order.h5"
+SHARED_LABELS = "ave_avvp_labels.h5"
+
+
+def read_ave(layout: Layout) -> OfficialDataset:
+    """AVE with its splits; events are rebuilt from the annotations.
+
+    A row that is in no order file is left out and counted as absent.
+
+    Raises:
+        DataError: a part is missing or damaged, or parts do not belong together.
+    """
+    annotations = read_annotations(layout.need("Annotations.txt", purpose="ave"))
+    categories = categories_of(annotations)
+    arrays = _features(layout, len(annotations))
+    split_of = _splits(layout, len(annotations))
+    shared_names, shared = _shared(layout, len(annotations))
+    labels = {"category": LabelSpec(classes=tuple(categories)), "event": step_label(categories)}
+    if shared_names:
+        labels["shared"] = step_label(shared_names)
+    rows = [
+        _row(number, annotation, split_of[number], categories, shared)
+        for number, annotation in enumerate(annotations)
+        if number in split_of
+    ]
+    modalities = {
+        m: FeatureSpec(
+            kind=Kind.MAPS if m == "video" else Kind.VECTORS,
+            shape=array.shape[2:],
+            dtype=array.dtype.name if array.dtype.name in DTYPES else "float32",
+            step_seconds=1.0,
+        )
+        for m, array in arrays.items()
+    }
+    rows = [r.model_copy(update={"lengths": dict.fromkeys(arrays, STEPS)}) for r in rows]
+    if not shared_names:
+        rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
+    loaders: dict[str, Loader] = {m: H5Rows(array) for m, array in arrays.items()}
+    absent = [_name(n) for n in range(len(annotations)) if n not in split_of]
+    notes = "AVE; labels from Annotations.txt."
+    return OfficialDataset("ave", layout.root, rows, modalities, labels, loaders, absent, notes)
+
+
+def _name(number: int) -> str:
+    return f"ave-{number:05d}"
+
+
+def _without(row: ClipRow, label: str) -> dict[str, object]:
+    return {name: value for name, value in row.labels.items() if name != label}
+
+
+def _row(
+    number: int,
+    annotation: Annotation,
+    split: str,
+    categories: Sequence[str],
+    shared: dict[int, list[list[int]]],
+) -> ClipRow:
+    events = events_as_label([annotation.event], categories, STEPS, f"Annotations.txt row {number}")
+    return ClipRow(
+        id=_name(number),
+        split=split,
+        lengths={},
+        labels={
+            "category": categories.index(annotation.category),
+            "event": events,
+            "shared": shared.get(number),
+        },
+        meta={"video_id": annotation.video_id, "row": number},
+    )
+
+
+def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
+    arrays = {}
+    for modality, name in FEATURE_FILES.items():
+        path = layout.file(name)
+        if path is None:
+            continue
+        array = H5Array(path, KEY)
+        shape = array.shape
+        rank = 5 if modality == "video" else 3
+        if len(shape) != rank or shape[:2] != (rows, STEPS):
+            raise DataError(
+                f"{path}: {KEY} has shape {shape}; expected [{rows}, {STEPS}, ...] for the "
+                f"{rows} rows of Annotations.txt"
+            )
+        arrays[modality] = array
+    if not arrays:
+        layout.need(*FEATURE_FILES.values(), purpose="ave")
+    return arrays
+
+
+def _splits(layout: Layout, rows: int) -> dict[int, str]:
+    split_of: dict[int, str] = {}
+    for split in SPLITS:
+        path = layout.need(f"{split}_order.h5", purpose="ave")
+        for number in read_order(path, rows).tolist():
+            if number in split_of:
+                raise DataError(
+                    f"{path}: row {number} is in split {split_of[number]!r} too; the order files "
+                    "do not belong together (`*_order_match.h5` is another split)"
+                )
+            split_of[number] = split
+    return split_of
+
+
+def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]]]:
+    """The 12 categories shared with AVVP, and their labels by row of the annotations."""
+    names_file, labels_file = layout.file(SHARED_CATEGORIES), layout.file(SHARED_LABELS)
+    order_file = layout.file(SHARED_ORDER)
+    if names_file is None or labels_file is None or order_file is None:
+        return [], {}
+    names = read_lines(names_file)
+    labels = H5Array(labels_file, KEY).all()
+    if labels.shape != (rows, STEPS, len(names) + 1):
+        raise DataError(
+            f"{labels_file}: {KEY} has shape {labels.shape}; expected "
+            f"[{rows}, {STEPS}, {len(names) + 1}] for {rows} rows of Annotations.txt, the "
+            f"{len(names)} names of {names_file.name} and {BACKGROUND}"
+        )
+    order = read_order(order_file, rows)
+    return names, {int(n): _active(labels[n]) for n in order}
+
+
+def _active(labels: NDArray[np.floating]) -> list[list[int]]:
+    return [np.flatnonzero(step > 0).tolist() for step in labels]

@@ -1,0 +1,99 @@
+"""AVVP (LLP): events per second and modality, on the features of the Uni-Code authors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cmg.data.labels import Event
+from cmg.data.manifest import ClipRow
+from cmg.errors import DataError, did_you_mean
+from cmg.official.dataset import OfficialDataset, events_as_label, step_label
+from cmg.official.datasets.ave import SHARED_CATEGORIES
+from cmg.official.datasets.zipped import lengths_of, present, zip_folders
+from cmg.official.layout import Layout
+from cmg.official.lengths import STEPS
+from cmg.official.lists.avvp import feature_key, read_events, read_weak
+from cmg.official.lists.tables import read_lines
+
+CATEGORIES = "AVVP_Categories.txt"
+SPLIT_LISTS = {
+    "val": "AVVP_val_pd.csv",
+    "test": "AVVP_test_pd.csv",
+    "train": "AVVP_train.csv",
+}
+UNLISTED = "unlisted"
+Events = dict[str, list[Event]]
+
+
+def read_avvp(layout: Layout) -> OfficialDataset:
+    """AVVP: clips with events that are heard, seen, or both; and the weakly labeled ones.
+
+    Raises:
+        DataError: a part is missing or damaged, or an event has an unknown category.
+    """
+    categories = read_lines(layout.need(CATEGORIES, purpose="avvp"))
+    folders = zip_folders(layout, "avvp", ("audio", "video"))
+    heard = _events(layout, "audio")
+    seen = _events(layout, "visual")
+    lists = {s: read_weak(path) for s, name in SPLIT_LISTS.items() if (path := layout.file(name))}
+    split_of = {name: split for split, clips in lists.items() for name in clips}
+    dense: dict[str, tuple[list[str], Events]] = {
+        "audio": (categories, heard),
+        "visual": (categories, seen),
+    }
+    shared_file = layout.file(SHARED_CATEGORIES)
+    if shared_file is not None:
+        shared = read_lines(shared_file)
+        for sense in ("audio", "visual"):
+            path = layout.file(f"AVE_AVVP_eval_{sense}_checked_combined.csv")
+            dense[f"shared_{sense}"] = (shared, read_events(path) if path else {})
+    weak = lists.get("train", {})
+    rows = []
+    for name in dict.fromkeys([*heard, *seen, *weak]):
+        key = feature_key(name)
+        labels = {
+            label: _label(events.get(name), classes, name)
+            for label, (classes, events) in dense.items()
+        }
+        rows.append(
+            ClipRow(
+                id=name,
+                split=split_of.get(name, UNLISTED),
+                lengths=lengths_of(key, folders),
+                labels=labels | {"weak": _weak_label(weak.get(name), categories, name)},
+                meta={"video_id": key},
+            )
+        )
+    kept, absent, specs, loaders = present(rows, folders)
+    specified = {label: step_label(classes) for label, (classes, _) in dense.items()}
+    specified["weak"] = step_label(categories)
+    notes = "AVVP (LLP); a clip is absent from `audio` (`visual`) where its list leaves it out."
+    return OfficialDataset("avvp", layout.root, kept, specs, specified, loaders, absent, notes)
+
+
+def _events(layout: Layout, sense: str) -> Events:
+    names = (f"AVVP_eval_{sense}_checked_combined.csv", f"AVVP_eval_{sense}.csv")
+    return read_events(layout.need(*names, purpose="avvp"))
+
+
+def _label(
+    events: Sequence[Event] | None, classes: Sequence[str], name: str
+) -> list[list[int]] | None:
+    if events is None:
+        return None
+    return events_as_label(events, classes, STEPS, f"AVVP clip {name!r}")
+
+
+def _weak_label(
+    names: Sequence[str] | None, categories: Sequence[str], clip: str
+) -> list[list[int]] | None:
+    """Every listed class at every second, no background, as the release's weak loader has it."""
+    if names is None:
+        return None
+    for name in names:
+        if name not in categories:
+            raise DataError(
+                f"{SPLIT_LISTS['train']}, clip {clip!r}: unknown category {name!r}"
+                f"{did_you_mean(name, categories)}"
+            )
+    return [sorted({categories.index(name) for name in names})] * STEPS

@@ -1,0 +1,107 @@
+"""Arrays in HDF5 files, opened when they are needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.errors import ConfigError, DataError
+
+
+class H5Array:
+    """One data set of an HDF5 file.
+
+    The file is opened on first use and once per process: a handle that crossed a fork or was
+    pickled would not work.
+
+    Args:
+        path: The file.
+        key: Name of the data set: ``avadataset``, or ``order`` in files of indices.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+        self._opened: Any = None
+        self._process = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the handle."""
+        return {"path": self.path, "key": self.key, "_opened": None, "_process": -1}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the data set.
+
+        Raises:
+            DataError: no HDF5 file, or no such data set in it.
+        """
+        return tuple(self._data.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the data set."""
+        found: np.dtype[Any] = self._data.dtype
+        return found
+
+    def row(self, index: int) -> NDArray[Any]:
+        """One entry of the first axis.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            found: NDArray[Any] = self._data[index]
+        except (OSError, ValueError, IndexError) as error:
+            raise DataError(
+                f"{self.path}: row {index} of {self.key!r} cannot be read ({error}); the file is "
+                "truncated or foreign: download it again"
+            ) from error
+        return found
+
+    def all(self) -> NDArray[Any]:
+        """The whole array.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            found: NDArray[Any] = self._data[()]
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: {self.key!r} cannot be read ({error}); download it again"
+            ) from error
+        return found
+
+    @property
+    def _data(self) -> Any:
+        if self._opened is None or self._process != os.getpid():
+            self._opened, self._process = _open(self.path, self.key), os.getpid()
+        return self._opened
+
+
+def _open(path: Path, key: str) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ConfigError(
+            f"{path} is an HDF5 file; reading it needs h5py: pip install 'cmg-torch[official]'"
+        ) from error
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(
+            f"{path} is no readable HDF5 file ({error}); it is missing or truncated: "
+            "download it again"
+        ) from error
+    if key not in file or not isinstance(file[key], h5py.Dataset):
+        raise DataError(
+            f"{path} has no data set {key!r}; it holds {', '.join(file) or 'nothing'}. "
+            "It is another file under this name"
+        )
+    if file[key].dtype.kind not in "fiu":
+        raise DataError(f"{path}: {key!r} holds {file[key].dtype}, not numbers")
+    return file[key]

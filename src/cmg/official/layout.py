@@ -1,0 +1,147 @@
+"""Where the parts of an official download lie, however deep they were unpacked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cmg.errors import DataError
+from cmg.files import file_sha256
+
+SETS = {
+    "vggsound40k": "vggsound40k",
+    "vggsound81k": "vggsound81k",
+    "vggsound90k": "vggsound90k",
+    "vggsound179k": "vggsound179k",
+    "avvp": "avvp",
+    "ucf101": "ucf101",
+    "ucf101all": "ucf101all",
+    "avsbench": "avsbench",
+}
+"""Folder name in lower case -> data set, for features that lie below it."""
+
+FEATURES = ("audio", "video", "label")
+ZIP_FOLDER = "zip"
+DEPTH = 10
+"""Folders below the root that are looked into."""
+
+LIST_SUFFIXES = (".csv", ".txt", ".h5", ".pkl", ".json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts below a root.
+
+    Attributes:
+        root: Where the search began.
+        files: Every place of a list or h5 file, by file name.
+        features: Every folder of zips, by (data set, ``audio`` | ``video`` | ``label``).
+        lists: Further files, which come before those of the root; from ``--lists``.
+    """
+
+    root: Path
+    files: dict[str, list[Path]] = field(default_factory=dict)
+    features: dict[tuple[str, str], list[Path]] = field(default_factory=dict)
+    lists: dict[str, list[Path]] = field(default_factory=dict)
+
+    def file(self, *names: str) -> Path | None:
+        """The first of these files that is there; None if none is.
+
+        Raises:
+            DataError: the file is there twice with different content.
+        """
+        for name in names:
+            for places in (self.lists.get(name), self.files.get(name)):
+                if places:
+                    return _the_one(places)
+        return None
+
+    def need(self, *names: str, purpose: str) -> Path:
+        """The first of these files that is there.
+
+        Raises:
+            DataError: none is, or one is there twice with different content.
+        """
+        found = self.file(*names)
+        if found is None:
+            raise DataError(
+                f"{purpose} needs {' or '.join(names)}, which is nowhere below {self.root}; "
+                "`cmg data check` lists what is missing and where to get it, and --lists names a "
+                "further folder to look in"
+            )
+        return found
+
+    def folder(self, data_set: str, feature: str) -> Path | None:
+        """The folder of zips of one set; None if there is none.
+
+        Raises:
+            DataError: there are two.
+        """
+        places = self.features.get((data_set, feature), [])
+        if len(places) > 1:
+            raise DataError(
+                f"features of {data_set} {feature} are in {places[0]} and in {places[1]}; "
+                "keep one of the two"
+            )
+        return places[0] if places else None
+
+
+def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
+    """Look through a folder for the parts of the official data.
+
+    Folders of zips are found, not listed.
+
+    Raises:
+        DataError: `root` or `lists` is no folder that can be read.
+    """
+    layout = Layout(Path(root))
+    for place, folders, files in _walk(layout.root):
+        for name in files:
+            if name.endswith(LIST_SUFFIXES):
+                layout.files.setdefault(name, []).append(place / name)
+        if ZIP_FOLDER in folders and (part := _feature_part(place, layout.root)):
+            layout.features.setdefault(part, []).append(place / ZIP_FOLDER)
+    if lists is not None:
+        for place, _, files in _walk(Path(lists)):
+            for name in files:
+                if name.endswith(LIST_SUFFIXES):
+                    layout.lists.setdefault(name, []).append(place / name)
+    return layout
+
+
+def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
+    """Folders with their sub-folders and files, sorted; folders of zips are not entered."""
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}")
+    try:
+        os.listdir(root)
+    except OSError as error:
+        raise DataError(f"cannot read {root}: {error.strerror}") from error
+    for place, folders, files in os.walk(root):
+        here = Path(place)
+        found = sorted(name for name in folders if not name.startswith("."))
+        deep = len(here.relative_to(root).parts) >= DEPTH
+        folders[:] = [] if deep else [name for name in found if name != ZIP_FOLDER]
+        yield here, found, sorted(files)
+
+
+def _feature_part(place: Path, root: Path) -> tuple[str, str] | None:
+    """Which set's features the folder of zips in `place` holds, from the names above it."""
+    names = [name.lower() for name in place.relative_to(root.parent).parts]
+    feature = next((name for name in reversed(names) if name in FEATURES), None)
+    data_set = next((SETS[name] for name in reversed(names) if name in SETS), None)
+    return None if feature is None or data_set is None else (data_set, feature)
+
+
+def _the_one(places: list[Path]) -> Path:
+    first = places[0]
+    for other in places[1:]:
+        same = first.stat().st_size == other.stat().st_size
+        if not same or file_sha256(first) != file_sha256(other):
+            raise DataError(
+                f"{first} and {other} differ; keep the right one (`cmg data check` says which "
+                "counts are expected)"
+            )
+    return first

@@ -1,0 +1,1 @@
+"""The lists of the official data: one module per dialect."""

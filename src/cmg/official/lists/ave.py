@@ -1,0 +1,98 @@
+"""AVE: annotations, and the orders that split them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.data.labels import Event
+from cmg.errors import DataError
+from cmg.official.h5 import H5Array
+
+HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
+ORDER_KEY = "order"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One row of ``Annotations.txt``.
+
+    Attributes:
+        category: With spaces, commas and brackets, as it stands there.
+        video_id: Of YouTube; several rows may share one.
+        start: First second of the event, inclusive.
+        end: Its end, exclusive; an event may be empty.
+    """
+
+    category: str
+    video_id: str
+    start: int
+    end: int
+
+    @property
+    def event(self) -> Event:
+        """The event for label construction."""
+        return Event(self.start, self.end, self.category)
+
+
+def read_annotations(path: Path) -> list[Annotation]:
+    """Rows in the file's order, which is what the order files count in.
+
+    The copy in AVE's archive has a header, the copy in its repository has none; a header taken for
+    a row, or a row for a header, would shift every index.
+
+    Raises:
+        DataError: unreadable, another dialect, or a time that is no whole second.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        cells = [cell.strip() for cell in line.split("&")]
+        if not line.strip() or (number == 1 and tuple(cells) == HEADER):
+            continue
+        if len(cells) != len(HEADER):
+            raise DataError(
+                f"{path}, line {number}: {len(cells)} fields; expected {'&'.join(HEADER)}"
+            )
+        try:
+            rows.append(Annotation(cells[0], cells[1], int(cells[3]), int(cells[4])))
+        except ValueError as error:
+            raise DataError(
+                f"{path}, line {number}: start and end must be whole seconds ({error})"
+            ) from error
+    if not rows:
+        raise DataError(f"{path} lists nothing")
+    return rows
+
+
+def categories_of(annotations: Sequence[Annotation]) -> list[str]:
+    """The categories by first appearance, which is the order of the label columns."""
+    return list(dict.fromkeys(row.category for row in annotations))
+
+
+def read_order(path: Path, rows: int) -> NDArray[np.int64]:
+    """Row numbers of ``Annotations.txt`` from an order file.
+
+    Args:
+        path: ``train_order.h5`` and its like.
+        rows: Number of annotations.
+
+    Raises:
+        DataError: unreadable, a wrong key, a row twice, or a row that does not exist.
+    """
+    found = H5Array(path, ORDER_KEY).all().reshape(-1)
+    if found.dtype.kind not in "iu" or (len(found) and not 0 <= found.min() <= found.max() < rows):
+        raise DataError(
+            f"{path}: indices must be whole numbers from 0 to {rows - 1}, the rows of "
+            "Annotations.txt; the two files do not belong together"
+        )
+    if len(np.unique(found)) < len(found):
+        raise DataError(f"{path} lists a row twice; download it again")
+    return found.astype(np.int64)

@@ -1,0 +1,76 @@
+"""Delimited text with a header, and plain lines."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.errors import DataError
+
+DELIMITERS = {",": "commas", "\t": "tabs", "&": "ampersands"}
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row; `line` counts from 1, the header's."""
+
+    line: int
+    cells: dict[str, str]
+
+
+def read_table(path: Path, delimiter: str, required: Sequence[str]) -> list[TableRow]:
+    """Rows of a table with a header.
+
+    Args:
+        path: UTF-8, lines ending in LF or CRLF.
+        delimiter: Between cells.
+        required: Columns that must be there; others may be.
+
+    Raises:
+        DataError: unreadable, another dialect, a missing column, or rows of another width.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
+            lines = [(reader.line_num, cells) for cells in reader if cells]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no table in UTF-8 ({error}); download it again") from error
+    header = [cell.strip() for cell in lines[0][1]] if lines else []
+    if missing := [column for column in required if column not in header]:
+        raise DataError(
+            f"{path}, line 1: no column {missing[0]!r} in {header}; expected a header with "
+            f"{', '.join(required)}, separated by {DELIMITERS[delimiter]}"
+        )
+    rows = []
+    for line, cells in lines[1:]:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}; "
+                f"cells are separated by {DELIMITERS[delimiter]}, and quoted where they hold one"
+            )
+        rows.append(TableRow(line, dict(zip(header, cells, strict=True))))
+    if not rows:
+        raise DataError(f"{path} lists nothing")
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Stripped lines of a category file, empty ones left out.
+
+    Raises:
+        DataError: unreadable, empty, or a name twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise DataError(f"{path} lists nothing")
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise DataError(f"{path} lists {twice[0]!r} twice; every line is a class of its own")
+    return names
