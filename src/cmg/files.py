@@ -44,8 +44,11 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; its folder is made if need be.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` that takes its place if the body ends well.
+
+    The folder of `path` is made if need be; the temporary file is removed if the body fails.
 
     Raises:
         DataError: it cannot be written; what was there before is untouched.
@@ -54,12 +57,22 @@ def replace_file(path: Path, data: bytes) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_synced(partial, data)
+            yield partial
             partial.replace(path)
         except BaseException:
             with suppress(OSError):
                 partial.unlink()
             raise
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; its folder is made if need be.
+
+    Raises:
+        DataError: it cannot be written; what was there before is untouched.
+    """
+    with replacing(path) as partial:
+        write_synced(partial, data)
 
 
 def sync_folder(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cmg import __version__
-from cmg.cli import data, runs, training, using
+from cmg.cli import convert, data, runs, study, training, using
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
 
@@ -26,8 +26,10 @@ app = typer.Typer(
 )
 training.register(app)
 using.register(app)
+convert.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
+app.add_typer(study.app, name="study")
 
 
 def _print_version(wanted: bool) -> None:

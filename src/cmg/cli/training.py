@@ -73,6 +73,13 @@ def pretrain(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT from its last checkpoint.")
     ] = False,
+    official_checkpoints: Annotated[
+        bool,
+        typer.Option(
+            "--official-checkpoints",
+            help="Also write OUT/official/DCID-model-<epoch>.pt, which the authors' scripts load.",
+        ),
+    ] = False,
     json_: JsonFlag = False,
 ) -> None:
     """Learn a shared codebook from unlabeled pairs."""
@@ -82,7 +89,7 @@ def pretrain(
     from cmg.training.checkpoint import find_checkpoint
 
     config = configuration(assignments or [], out, resume)
-    training = prepare(config, out, resume)
+    training = prepare(config, out, resume, official_checkpoints)
     per_epoch = len(training.batches.clips)
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)

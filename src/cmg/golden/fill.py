@@ -13,8 +13,9 @@ from cmg.encoders.temporal import TemporalOptions
 from cmg.errors import DataError
 from cmg.golden.cases import Case
 from cmg.interop.architecture import as_coded_objectives
+from cmg.interop.extras import EVENT_CLASSES
+from cmg.interop.layout import state_tensors
 from cmg.interop.names import CPC, DECODER, ENCODER, NameMap, count_indices, cpc_slots
-from cmg.interop.official import state_tensors
 from cmg.models.published import (
     published_audio,
     published_options,
@@ -27,9 +28,6 @@ from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
 from cmg.training.state import private_width
 from cmg.types import Modality
-
-EVENT_CLASSES = 141
-"""Classes of the heads that official pre-training carries along untrained."""
 
 
 def filled_weights(case: Case, modalities: list[str]) -> dict[str, Tensor]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from torch import Tensor
+
 from cmg.errors import CheckpointError
 
 Rules = Mapping[str, str | None]
@@ -31,8 +33,21 @@ CLUB_NETS = {
 SECTIONS = (ENCODER, CPC, TOKENS, *CLUB_NETS.values(), DECODER)
 """The state dicts of an official file, in its order."""
 
+INFERENCE = (ENCODER, TOKENS)
+"""The state dicts that using a model takes; the other ones are for training."""
+
+MAIN_OPTIMIZER = "optimizer"
+CLUB_OPTIMIZERS = {m: f"optimizer_{m}_mi_net" for m in CLUB_NETS}
+OPTIMIZERS = (MAIN_OPTIMIZER, *CLUB_OPTIMIZERS.values())
+EPOCH, TOTAL_STEP = "epoch", "total_step"
+ENTRIES = (*SECTIONS, *OPTIMIZERS, EPOCH, TOTAL_STEP)
+"""Everything an official file holds, in its order."""
+
 MODALITIES = ("audio", "video", "text")
 """Modalities of the release, in the order of its sequential codebook update."""
+
+QUANTIZER = f"{ENCODER}/Cross_quantizer."
+IDLE = "model.codebook.idle"
 
 SPATIAL_POOL: Rules = {
     "se_layer.": "gate.",
@@ -120,6 +135,11 @@ def renamed(name: str, rules: Rules) -> str | None:
     raise CheckpointError(f"{name!r} is no tensor of the official release for these modalities")
 
 
+def inverse(rules: Rules) -> Rules:
+    """Our prefix -> official prefix, without the extras."""
+    return {ours: official for official, ours in rules.items() if ours is not None}
+
+
 def checkpoint_rules(modalities: Sequence[str]) -> Rules:
     """Rules of a whole file, in the order of its tensors.
 
@@ -153,7 +173,7 @@ def _encoder_rules(modalities: Sequence[str]) -> dict[str, str | None]:
     for m in _module_order(modalities):
         official = f"{ENCODER}/{m.capitalize()}_encoder."
         rules |= below(detail_rules(m), official, f"model.detail.{m}.")
-    rules |= below(CODEBOOK, f"{ENCODER}/Cross_quantizer.", "model.codebook.")
+    rules |= below(CODEBOOK, QUANTIZER, "model.codebook.")
     if "video" in modalities:
         pool = "model.semantic.video.pool."
         rules |= below(SPATIAL_POOL, f"{ENCODER}/video_semantic_encoder.", pool)
@@ -185,9 +205,7 @@ class NameMap:
 
     def __init__(self, modalities: Sequence[str]) -> None:
         self._rules = checkpoint_rules(modalities)
-        self._inverse: Rules = {
-            ours: official for official, ours in self._rules.items() if ours is not None
-        }
+        self._inverse = inverse(self._rules)
 
     def ours(self, official: str) -> str | None:
         """Our full name, None for an extra.
@@ -206,6 +224,10 @@ class NameMap:
         official = renamed(ours, self._inverse)
         assert official is not None
         return official
+
+    def in_order(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by official name, in the order of an official file."""
+        return {name: tensors[name] for name in sorted(tensors, key=self.rank)}
 
     def rank(self, official: str) -> int:
         """Place of a tensor's module in an official file."""

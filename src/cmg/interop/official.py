@@ -6,22 +6,34 @@ codebook counts idle steps once per code, ours once per modality and code.
 
 from __future__ import annotations
 
+import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from cmg.codebook.reset import idle_by_rule
 from cmg.errors import CheckpointError
 from cmg.interop.architecture import Architecture, infer_architecture
-from cmg.interop.names import ENCODER, SECTIONS, NameMap
+from cmg.interop.layout import (
+    build,
+    check_names,
+    check_shapes,
+    check_tensor_names,
+    state_tensors,
+)
+from cmg.interop.names import EPOCH, IDLE, SECTIONS, TOTAL_STEP, NameMap
+from cmg.interop.optimizers import check_states
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.weighted import WeightedObjectives
-from cmg.training.state import private_width
 
-IDLE = "model.codebook.idle"
+LATER = {"fcid": "the ACL 2025 paper (FCID)", "micu": "the ICCV 2025 paper (MICU)"}
+"""Files of later papers that lie in the same download, by name."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,14 @@ class OfficialCheckpoint:
     @property
     def epoch(self) -> int | None:
         """0-based epoch the file was written after; None if it does not say."""
-        epoch = self.rest.get("epoch")
+        epoch = self.rest.get(EPOCH)
         return epoch if isinstance(epoch, int) else None
+
+    @property
+    def total_step(self) -> int | None:
+        """Steps that the authors' script counted; None if the file does not say."""
+        total = self.rest.get(TOTAL_STEP)
+        return total if isinstance(total, int) else None
 
 
 @dataclass
@@ -68,41 +86,121 @@ class ImportedModel:
     absent: list[str]
 
 
+# ---- reading ----------------------------------------------------------------------------------
+
+
 def read_official(path: Path) -> OfficialCheckpoint:
     """Read an official file without executing anything in it.
 
+    Whole files, with or without optimizer states, and files for inference (`Encoder_parameters`,
+    `Text_ar_lstm_parameters`, `epoch`) are read; tensors stay on the disk until they are used.
+
     Raises:
         CheckpointError: the file is absent, truncated, holds anything but tensors and plain
-            values, or is no official checkpoint.
+            values, holds other entries or tensors than official files do, or contradicts itself.
+    """
+    content = unpickled(path)
+    try:
+        checkpoint = _checked(content)
+        check_states(checkpoint.rest, check_shapes(checkpoint.tensors))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}{later_paper(path)}") from error
+    return checkpoint
+
+
+def unpickled(path: Path) -> object:
+    """What a ``torch.save`` file holds, read with weights only.
+
+    Raises:
+        CheckpointError: absent, truncated, packed, or holding more than tensors and plain values.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _refuse_packed(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what is refused is said below
+            content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder; give the .pt file in it") from error
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged or hostile file can break the unpickler anywhere
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(
-            f"cannot read {path}: {reason[0]}; it is truncated, or holds more than tensors and "
-            "plain values, and nothing in it was executed"
+            f"cannot read {path}: {_reason(error)}; it is truncated, or holds more than tensors "
+            f"and plain values, and nothing in it was executed{later_paper(path)}"
         ) from error
-    if not isinstance(content, dict) or ENCODER not in content:
+    return content
+
+
+def _refuse_packed(path: Path) -> None:
+    """``torch.save`` never compresses: whatever grows when it is read is no checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        packed = [i for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED]
+    if packed:
         raise CheckpointError(
-            f"{path} is no official Uni-Code checkpoint: it has no entry {ENCODER!r}"
+            f"cannot read {path}: its member {packed[0].filename!r} is compressed, which no "
+            "checkpoint is; nothing in it was executed"
         )
+
+
+def _reason(error: Exception) -> str:
+    """What an unpickler found wrong, without its advice to trust the file."""
+    text = str(error).strip()
+    found = re.search(r"GLOBAL ([\w.]+)", text)
+    if found:
+        return f"it asks for {found[1]}"
+    first = text.splitlines()[0] if text else type(error).__name__
+    return type(error).__name__ if "weights only" in first.lower() else first
+
+
+def _checked(content: object) -> OfficialCheckpoint:
+    """Sort a file's content into tensors and the rest.
+
+    Raises:
+        CheckpointError: other entries, other tensors, or entries of another type.
+    """
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise CheckpointError("it is no official Uni-Code checkpoint, but something without names")
     tensors: dict[str, Tensor] = {}
     for section in (name for name in content if name in SECTIONS):
-        tensors |= _section_tensors(path, section, content[section])
-    rest = {str(name): value for name, value in content.items() if name not in SECTIONS}
+        tensors |= _section_tensors(section, content[section])
+    check_names(content, tensors)
+    rest = {name: value for name, value in content.items() if name not in SECTIONS}
+    for name in (EPOCH, TOTAL_STEP):
+        value = rest.get(name, 0)
+        if type(value) is not int or value < 0:
+            raise CheckpointError(f"{name!r} is {value!r}, no whole number from 0 on")
     return OfficialCheckpoint(tensors, rest)
 
 
-def _section_tensors(path: Path, section: str, entries: object) -> dict[str, Tensor]:
+def _section_tensors(section: str, entries: object) -> dict[str, Tensor]:
     if not isinstance(entries, Mapping):
-        raise CheckpointError(f"{path}: {section!r} is no state dict")
+        raise CheckpointError(f"{section!r} is no state dict")
+    tensors = {}
     for name, tensor in entries.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            raise CheckpointError(f"{path}: {section}/{name} is no floating-point tensor")
-    return {f"{section}/{name}": tensor for name, tensor in entries.items()}
+            raise CheckpointError(f"{section}/{name} is no floating-point tensor")
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            raise CheckpointError(f"{section}/{name} is no plain tensor with data of its own")
+        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise CheckpointError(f"{section}/{name} claims more values than the file holds of it")
+        tensors[f"{section}/{name}"] = tensor.detach()
+    return tensors
+
+
+def later_paper(path: Path) -> str:
+    """A hint where a file's name is that of a later paper's checkpoint, which lies beside ours."""
+    for stem, paper in LATER.items():
+        if path.stem.lower() == stem:
+            return (
+                f". {path.name} is the name of a checkpoint of {paper}, which lies in the same "
+                "download: another architecture and training, not Uni-Code's DCID, and not read "
+                "by cmg; the files of this paper are called DCID-model-<epoch>.pt"
+            )
+    return ""
 
 
 def by_section(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -112,6 +210,9 @@ def by_section(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         section, _, name = full.partition("/")
         sections.setdefault(section, {})[name] = tensor
     return sections
+
+
+# ---- to and from our models -------------------------------------------------------------------
 
 
 def import_official(
@@ -130,12 +231,11 @@ def import_official(
     Raises:
         CheckpointError: tensors that do not make a model of the release.
     """
+    check_tensor_names(checkpoint.tensors)
+    check_shapes(checkpoint.tensors)
     architecture = infer_architecture(checkpoint.tensors, map_size)
-    modalities = architecture.modalities
-    model = UnifiedModel(modalities, architecture.model).to(dtype)
-    widths = {m.name: private_width(m) for m in modalities}
-    objectives = WeightedObjectives(widths, architecture.model.width, architecture.objectives)
-    objectives.to(dtype)
+    model, objectives = build(architecture)
+    model, objectives = model.to(dtype), objectives.to(dtype)
     extras, absent = load_official(checkpoint.tensors, model, objectives)
     return ImportedModel(architecture, model.eval(), objectives, extras, absent)
 
@@ -189,7 +289,8 @@ def export_official(
     Args:
         model: Of official modalities.
         objectives: Its Cross-CPC and CLUB nets.
-        extras: What :func:`import_official` carried along, or nothing.
+        extras: What :func:`import_official` carried along, or
+            :func:`cmg.interop.extras.fresh_extras`.
 
     Returns:
         Copies by official full name; see :func:`by_section`.
@@ -197,21 +298,24 @@ def export_official(
     Raises:
         CheckpointError: a model that has no official form.
     """
+    own = state_tensors(model, objectives)
     names = NameMap(list(model.modalities))
-    tensors: dict[str, Tensor] = {}
-    for ours, tensor in state_tensors(model, objectives).items():
-        # As coded a code is idle since any modality last picked it: the least of our counters.
-        official = tensor.amin(0) if ours == IDLE else tensor
+    tensors = renamed_tensors(own, names, model.options.codebook.reset.rule)
+    tensors |= {name: tensor.to("cpu", torch.float64, copy=True) for name, tensor in extras.items()}
+    return names.in_order(tensors)
+
+
+def renamed_tensors(own: Mapping[str, Tensor], names: NameMap, rule: str) -> dict[str, Tensor]:
+    """Float64 copies of our tensors by official full name.
+
+    Args:
+        own: By our full name.
+        names: Of the model's modalities.
+        rule: By which modalities' counters a code is idle, see
+            :class:`cmg.codebook.reset.ResetOptions`; as coded, the least of them.
+    """
+    tensors = {}
+    for ours, tensor in own.items():
+        official = idle_by_rule(tensor, rule) if ours == IDLE else tensor
         tensors[names.official(ours)] = official.to("cpu", torch.float64, copy=True)
-    for official_name, tensor in extras.items():
-        tensors[official_name] = tensor.to("cpu", torch.float64, copy=True)
-    return {name: tensors[name] for name in sorted(tensors, key=names.rank)}
-
-
-def state_tensors(model: UnifiedModel, objectives: WeightedObjectives) -> dict[str, Tensor]:
-    """Parameters and buffers by our full name, detached, sharing memory with the modules."""
-    tensors: dict[str, Tensor] = {}
-    parts: dict[str, nn.Module] = {"model": model, "objectives": objectives}
-    for prefix, module in parts.items():
-        tensors |= {f"{prefix}.{name}": t for name, t in module.state_dict().items()}
     return tensors

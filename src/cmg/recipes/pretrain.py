@@ -12,7 +12,8 @@ from cmg.config.schema import DataOptions, ModelSection, RunConfig
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
-from cmg.recipes.training_clips import open_clips, training_split
+from cmg.interop.export import OfficialCheckpoints, keeps_official
+from cmg.recipes.training_clips import nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
     Position,
     list_checkpoints,
@@ -20,7 +21,7 @@ from cmg.training.checkpoint import (
     restore_training,
 )
 from cmg.training.loop import Pretraining, StepObserver
-from cmg.training.run_folder import create_run, read_facts
+from cmg.training.run_folder import RUN, create_run, read_facts
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -52,8 +53,19 @@ def pretrain(
     return training
 
 
-def prepare(config: RunConfig, run: Path | None = None, resume: bool = False) -> Pretraining:
-    """Everything up to the first step; see :func:`pretrain`."""
+def prepare(
+    config: RunConfig,
+    run: Path | None = None,
+    resume: bool = False,
+    official_checkpoints: bool = False,
+) -> Pretraining:
+    """Everything up to the first step; see :func:`pretrain`.
+
+    With `official_checkpoints`, every epoch is also written as a file of the authors' release; a
+    resumed run that did so before goes on doing so.
+    """
+    if resume and run is not None:
+        refuse_converted(run)
     options = config.training
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -73,6 +85,8 @@ def prepare(config: RunConfig, run: Path | None = None, resume: bool = False) ->
     training = Pretraining(
         config, state, batches, run, store.content_hash, Position(0, 0), observers=[]
     )
+    if run is not None and (official_checkpoints or (resume and keeps_official(run))):
+        training.keepers.append(OfficialCheckpoints(run, state, options.seed))
     if resume:
         if run is None:
             raise ConfigError("nothing to resume: give the run folder")
@@ -130,7 +144,7 @@ def training_batches(
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
-        store.split(training_split(data)),
+        nested_part(store.split(training_split(data)), data.fraction),
         data.batch_size,
         [m.name for m in modalities],
         seed=seed,
@@ -157,6 +171,19 @@ def start_codebook(training: Pretraining) -> None:
             break
     generator = step_generator(training.config.training.seed, "codebook start")
     model.codebook.start_from(torch.cat(found), generator)
+
+
+def refuse_converted(run: Path) -> None:
+    """Refuse to resume what `cmg convert` wrote.
+
+    Raises:
+        CheckpointError: it did write the run.
+    """
+    if (run / RUN).is_file() and "origin" in read_facts(run):
+        raise CheckpointError(
+            f"{run} was converted from a checkpoint of the authors, so neither its data nor its "
+            "place in them is known: it can be used (--model), not resumed"
+        )
 
 
 def resume_from(training: Pretraining, run: Path) -> None:

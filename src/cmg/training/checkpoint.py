@@ -6,6 +6,9 @@ The layout::
         model.safetensors       weights and codebook: all that using the model needs
         training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
         checkpoint.json         configuration, modalities, position, checksums
+
+A checkpoint made from a foreign file (:mod:`cmg.interop`) has no ``training.safetensors``: it can
+be used, not resumed.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ class Checkpoint:
         modalities: As trained.
         position: Steps and epochs done.
         data_hash: Content hash of the store.
+        origin: The foreign file that it was converted from; empty for a run's own.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class Checkpoint:
     modalities: list[Modality]
     position: Position
     data_hash: str
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -81,24 +86,52 @@ def save_checkpoint(
     Raises:
         CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
     """
-    target = run / FOLDER / f"step-{position.step:08d}"
+    checkpoint = Checkpoint(
+        checkpoint_folder(run, position),
+        config,
+        list(state.model.modalities.values()),
+        position,
+        data_hash,
+    )
+    write_checkpoint(checkpoint, {MODEL: flat(state.model), TRAINING: training_tensors(state)})
+    return checkpoint.path
+
+
+def checkpoint_folder(run: Path, position: Position) -> Path:
+    """Where a run keeps the checkpoint of a position."""
+    return run / FOLDER / f"step-{position.step:08d}"
+
+
+def write_checkpoint(checkpoint: Checkpoint, files: Mapping[str, dict[str, Tensor]]) -> None:
+    """Write a checkpoint to its `path`, whole or not at all.
+
+    Args:
+        checkpoint: What ``checkpoint.json`` is to say.
+        files: Tensors by the name of their safetensors file.
+
+    Raises:
+        CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
+    """
+    target = checkpoint.path
     try:
         staging = Staging(target, overwrite=True, marker=DESCRIPTION)
     except DataError as error:
         raise CheckpointError(str(error)) from error
     try:
-        files = {MODEL: flat(state.model), TRAINING: training_tensors(state)}
         for name, tensors in files.items():
             write_tensors(staging.folder / name, tensors)
+        position = checkpoint.position
         description = {
             "format": FORMAT,
             "version": VERSION,
             "position": {"step": position.step, "epoch": position.epoch},
-            "modalities": [m.model_dump(mode="json") for m in state.model.modalities.values()],
-            "config": config.model_dump(mode="json"),
-            "data_hash": data_hash,
+            "modalities": [m.model_dump(mode="json") for m in checkpoint.modalities],
+            "config": checkpoint.config.model_dump(mode="json"),
+            "data_hash": checkpoint.data_hash,
             "sha256": {name: file_sha256(staging.folder / name) for name in files},
         }
+        if checkpoint.origin:
+            description["origin"] = checkpoint.origin
         text = json.dumps(description, indent=1).encode()
         write_synced(staging.folder / DESCRIPTION, text)
         staging.publish()
@@ -111,7 +144,6 @@ def save_checkpoint(
     except BaseException:
         staging.discard()
         raise
-    return target
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -180,12 +212,13 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
 
 
-def read_checkpoint(path: str | Path, files: Sequence[str] = (MODEL, TRAINING)) -> Checkpoint:
+def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
 
     Args:
         path: A run folder (its newest checkpoint) or a checkpoint folder.
-        files: Whose checksums matter; using a model needs no ``training.safetensors``.
+        files: Whose checksums matter; using a model needs no ``training.safetensors``. None is
+            every file that the description lists.
 
     Raises:
         CheckpointError: absent, foreign, of another version, truncated or edited.
@@ -205,11 +238,12 @@ def read_checkpoint(path: str | Path, files: Sequence[str] = (MODEL, TRAINING)) 
             [Modality.model_validate(m) for m in told["modalities"]],
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
+            dict(told.get("origin", {})),
         )
         checksums = {str(k): str(v) for k, v in told["sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
-    for name in files:
+    for name in checksums if files is None else files:
         if not (folder / name).is_file() or file_sha256(folder / name) != checksums.get(name):
             raise CheckpointError(
                 f"{folder / name} is missing, truncated or edited (its SHA-256 is not the one in "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,17 @@ class StepObserver(Protocol):
         """A step is done."""
 
 
+class EpochObserver(Protocol):
+    """Who is told of every whole epoch that is about to be kept: writers of other formats."""
+
+    def epoch(self, state: TrainingState, position: Position) -> None:
+        """An epoch is done and its checkpoint is not yet written.
+
+        A run that is killed in between goes on from an earlier checkpoint and comes here again, so
+        nothing that is written here can be missing beside a checkpoint.
+        """
+
+
 @dataclass
 class Pretraining:
     """A run: its state, its data, where it is and where it is kept.
@@ -40,6 +51,7 @@ class Pretraining:
         data_hash: Content hash of the store.
         position: Steps and epochs done.
         observers: Told of every step.
+        keepers: Told of every whole epoch of a run that is kept on disk.
     """
 
     config: RunConfig
@@ -49,6 +61,7 @@ class Pretraining:
     data_hash: str
     position: Position
     observers: list[StepObserver]
+    keepers: list[EpochObserver] = field(default_factory=list)
 
     def train(self, stop_after: Callable[[Position], bool] | None = None) -> None:
         """Train to the last epoch.
@@ -118,6 +131,8 @@ class Pretraining:
         if self.run is None or metrics is None or not due:
             return
         metrics.flush()
+        for keeper in self.keepers if whole_epoch else ():
+            keeper.epoch(self.state, self.position)
         save_checkpoint(self.run, self.state, self.config, self.position, self.data_hash)
         if options.keep_checkpoints is not None:
             for old in list_checkpoints(self.run)[: -options.keep_checkpoints]:

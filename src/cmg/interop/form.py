@@ -1,0 +1,89 @@
+"""Which of our models have an official form: those that the authors' scripts compute alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cmg.errors import CheckpointError
+from cmg.interop.names import MODALITIES, checkpoint_rules
+from cmg.models.published import (
+    published_audio,
+    published_options,
+    published_text,
+    published_video,
+)
+from cmg.models.unified import ModelOptions
+from cmg.types import Kind, Modality
+
+SMALLEST_MAP = 5
+"""Height and width below which official convolutions, which pad nothing, have no position left."""
+
+FREE = {"width", "codebook", "temporal.layers", "temporal.hidden", "temporal.dropout"}
+"""Options that official files can differ in: sizes, which the tensors tell, and what matters for
+training alone."""
+
+
+def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -> None:
+    """Refuse a model that official files cannot hold.
+
+    Args:
+        modalities: Of the model.
+        model: Its options; what a configuration adds to them does not matter.
+
+    Raises:
+        CheckpointError: names every option that stands in the way, and what it would have to be.
+    """
+    names = [m.name for m in modalities]
+    checkpoint_rules(names)  # refuses other sets of modalities
+    reasons = [reason for m in modalities for reason in _of_modality(m)]
+    published = published_options().model_dump()
+    given = {name: getattr(model, name) for name in ModelOptions.model_fields}
+    given["temporal"] = model.temporal.model_dump()
+    for key, official in _leaves(published):
+        needless = {"spatial_pool": "video", "mask_tokens": "text"}.get(key)
+        if key in FREE or (needless is not None and needless not in names):
+            continue
+        value = _at(given, key)
+        if value != official:
+            reasons.append(f"model.{key} is {value!r}, there it is {official!r}")
+    if reasons:
+        raise CheckpointError(
+            f"this model has no official form: {'; '.join(reasons)}. Train with the as-coded "
+            "options (`cmg runs show audio-video-text`) to exchange checkpoints with the release"
+        )
+
+
+def _of_modality(modality: Modality) -> list[str]:
+    published = {"audio": published_audio, "video": published_video, "text": published_text}
+    kind = published[modality.name]().kind
+    if modality.kind is not kind:
+        return [f"{modality.name} is of kind {modality.kind.value!r}, there it is {kind.value!r}"]
+    if kind is Kind.MAPS and min(modality.shape[:2]) < SMALLEST_MAP:
+        height, width = modality.shape[:2]
+        return [
+            f"{modality.name} has maps of {height} x {width}, and the release's convolutions need "
+            f"{SMALLEST_MAP} x {SMALLEST_MAP}"
+        ]
+    return []
+
+
+def _leaves(tree: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Dotted keys and values of the options, those of the codebook left out."""
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        if isinstance(value, dict) and name not in FREE:
+            found += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        else:
+            found.append((name, value))
+    return found
+
+
+def _at(tree: dict[str, Any], key: str) -> Any:
+    group, _, last = key.rpartition(".")
+    return tree[group][last] if group else tree[last]
+
+
+def kind_of(modalities: Sequence[str]) -> str:
+    """``AVT``, ``AV`` or ``AT``: what the authors call a set of modalities."""
+    return "".join(m[0].upper() for m in MODALITIES if m in modalities)

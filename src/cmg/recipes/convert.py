@@ -1,0 +1,119 @@
+"""Official checkpoints to run folders and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cmg.errors import CheckpointError, ConfigError
+from cmg.interop.export import Recipe, official_content, save_official
+from cmg.interop.folder import restored_content, write_converted
+from cmg.interop.form import kind_of
+from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
+from cmg.interop.official import read_official
+from cmg.training.checkpoint import (
+    MODEL,
+    TRAINING,
+    Checkpoint,
+    load_tensors,
+    read_checkpoint,
+)
+
+
+def convert_to_run(
+    file: Path, out: Path, dtype: str | None = None, map_size: int = 7
+) -> dict[str, Any]:
+    """Write an official checkpoint as a run folder, which every command takes for ``--model``.
+
+    Args:
+        file: Of the authors: AVT, AV or AT; a whole file, or one for inference.
+        out: Folder to write; may exist if empty.
+        dtype: Of the model, ``float64`` or ``float32``; None keeps the file's.
+        map_size: Height and width of video maps, which no tensor tells; 7 in the release.
+
+    Returns:
+        What was found: kind, epoch, sizes, number of tensors and parameters, and which parts of
+        the model the file did not hold.
+
+    Raises:
+        CheckpointError: a file that is no official checkpoint or contradicts itself; nothing is
+            written.
+        ConfigError: `out` is not empty, or an option does not fit.
+        DataError: `out` cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists and is not an empty folder; choose another --out")
+    checkpoint = read_official(file)
+    described, imported = write_converted(checkpoint, file, out, dtype, map_size)
+    architecture, origin = imported.architecture, described.origin
+    absent = sorted({".".join(name.split(".")[:2]) for name in imported.absent})
+    return {
+        "run": str(out),
+        "kind": origin["kind"],
+        EPOCH: origin[EPOCH],
+        TOTAL_STEP: origin[TOTAL_STEP],
+        "dtype": origin["dtype"],
+        "codes": architecture.model.codebook.size,
+        "width": architecture.model.width,
+        "modalities": {m.name: list(m.shape) for m in architecture.modalities},
+        "tensors": len(checkpoint.tensors),
+        "parameters": sum(p.numel() for p in imported.model.parameters()),
+        "optimizers": list(origin["optimizers"]),
+        "absent": absent,
+    }
+
+
+def convert_to_official(run: Path, file: Path) -> dict[str, Any]:
+    """Write a checkpoint as a file that the authors' scripts load.
+
+    Args:
+        run: A run folder (its newest checkpoint) or a checkpoint folder.
+        file: To write; must not exist.
+
+    Returns:
+        Kind, epoch, number of tensors, and which modules were made anew.
+
+    Raises:
+        CheckpointError: no checkpoint, damaged files, or a model that has no official form.
+        ConfigError: `file` exists.
+        DataError: it cannot be written.
+    """
+    if file.exists():
+        raise ConfigError(f"{file} exists; choose another name")
+    checkpoint = read_checkpoint(run)
+    fresh: list[str] = []
+    if checkpoint.origin:
+        content = restored_content(checkpoint, load_tensors(checkpoint.path / MODEL))
+    else:
+        content, fresh = content_of_run(checkpoint)
+    save_official(file, content)
+    return {
+        "file": str(file),
+        "kind": kind_of([m.name for m in checkpoint.modalities]),
+        EPOCH: content[EPOCH],
+        TOTAL_STEP: content.get(TOTAL_STEP),
+        "tensors": sum(len(content[section]) for section in SECTIONS if section in content),
+        "fresh": fresh,
+        "rounded": checkpoint.origin.get("dtype") == "float32",
+    }
+
+
+def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+    """What an official file of one of our runs holds, and which modules of it are made anew."""
+    training = checkpoint.path / TRAINING
+    if not training.is_file():
+        raise CheckpointError(
+            f"{training} is missing, which holds the objectives' nets and the optimizer states of "
+            "an official file; give the run folder as `cmg pretrain` wrote it"
+        )
+    config = checkpoint.config
+    recipe = Recipe(
+        checkpoint.modalities,
+        config.model,
+        config.objectives,
+        config.optimizer,
+        config.training.seed,
+    )
+    model = load_tensors(checkpoint.path / MODEL)
+    made = official_content(recipe, checkpoint.position, model, load_tensors(training))
+    return made.content, made.fresh
