@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from cmg.cli import simulate, text
 from cmg.cli.output import JsonFlag, say_json, show
 from cmg.errors import ConfigError
 
-app = typer.Typer(help="Feature stores: import, info, verify.", no_args_is_help=True)
+app = typer.Typer(
+    help="Feature stores and the authors' data: import, check, simulate.", no_args_is_help=True
+)
 Store = Annotated[str, typer.Argument(help="Store folder, or `digits`.")]
 
 
@@ -119,3 +122,7 @@ def described(told: dict[str, Any]) -> list[str]:
     for name, label in told["labels"].items():
         lines.append(f"  label {name}: {len(label['classes'])} classes per {label['per']}")
     return lines if not told["notes"] else [*lines, f"  {told['notes']}"]
+
+
+simulate.register(app)
+text.register(app)

@@ -1,0 +1,119 @@
+"""``cmg data embed-prompts``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cmg.cli.output import JsonFlag, say_json, show
+from cmg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cmg.text import PromptReport
+
+
+class Filter(StrEnum):
+    """Which words of a prompt are kept."""
+
+    PUBLISHED = "published"
+    NONE = "none"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to ``cmg data``."""
+    app.command("embed-prompts")(embed_prompts)
+
+
+def embed_prompts(
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV", help="Comma csv with a header: label, and the prompt second."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="FILE.safetensors to write.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, or name in the Hugging Face cache; default: $CMG_TEXT_ENCODER, else "
+            "bert-base-uncased. Nothing is downloaded."
+        ),
+    ] = None,
+    filter_: Annotated[
+        Filter, typer.Option("--filter", help="Words to keep: those of cnt.pkl, or all.")
+    ] = Filter.PUBLISHED,
+    cnt: Annotated[
+        Path | None, typer.Option(help="cnt.pkl of the authors; the published filter needs it.")
+    ] = None,
+    json_: JsonFlag = False,
+) -> None:
+    """Embed the prompts of a csv as ten word vectors each."""
+    say_json(json_)
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"--out {out} must end in .safetensors")
+    if filter_ is Filter.PUBLISHED and cnt is None:
+        raise ConfigError("the published filter needs --cnt cnt.pkl; --filter none keeps all words")
+    if filter_ is Filter.NONE and cnt is not None:
+        raise ConfigError(f"--filter none keeps all words, so --cnt {cnt} has no use; drop one")
+    from cmg import text
+
+    sentences = text.read_prompts(prompts)
+    keep = None if cnt is None else text.read_cnt(cnt)
+    opened = text.load_text_encoder(name=encoder)
+    found = text.embed_prompts(sentences, opened, keep)
+    text.write_vectors(out, found)
+    shape = [len(found.vectors), *next(iter(found.vectors.values())).shape]
+    show(
+        {
+            "out": str(out),
+            "encoder": str(opened.folder),
+            "encoder_sha256": opened.identity,
+            "filter": filter_.value,
+            "shape": shape,
+            "prompts": [facts(report) for report in found.reports],
+            "warnings": found.warnings,
+        },
+        f"Encoder {opened.folder}, filter {filter_.value}",
+        as_table(found.reports),
+        *(f"warning: {line}" for line in found.warnings),
+        f"{out}: vectors {shape}",
+    )
+
+
+def facts(report: PromptReport) -> dict[str, Any]:
+    """A report as JSON."""
+    return {
+        "label": report.label,
+        "prompt": report.prompt,
+        "words": list(report.words),
+        "survivors": report.survivors,
+        "kept": list(report.kept),
+        "dropped": list(report.dropped),
+        "truncated": report.truncated,
+    }
+
+
+def as_table(reports: list[PromptReport]) -> Table:
+    """A row per prompt."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table()
+    for column in ("label", "prompt", "words", "survivors", "truncated", "kept"):
+        shown.add_column(column, justify="right" if column in {"words", "survivors"} else "left")
+    for report in reports:
+        cells = (
+            report.label,
+            report.prompt,
+            str(len(report.words)),
+            str(report.survivors),
+            "yes" if report.truncated else "no",
+            " ".join(report.kept) or "none",
+        )
+        shown.add_row(*(Text(cell) for cell in cells))
+    return shown
