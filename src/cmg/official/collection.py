@@ -95,7 +95,7 @@ class OfficialCollection:
         segments: Whether to read VGGSound's labels per second, a file per clip.
 
     Attributes:
-        remarks: What was left out, and why.
+        remarks: What was left out of the set opened last, and why.
     """
 
     def __init__(
@@ -142,7 +142,9 @@ class OfficialCollection:
         return OfficialSource(self._readers[name][1](self.layout))
 
     def _vggsound40k(self, layout: Layout) -> OfficialDataset:
-        return read_vggsound40k(layout, self._prompt_vectors(layout), self.segments)
+        dataset = read_vggsound40k(layout, self._prompt_vectors(layout), self.segments)
+        dataset.notes = " ".join([dataset.notes, *self.remarks])
+        return dataset
 
     def _prompt_vectors(self, layout: Layout) -> dict[str, NDArray[np.float32]] | None:
         """Token vectors per category; None where text is left out, with a remark why."""
@@ -157,14 +159,14 @@ class OfficialCollection:
             keep = None
             if self.text_filter == "published":
                 keep = read_cnt(layout.need("cnt.pkl", purpose="the published filter of words"))
-            vectors: dict[str, NDArray[np.float32]] = embed_prompts(
-                read_prompts(prompts), encoder, keep
-            ).vectors
+            found = embed_prompts(read_prompts(prompts), encoder, keep)
         except (ConfigError, DataError) as error:
             if self.text != "auto":
                 raise
-            self.remarks.append(f"vggsound40k without text: {error}")
+            self.remarks = [f"Without text: {error}"]
             return None
+        self.remarks = [f"Text: {warning}" for warning in found.warnings]
+        vectors: dict[str, NDArray[np.float32]] = found.vectors
         return vectors
 
 
