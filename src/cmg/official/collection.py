@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.chunks import OnError
+from cmg.data.remote import is_remote
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
-from cmg.official.dataset import OfficialDataset
-from cmg.official.datasets.ave import read_ave
+from cmg.official.dataset import OfficialDataset, Skipped
+from cmg.official.datasets.ave import FEATURE_FILES, read_ave
 from cmg.official.datasets.avvp import read_avvp
 from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
@@ -24,7 +27,11 @@ from cmg.official.source import OfficialSource
 
 COLLECTION = "collection.json"
 PROMPTS = "vggsoundCategories2Prompts.csv"
+CNT = "cnt.pkl"
+LONGER_LISTS = ("vggsound81k", "vggsound90k", "vggsound179k")
 TextFilter = Literal["published", "none"]
+
+Reader = Callable[[Layout], OfficialDataset]
 
 
 class Collection(Protocol):
@@ -38,6 +45,10 @@ class Collection(Protocol):
     def names(self) -> list[str]:
         """Sets that are there."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What was found missing or odd in the sets that were opened, and why text was left out."""
+
     def open(self, name: str) -> ClipSource:
         """One set.
 
@@ -50,23 +61,42 @@ class ImportedCollection:
     """What ``cmg data import`` made of an official folder: a feature store per set.
 
     Args:
-        path: Its folder.
+        where: Its folder, or its address as ``s3://bucket/collection``.
 
     Raises:
-        DataError: its ``collection.json`` is damaged.
+        DataError: its ``collection.json`` is missing or damaged.
+        ConfigError: an address that the installed packages cannot read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: str | Path) -> None:
+        self.where = str(where).rstrip("/")
+        self.remarks: list[str] = []
+        file = f"{self.where}/{COLLECTION}"
         try:
-            told = json.loads((path / COLLECTION).read_text(encoding="utf-8"))
-            if told["format"] != "cmg-collection" or told["version"] != 1:
-                raise DataError(f"{path / COLLECTION} is of another format; import again")
+            text = _remote_text(file) if is_remote(file) else Path(file).read_text(encoding="utf-8")
+            told = json.loads(text)
+            if (told["format"], told["version"]) != ("cmg-collection", 1):
+                raise DataError(f"{file} is of another format; import again")
             self._folders = {str(name): str(folder) for name, folder in told["stores"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            UnicodeDecodeError,
+            json.JSONDecodeError,
+        ) as error:
             raise DataError(
-                f"{path / COLLECTION} is damaged ({error!r}); restore it, or import again"
+                f"{file} is damaged ({error!r}); restore it, or import again"
             ) from error
+        for folder in self._folders.values():
+            if PurePosixPath(folder).is_absolute() or ".." in PurePosixPath(folder).parts:
+                raise DataError(f"{file}: the store {folder!r} lies outside; restore the file")
+
+    @property
+    def path(self) -> Path:
+        """The folder, for messages."""
+        return Path(self.where)
 
     @property
     def names(self) -> list[str]:
@@ -77,10 +107,10 @@ class ImportedCollection:
         """One set; see :class:`Collection`."""
         if name not in self._folders:
             raise DataError(
-                f"{self.path} holds no {name!r}{did_you_mean(name, self._folders)}; import it from "
-                "the official folder with `cmg data import ROOT --out STORE`"
+                f"{self.where} holds no {name!r}{did_you_mean(name, self._folders)}; import it "
+                "from the official folder with `cmg data import ROOT --out STORE`"
             )
-        return FeatureStore.open(self.path / self._folders[name])
+        return FeatureStore.open(f"{self.where}/{self._folders[name]}")
 
 
 class OfficialCollection:
@@ -93,9 +123,13 @@ class OfficialCollection:
             folder or name.
         text_filter: ``published`` keeps the words that ``cnt.pkl`` knows, ``none`` keeps all.
         segments: Whether to read VGGSound's labels per second, a file per clip.
+        on_error: ``fail``: a clip that cannot be read is an error when it is asked for; ``skip``:
+            all clips of a set are read once when it is opened, and such clips left out.
 
     Attributes:
-        remarks: What was left out of the set opened last, and why.
+        layout: Where the parts are.
+        remarks: What was found missing or odd in the sets that were opened.
+        skipped: Clips that were left out because they cannot be read.
     """
 
     def __init__(
@@ -105,46 +139,52 @@ class OfficialCollection:
         text: str = "auto",
         text_filter: TextFilter = "published",
         segments: bool = False,
+        on_error: OnError = "fail",
     ) -> None:
         self.path = root
         self.layout = find_layout(root, lists)
-        self.text, self.text_filter, self.segments = text, text_filter, segments
+        self.text, self.text_filter = text, text_filter
+        self.segments, self.on_error = segments, on_error
         self.remarks: list[str] = []
-
-    @cached_property
-    def _readers(self) -> dict[str, tuple[bool, Callable[[Layout], OfficialDataset]]]:
-        """Per set whether its features are there, and its reader."""
-        has = self.layout.features
-        readers: dict[str, tuple[bool, Callable[[Layout], OfficialDataset]]] = {
-            "vggsound40k": (
-                ("vggsound40k", "audio") in has or ("vggsound40k", "video") in has,
-                self._vggsound40k,
-            ),
-            "ave": ("audio_feature.h5" in self.layout.files, read_ave),
-            "avvp": (("avvp", "audio") in has or ("avvp", "video") in has, read_avvp),
-            "ucf101": (("ucf101", "video") in has, read_ucf101),
-            "ucf101all": (("ucf101all", "video") in has, read_ucf101all),
+        self.skipped: list[Skipped] = []
+        longer: dict[str, Reader] = {
+            name: partial(read_vggsound_list, name=name) for name in LONGER_LISTS
         }
-        for name in ("vggsound81k", "vggsound90k", "vggsound179k"):
-            there = (name, "audio") in has or (name, "video") in has
-            readers[name] = (there, partial(read_vggsound_list, name=name))
-        return readers
+        self._readers: dict[str, Reader] = {
+            "vggsound40k": self._vggsound40k,
+            **longer,
+            "ave": read_ave,
+            "avvp": read_avvp,
+            "ucf101": read_ucf101,
+            "ucf101all": read_ucf101all,
+        }
 
     @property
     def names(self) -> list[str]:
         """Sets whose features are there."""
-        return [name for name, (there, _) in self._readers.items() if there]
+        return [name for name in self._readers if self._has_features(name)]
 
     def open(self, name: str) -> OfficialSource:
         """One set, read where it lies; see :class:`Collection`."""
         if name not in self._readers:
             raise DataError(f"there is no data set {name!r}{did_you_mean(name, self._readers)}")
-        return OfficialSource(self._readers[name][1](self.layout))
+        dataset = self._readers[name](self.layout)
+        if self.on_error == "skip":
+            dataset = dataset.without_corrupt(self._skip)
+        self.remarks += [remark for remark in dataset.remarks if remark not in self.remarks]
+        return OfficialSource(dataset)
+
+    def _has_features(self, name: str) -> bool:
+        if name == "ave":
+            return any(file in self.layout.files for file in FEATURE_FILES.values())
+        return any((name, modality) in self.layout.features for modality in ("audio", "video"))
+
+    def _skip(self, clip: Skipped) -> None:
+        self.skipped.append(clip)
+        self.remarks.append(f"left out: {clip.reason}")
 
     def _vggsound40k(self, layout: Layout) -> OfficialDataset:
-        dataset = read_vggsound40k(layout, self._prompt_vectors(layout), self.segments)
-        dataset.notes = " ".join([dataset.notes, *self.remarks])
-        return dataset
+        return read_vggsound40k(layout, self._prompt_vectors(layout), self.segments)
 
     def _prompt_vectors(self, layout: Layout) -> dict[str, NDArray[np.float32]] | None:
         """Token vectors per category; None where text is left out, with a remark why."""
@@ -152,22 +192,34 @@ class OfficialCollection:
             return None
         from cmg.text import embed_prompts, load_text_encoder, read_cnt, read_prompts
 
-        name = None if self.text == "auto" else self.text
-        try:
-            prompts = layout.need(PROMPTS, purpose="text")
-            encoder = load_text_encoder(self.path, name)
-            keep = None
-            if self.text_filter == "published":
-                keep = read_cnt(layout.need("cnt.pkl", purpose="the published filter of words"))
-            found = embed_prompts(read_prompts(prompts), encoder, keep)
-        except (ConfigError, DataError) as error:
-            if self.text != "auto":
-                raise
-            self.remarks = [f"Without text: {error}"]
+        if self.text == "auto" and (lacking := self._text_lacks(layout)):
+            self.remarks.append(f"vggsound40k without text: {lacking}")
             return None
-        self.remarks = [f"Text: {warning}" for warning in found.warnings]
-        vectors: dict[str, NDArray[np.float32]] = found.vectors
-        return vectors
+        prompts = read_prompts(layout.need(PROMPTS, purpose="text"))
+        keep = None
+        if self.text_filter == "published":
+            keep = read_cnt(layout.need(CNT, purpose="the published filter of words"))
+        encoder = load_text_encoder(self.path, None if self.text == "auto" else self.text)
+        return embed_prompts(prompts, encoder, keep).vectors
+
+    def _text_lacks(self, layout: Layout) -> str | None:
+        """What is not there that text needs; a part that is there and broken is an error later."""
+        from cmg.text.places import ENVIRONMENT, IN_ROOT, search_encoder
+
+        if layout.file(PROMPTS) is None:
+            return f"no {PROMPTS} below {self.path}"
+        if self.text_filter == "published" and layout.file(CNT) is None:
+            return (
+                f"no {CNT} below {self.path}; it is in the root of the authors' repository: copy "
+                "it there, or take the filter 'none', which needs no such file"
+            )
+        if (self.path / IN_ROOT).exists() or os.environ.get(ENVIRONMENT):
+            return None
+        try:
+            search_encoder(self.path)
+        except ConfigError as error:
+            return str(error)
+        return None
 
 
 def open_collection(
@@ -175,26 +227,50 @@ def open_collection(
     lists: str | Path | None = None,
     text: str = "auto",
     text_filter: TextFilter = "published",
+    segments: bool = False,
+    on_error: OnError = "fail",
 ) -> Collection:
     """Open a folder in the official layout, or a collection imported from one.
 
     Args:
-        where: The folder.
-        lists: Further folder of annotation files; official layout only.
-        text: See :class:`OfficialCollection`.
+        where: The folder; of an imported collection also an address as ``s3://bucket/collection``.
+        lists: See :class:`OfficialCollection`; this and the others are for the official layout.
+        text: Likewise.
         text_filter: Likewise.
+        segments: Likewise.
+        on_error: Likewise.
 
     Raises:
         DataError: there is no such folder, or nothing of the official data in it.
+        ConfigError: an address that the installed packages cannot read.
     """
-    path = Path(where)
-    if (path / COLLECTION).is_file():
-        return ImportedCollection(path)
-    collection = OfficialCollection(path, lists, text, text_filter)
+    if is_remote(str(where)) or (Path(where) / COLLECTION).is_file():
+        return ImportedCollection(where)
+    collection = OfficialCollection(Path(where), lists, text, text_filter, segments, on_error)
     if not collection.names:
         raise DataError(
-            f"{path} holds no features of the official data (such as "
+            f"{where} holds no features of the official data (such as "
             "vggsound40k/feature/audio/zip or audio_feature.h5) and no collection; "
             "`cmg data check` lists what is missing"
         )
     return collection
+
+
+def _remote_text(address: str) -> str:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise ConfigError(
+            f"{address}: reading object storage needs fsspec: pip install 'cmg-torch[remote]'"
+        ) from error
+    try:
+        with fsspec.open(address, "rt", encoding="utf-8") as stream:
+            text: str = stream.read()
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{address}: {error}; install what it names") from error
+    except Exception as error:  # each filesystem has exceptions of its own
+        raise DataError(
+            f"{address} cannot be read ({type(error).__name__}: {error}); it must be the "
+            "address of a collection made by `cmg data import`"
+        ) from error
+    return text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.chunks import OnError
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
@@ -58,10 +62,11 @@ class ZipFolder:
             DataError: it cannot be read.
         """
         try:
-            names = (p.stem for p in folder.iterdir() if p.suffix == ".zip")
-            return cls(folder, RULES[data_set, modality], frozenset(names))
+            with os.scandir(folder) as entries:
+                names = frozenset(e.name[:-4] for e in entries if e.name.endswith(".zip"))
         except OSError as error:
             raise DataError(f"cannot read {folder}: {error.strerror}") from error
+        return cls(folder, RULES[data_set, modality], names)
 
     def load(self, row: ClipRow) -> NDArray[Any]:
         """One clip; see :class:`Loader`."""
@@ -69,8 +74,13 @@ class ZipFolder:
         return fit_length(read_clip_zip(path), self.rule, str(path))
 
     def state(self) -> str:
-        """The names; a file that changes under its name is not noticed."""
-        return f"{len(self.names)} zips {hash_of_names(self.names)}"
+        """Names, sizes and times of the zips."""
+        digest = hashlib.sha256()
+        with os.scandir(self.folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name[:-4] in self.names:
+                    digest.update(f"{entry.name} {_size_and_time(entry.stat())}\n".encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -84,8 +94,8 @@ class H5Rows:
         return self.array.row(row.meta["row"])
 
     def state(self) -> str:
-        """Shape and size of the file."""
-        return f"{self.array.shape} {self.array.path.stat().st_size}"
+        """Shape, size and time of the file."""
+        return f"{self.array.shape} {_size_and_time(self.array.path.stat())}"
 
 
 @dataclass(frozen=True)
@@ -103,12 +113,25 @@ class PromptRows:
 
     def state(self) -> str:
         """The vectors."""
-        import hashlib
-
         digest = hashlib.sha256()
         for name in self.categories:
             digest.update(np.ascontiguousarray(self.vectors[name]).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A clip that was left out because its features cannot be read.
+
+    Attributes:
+        id: Of the clip.
+        modality: Which of its features.
+        reason: The file and what is wrong with it.
+    """
+
+    id: str
+    modality: str
+    reason: str
 
 
 @dataclass
@@ -118,12 +141,13 @@ class OfficialDataset:
     Attributes:
         name: Of the data set, e.g. ``vggsound40k``.
         root: Below which it lies.
-        rows: One per clip.
+        rows: One per clip of the lists that has features of at least one modality.
         specs: How each modality is stored.
         labels: The labels and their classes.
         loaders: How each modality is loaded.
-        absent: Clips of the lists that have no features at all.
-        notes: Where it is from, and what its reader remarked.
+        absent: Ids of the clips of the lists that have no features at all.
+        notes: Where it is from.
+        remarks: What a user should know: parts that are missing, rows that disagree.
     """
 
     name: str
@@ -134,6 +158,38 @@ class OfficialDataset:
     loaders: dict[str, Loader]
     absent: list[str] = field(default_factory=list)
     notes: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+    def clips(
+        self, on_error: OnError = "fail", report: Callable[[Skipped], None] | None = None
+    ) -> Iterator[tuple[ClipRow, dict[str, NDArray[Any]]]]:
+        """Every clip with its features, in the order of the rows.
+
+        Args:
+            on_error: A clip that cannot be read ends the iteration, or is left out.
+            report: Called with every clip that is left out.
+
+        Raises:
+            DataError: a clip is corrupt, and `on_error` is ``fail``.
+        """
+        for row in self.rows:
+            features: dict[str, NDArray[Any]] = {}
+            modality = ""
+            try:
+                for modality in self.specs:
+                    if row.lengths.get(modality):
+                        features[modality] = self.load(row, modality)
+            except DataError as error:
+                if on_error == "fail":
+                    raise
+                if report is not None:
+                    report(Skipped(row.id, modality, str(error)))
+                continue
+            yield row, features
+
+    def without_corrupt(self, report: Callable[[Skipped], None] | None = None) -> OfficialDataset:
+        """The set without the clips that cannot be read; reads every clip once to know."""
+        return replace(self, rows=[row for row, _ in self.clips("skip", report)])
 
     def load(self, row: ClipRow, modality: str) -> NDArray[Any]:
         """Features of one clip, checked.
@@ -161,29 +217,39 @@ class OfficialDataset:
         return block.astype(spec.dtype, copy=False)
 
 
-def hash_of_names(names: frozenset[str]) -> str:
-    """SHA-256 of a set of names."""
-    import hashlib
+def _size_and_time(found: os.stat_result) -> str:
+    return f"{found.st_size} {found.st_mtime_ns}"
 
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+PROBED = 5
+"""Clips that are read to learn what a modality's features look like."""
 
 
 def probed_spec(
     loader: Loader, rows: Sequence[ClipRow], kind: Kind, step_seconds: float | None = 1.0
 ) -> FeatureSpec | None:
-    """What a modality's clips look like, from the first that can be read; None if none can."""
-    for row in rows:
+    """What a modality's clips look like, by the majority of a few of them.
+
+    A few that cannot be read are passed over; whoever loads them is told.
+
+    Returns:
+        The spec; None if no clip that was tried can be read.
+    """
+    found: Counter[tuple[tuple[int, ...], Literal["float32", "float64"]]] = Counter()
+    spread = [rows[i * len(rows) // PROBED] for i in range(PROBED)] if rows else []
+    for row in (*spread, *rows[:PROBED]):
+        if found.total() >= PROBED:
+            break
         try:
             block = loader.load(row)
         except DataError:
             continue
-        rank = 4 if kind is Kind.MAPS else 2
-        if block.ndim == rank and block.dtype.kind in "fiu":
-            dtype = "float64" if block.dtype.itemsize == 8 else "float32"
-            return FeatureSpec(
-                kind=kind, shape=block.shape[1:], dtype=dtype, step_seconds=step_seconds
-            )
-    return None
+        if block.ndim == (4 if kind is Kind.MAPS else 2) and block.dtype.kind in "fiu":
+            found[block.shape[1:], "float64" if block.dtype.itemsize == 8 else "float32"] += 1
+    if not found:
+        return None
+    (shape, dtype), _ = found.most_common(1)[0]
+    return FeatureSpec(kind=kind, shape=shape, dtype=dtype, step_seconds=step_seconds)
 
 
 def step_label(classes: Sequence[str]) -> LabelSpec:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.files import file_sha256
+from cmg.official.lists.ave import ANNOTATIONS, HEADER
 
 SETS = {
     "vggsound40k": "vggsound40k",
@@ -112,15 +113,23 @@ def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
-    """Folders with their sub-folders and files, sorted; folders of zips are not entered."""
+    """Folders with their sub-folders and files, sorted; folders of zips are not entered.
+
+    Links to folders are followed, and no folder is entered twice.
+    """
+    entered: set[Path] = set()
     if not root.is_dir():
         raise DataError(f"there is no folder {root}")
     try:
         os.listdir(root)
     except OSError as error:
         raise DataError(f"cannot read {root}: {error.strerror}") from error
-    for place, folders, files in os.walk(root):
+    for place, folders, files in os.walk(root, followlinks=True):
         here = Path(place)
+        if (real := here.resolve()) in entered:
+            folders.clear()
+            continue
+        entered.add(real)
         found = sorted(name for name in folders if not name.startswith("."))
         deep = len(here.relative_to(root).parts) >= DEPTH
         folders[:] = [] if deep else [name for name in found if name != ZIP_FOLDER]
@@ -138,10 +147,35 @@ def _feature_part(place: Path, root: Path) -> tuple[str, str] | None:
 def _the_one(places: list[Path]) -> Path:
     first = places[0]
     for other in places[1:]:
-        same = first.stat().st_size == other.stat().st_size
-        if not same or file_sha256(first) != file_sha256(other):
+        if not same_content(first, other):
             raise DataError(
                 f"{first} and {other} differ; keep the right one (`cmg data check` says which "
                 "counts are expected)"
             )
     return first
+
+
+def same_content(first: Path, other: Path) -> bool:
+    """Whether two files say the same.
+
+    Lists do if they differ only in line ends, or in the header that one copy of AVE's annotations
+    has and the other has not.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    try:
+        if first.samefile(other):
+            return True
+        if first.suffix in (".csv", ".txt"):
+            return _lines(first) == _lines(other)
+        same_size = first.stat().st_size == other.stat().st_size
+        return same_size and file_sha256(first) == file_sha256(other)
+    except OSError as error:
+        raise DataError(f"cannot compare {first} and {other}: {error.strerror}") from error
+
+
+def _lines(path: Path) -> list[bytes]:
+    lines = path.read_bytes().rstrip().splitlines()
+    header = "&".join(HEADER).encode()
+    return lines[1:] if path.name == ANNOTATIONS and lines[:1] == [header] else lines

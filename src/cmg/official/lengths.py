@@ -44,7 +44,8 @@ RULES: dict[tuple[str, str], LengthRule] = {
     ("ave", "video"): EXACT,
     ("avsbench", "audio"): LengthRule(steps=5),
 }
-"""By data set and modality, as the loaders of the release do it."""
+"""By data set and modality, as the loaders of the release do it (VGGSound's audio has the same rule
+in the UCF101 tasks). The ten token slots of a prompt are zero-filled by :mod:`cmg.text`."""
 
 
 def fit_length(block: NDArray[Any], rule: LengthRule, what: str) -> NDArray[Any]:
@@ -61,9 +62,12 @@ def fit_length(block: NDArray[Any], rule: LengthRule, what: str) -> NDArray[Any]
     Raises:
         DataError: no row at all, or another length where the rule allows none.
     """
-    rows = len(block)
+    rows = len(block) if block.ndim else 0
     if rows == 0:
-        raise DataError(f"{what} has no row; a clip of no second cannot be padded, leave it out")
+        raise DataError(
+            f"{what}: shorter than one second (shape {block.shape}), so there is no row to repeat; "
+            "extract it again or leave the clip out"
+        )
     if rows < rule.steps and rule.pad:
         return np.concatenate([block, np.repeat(block[-1:], rule.steps - rows, axis=0)])
     if rows > rule.steps and rule.cut:

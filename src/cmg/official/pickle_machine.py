@@ -77,8 +77,8 @@ class Machine:
         """The value.
 
         Raises:
-            RefusedPickleError: an opcode, a name or a value that is not allowed, or a pickle that is
-                truncated or damaged.
+            RefusedPickleError: an opcode, a name or a value that is not allowed, or a pickle that
+                is truncated or damaged.
         """
         try:
             for _ in range(MAX_OPERATIONS):

@@ -61,16 +61,20 @@ def _dtype(*arguments: Any) -> Pending:
     if not isinstance(code, str) or code.lstrip("<>=|") not in _NUMBERS:
         raise RefusedPickleError(f"an array whose elements are {code!r}, not plain numbers")
     native: np.dtype[Any] = np.dtype(code.lstrip("<>=|"))
-    order = code[0] if code[0] in "<>" else "="
-    return Pending(_dtype_from_state, made=native.newbyteorder(order))
+    return Pending(_dtype_from_state, made=_ordered(native, code[:1]))
 
 
 def _dtype_from_state(dtype: Pending, state: Any) -> np.dtype[Any]:
     plain = isinstance(state, tuple) and len(state) == 8 and state[0] == 3
     if not plain or state[1] not in ("<", ">", "=", "|") or any(x is not None for x in state[2:5]):
         raise RefusedPickleError("an array of records or with metadata, not of plain numbers")
-    made: np.dtype[Any] = dtype.made
-    return made.newbyteorder("=" if state[1] == "|" else state[1])
+    return _ordered(dtype.made, state[1])
+
+
+def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
+    if order == ">":
+        return dtype.newbyteorder(">")
+    return dtype.newbyteorder("<") if order == "<" else dtype
 
 
 def _array_from_state(_: Pending, state: Any) -> NDArray[Any]:

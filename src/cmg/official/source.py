@@ -72,7 +72,7 @@ class OfficialSource:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of rows, labels and names of files; not of the features themselves."""
+        """SHA-256 of rows, labels, and the names, sizes and times of the files of features."""
         dataset = self.dataset
         told = {
             "rows": [row.model_dump(mode="json") for row in dataset.rows],

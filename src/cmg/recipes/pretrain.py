@@ -126,7 +126,8 @@ def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
     for name in [*names, *model.detail_width, *model.token_hidden]:
         if name not in store.modalities:
             raise ModalityError(
-                f"store {store.path} has no modality {name!r}{did_you_mean(name, store.modalities)}"
+                f"store {store.path} has no modality {name!r}"
+                f"{did_you_mean(name, store.modalities)} {store.notes}".rstrip()
             )
     return [
         store.modalities[name].model_copy(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
 from cmg.official.dataset import (
-    BACKGROUND,
     H5Rows,
     Loader,
     OfficialDataset,
@@ -20,11 +16,20 @@ from cmg.official.dataset import (
 from cmg.official.h5 import H5Array
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
-from cmg.official.lists.ave import Annotation, categories_of, read_annotations, read_order
-from cmg.official.lists.tables import read_lines
+from cmg.official.lists.ave import (
+    FEATURE_KEY,
+    Annotation,
+    categories_of,
+    clip_id,
+    clips_classed_otherwise,
+    read_annotations,
+    read_order,
+    rows_labeled_otherwise,
+)
+from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.types import Kind
 
-KEY = "avadataset"
+KEY = FEATURE_KEY
 FEATURE_FILES = {"audio": "audio_feature.h5", "video": "visual_feature.h5"}
 SPLITS = ("train", "val", "test")
 SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
@@ -45,6 +50,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
     arrays = _features(layout, len(annotations))
     split_of = _splits(layout, len(annotations))
     shared_names, shared = _shared(layout, len(annotations))
+    remarks = _remarks(layout, annotations)
     labels = {"category": LabelSpec(classes=tuple(categories)), "event": step_label(categories)}
     if shared_names:
         labels["shared"] = step_label(shared_names)
@@ -66,13 +72,18 @@ def read_ave(layout: Layout) -> OfficialDataset:
     if not shared_names:
         rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
     loaders: dict[str, Loader] = {m: H5Rows(array) for m, array in arrays.items()}
-    absent = [_name(n) for n in range(len(annotations)) if n not in split_of]
+    absent = [clip_id(n) for n in range(len(annotations)) if n not in split_of]
+    if absent:
+        remarks.append(f"ave: {len(absent)} rows are in no order file, the first is {absent[0]!r}")
+    remarks += [
+        f"ave: no {name} below {layout.root}, so there is no {modality}"
+        for modality, name in FEATURE_FILES.items()
+        if modality not in arrays
+    ]
     notes = "AVE; labels from Annotations.txt."
-    return OfficialDataset("ave", layout.root, rows, modalities, labels, loaders, absent, notes)
-
-
-def _name(number: int) -> str:
-    return f"ave-{number:05d}"
+    return OfficialDataset(
+        "ave", layout.root, rows, modalities, labels, loaders, absent, notes, remarks
+    )
 
 
 def _without(row: ClipRow, label: str) -> dict[str, object]:
@@ -88,7 +99,7 @@ def _row(
 ) -> ClipRow:
     events = events_as_label([annotation.event], categories, STEPS, f"Annotations.txt row {number}")
     return ClipRow(
-        id=_name(number),
+        id=clip_id(number),
         split=split,
         lengths={},
         labels={
@@ -111,8 +122,8 @@ def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
         rank = 5 if modality == "video" else 3
         if len(shape) != rank or shape[:2] != (rows, STEPS):
             raise DataError(
-                f"{path}: {KEY} has shape {shape}; expected [{rows}, {STEPS}, ...] for the "
-                f"{rows} rows of Annotations.txt"
+                f"{path}: {KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
+                f"{rows} rows of Annotations.txt; take both from the same download"
             )
         arrays[modality] = array
     if not arrays:
@@ -135,22 +146,26 @@ def _splits(layout: Layout, rows: int) -> dict[int, str]:
 
 
 def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]]]:
-    """The 12 categories shared with AVVP, and their labels by row of the annotations."""
-    names_file, labels_file = layout.file(SHARED_CATEGORIES), layout.file(SHARED_LABELS)
-    order_file = layout.file(SHARED_ORDER)
-    if names_file is None or labels_file is None or order_file is None:
+    """The categories shared with AVVP, and their labels by row; none where a file is missing."""
+    files = [layout.file(name) for name in (SHARED_CATEGORIES, SHARED_LABELS, SHARED_ORDER)]
+    categories, labels, order = files
+    if categories is None or labels is None or order is None:
         return [], {}
-    names = read_lines(names_file)
-    labels = H5Array(labels_file, KEY).all()
-    if labels.shape != (rows, STEPS, len(names) + 1):
-        raise DataError(
-            f"{labels_file}: {KEY} has shape {labels.shape}; expected "
-            f"[{rows}, {STEPS}, {len(names) + 1}] for {rows} rows of Annotations.txt, the "
-            f"{len(names)} names of {names_file.name} and {BACKGROUND}"
+    return read_shared_labels(categories, labels, order, rows, STEPS)
+
+
+def _remarks(layout: Layout, annotations: Sequence[Annotation]) -> list[str]:
+    """Where the label files disagree with the annotations; they are not used otherwise."""
+    found = []
+    labels, clips = layout.file("labels.h5"), layout.file("mil_labels.h5")
+    if labels and (other := rows_labeled_otherwise(labels, annotations, STEPS)):
+        found.append(
+            f"ave: {labels.name} differs from the annotations in {len(other)} rows, the first is "
+            f"{other[0]}; labels are built from the annotations"
         )
-    order = read_order(order_file, rows)
-    return names, {int(n): _active(labels[n]) for n in order}
-
-
-def _active(labels: NDArray[np.floating]) -> list[list[int]]:
-    return [np.flatnonzero(step > 0).tolist() for step in labels]
+    if clips and (other := clips_classed_otherwise(clips, annotations)):
+        found.append(
+            f"ave: {clips.name} differs from the annotations in {len(other)} rows, the first is "
+            f"{other[0]}; classes are those of the annotations"
+        )
+    return found

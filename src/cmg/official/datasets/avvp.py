@@ -9,7 +9,7 @@ from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset, events_as_label, step_label
 from cmg.official.datasets.ave import SHARED_CATEGORIES
-from cmg.official.datasets.zipped import lengths_of, present, zip_folders
+from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
@@ -49,7 +49,8 @@ def read_avvp(layout: Layout) -> OfficialDataset:
             dense[f"shared_{sense}"] = (shared, read_events(path) if path else {})
     weak = lists.get("train", {})
     rows = []
-    for name in dict.fromkeys([*heard, *seen, *weak]):
+    named = [name for _, events in dense.values() for name in events]
+    for name in dict.fromkeys([*named, *weak]):
         key = feature_key(name)
         labels = {
             label: _label(events.get(name), classes, name)
@@ -64,11 +65,10 @@ def read_avvp(layout: Layout) -> OfficialDataset:
                 meta={"video_id": key},
             )
         )
-    kept, absent, specs, loaders = present(rows, folders)
     specified = {label: step_label(classes) for label, (classes, _) in dense.items()}
     specified["weak"] = step_label(categories)
     notes = "AVVP (LLP); a clip is absent from `audio` (`visual`) where its list leaves it out."
-    return OfficialDataset("avvp", layout.root, kept, specs, specified, loaders, absent, notes)
+    return zipped_dataset("avvp", layout, rows, specified, folders, notes)
 
 
 def _events(layout: Layout, sense: str) -> Events:

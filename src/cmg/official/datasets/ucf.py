@@ -5,7 +5,7 @@ from __future__ import annotations
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset
-from cmg.official.datasets.zipped import lengths_of, present, zip_folders
+from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import SharedNames, read_shared_names, read_ucf
@@ -75,7 +75,4 @@ def _read(
                 meta={"video_id": clip.video_id},
             )
         )
-    kept, absent, specs, loaders = present(rows, folders)
-    return OfficialDataset(
-        name, layout.root, kept, specs, {label: spec}, loaders, absent, f"From {csv.name}."
-    )
+    return zipped_dataset(name, layout, rows, {label: spec}, folders, f"From {csv.name}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import BACKGROUND, OfficialDataset, PromptRows
 from cmg.official.datasets.ucf import shared_names
-from cmg.official.datasets.zipped import lengths_of, present, zip_folders
+from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.tables import read_lines
@@ -44,7 +44,10 @@ def read_vggsound40k(
     categories = read_lines(layout.need(CATEGORIES, purpose="vggsound40k"))
     index = {name: i for i, name in enumerate(categories)}
     folders = zip_folders(layout, "vggsound40k", ("audio", "video"), "vggsound")
+    labels = {"category": LabelSpec(classes=tuple(categories))}
     ucf = _ucf_classes(layout)
+    if ucf is not None:
+        labels["ucf_vgg"] = LabelSpec(classes=ucf.names)
     rows = []
     for clip in read_avel(csv):
         if clip.category not in index:
@@ -52,29 +55,30 @@ def read_vggsound40k(
                 f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
                 f"{did_you_mean(clip.category, index)}"
             )
-        shared, split = ucf.get(clip.video_id, (None, None))
+        row_labels: dict[str, int | None] = {"category": index[clip.category]}
         meta = {"video_id": clip.video_id}
+        if ucf is not None:
+            row_labels["ucf_vgg"] = ucf.classes.get(clip.video_id)
+            if clip.video_id in ucf.splits:
+                meta["ucf_split"] = ucf.splits[clip.video_id]
         rows.append(
             ClipRow(
                 id=clip.video_id,
                 split=clip.split,
                 lengths=lengths_of(clip.video_id, folders),
-                labels={"category": index[clip.category], "ucf_vgg": shared},
-                meta=meta if split is None else meta | {"ucf_split": split},
+                labels=row_labels,
+                meta=meta,
             )
         )
-    kept, absent, specs, loaders = present(_distinct(rows), folders)
-    labels = {"category": LabelSpec(classes=tuple(categories))}
-    names = shared_names(layout)
-    if names is not None:
-        labels["ucf_vgg"] = LabelSpec(classes=tuple(names.vggsound))
-    kept = [_labeled(row, labels) for row in kept]
+    found = zipped_dataset("vggsound40k", layout, rows, labels, folders, f"From {csv.name}.")
+    if ucf is not None and (beyond := ucf.classes.keys() - {row.id for row in rows}):
+        found.remarks.append(
+            f"vggsound40k: {len(beyond)} clips of {UCF_CSV} are not in {csv.name}, so they have "
+            f"no row; the first is {min(beyond)!r}"
+        )
     if segments:
-        labels["segment"] = LabelSpec(classes=(*categories, BACKGROUND), per="step")
-        kept = [_segmented(layout, row, len(categories)) for row in kept]
-    found = OfficialDataset(
-        "vggsound40k", layout.root, kept, specs, labels, loaders, absent, f"From {csv.name}."
-    )
+        found.labels["segment"] = LabelSpec(classes=(*categories, BACKGROUND), per="step")
+        found.rows = [_segmented(layout, row, len(categories)) for row in found.rows]
     if prompts is not None:
         add_prompts(found, prompts, categories)
     return found
@@ -119,43 +123,54 @@ def read_vggsound_list(layout: Layout, name: str) -> OfficialDataset:
         )
         for stem in read_checked(csv)
     ]
-    kept, absent, specs, loaders = present(_distinct(rows), folders)
-    return OfficialDataset(name, layout.root, kept, specs, {}, loaders, absent, f"From {csv.name}.")
+    return zipped_dataset(name, layout, rows, {}, folders, f"From {csv.name}.")
 
 
-def _distinct(rows: list[ClipRow]) -> list[ClipRow]:
-    """The first row of every id; the lists hold a few clips twice."""
-    return list({row.id: row for row in reversed(rows)}.values())[::-1]
+@dataclass(frozen=True)
+class _UCFClasses:
+    """What ``vggsound2ucf.csv`` says: classes shared with UCF101, and splits, by video id."""
+
+    names: tuple[str, ...]
+    classes: dict[str, int]
+    splits: dict[str, str]
 
 
-def _ucf_classes(layout: Layout) -> dict[str, tuple[int | None, str]]:
-    """Class shared with UCF101 and split of the clips in ``vggsound2ucf.csv``, by video id."""
+def _ucf_classes(layout: Layout) -> _UCFClasses | None:
     names, csv = shared_names(layout), layout.file(UCF_CSV)
     if names is None or csv is None:
-        return {}
+        return None
     index = {name: i for i, name in enumerate(names.vggsound)}
-    return {
-        clip.video_id: (index.get(clip.category), clip.split)
-        for clip in read_avel(csv)
-        if clip.category in index
-    }
-
-
-def _labeled(row: ClipRow, labels: Mapping[str, LabelSpec]) -> ClipRow:
-    return row.model_copy(update={"labels": {n: row.labels.get(n) for n in labels}})
+    clips = read_avel(csv)
+    for clip in clips:
+        if clip.category not in index:
+            raise DataError(
+                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
+                f"{did_you_mean(clip.category, index)}"
+            )
+    return _UCFClasses(
+        tuple(names.vggsound),
+        {clip.video_id: index[clip.category] for clip in clips},
+        {clip.video_id: clip.split for clip in clips},
+    )
 
 
 def _segmented(layout: Layout, row: ClipRow, classes: int) -> ClipRow:
     """The row with its label per second; background is class number `classes`."""
     folder = layout.folder("vggsound40k", "label")
     if folder is None:
-        raise DataError(f"vggsound40k: no folder label/zip below {layout.root}")
+        raise DataError(
+            f"vggsound40k: nowhere below {layout.root} is a folder label/zip, so there are no "
+            "labels per second; leave the segment labels out"
+        )
     path = folder / f"{row.meta['video_id']}.zip"
     if not path.is_file():
         return row.model_copy(update={"labels": row.labels | {"segment": None}})
-    active: Any = read_clip_zip(path).reshape(-1)
+    active = read_clip_zip(path).reshape(-1)
     if len(active) != STEPS or not set(active.tolist()) <= {0, 1}:
-        raise DataError(f"{path}: {len(active)} values; expected {STEPS}, each 0 or 1")
+        raise DataError(
+            f"{path}: {len(active)} values; labels per second are {STEPS} values of 0 or 1. Unpack "
+            "the file again, or leave the segment labels out"
+        )
     category = row.labels["category"]
     assert isinstance(category, int)
     segment = [category if on else classes for on in active]

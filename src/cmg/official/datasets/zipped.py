@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cmg.data.manifest import ClipRow, FeatureSpec
+from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import Loader, ZipFolder, probed_spec
+from cmg.official.dataset import Loader, OfficialDataset, ZipFolder, probed_spec
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.types import Kind
@@ -35,8 +35,8 @@ def zip_folders(
             found[modality] = ZipFolder.of(folder, rules or data_set, modality)
     if not found:
         raise DataError(
-            f"{data_set}: no folder of features below {layout.root}; expected "
-            f"{' or '.join(f'{data_set}/feature/{m}/zip' for m in modalities)}"
+            f"{data_set}: no features; nowhere below {layout.root} is a folder "
+            f"{' or '.join(f'{data_set}/feature/{m}/zip' for m in modalities)} (at any depth)"
         )
     return found
 
@@ -46,16 +46,27 @@ def lengths_of(video_id: str, folders: Mapping[str, ZipFolder]) -> dict[str, int
     return {m: STEPS if video_id in folder.names else 0 for m, folder in folders.items()}
 
 
-def present(
-    rows: Sequence[ClipRow], folders: Mapping[str, ZipFolder]
-) -> tuple[list[ClipRow], list[str], dict[str, FeatureSpec], dict[str, Loader]]:
-    """Rows with features, ids of those without, specs and loaders.
+def zipped_dataset(
+    name: str,
+    layout: Layout,
+    rows: Sequence[ClipRow],
+    labels: Mapping[str, LabelSpec],
+    folders: Mapping[str, ZipFolder],
+    notes: str,
+) -> OfficialDataset:
+    """The clips of a list that have features.
+
+    Of rows with the same id the first counts; what has no zip is counted in the remarks.
 
     Raises:
-        DataError: no clip of the lists has features that can be read.
+        DataError: no clip of the list has features that can be read.
     """
-    kept = [row for row in rows if any(row.lengths.get(m, 0) for m in folders)]
-    absent = [row.id for row in rows if not any(row.lengths.get(m, 0) for m in folders)]
+    first: dict[str, ClipRow] = {}
+    for row in rows:
+        first.setdefault(row.id, row)
+    distinct = list(first.values())
+    kept = [row for row in distinct if any(row.lengths.values())]
+    absent = [row.id for row in distinct if not any(row.lengths.values())]
     specs: dict[str, FeatureSpec] = {}
     loaders: dict[str, Loader] = {}
     for modality, folder in folders.items():
@@ -63,8 +74,24 @@ def present(
         spec = probed_spec(folder, having, KINDS[modality])
         if spec is None:
             raise DataError(
-                f"{folder.folder}: none of the {len(having)} files that the lists name can be "
-                "read; `cmg data check` says what is wrong with them"
+                f"{folder.folder}: of the zips of {len(distinct)} clips it holds {len(having)}, "
+                "and none that was tried can be read; `cmg data check` says what is wrong"
             )
         specs[modality], loaders[modality] = spec, folder
-    return kept, absent, specs, loaders
+    remarks = []
+    if twice := len(rows) - len(distinct):
+        remarks.append(f"{name}: {twice} rows repeat the id of an earlier row and were left out")
+    if absent:
+        remarks.append(
+            f"{name}: {len(absent)} of {len(distinct)} clips have no features and were left out, "
+            f"the first is {absent[0]!r}"
+        )
+    for modality in folders:
+        if without := [row.id for row in kept if not row.lengths[modality]]:
+            remarks.append(
+                f"{name}: {len(without)} of {len(kept)} clips have no {modality}, the first is "
+                f"{without[0]!r}"
+            )
+    return OfficialDataset(
+        name, layout.root, kept, specs, dict(labels), loaders, absent, notes, remarks
+    )

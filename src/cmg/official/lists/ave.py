@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.labels import Event
+from cmg.data.labels import Event, step_labels
 from cmg.errors import DataError
 from cmg.official.h5 import H5Array
 
+ANNOTATIONS = "Annotations.txt"
 HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
 ORDER_KEY = "order"
+FEATURE_KEY = "avadataset"
+"""Name of the data set in every h5 file but those of orders."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,58 @@ def read_annotations(path: Path) -> list[Annotation]:
     return rows
 
 
+def clip_id(row: int) -> str:
+    """Name of a row; YouTube ids are none, for a few clips have two rows."""
+    return f"ave-{row:05d}"
+
+
 def categories_of(annotations: Sequence[Annotation]) -> list[str]:
     """The categories by first appearance, which is the order of the label columns."""
     return list(dict.fromkeys(row.category for row in annotations))
+
+
+def rows_labeled_otherwise(path: Path, annotations: Sequence[Annotation], steps: int) -> list[int]:
+    """Rows whose labels in ``labels.h5`` are not those of the annotations.
+
+    The file holds a one-hot row per second, background last; of the official one, rows are known
+    that carry two classes. Labels are built from the annotations, this only compares.
+
+    Raises:
+        DataError: unreadable, or of other annotations (another shape).
+    """
+    categories = categories_of(annotations)
+    found = H5Array(path, FEATURE_KEY).all()
+    shape = (len(annotations), steps, len(categories) + 1)
+    if found.shape != shape:
+        raise DataError(
+            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected {shape} for the "
+            f"{len(annotations)} rows and {len(categories)} categories of Annotations.txt"
+        )
+    return [
+        number
+        for number, row in enumerate(annotations)
+        if not np.array_equal(found[number] > 0, step_labels([row.event], categories, steps) > 0)
+    ]
+
+
+def clips_classed_otherwise(path: Path, annotations: Sequence[Annotation]) -> list[int]:
+    """Rows whose class in ``mil_labels.h5`` (one row of classes per clip) is another one.
+
+    Raises:
+        DataError: unreadable, or of other annotations (another shape).
+    """
+    categories = categories_of(annotations)
+    found = H5Array(path, FEATURE_KEY).all()
+    if found.shape != (len(annotations), len(categories) + 1):
+        raise DataError(
+            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected "
+            f"{(len(annotations), len(categories) + 1)} for the rows of Annotations.txt"
+        )
+    return [
+        number
+        for number, row in enumerate(annotations)
+        if np.flatnonzero(found[number]).tolist() != [categories.index(row.category)]
+    ]
 
 
 def read_order(path: Path, rows: int) -> NDArray[np.int64]:
