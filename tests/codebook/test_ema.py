@@ -99,6 +99,16 @@ def test_one_step_of_one_modality_by_hand(make_codebook):
     np.testing.assert_allclose(sums, [[0.5, 0.5], [3.5, 0.5], [0, 2]], rtol=1e-14)
 
 
+def test_without_partners_by_hand(make_codebook):
+    """Each modality writes itself: O = .5 codes + .5 of (1, 0) + (0, 1), (3, 1), (1, 3)."""
+    ema = {"update": "joint", "initial_count": 1.0, "partner": "none", **HALF}
+    book = make_codebook(CODES, ema=ema)
+    counts, sums, codes, _ = moved(book, {"audio": AUDIO, "video": VIDEO})
+    np.testing.assert_allclose(counts, [1.5, 1, 1], rtol=1e-14)
+    np.testing.assert_allclose(sums, [[0.5, 0.5], [3.5, 0.5], [0.5, 3.5]], rtol=1e-14)
+    np.testing.assert_allclose(codes, [[1 / 3, 1 / 3], [3.5, 0.5], [0.5, 3.5]], rtol=1e-14)
+
+
 def test_cross_attention_by_hand():
     """sqrt(D) = 2; scores 2 ln 3 and 0 over 2 give ln 3 and 0: weights 3/4 and 1/4."""
     query = torch.tensor([[[math.log(3.0), 0.0, 0.0, 0.0]]], dtype=torch.float64)
@@ -119,7 +129,7 @@ def mixed_by_loops(z, lengths, partner):
     for m in z:
         mixed[m] = z[m].copy()
         clips, steps, width = z[m].shape
-        for b in range(clips):
+        for b in range(clips if partner != "none" else 0):
             for t in range(min(steps, lengths[m][b])):
                 partners = []
                 for n in z:
@@ -182,7 +192,7 @@ LENGTHS = {
 }
 
 
-@pytest.mark.parametrize("partner", ["aligned", "cross_attention"])
+@pytest.mark.parametrize("partner", ["aligned", "cross_attention", "none"])
 @pytest.mark.parametrize("update", ["sequential", "joint"])
 @pytest.mark.parametrize("smoothing", [True, False])
 @pytest.mark.parametrize("ragged", [False, True])

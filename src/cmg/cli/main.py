@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cmg import __version__
-from cmg.cli import convert, data, runs, study, training, using
+from cmg.cli import convert, data, runs, study, tasks, training, using
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 training.register(app)
 using.register(app)
 convert.register(app)
+tasks.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
@@ -63,7 +64,10 @@ def main() -> None:
     except CmgError as error:
         fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
     except Stopped:
-        text = "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`)"
+        text = (
+            "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`, "
+            "a study with the same command)"
+        )
         fail({"error": "Interrupted", "message": text}, text, 130)
 
 

@@ -25,7 +25,9 @@ class EMAOptions(Options):
         decay: gamma; 0.99 in the paper.
         epsilon: Laplace smoothing of the counts, and the floor under them.
         partner: ``aligned`` mixes with the partner's feature at the same step [as coded];
-            ``cross_attention`` with the partner's steps attended by the own feature [paper].
+            ``cross_attention`` with the partner's steps attended by the own feature [paper];
+            ``none`` mixes with nothing, so that each modality moves the codes by itself (the
+            ablation without MM-EMA in the paper's Tables 2 and 3).
         update: ``sequential`` decays once per modality, in order [as coded]; ``joint`` decays once
             per step with all modalities' sums added, independent of their order [paper].
         smoothing: Laplace-smooth the counts [as coded]. Smoothing holds the count of an unused
@@ -37,7 +39,7 @@ class EMAOptions(Options):
 
     decay: float = Field(0.99, ge=0.0, lt=1.0)
     epsilon: float = Field(1e-5, gt=0.0)
-    partner: Literal["aligned", "cross_attention"] = "aligned"
+    partner: Literal["aligned", "cross_attention", "none"] = "aligned"
     update: Literal["sequential", "joint"] = "joint"
     smoothing: bool = False
     initial_count: float = Field(1.0, ge=0.0)
@@ -64,8 +66,8 @@ def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
 def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -> dict[str, Tensor]:
     """What each modality writes into its codes: half itself, half the mean of its partners.
 
-    Partners that do not exist at a step are left out of the mean; a feature without any partner is
-    written as it is.
+    With the partner ``none`` it writes itself. Partners that do not exist at a step are left out of
+    the mean; a feature without any partner is written as it is.
 
     Args:
         semantic: z, [B, T, D] per modality.
@@ -75,6 +77,8 @@ def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -
     Returns:
         [B, T, D] per modality.
     """
+    if partner == "none":
+        return dict(semantic)
     mixed = {}
     for m, own in semantic.items():
         total = torch.zeros_like(own)

@@ -25,6 +25,8 @@ class DataOptions(Options):
         modalities: Names to use; null for all of the store.
         train_split: Split to train on, without its labels.
         test_split: Held-out split to evaluate on.
+        fraction: Share of the training split to train on, the same clips for every seed and a
+            smaller share within a larger one. Heads still see the labels of the whole split.
         batch_size: Clips per step; 80 in the paper.
         shuffled_pairs: Control: break the pairing, keep every modality's clips.
     """
@@ -35,6 +37,7 @@ class DataOptions(Options):
     modalities: tuple[str, ...] | None = None  # `list` is a field here
     train_split: str = "train"
     test_split: str = "test"
+    fraction: float = Field(1.0, gt=0.0, le=1.0)
     batch_size: int = Field(80, ge=2)
     shuffled_pairs: bool = False
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cmg.config.schema import RunConfig
 from cmg.errors import WorkerError
@@ -25,6 +25,10 @@ from cmg.training.checkpoint import Position
 
 Report = Callable[[str, int, dict[str, float]], None]
 """Told (job name, clips trained on since the last call, log of the last step)."""
+
+
+J = TypeVar("J")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,47 +46,65 @@ class Job:
     run: Path | None = None
 
 
-class _Relay:
+class Relay:
     """Step observer that passes steps on to whoever shows progress."""
 
     def __init__(self, name: str, send: Report) -> None:
         self.name, self.send = name, send
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        """A step is done."""
         self.send(self.name, clips, log)
 
 
 def run_job(job: Job, send: Report) -> Tables:
     """Train and evaluate one model in this process."""
-    training = pretrain(job.config, job.run, observers=[_Relay(job.name, send)])
+    training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
     return evaluate(training.state.model, job.config, job.config.training.seed)
 
 
 def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Tables]:
-    """Run all jobs; the results are in the order of the jobs.
+    """Train and evaluate all jobs; see :func:`run_all`."""
+    return run_all(jobs, run_job, report, workers)
+
+
+def run_all(
+    jobs: Sequence[J],
+    work: Callable[[J, Report], T],
+    report: Report,
+    workers: int | None = None,
+    finished: Callable[[J, T], None] | None = None,
+) -> list[T]:
+    """Do some work for every job; the results are in the order of the jobs.
 
     Args:
-        jobs: What to train.
+        jobs: What to work on; picklable.
+        work: Does one job and reports its steps; a function of a module, or picklable.
         report: Told of every step, in this process.
         workers: Processes; None takes one per CPU core, 1 runs in this process.
+        finished: Given every result as soon as it is there, in this process.
 
     Raises:
         CmgError: whatever the first failing job raised; the others are stopped.
         WorkerError: a worker was killed from outside.
     """
+    deliver: Callable[[J, T], None] = finished or (lambda job, result: None)
     workers = min(workers or usable_cores(), len(jobs))
     if workers <= 1:
-        return [run_job(job, report) for job in jobs]
+        return [_delivered(job, work(job, report), deliver) for job in jobs]
     context = multiprocessing.get_context("spawn")
     channel = context.SimpleQueue()
     listener = threading.Thread(target=_listen, args=(channel, report), daemon=True)
     listener.start()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
     try:
-        futures: dict[Future[Tables], int] = {
-            pool.submit(_work, job): index for index, job in enumerate(jobs)
+        futures: dict[Future[T], int] = {
+            pool.submit(_work, work, job): index for index, job in enumerate(jobs)
         }
-        results = {futures[done]: done.result() for done in as_completed(futures)}
+        results = {
+            futures[done]: _delivered(jobs[futures[done]], done.result(), deliver)
+            for done in as_completed(futures)
+        }
     except BrokenProcessPool as error:
         stop(pool)
         raise WorkerError(
@@ -96,6 +118,11 @@ def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) ->
     channel.put(None)
     listener.join()
     return [results[index] for index in range(len(jobs))]
+
+
+def _delivered(job: J, result: T, deliver: Callable[[J, T], None]) -> T:
+    deliver(job, result)
+    return result
 
 
 def stop(pool: ProcessPoolExecutor) -> None:
@@ -121,8 +148,8 @@ def _start_worker(channel: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
-def _work(job: Job) -> Tables:
-    return run_job(job, lambda name, clips, log: _channel.put((name, clips, log)))
+def _work(work: Callable[[J, Report], T], job: J) -> T:
+    return work(job, lambda name, clips, log: _channel.put((name, clips, log)))
 
 
 def _listen(channel: Any, report: Report) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +11,7 @@ from typing import Literal
 from cmg.config.schema import DataOptions
 from cmg.data.manifest import MANIFEST
 from cmg.data.source import ClipSource
+from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError
 
@@ -70,3 +73,21 @@ def is_one_store(where: str) -> bool:
 def training_split(data: DataOptions) -> str:
     """The split a configuration trains on; a list decides over `train_split`."""
     return data.train_split if data.list is None else TRAINING_LISTS[data.list].split
+
+
+def nested_part(split: Split, fraction: float) -> Split:
+    """A share of a split's clips, in the split's order.
+
+    Clips are ranked by a hash of their ids, so a smaller share lies within a larger one, no seed
+    has a say, and clips that are added to the data do not change the ranks of the others.
+
+    Args:
+        split: All clips.
+        fraction: Share, above 0 and up to 1; the count is rounded up.
+    """
+    count = math.ceil(fraction * len(split))
+    if count == len(split):
+        return split
+    ids = split.ids
+    ranked = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
+    return split.subset(sorted(ranked[:count]))

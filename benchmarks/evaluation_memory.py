@@ -1,0 +1,99 @@
+"""Anonymous memory of an evaluation on AVE at its true size, beyond the model.
+
+    python -m benchmarks.evaluation_memory --json benchmarks/results/evaluation_memory.json
+
+Features come from a source that makes each batch when it is asked (see encode_once), so what is
+counted is what the evaluation keeps: codes, continuous features, inputs of the temporal encoder,
+heads, predictions. Heads are trained for one epoch; more epochs keep nothing more. RssAnon of this
+process is sampled every 10 ms; the model and the tiles of random features are there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.encode_once import TRAIN, Only, RandomAVE, random_model
+from cmg.models.unified import UnifiedModel
+from cmg.tasks.classification import ave_plan
+from cmg.tasks.plan import Protocol
+from cmg.tasks.run import run_plan
+from cmg.tasks.training import HeadOptions
+from cmg.tasks.world import Opened, World
+from cmg.training.run_folder import versions
+
+PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
+
+
+def anonymous_bytes() -> int:
+    """RssAnon of this process, Linux only."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no RssAnon; this needs Linux")
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Most anonymous memory while `work` runs, in bytes."""
+    peak, ended = anonymous_bytes(), threading.Event()
+
+    def sample() -> None:
+        nonlocal peak
+        while not ended.is_set():
+            peak = max(peak, anonymous_bytes())
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=sample)
+    watcher.start()
+    try:
+        work()
+    finally:
+        ended.set()
+        watcher.join()
+    return peak
+
+
+def beyond_the_model(source: RandomAVE, model: UnifiedModel, protocol: Protocol, seeds: int) -> int:
+    """Most anonymous memory of one protocol beyond what is there before, in bytes."""
+    # What a float64 copy of the model takes is the model's.
+    world = World(Opened(Only(source)), model, protocol)
+    before = anonymous_bytes()
+    options = HeadOptions(epochs=1)
+    return peak_of(lambda: run_plan(ave_plan(world, options), world, range(seeds), {}, [])) - before
+
+
+def measure(clips: int, seeds: int) -> dict[str, Any]:
+    """Peak per protocol, in MiB."""
+    source = RandomAVE(clips)
+    model = random_model(source)
+    found: dict[str, Any] = {"clips": len(source.rows), "seeds": seeds}
+    for protocol in PROTOCOLS:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed counts for nothing
+        found[protocol] = beyond_the_model(source, model, protocol, seeds) / 2**20
+    return found | {"machine": versions()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=TRAIN, help="training clips")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = measure(given.clips, given.seeds)
+    for protocol in PROTOCOLS:
+        print(f"{protocol}: {found[protocol]:.0f} MiB beyond the model, {found['clips']} clips")
+    if given.json is not None:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

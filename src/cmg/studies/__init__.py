@@ -1,0 +1,1 @@
+"""Named studies: several configurations, several seeds each, one table and one plot."""

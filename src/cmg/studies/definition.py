@@ -1,0 +1,199 @@
+"""What a study is: a base configuration, variants of it, and what the paper found for them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from cmg.config.load import parse_yaml
+from cmg.errors import ConfigError, did_you_mean
+from cmg.options import Options
+
+NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+"""A name that is also a folder's."""
+
+
+class Variant(Options):
+    """One configuration of a study.
+
+    Attributes:
+        name: Also the folder of its jobs.
+        title: In tables and plots.
+        changes: Dotted configuration keys and their values, on top of the study's base.
+        scales: Dotted keys whose value in the base is multiplied, e.g. epochs.
+        x: Place on the study's axis.
+        control: Whether it is a control rather than a part of the comparison.
+    """
+
+    name: str = Field(pattern=NAME)
+    title: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    scales: dict[str, float] = Field(default_factory=dict)
+    x: float | None = None
+    control: bool = False
+
+
+class Axis(Options):
+    """What a sweep varies.
+
+    Attributes:
+        title: Below the axis.
+        log: Whether the axis is logarithmic.
+    """
+
+    title: str
+    log: bool = True
+
+
+class PaperTable(Options):
+    """What the paper reports for the same rows, in percent.
+
+    Attributes:
+        source: Where in the paper.
+        columns: ``benchmark/direction``, e.g. ``ave/video->audio``.
+        lists: Per pre-training list (``40k``) and variant, a figure per column.
+        note: What a reader must know of the figures.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    lists: dict[str, dict[str, tuple[float, ...]]]
+    note: str = ""
+
+
+class Study(Options):
+    """A comparison that is run as a whole.
+
+    Attributes:
+        name: Of the file.
+        title: What it is.
+        about: What a reader must know to read its table.
+        reference: Variant that the others are compared with, seed by seed.
+        needs: ``collection`` where it trains on lists of one; ``any`` takes a store as well.
+        base: Dotted keys set before any variant, unless the command line sets them.
+        where_off: Dotted keys and the value they take where the base leaves them out (null), so
+            that there is something to switch off.
+        variants: Configurations.
+        controls: Further variants, each on top of the reference.
+        axis: Of a sweep; None for a comparison of names.
+        paper: Its figures.
+    """
+
+    name: str = Field(pattern=NAME)
+    title: str
+    about: str
+    reference: str
+    needs: Literal["any", "collection"] = "any"
+    base: dict[str, Any] = Field(default_factory=dict)
+    where_off: dict[str, Any] = Field(default_factory=dict)
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    controls: tuple[Variant, ...] = ()
+    axis: Axis | None = None
+    paper: PaperTable | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [v.name for v in (*self.variants, *self.controls)]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(f"two variants are named {', '.join(repeated)}")
+        if self.reference not in [v.name for v in self.variants]:
+            raise ValueError(f"the reference {self.reference!r} is no variant")
+        if self.axis is not None and any(v.x is None for v in self.variants):
+            raise ValueError("a study with an axis needs an x for every variant")
+        for rows in self.paper.lists.values() if self.paper else ():
+            for name, figures in rows.items():
+                if name not in names:
+                    raise ValueError(f"the paper's row {name!r} is no variant")
+                if len(figures) != len(self.paper.columns if self.paper else ()):
+                    raise ValueError(f"the paper's row {name!r} needs a figure per column")
+        return self
+
+    def rows(self) -> tuple[Variant, ...]:
+        """Variants, then controls; a control also has the reference's changes."""
+        base = self.variant(self.reference)
+        controls = (
+            control.model_copy(
+                update={
+                    "changes": base.changes | control.changes,
+                    "scales": base.scales | control.scales,
+                    "control": True,
+                }
+            )
+            for control in self.controls
+        )
+        return (*self.variants, *controls)
+
+    def variant(self, name: str) -> Variant:
+        """The variant of a name."""
+        return next(v for v in self.variants if v.name == name)
+
+
+CONTROLS = (
+    Variant(
+        name="untrained-encoders",
+        title="control: untrained encoders",
+        changes={"training.codebook_only": True},
+    ),
+    Variant(
+        name="shuffled-pairs",
+        title="control: shuffled pairs",
+        changes={"data.shuffled_pairs": True},
+    ),
+)
+"""The controls of every study that does not bring its own."""
+
+
+def named_studies() -> dict[str, Study]:
+    """Every study that comes with the package, by name."""
+    folder = resources.files("cmg.studies") / "named"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {
+        (name := f.name.removesuffix(".yaml")): read_study(
+            f.read_text(encoding="utf-8"), name, f"named study {name!r}"
+        )
+        for f in files
+    }
+
+
+def load_study(name_or_path: str) -> Study:
+    """A named study, or one of a YAML file.
+
+    Raises:
+        ConfigError: neither, or a file that describes no valid study.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot read study {path}: {error.strerror}") from error
+        return read_study(text, path.stem, str(path))
+    known = named_studies()
+    if name_or_path not in known:
+        raise ConfigError(f"no study named {name_or_path!r}{did_you_mean(name_or_path, known)}")
+    return known[name_or_path]
+
+
+def read_study(text: str, name: str, source: str) -> Study:
+    """A study from YAML.
+
+    Args:
+        text: Keys of :class:`Study`; `name` may be left out. Without `controls` it gets
+            :data:`CONTROLS`.
+        name: Where the text gives none.
+        source: For messages.
+
+    Raises:
+        ConfigError: not YAML, or no valid study; every problem on a line of its own.
+    """
+    try:
+        return Study.model_validate({"name": name, "controls": CONTROLS} | parse_yaml(text, source))
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors()
+        ]
+        raise ConfigError(f"{source} is no valid study: " + "\n".join(problems)) from error

@@ -1,0 +1,245 @@
+"""From a study to the configurations it trains, checked before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cmg.config.load import apply_override, load_config, override_config, validate
+from cmg.config.schema import RunConfig
+from cmg.config.shorthands import PUBLISHED_RUNS, written_out
+from cmg.data.source import ClipSource
+from cmg.errors import ConfigError, ModalityError, did_you_mean
+from cmg.recipes.pretrain import chosen_modalities, training_batches
+from cmg.recipes.training_clips import is_one_store, open_clips
+from cmg.studies.definition import Study, Variant
+
+SEED = "training.seed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study trains.
+
+    Attributes:
+        study: What it is.
+        base: Configuration before any variant's changes, seed 0.
+        configs: Configuration of every chosen variant, seed 0.
+        seeds: Pre-trainings per variant, seeds 0 .. seeds - 1.
+        hashes: Content hash of what each chosen variant trains on.
+        clips: Clips that one job of each chosen variant trains on.
+    """
+
+    study: Study
+    base: RunConfig
+    configs: dict[str, RunConfig]
+    seeds: int
+    hashes: dict[str, str]
+    clips: dict[str, int]
+
+
+def plan_study(
+    study: Study,
+    data: str,
+    base: str | None = None,
+    assignments: Sequence[str] = (),
+    seeds: int = 3,
+    only: Sequence[str] | None = None,
+) -> Plan:
+    """The configurations of a study, every one of them valid and fit for the data.
+
+    Args:
+        study: What to compare.
+        data: Store, or collection.
+        base: Named run or YAML file that the study varies, or ``published``: the published run of
+            the study's modalities. None takes ``digits`` for the embedded set, else ``own-data``.
+        assignments: ``key=value`` for all variants, with the short forms of ``cmg pretrain``.
+        seeds: Pre-trainings per variant.
+        only: Names of variants; None takes all.
+
+    Raises:
+        ConfigError: no such variant, a value that does not fit, an assignment that the study itself
+            makes, or a variant that changes nothing under this base.
+        ModalityError: a modality the data lack.
+        DataError: data that cannot be opened or have too few clips.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds} must be at least 1")
+    chosen = chosen_rows(study, only)
+    started = base_config(study, data, base, assignments)
+    configs = {v.name: variant_config(started, v) for v in chosen}
+    refuse_idle(study, started, chosen, configs)
+    hashes, clips = {}, {}
+    sources: dict[tuple[str | None, ...], ClipSource] = {}
+    for name, config in configs.items():
+        where = (config.data.store, config.data.list, config.data.lists)
+        if where not in sources:
+            sources[where] = opened(study, config)
+        hashes[name] = sources[where].content_hash
+        clips[name] = clips_of(sources[where], config)
+    return Plan(study, started, configs, seeds, hashes, clips)
+
+
+def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:
+    """The variants and controls of a study that are asked for, in the study's order.
+
+    Raises:
+        ConfigError: no such variant.
+    """
+    rows = study.rows()
+    known = [v.name for v in rows]
+    for name in only or ():
+        if name not in known:
+            raise ConfigError(f"{study.name} has no variant {name!r}{did_you_mean(name, known)}")
+    return [v for v in rows if only is None or v.name in only]
+
+
+def base_config(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> RunConfig:
+    """The configuration that a study varies; see :func:`plan_study`.
+
+    Seed 0, one thread and no TensorBoard, so that a job's numbers depend on nothing but its
+    configuration and data.
+    """
+    for assignment in assignments:
+        refuse_own_key(study, assignment.partition("=")[0])
+    name, overrides = written_out([*base_name(study, data, base, assignments), *assignments])
+    named = {o.partition("=")[0] for o in overrides}
+    before = [f"data.store={json.dumps(data)}"]
+    before += [told(k, v) for k, v in study.base.items() if k not in named]
+    config = load_config(name, [*before, *overrides])
+    late = [told(k, v) for k, v in study.where_off.items() if value_of(config, k) is None]
+    late += [] if config.training.threads else ["training.threads=1"]
+    return override_config(config, [*late, f"{SEED}=0", "training.tensorboard=false"])
+
+
+def base_name(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> list[str]:
+    """The arguments of ``cmg pretrain`` that name a study's base."""
+    if base is None:
+        return ["digits" if data == "digits" else "own-data"]
+    if base != "published":
+        return [base]
+    wanted = study.base.get("data.modalities")
+    if wanted is None or any(a.startswith("modalities=") for a in assignments):
+        return ["recipe=published"]
+    initials = "".join(str(name)[0] for name in wanted)
+    return ["recipe=published", *([f"modalities={initials}"] if initials in PUBLISHED_RUNS else [])]
+
+
+def refuse_own_key(study: Study, key: str) -> None:
+    """Refuse an assignment that no job of the study would see.
+
+    Raises:
+        ConfigError: the seed, or a key that every variant sets.
+    """
+    if key in {"data", "data.store"}:
+        raise ConfigError(f"give the data with --data rather than {key}=")
+    if key == SEED:
+        raise ConfigError(f"{SEED} counts up from 0 in a study; say how many with --seeds")
+    full = {"list": "data.list", "modalities": "data.modalities"}.get(key, key)
+    varied = [v for v in study.variants if full in v.changes]
+    if len(varied) == len(study.variants):
+        raise ConfigError(f"{full} is what {study.name} varies; leave {key}= out")
+
+
+def told(key: str, value: Any) -> str:
+    """A change as an override."""
+    return f"{key}={json.dumps(value)}"
+
+
+def value_of(config: RunConfig, key: str) -> Any:
+    """The value of a dotted key."""
+    node: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def variant_config(base: RunConfig, variant: Variant) -> RunConfig:
+    """A base with a variant's changes.
+
+    Raises:
+        ConfigError: an unknown key, or a value that does not fit.
+    """
+    tree = base.model_dump(mode="json")
+    for key, factor in variant.scales.items():
+        value = value_of(base, key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ConfigError(f"variant {variant.name}: {key} = {value!r} cannot be multiplied")
+        scaled = value * factor
+        apply_override(tree, told(key, int(scaled) if float(scaled).is_integer() else scaled))
+    for key, value in variant.changes.items():
+        apply_override(tree, told(key, value))
+    return validate(tree, f"variant {variant.name}")
+
+
+def with_seed(config: RunConfig, seed: int) -> RunConfig:
+    """The same configuration with another seed."""
+    training = config.training.model_copy(update={"seed": seed})
+    return config.model_copy(update={"training": training})
+
+
+def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys in which two configurations differ, with both values.
+
+    A group that one of them leaves out (null) counts as one key.
+    """
+    return dict(_changed(a.model_dump(mode="json"), b.model_dump(mode="json"), ""))
+
+
+def _changed(a: Any, b: Any, key: str) -> list[tuple[str, tuple[Any, Any]]]:
+    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
+        return [] if a == b else [(key, (a, b))]
+    names = dict.fromkeys((*a, *b))
+    prefix = f"{key}." if key else ""
+    return [c for name in names for c in _changed(a.get(name), b.get(name), f"{prefix}{name}")]
+
+
+def refuse_idle(
+    study: Study, base: RunConfig, chosen: Sequence[Variant], configs: Mapping[str, RunConfig]
+) -> None:
+    """Refuse variants that are the reference under another name.
+
+    Raises:
+        ConfigError: names them, and the variants that are left.
+    """
+    reference = variant_config(base, study.variant(study.reference))
+    idle = [v.name for v in chosen if v.name != study.reference and configs[v.name] == reference]
+    if not idle:
+        return
+    left = ",".join(v.name for v in chosen if v.name not in idle)
+    keys = {key for v in chosen if v.name in idle for key in (*v.changes, *v.scales)}
+    raise ConfigError(
+        f"{study.name}: {', '.join(idle)} would be the same as {study.reference}: the base "
+        f"already has {', '.join(sorted(keys))} so. Change the base, or take --only {left}"
+    )
+
+
+def opened(study: Study, config: RunConfig) -> ClipSource:
+    """What a configuration trains on.
+
+    Raises:
+        CmgError: see :func:`plan_study`.
+    """
+    if study.needs == "collection" and is_one_store(config.data.store):
+        raise ConfigError(
+            f"{study.name} trains on lists of a collection, but {config.data.store} is a single "
+            "store; give a folder in the official layout, or a collection imported from one"
+        )
+    return open_clips(config.data)
+
+
+def clips_of(source: ClipSource, config: RunConfig) -> int:
+    """Number of clips that a job trains on; refuses what does not fit the data.
+
+    Raises:
+        CmgError: see :func:`plan_study`.
+    """
+    try:
+        modalities = chosen_modalities(source, config)
+    except ModalityError as error:
+        names = ",".join(source.modalities)
+        raise ModalityError(f"{error}. Say which to use, e.g. modalities={names}") from error
+    batches = training_batches(source, config.data, 0, modalities)
+    return len(batches.clips) * config.training.epochs

@@ -1,0 +1,189 @@
+"""Run a study: every job that is not finished yet, in worker processes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.config.schema import DataOptions, RunConfig
+from cmg.errors import CmgError
+from cmg.recipes.jobs import Relay, Report, run_all
+from cmg.recipes.pretrain import pretrain
+from cmg.studies.ledger import (
+    Identity,
+    JobKey,
+    JobRecord,
+    finished_jobs,
+    open_folder,
+    unfinished,
+)
+from cmg.studies.plan import Plan
+from cmg.studies.scorers import Scorer
+from cmg.studies.summary import Summary, summarized
+from cmg.studies.write import write_study
+from cmg.training.loop import StepObserver
+from cmg.training.run_folder import CONFIG, RUN, versions
+
+
+@dataclass(frozen=True)
+class StudyJob:
+    """One model to train and score.
+
+    Attributes:
+        key: Variant and seed.
+        config: The whole configuration.
+        scorer: Of the study.
+        trained_on: Content hash of the data.
+        scored_on: Likewise.
+        run: Run folder; None keeps nothing on disk.
+    """
+
+    key: JobKey
+    config: RunConfig
+    scorer: Scorer
+    trained_on: str
+    scored_on: str
+    run: Path | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study that is about to run.
+
+    Attributes:
+        out: Its folder.
+        identity: What it is.
+        jobs: Those that are not finished.
+        finished: How many are.
+        clips: Clips that the jobs train on, for the progress bar.
+    """
+
+    out: Path
+    identity: Identity
+    jobs: list[StudyJob]
+    finished: int
+    clips: int
+
+
+def prepare_study(plan: Plan, out: Path, scorer: Scorer, keep_runs: bool = False) -> Prepared:
+    """Check everything that can be wrong before something is trained, and make the folder.
+
+    Args:
+        plan: From :func:`cmg.studies.plan.plan_study`.
+        out: Folder, new or of the same study.
+        scorer: How models are scored.
+        keep_runs: Keep a run folder per job; an interrupted job then goes on from its last
+            checkpoint instead of its beginning.
+
+    Raises:
+        ConfigError: `out` is of something else, or of another configuration or other data.
+        DataError: data that cannot be scored on, or damaged files in `out`.
+    """
+    scored_on = checked(plan, scorer)
+    identity = Identity(plan.study, plan.base, scorer.name)
+    open_folder(out, identity)
+    left = unfinished(out, identity, plan, scored_on)
+    jobs = [
+        StudyJob(
+            key,
+            identity.config(key),
+            scorer,
+            plan.hashes[key.variant],
+            scored_on[key.variant],
+            out / key.run if keep_runs else None,
+        )
+        for key in left
+    ]
+    clips = sum(plan.clips[key.variant] for key in left)
+    return Prepared(out, identity, jobs, len(finished_jobs(out)), clips)
+
+
+def checked(plan: Plan, scorer: Scorer) -> dict[str, str]:
+    """Content hash of what each variant is scored on; variants of the same data are checked once.
+
+    Raises:
+        CmgError: see :meth:`cmg.studies.scorers.Scorer.check`.
+    """
+    known: dict[tuple[DataOptions, int], str] = {}
+    found = {}
+    for name, config in plan.configs.items():
+        same = {"fraction": 1.0, "shuffled_pairs": False}  # scoring sees neither
+        key = (config.data.model_copy(update=same), config.training.epochs)
+        if key not in known:
+            known[key] = scorer.check(config)
+        found[name] = known[key]
+    return found
+
+
+def run_study(
+    prepared: Prepared,
+    report: Report,
+    workers: int | None = None,
+    finished: Callable[[JobRecord], None] | None = None,
+) -> Summary:
+    """Train and score what is left, then write results, table and plot.
+
+    Every finished job is on disk before the next one is awaited, so a study that is killed goes on
+    where it was.
+
+    Args:
+        prepared: From :func:`prepare_study`.
+        report: Told of every step.
+        workers: Processes, see :func:`cmg.recipes.jobs.run_all`.
+        finished: Told of every job that is done.
+
+    Raises:
+        CmgError: of the first failing job, with its variant and seed in front.
+    """
+
+    def keep(job: StudyJob, record: JobRecord) -> None:
+        record.save(prepared.out)
+        if finished is not None:
+            finished(record)
+
+    run_all(prepared.jobs, run_study_job, report, workers, keep)
+    summary = summarized(prepared.out)
+    write_study(prepared.out, summary)
+    return summary
+
+
+def run_study_job(job: StudyJob, send: Report) -> JobRecord:
+    """Train and score one model in this process.
+
+    Raises:
+        CmgError: by its own type, with variant and seed in front.
+    """
+    started = time.perf_counter()
+    name = f"{job.key.variant} {job.key.seed}"
+    seed = job.config.training.seed
+    with naming(name):
+        relay: list[StepObserver] = [Relay(name, send)]
+        training = pretrain(job.config, job.run, may_resume(job.run), relay)
+        scores = job.scorer.score(training.state.model, job.config, seed)
+    seconds = time.perf_counter() - started
+    return JobRecord(
+        job.key, job.config, job.trained_on, job.scored_on, scores, seconds, versions()
+    )
+
+
+@contextmanager
+def naming(job: str) -> Iterator[None]:
+    """Put a job's name in front of what goes wrong in it."""
+    try:
+        yield
+    except CmgError as error:
+        raise type(error)(f"{job}: {error}") from error
+
+
+def may_resume(run: Path | None) -> bool:
+    """Whether a kept run was interrupted after its start; one without a start is removed."""
+    if run is None or not run.exists():
+        return False
+    if (run / CONFIG).is_file() and (run / RUN).is_file():
+        return True
+    shutil.rmtree(run)
+    return False

@@ -1,0 +1,137 @@
+"""Score a study's models on the benchmarks of a collection: AVE and the others."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.config.schema import RunConfig
+from cmg.errors import ConfigError, ModalityError
+from cmg.evaluation.encoding import code_usage, encode_split
+from cmg.evaluation.results import CodebookStats
+from cmg.models.unified import UnifiedModel
+from cmg.official.collection import open_collection
+from cmg.recipes.evaluate_tasks import EPOCHS, PLANS, benchmark_names
+from cmg.recipes.training_clips import is_one_store
+from cmg.simulate import SIMULATION
+from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
+from cmg.tasks.outcome import Figures
+from cmg.tasks.plan import MODALITIES, Protocol
+from cmg.tasks.run import CONTINUOUS, run_plan
+from cmg.tasks.training import HeadOptions
+from cmg.tasks.world import Opened, World
+
+SETS = {
+    "ave": ("ave",),
+    "avvp": ("avvp",),
+    "ave-avvp": ("ave", "avvp"),
+    "ucf-vgg": ("ucf101", "vggsound40k"),
+}
+"""The data sets of each benchmark."""
+
+
+@dataclass(frozen=True)
+class TaskScorer:
+    """Heads on the benchmarks of the collection that the model was trained on a list of.
+
+    A score is the metric that the paper reports, of the codes and of the continuous features, by
+    ``benchmark/direction``; with several heads per direction (``probe.seeds``) their mean.
+
+    Attributes:
+        benchmarks: See :mod:`cmg.tasks`.
+        protocol: ``clean`` or ``published``.
+        simulated: Whether the collection was made by ``cmg data simulate``.
+    """
+
+    benchmarks: tuple[str, ...]
+    protocol: Protocol
+    simulated: bool = False
+
+    @property
+    def name(self) -> str:
+        """Benchmarks and protocol."""
+        of = " of simulated data" if self.simulated else ""
+        return f"{', '.join(self.benchmarks)}{of}, {self.protocol} protocol"
+
+    def check(self, config: RunConfig) -> str:
+        """The collection has the data sets; see :meth:`Scorer.check`."""
+        chosen = config.data.modalities
+        missing = [m for m in MODALITIES if chosen is not None and m not in chosen]
+        if missing:
+            raise ModalityError(
+                f"the benchmarks go from video to audio and back, but data.modalities has no "
+                f"{missing[0]}; take modalities=av or avt"
+            )
+        for benchmark in self.benchmarks:
+            self._options(benchmark, config)
+        opened = open_sets(config)
+        sets = dict.fromkeys(name for b in self.benchmarks for name in SETS[b])
+        hashes = [opened.open(name).content_hash for name in sets]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
+        """Every benchmark in both directions, and use of the codebook on the first set's clips."""
+        opened = open_sets(config)
+        world = World(opened, model, self.protocol)
+        seeds = range(seed, seed + config.probe.seeds)
+        found: Scores = {}
+        for benchmark in self.benchmarks:
+            plan = PLANS[benchmark](world, self._options(benchmark, config))
+            outcome = run_plan(plan, world, seeds, {}, [])
+            found |= headline(benchmark, plan.headline, outcome.figures)
+            name = f"{benchmark}, continuous features"
+            found |= headline(name, plan.headline, outcome.controls[CONTINUOUS])
+        first = opened.open(SETS[self.benchmarks[0]][0])
+        usage = code_usage(encode_split(model, first.split("+".join(first.splits))), model.size)
+        return found | codebook_scores(CodebookStats.of(usage, usage))
+
+    def _options(self, benchmark: str, config: RunConfig) -> HeadOptions:
+        """How heads are trained, as :func:`cmg.recipes.evaluate_tasks.head_options` has it."""
+        epochs, clip_alpha = EPOCHS[benchmark], benchmark == "ave-avvp"
+        first = config.training.epochs if self.protocol == "published" else 0
+        if first >= epochs:
+            raise ConfigError(
+                f"training.epochs = {first}: the published protocol of {benchmark} counts on from "
+                f"there and stops before epoch {epochs}, so no head would be trained; take fewer "
+                "epochs, or --protocol clean"
+            )
+        return HeadOptions(epochs=epochs, first_epoch=first, clip_alpha=clip_alpha)
+
+
+def open_sets(config: RunConfig) -> Opened:
+    """The data sets beside the list that a configuration trains on."""
+    return Opened(open_collection(config.data.store, config.data.lists, text="none"))
+
+
+def headline(metric: str, name: str, figures: Figures) -> Scores:
+    """The metric that is compared with the paper, per direction; what is not finite is left out."""
+    found = {f"{metric}/{d}": row[name].mean for d, row in figures.items() if name in row}
+    return {key: value for key, value in found.items() if math.isfinite(value)}
+
+
+def scorer_for(data: str, benchmarks: str | None = None, protocol: str | None = None) -> Scorer:
+    """What scores models that were trained on some data.
+
+    Args:
+        data: A store is scored on its own held-out split, a collection on benchmarks.
+        benchmarks: Names separated by commas, or ``all``; None takes AVE.
+        protocol: ``clean`` or ``published``; None takes clean.
+
+    Raises:
+        ConfigError: an unknown benchmark or protocol, or either one for a store.
+    """
+    if is_one_store(data):
+        if benchmarks is not None or protocol is not None:
+            raise ConfigError(
+                f"--benchmarks and --protocol are for a collection; {data} is a single store, "
+                "which is scored on its own held-out split"
+            )
+        return StoreScorer()
+    if protocol not in (None, "clean", "published"):
+        raise ConfigError(f"unknown protocol {protocol!r}; valid: clean, published")
+    names = [name.strip() for name in (benchmarks or "ave").split(",")]
+    chosen: Protocol = "published" if protocol == "published" else "clean"
+    simulated = (Path(data) / SIMULATION).is_file()
+    return TaskScorer(tuple(benchmark_names(names)), chosen, simulated)

@@ -1,0 +1,113 @@
+"""`cmg study`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import pytest
+
+from cmg.cli import main as entry
+from cmg.cli.output import STATE
+
+from .conftest import PAIR
+
+
+@pytest.fixture
+def cmg(capsys, monkeypatch):
+    """Run `cmg ARGS` in this process: exit code, stdout, stderr."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
+        monkeypatch.setattr(STATE, "json", False)
+        capsys.readouterr()
+        try:
+            entry.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_list_names_every_study(cmg):
+    code, out, _ = cmg("study", "list")
+    assert code == 0
+    assert "ablation-avt" in out
+    assert "(paper Table 3)" in out
+    code, out, _ = cmg("study", "list", "--json")
+    told = json.loads(out)["studies"]
+    assert told["pretraining-lists"]["needs"] == "collection"
+    assert told["ablation-av"]["variants"][-2:] == ["untrained-encoders", "shuffled-pairs"]
+
+
+def test_run_then_table_then_run_again(cmg, store, tiny, tmp_path):
+    out = tmp_path / "out"
+    command = ["study", "run", "ablation-av", "--data", store, "--base", tiny, "--out", out]
+    command += ["--seeds", 2, "--workers", 1, "--only", "full,no-cpc"]
+    command += ["training.epochs=2", "model.codebook.size=6"]
+    code, said, err = cmg(*command, "--json")
+    assert code == 0, err
+    told = json.loads(said)
+    assert told == json.loads((out / "study.json").read_text()) | {
+        "trained": 4,
+        "finished_before": 0,
+        "files": [str(out / n) for n in ("table.md", "plot.svg", "report.html")],
+    }
+    assert told["rows"]["no-cpc"]["seeds"] == [0, 1]
+    assert told["base"]["model"]["codebook"]["size"] == 6
+    assert told["base"]["objectives"]["club"]["weight"] == 1
+
+    code, said, _ = cmg(*command)
+    assert code == 0
+    assert "Parts of the method, audio and video" in said
+    assert "Not run yet: no-club" in said
+    assert "The paper: Table 2, VGGSound 24k" in said
+    before = (out / "table.md").read_bytes()
+    (out / "table.md").unlink()
+    code, again, _ = cmg("study", "table", out)
+    assert code == 0
+    assert again == said
+    assert (out / "table.md").read_bytes() == before
+
+    code, said, _ = cmg(*command, "--json")
+    assert json.loads(said)["trained"] == 0
+
+
+def test_a_study_of_ones_own_on_the_command_line(cmg, store, tiny, tmp_path):
+    study = tmp_path / "mine.yaml"
+    study.write_text(PAIR)
+    command = ["study", "run", study, "--data", store, "--base", tiny, "--out", tmp_path / "out"]
+    code, out, _ = cmg(*command, "--seeds", 1, "--workers", 1, "--keep-runs")
+    assert code == 0
+    assert "without CMCM" in out
+    assert (tmp_path / "out" / "runs" / "full" / "seed-0" / "checkpoints").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ablation-va"], "did you mean 'ablation-av'"),
+        (["ablation-av", "--only", "no-clubs"], "did you mean 'no-club'"),
+        (["ablation-av", "--base", "nothing"], "no run named 'nothing'"),
+        (["ablation-av", "training.seed=1"], "--seeds"),
+        (["ablation-avt"], "modalities=audio,video"),
+    ],
+)
+def test_errors_are_said_and_nothing_is_written(cmg, store, tmp_path, arguments, message):
+    code, out, err = cmg("study", "run", *arguments, "--data", store, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in err
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_table_of_no_study(cmg, tmp_path):
+    code, out, _ = cmg("study", "table", tmp_path, "--json")
+    assert code == 2
+    assert json.loads(out)["error"] == "DataError"

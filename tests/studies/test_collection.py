@@ -1,0 +1,96 @@
+"""Studies on a collection: lists to train on, benchmarks to score with."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.official.collection import open_collection
+from cmg.recipes.pretrain import pretrain
+from cmg.simulate import SimulateOptions, simulate
+from cmg.studies.definition import load_study
+from cmg.studies.plan import plan_study
+from cmg.studies.run import prepare_study, run_study
+from cmg.studies.scorers import StoreScorer
+from cmg.studies.tables import headlines, study_tables
+from cmg.studies.task_scorer import TaskScorer, scorer_for
+from cmg.tasks.classification import ave_plan
+from cmg.tasks.run import crossing_score
+from cmg.tasks.training import HeadOptions
+from cmg.tasks.world import Opened, World
+
+SMALL = ["data.batch_size=40", "model.detail_width={video: 8}"]
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """A folder in the official layout with few clips of few channels."""
+    out = tmp_path_factory.mktemp("official") / "root"
+    widths = {"audio": 8, "video": 8, "text": 8}
+    simulate(out, SimulateOptions(fraction=0.002, widths=widths, map_size=3, workers=1))
+    return str(out)
+
+
+def test_lists_are_trained_on_and_benchmarks_scored(root, tiny, tmp_path):
+    study = load_study("pretraining-lists")
+    plan = plan_study(study, root, tiny, SMALL, seeds=1, only=["list-24k", "list-40k"])
+    assert plan.clips["list-40k"] > plan.clips["list-24k"]
+    assert plan.base.data.modalities == ("audio", "video")
+    scorer = scorer_for(root)
+    assert scorer == TaskScorer(("ave",), "clean", simulated=True)
+    prepared = prepare_study(plan, tmp_path / "out", scorer)
+    summary = run_study(prepared, lambda *_: None, 1)
+    assert summary.metrics() == ["ave", "ave, continuous features", "codebook"]
+    assert set(summary.columns("ave")) == {
+        *("mean", "video->audio", "audio->video", "video->video", "audio->audio")
+    }
+    assert "These are simulated data" in " ".join(headlines(summary))
+    (table, *_) = study_tables(summary)
+    assert table.title == "AVE accuracy"
+    assert [row[-2].text for row in table.rows] == ["44.0", "47.7"]  # the paper's, video to audio
+    assert "Table 1, Uni-Code, published protocol" in table.note
+
+
+def test_scores_are_those_of_the_benchmark(root, tiny):
+    """The mean across directions is what `cmg select` would compute for this model."""
+    study = load_study("pretraining-lists")
+    plan = plan_study(study, root, tiny, [*SMALL, "probe.seeds=2"], only=["list-24k"])
+    config = plan.configs["list-24k"]
+    model = pretrain(config).state.model
+    found = TaskScorer(("ave",), "clean").score(model, config, seed=3)
+    world = World(Opened(open_collection(root, text="none")), model, "clean")
+    expected = crossing_score(ave_plan(world, HeadOptions(epochs=30)), world, [3, 4])
+    both = (found["ave/video->audio"] + found["ave/audio->video"]) / 2
+    assert both == pytest.approx(expected.mean)
+    assert 1 <= found["codebook/used"] <= 8
+
+
+def test_what_does_not_fit_is_refused_before_training(root, tiny, store):
+    study = load_study("codebook-size")
+    small = [*SMALL, "list=24k"]
+    with pytest.raises(ConfigError, match="which list to train on"):
+        plan_study(study, root, tiny, SMALL)
+    plan = plan_study(study, root, tiny, [*small, "training.epochs=30", "modalities=av"])
+    config = plan.configs["k50"]
+    with pytest.raises(ConfigError, match=r"training\.epochs = 30.*--protocol clean"):
+        TaskScorer(("ave",), "published").check(config)
+    assert len(TaskScorer(("ave",), "clean").check(config)) == 64
+    data = config.data.model_copy(update={"modalities": ("audio", "text")})
+    with pytest.raises(ModalityError, match="has no video"):
+        TaskScorer(("ave",), "clean").check(config.model_copy(update={"data": data}))
+    data = config.data.model_copy(update={"store": store, "list": None})
+    with pytest.raises((ConfigError, DataError)):
+        TaskScorer(("ave",), "clean").check(config.model_copy(update={"data": data}))
+
+
+def test_who_scores_what(root, store):
+    assert scorer_for(store) == scorer_for("digits") == StoreScorer()
+    both = scorer_for(root, "ave, avvp", "published")
+    assert both.name == "ave, avvp of simulated data, published protocol"
+    assert scorer_for(root, "all").benchmarks == ("ave", "avvp", "ave-avvp", "ucf-vgg")
+    with pytest.raises(ConfigError, match="did you mean 'avvp'"):
+        scorer_for(root, "avp")
+    with pytest.raises(ConfigError, match="valid: clean, published"):
+        scorer_for(root, protocol="dirty")
+    with pytest.raises(ConfigError, match="single store"):
+        scorer_for(store, "ave")
