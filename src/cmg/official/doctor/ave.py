@@ -1,0 +1,235 @@
+"""AVE: annotations, orders, labels, and the labels it shares with AVVP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.data.labels import step_labels
+from cmg.official.datasets.ave import KEY
+from cmg.official.doctor.contents import Contents, Order
+from cmg.official.doctor.examination import Examination, count
+from cmg.official.doctor.expected import CLASSES
+from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.names import normalized
+from cmg.official.doctor.parts import AUTHORS, PARTS
+from cmg.official.h5 import H5Array
+from cmg.official.lengths import STEPS
+from cmg.official.lists.ave import HEADER, Annotation, categories_of
+
+ANNOTATIONS = "Annotations.txt"
+SHARED_LABELS = "ave_avvp_labels.h5"
+SHARED_ORDER = "ave_avvp_order.h5"
+SHARED_NAMES = "AVE_AVVP_Categories.txt"
+
+_SPLITS = ("train", "val", "test")
+_TWO_CLASSES = frozenset({171, 2189})
+"""Rows of the official labels.h5 that are reported to carry two classes (AVE-ECCV18, issue 10)."""
+
+
+def check_ave(exam: Examination, contents: Contents) -> None:
+    """Check the annotations, then what counts in their rows."""
+    rows = contents.annotations
+    if rows is not None:
+        _check_annotations(exam, rows)
+    for split in _SPLITS:
+        part = f"{split}_order_match.h5"
+        if exam.path(part) is not None:
+            exam.note(part, "another split, of a matching task; not to be taken for the order")
+    if rows is None or exam.faulty(ANNOTATIONS):
+        return
+    _check_orders(exam, rows, contents.orders)
+    _check_labels(exam, rows)
+    _check_shared(exam, rows, contents.shared_categories)
+
+
+def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
+    path = exam.path(ANNOTATIONS)
+    assert path is not None
+    with path.open(encoding="utf-8-sig") as stream:
+        header = HEADER[0] == stream.readline().partition("&")[0].strip()
+    wanted = exam.expected.rows("ave")
+    known_as = "copy of the archive, with a header" if header else "copy of git, without a header"
+    exam.complete(ANNOTATIONS, f"{count(len(rows))} ({known_as})", f"{wanted:,}")
+    again = f"get it again from {PARTS[ANNOTATIONS].source}"
+    if wanted is not None and len(rows) != wanted:
+        exam.say(
+            ANNOTATIONS,
+            Status.TRUNCATED if len(rows) < wanted else Status.WRONG,
+            count(len(rows)),
+            f"{wanted:,}",
+            "the orders, features and labels count in the rows of this file; a row more or less "
+            "shifts all that follow",
+            again,
+        )
+        return
+    categories = categories_of(rows)
+    if len(categories) != CLASSES["ave"]:
+        exam.wrong(
+            ANNOTATIONS,
+            f"{CLASSES['ave']} expected: {some(categories, 5)}",
+            again,
+            f"{len(categories)} categories",
+        )
+    outside = [i for i, row in enumerate(rows) if not 0 <= row.start <= row.end <= STEPS]
+    if outside:
+        exam.wrong(ANNOTATIONS, f"events outside 0 to {STEPS} s in rows {some(outside)}", again)
+    odd = [row.video_id for row in rows if len(row.video_id) != 11]
+    if odd:
+        exam.warn(ANNOTATIONS, f"ids of other than 11 characters: {some(odd)}")
+    if empty := [i for i, row in enumerate(rows) if row.start == row.end]:
+        exam.note(ANNOTATIONS, f"events of no length, all background: rows {some(empty)}")
+
+
+def _check_orders(
+    exam: Examination, rows: Sequence[Annotation], orders: Mapping[str, Order]
+) -> None:
+    categories = categories_of(rows)
+    classes = np.array([categories.index(row.category) for row in rows])
+    for split, order in orders.items():
+        _check_order(exam, split, order, classes)
+    if set(orders) != set(_SPLITS) or exam.faulty(*(f"{split}_order.h5" for split in _SPLITS)):
+        return
+    for first, second in combinations(_SPLITS, 2):
+        shared = sorted(set(orders[first].tolist()) & set(orders[second].tolist()))
+        if shared:
+            exam.wrong(
+                f"{second}_order.h5",
+                f"rows that {first}_order.h5 has too: {some(shared)}; as many rows are in no split",
+                f"get the three order files again from {PARTS['train_order.h5'].source}",
+                f"{len(shared):,} rows",
+            )
+            return
+
+
+def _check_order(exam: Examination, split: str, order: Order, classes: NDArray[np.int64]) -> None:
+    """Size, range, and that it is not the order of the matching task, of the same size."""
+    part = f"{split}_order.h5"
+    wanted = exam.expected.rows("ave", split)
+    again = f"get it again from {PARTS[part].source}"
+    exam.complete(part, count(len(order)), f"{wanted:,}")
+    if len(order) != wanted:
+        exam.wrong(part, f"{wanted:,} expected", again, count(len(order)))
+        return
+    if order.max() >= len(classes):
+        exam.wrong(part, f"row {order.max()} of {len(classes)}", again)
+        return
+    seen = np.bincount(classes[order], minlength=classes.max() + 1)
+    if (seen == 0).any() or (np.diff(classes[order]) < 0).any():
+        exam.wrong(
+            part,
+            f"{int((seen > 0).sum())} of {len(seen)} classes, "
+            + ("sorted by class" if (np.diff(classes[order]) >= 0).all() else "not sorted by class")
+            + f"; most likely {split}_order_match.h5, another split of the same size",
+            again,
+        )
+
+
+def _check_labels(exam: Examination, rows: Sequence[Annotation]) -> None:
+    categories = categories_of(rows)
+    truth = np.stack([step_labels([row.event], categories, STEPS).numpy() for row in rows])
+    for part in ("labels.h5", "right_labels.h5"):
+        _compare(exam, part, truth, truth.shape)
+    by_clip = np.zeros((len(rows), len(categories) + 1))
+    by_clip[np.arange(len(rows)), [categories.index(row.category) for row in rows]] = 1
+    _compare(exam, "mil_labels.h5", by_clip, by_clip.shape)
+    _compare(exam, "labels_closs.h5", 1 - truth[..., -1], truth.shape[:2])
+
+
+def _compare(exam: Examination, part: str, truth: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """An optional file of labels beside those that the annotations say."""
+    labels = exam.read(part, lambda path: H5Array(path, KEY).all())
+    if labels is None:
+        return
+    exam.complete(part, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
+    remedy = f"remove it (labels are rebuilt from {ANNOTATIONS}), or get both from one place"
+    if labels.shape != shape:
+        exam.wrong(part, f"expected {list(shape)}", remedy, f"{list(labels.shape)}")
+        return
+    other = np.flatnonzero((labels != truth).reshape(len(labels), -1).any(1)).tolist()
+    if other and len(other) <= 0.01 * len(labels):
+        known = ", as reported of the official file" if set(other) <= _TWO_CLASSES else ""
+        exam.note(
+            part,
+            f"rows that say other than {ANNOTATIONS}{known}: {some(other, 5)}; they are rebuilt",
+            f"{len(other)} rows differ",
+        )
+    elif other:
+        exam.wrong(
+            part,
+            f"rows that say other than {ANNOTATIONS}: {some(other)}; one of the two has a row too "
+            "many or too few, or is of another version",
+            remedy,
+            f"{len(other):,} of {len(labels):,} rows differ",
+        )
+
+
+def _check_shared(
+    exam: Examination, rows: Sequence[Annotation], names: Sequence[str] | None
+) -> None:
+    """The rows and labels of the categories that AVE shares with AVVP."""
+    from cmg.official.lists.ave import read_order
+
+    order = exam.read(SHARED_ORDER, lambda path: read_order(path, len(rows)))
+    if order is not None:
+        exam.complete(SHARED_ORDER, count(len(order)), "all rows of the shared categories")
+        chosen = {rows[i].category for i in order}
+        left = sum(row.category in chosen for row in rows) - len(order)
+        if left:
+            remedy = f"get it again from {AUTHORS}"
+            found = f"{left} rows of the same categories left out"
+            exam.say(SHARED_ORDER, Status.TRUNCATED, count(len(order)), found, remedy=remedy)
+    labels = exam.read(SHARED_LABELS, lambda path: H5Array(path, KEY).all())
+    if labels is None or names is None or exam.faulty(SHARED_NAMES):
+        return
+    shape = (len(rows), STEPS, len(names) + 1)
+    exam.complete(SHARED_LABELS, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
+    remedy = f"get {SHARED_LABELS}, {SHARED_ORDER} and {SHARED_NAMES} again from {AUTHORS}"
+    if labels.shape != shape:
+        exam.wrong(SHARED_LABELS, f"expected {list(shape)}", remedy, f"{list(labels.shape)}")
+    elif order is not None:
+        _check_shared_labels(exam, rows, order, labels, names, remedy)
+
+
+def _check_shared_labels(
+    exam: Examination,
+    rows: Sequence[Annotation],
+    order: Order,
+    labels: NDArray[Any],
+    names: Sequence[str],
+    remedy: str,
+) -> None:
+    """One column per category, the right one where names agree, at the seconds of the event."""
+    times: list[int] = []
+    columns: dict[str, set[str]] = {}
+    for i in order.tolist():
+        row, active = rows[i], labels[i, :, :-1] > 0
+        seconds = np.arange(STEPS)
+        if (active.any(1) != ((seconds >= row.start) & (seconds < row.end))).any():
+            times.append(i)
+        for column in np.flatnonzero(active.any(0)).tolist():
+            columns.setdefault(row.category, set()).add(names[column])
+    if times:
+        exam.wrong(
+            SHARED_LABELS,
+            f"seconds that say other than {ANNOTATIONS} in rows {some(times)}",
+            remedy,
+            f"{len(times):,} rows differ",
+        )
+    spelled = {normalized(name): name for name in names}
+    mixed = [
+        f"{category!r} as {', '.join(map(repr, sorted(found)))}"
+        for category, found in columns.items()
+        if len(found) > 1 or found != {spelled.get(normalized(category), next(iter(found)))}
+    ]
+    if mixed:
+        exam.wrong(
+            SHARED_LABELS,
+            f"columns and lines of {SHARED_NAMES} do not agree: {some(mixed)}",
+            remedy,
+            f"{len(mixed)} categories",
+        )

@@ -1,0 +1,86 @@
+"""What should be there: the official counts and sizes, or those of a simulation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmg.errors import DataError
+
+Counts = Mapping[str, Mapping[str, int]]
+
+OFFICIAL_COUNTS: Counts = {
+    "vggsound40k": {"train": 24_515, "val": 8_171, "test": 8_115},
+    "vggsound2ucf": {"train": 2_894, "val": 964, "test": 955},
+    "ave": {"train": 3_339, "val": 402, "test": 402},
+    "avvp": {"val": 649, "test": 1_200, "train": 10_000, "audio": 1_846, "visual": 1_661},
+    "ave_avvp": {"audio": 1_085, "visual": 1_032},
+    "ucf101": {"all": 2_003},
+    "ucf101all": {"all": 6_831},
+}
+"""Rows per list and split, counted in copies of the official lists."""
+
+CLASSES = {"vggsound40k": 141, "ave": 28, "avvp": 25, "ave_avvp": 12, "ucf_vgg": 16, "ucf51": 51}
+WORDS = 1_046
+"""Entries of cnt.pkl."""
+WORDS_MD5 = "5dc21abc77e192932cc03528f8e3a518"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Sizes to compare with.
+
+    Attributes:
+        counts: Rows per list and split.
+        widths: Channels of ``audio``, ``video`` and ``text``.
+        map_size: Positions per side of a video map.
+        fraction: Of the official size if simulated, else None.
+    """
+
+    counts: Counts
+    widths: Mapping[str, int]
+    map_size: int
+    fraction: float | None = None
+
+    def rows(self, name: str, split: str | None = None) -> int | None:
+        """Rows of a list, or of one of its splits; None where unknown."""
+        splits = self.counts.get(name)
+        if splits is None:
+            return None
+        return sum(splits.values()) if split is None else splits.get(split)
+
+
+OFFICIAL = Expected(OFFICIAL_COUNTS, {"audio": 128, "video": 512, "text": 768}, 7)
+
+
+def read_simulation(path: Path) -> Expected:
+    """What `cmg data simulate` recorded of the folder it wrote.
+
+    A simulation has fewer clips (two a class and split at least) and may have narrower features.
+
+    Raises:
+        DataError: damaged, or of another version.
+    """
+    try:
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        if (told["format"], told["version"]) != ("cmg-simulation", 1):
+            raise DataError(f"{path} is of another format; simulate again")
+        counts = {
+            str(name): {str(split): int(count) for split, count in splits.items()}
+            for name, splits in told["counts"].items()
+            if isinstance(splits, dict)
+        }
+        widths = {str(name): int(width) for name, width in told["widths"].items()}
+        found = Expected(counts, widths, int(told["map"]), float(told["fraction"]))
+        if missing := [name for name in OFFICIAL_COUNTS if name not in counts]:
+            raise KeyError(missing[0])
+        if missing := [name for name in OFFICIAL.widths if name not in widths]:
+            raise KeyError(missing[0])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is damaged ({error!r}); simulate again") from error
+    return found

@@ -1,0 +1,128 @@
+"""Which parts are there, which are missing, and which are there twice."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from cmg.official.doctor.examination import Examination
+from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.parts import (
+    ATTACHED,
+    AUTHORS,
+    ENCODER,
+    FOLDERS,
+    GENERAL,
+    PARTS,
+    Part,
+    family_parts,
+)
+
+_WHOLE = 16 << 20
+"""Bytes up to which two files are compared whole."""
+_BLOCK = 1 << 16
+_BLOCKS = 64
+
+
+def check_presence(exam: Examination) -> None:
+    """Say which parts are missing, lie in an unusual place, or are there twice."""
+    _check_nesting(exam)
+    for part in PARTS.values():
+        if part.name == ENCODER:
+            continue  # Looked for in other places too.
+        if not exam.where(part.name):
+            _say_absent(exam, part)
+    for name in PARTS:
+        _check_copies(exam, name, exam.places(name))
+    for (data_set, feature), part_name in FOLDERS.items():
+        places = exam.layout.features.get((data_set, feature), [])
+        if len(places) > 1 and data_set != "avsbench":
+            exam.say(
+                part_name,
+                Status.DUPLICATED,
+                f"{len(places)} folders",
+                "1",
+                f"{some(map(exam.shown, places))}: {_same_names(places[0], places[1])}",
+                "keep the complete one; the readers do not choose between them",
+            )
+
+
+def _say_absent(exam: Examination, part: Part) -> None:
+    get = f"get it from {part.source}"
+    if part.needed:
+        detail = f"needed for {', '.join(part.needed)}"
+        exam.say(part.name, Status.MISSING, "not there", detail=detail, remedy=get)
+    elif part.limits:
+        exam.warn(part.name, f"only for {part.use}", get, "not there")
+    elif part.use:
+        members = family_parts(part.family) if part.family else [part]
+        together = not any(exam.where(member.name) for member in members)
+        if not together or part is members[0]:
+            name = part.family if together and part.family else part.name
+            told = f"optional, for {part.use}"
+            if part.source not in (AUTHORS, ATTACHED):
+                told += f"; from {part.source}"
+            exam.note(name, told, "not there")
+
+
+def _check_nesting(exam: Examination) -> None:
+    """Archives unpacked in a folder of their own name give ``data/data``."""
+    root = exam.layout.root
+    places = [p for several in exam.layout.features.values() for p in several]
+    places += [p.parent for name in PARTS for p in exam.layout.files.get(name, [])]
+    nested = set()
+    for place in places:
+        names = place.relative_to(root.parent).parts if root.name else place.parts
+        for first, second in pairwise(names):
+            if first == second != "feature_extractor":
+                nested.add(f"{first}/{second}")
+    if nested:
+        exam.note(
+            GENERAL,
+            "an archive was unpacked in a folder of its own name; parts are found there all the "
+            "same",
+            some(sorted(nested)),
+        )
+
+
+def _check_copies(exam: Examination, name: str, places: list[Path]) -> None:
+    for other in places[1:]:
+        if not _equal(places[0], other):
+            exam.say(
+                name,
+                Status.DUPLICATED,
+                f"{len(places)} copies that differ",
+                "one content",
+                f"{exam.shown(places[0])} ({places[0].stat().st_size:,} bytes) and "
+                f"{exam.shown(other)} ({other.stat().st_size:,} bytes)",
+                "keep the right one, that is most likely the larger one, and remove the other; "
+                "the readers do not choose between them",
+            )
+            return
+
+
+def _equal(first: Path, second: Path) -> bool:
+    """Whether two files have one content; of large ones 64 blocks are compared."""
+    if os.path.samefile(first, second):
+        return True
+    size = first.stat().st_size
+    if size != second.stat().st_size:
+        return False
+    with first.open("rb") as a, second.open("rb") as b:
+        if size <= _WHOLE:
+            return a.read() == b.read()
+        for block in range(_BLOCKS):
+            start = block * (size - _BLOCK) // (_BLOCKS - 1)
+            a.seek(start)
+            b.seek(start)
+            if a.read(_BLOCK) != b.read(_BLOCK):
+                return False
+    return True
+
+
+def _same_names(first: Path, second: Path) -> str:
+    a, b = set(os.listdir(first)), set(os.listdir(second))
+    if a == b:
+        return f"the same {len(a):,} names in both"
+    return f"{len(a - b):,} names only in the first, {len(b - a):,} only in the second"

@@ -1,0 +1,164 @@
+"""One simulated folder for all tests; every test breaks a copy of it in one place."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import shutil
+import signal
+import sys
+import zipfile
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import pytest
+
+from cmg.cli import main as entry
+from cmg.cli.output import STATE
+from cmg.official.doctor import check_root
+from cmg.simulate import SimulateOptions, simulate
+
+WIDTHS = {"audio": 8, "video": 8, "text": 16}
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    """A sound folder: the whole layout at the smallest size."""
+    root = tmp_path_factory.mktemp("doctor") / "good"
+    simulate(root, SimulateOptions(fraction=1e-4, widths=WIDTHS, map_size=2, workers=1))
+    return root
+
+
+@pytest.fixture(scope="session")
+def usual(good):
+    """What the doctor says of the sound folder, complete parts aside."""
+    return said(check_root(good, deep=2))
+
+
+def said(diagnosis):
+    """(part, status) of every finding that is not `complete`."""
+    return {(f.part, f.status.value) for f in diagnosis.findings if f.status != "complete"}
+
+
+class Folder:
+    """A copy to break. Folders of zips are links until one of their files is changed."""
+
+    def __init__(self, root, good):
+        self.root = root
+        shutil.copytree(good, root, ignore=lambda _, names: {"zip"} & set(names))
+        for place, folders, _ in os.walk(good):
+            if "zip" in folders:
+                folders.remove("zip")
+                link = root / os.path.relpath(place, good) / "zip"
+                link.symlink_to(os.path.join(place, "zip"))
+
+    def files(self, name):
+        """Every copy of a file."""
+        found = [p for p in self.root.rglob(name) if p.is_file()]
+        assert found, name
+        return found
+
+    def edit(self, name, change):
+        """Change the text of every copy of a file, as a list of lines without their ends."""
+        for path in self.files(name):
+            lines = change(path.read_text().splitlines())
+            path.write_text("\n".join(lines) + "\n")
+
+    def remove(self, name):
+        for path in self.files(name):
+            path.unlink()
+
+    def h5(self, name, change, key="avadataset", new_key=None):
+        """Replace the data set of an h5 file by what `change` makes of it."""
+        (path,) = self.files(name)
+        with h5py.File(path) as file:
+            values = file[key][()]
+        with h5py.File(path, "w") as file:
+            file[new_key or key] = change(values)
+
+    def link(self, part):
+        """The folder of zips of a part."""
+        data_set, feature = part.split("/feature/")
+        (found,) = (
+            p
+            for p in self.root.rglob("zip")
+            if feature in p.parts and data_set in [name.lower() for name in p.parts]
+        )
+        return found
+
+    def zips(self, part):
+        """The files in a folder of zips, which now has files of its own."""
+        link = self.link(part)
+        if link.is_symlink():
+            origin = link.resolve()
+            link.unlink()
+            shutil.copytree(origin, link, copy_function=os.link)
+        return sorted(link.iterdir())
+
+    def rezip(self, part, change, in_list=False):
+        """Replace the arrays in the zips of a folder, or only those that two read clips are of."""
+        paths = self.zips(part)
+        if in_list:
+            lines = self.files("vggsound-avel40k.csv")[0].read_text().splitlines()[1:]
+            stems = [lines[i].split(",")[-2] for i in (0, len(lines) // 2)]
+            paths = [path for path in paths if path.stem in stems]
+        for path in paths:
+            with zipfile.ZipFile(path) as archive:
+                array = pickle.loads(archive.read(archive.namelist()[0]))
+            self.write(path, pickle.dumps(change(np.array(array))))
+
+    def write(self, path, content, name="clip.pkl", **more):
+        """Put a zip of the given members in the place of another."""
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            for member, text in {name: content, **more}.items():
+                archive.writestr(member, text)
+        path.unlink()  # It may be a hard link to the sound folder's.
+        path.write_bytes(data.getvalue())
+
+
+@pytest.fixture
+def folder(good, tmp_path):
+    """A copy of the sound folder."""
+    return Folder(tmp_path / "data", good)
+
+
+@pytest.fixture
+def new(folder, usual):
+    """What the doctor says beyond the usual of the copy, all clips read, and the diagnosis."""
+
+    def examine(deep=2, **options):
+        diagnosis = check_root(folder.root, deep=deep, **options)
+        return said(diagnosis) - usual, diagnosis
+
+    return examine
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cmg(capsys, monkeypatch):
+    """Run `cmg ARGS` in this process."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
+        monkeypatch.setattr(STATE, "json", False)
+        capsys.readouterr()
+        try:
+            entry.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        got = capsys.readouterr()
+        return Said(code, got.out, got.err)
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
