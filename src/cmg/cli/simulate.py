@@ -1,0 +1,105 @@
+"""``cmg data simulate``: a folder in the official layout, with generated features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cmg.cli.output import JsonFlag, say_json, show
+from cmg.errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``cmg data``."""
+    app.command()(simulate)
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    fraction: Annotated[
+        float, typer.Option(help="Share of the official number of clips, above 0, at most 1.")
+    ],
+    widths: Annotated[
+        str, typer.Option(help="Channels: video=64,audio=128,text=96; official where not given.")
+    ] = "",
+    lists: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the real annotation files; made-up lists without."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the world.")] = 0,
+    map_: Annotated[int, typer.Option("--map", help="Positions per side of the video maps.")] = 7,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one per CPU core by default.")
+    ] = None,
+    weak_train: Annotated[
+        bool, typer.Option("--weak-train", help="Features of AVVP's 10,000 weak clips too.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a simulation in OUT.")
+    ] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Write the official layout with generated features; its numbers are not the paper's."""
+    say_json(json_)
+    from cmg.simulate import SimulateOptions
+    from cmg.simulate import simulate as write
+
+    options = SimulateOptions(
+        fraction=fraction,
+        widths=channels(widths),
+        map_size=map_,
+        lists=lists,
+        seed=seed,
+        workers=workers,
+        weak_train=weak_train,
+        overwrite=overwrite,
+    )
+    with clip_bar() as progress:
+        told = write(out, options, progress).to_json()
+    show(told, *described(told))
+
+
+@contextmanager
+def clip_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, told (clips done, clips in all); nothing where it is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress("clips", *columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("clips", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def channels(text: str) -> dict[str, int]:
+    """``video=64,audio=128`` as a mapping.
+
+    Raises:
+        ConfigError: another form, a modality twice, or a width that is no number.
+    """
+    found: dict[str, int] = {}
+    for item in text.split(",") if text else ():
+        name, _, width = item.partition("=")
+        if not width.isdecimal() or name in found:
+            raise ConfigError(
+                f"--widths {item!r} must read MODALITY=CHANNELS, each modality once, "
+                "for example video=64,audio=128,text=96"
+            )
+        found[name] = int(width)
+    return found
+
+
+def described(told: dict[str, Any]) -> list[str]:
+    """A summary as lines."""
+    facts = told["facts"]
+    size, seconds = told["bytes"] / 1e6, told["seconds"]
+    lines = [f"{told['path']}  {told['clips']} clips, {size:.0f} MB, {seconds:.0f} s"]
+    for name, counts in facts["counts"].items():
+        if isinstance(counts, dict):
+            lines.append(f"  {name}: " + ", ".join(f"{k} {n}" for k, n in counts.items()))
+    return [*lines, "Generated features: numbers measured on them are not the paper's."]

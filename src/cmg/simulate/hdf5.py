@@ -1,0 +1,128 @@
+"""AVE's h5 files: features, labels and row orders."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.errors import ConfigError
+from cmg.simulate import layout
+from cmg.simulate.dialects import AVE_CUTS, ave_categories, known_rows
+from cmg.simulate.lists import Lists
+from cmg.simulate.scripts import STEPS
+from cmg.simulate.vocabulary import read_table
+
+_DATA, _ORDER = "avadataset", "order"
+
+
+def import_h5py() -> Any:
+    """The optional package that writes AVE's files.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("h5py")
+    except ImportError as error:
+        raise ConfigError(
+            "AVE's h5 files need h5py, which is not installed; "
+            "run: pip install 'cmg-torch[official]'"
+        ) from error
+
+
+def write_ave_lists(folder: Path, lists: Lists) -> None:
+    """Labels and orders of AVE, of AVE -> AVVP and of the open-set cuts.
+
+    Args:
+        folder: The official folder.
+        lists: Whose rows.
+    """
+    labels = event_labels(lists)
+    video_level = np.zeros((len(lists.ave), labels.shape[2]), np.float32)
+    names = ave_categories(lists)
+    for row, annotation in enumerate(lists.ave):
+        video_level[row, names.index(annotation.category)] = 1
+    ave = folder / layout.AVE
+    _write(ave / "labels.h5", _DATA, labels)
+    _write(ave / "mil_labels.h5", _DATA, video_level)
+    for split, order in lists.ave_order.items():
+        _write(ave / f"{split}_order.h5", _ORDER, np.array(order, np.int64))
+    for known in AVE_CUTS:
+        path = folder / layout.OPEN_SET / "AVE_OSCMG" / f"train_order_{known}class.h5"
+        _write(path, _ORDER, np.array(known_rows(lists, known), np.int64))
+    shared, rows = shared_labels(lists, labels)
+    packed = {"compression": "gzip", "chunks": True, "shuffle": False}
+    _write(folder / layout.AVE_AVVP / "ave_avvp_labels.h5", _DATA, shared, **packed)
+    _write(folder / layout.AVE_AVVP / "ave_avvp_order.h5", _ORDER, rows, **packed)
+
+
+def event_labels(lists: Lists) -> NDArray[np.float32]:
+    """One class per second, float32 [N, 10, C + 1]; the last column is the background."""
+    names = ave_categories(lists)
+    labels = np.zeros((len(lists.ave), STEPS, len(names) + 1), np.float32)
+    labels[..., -1] = 1
+    for row, annotation in enumerate(lists.ave):
+        event = slice(annotation.onset, max(annotation.onset, annotation.offset))
+        labels[row, event, -1] = 0
+        labels[row, event, names.index(annotation.category)] = 1
+    return labels
+
+
+def shared_labels(
+    lists: Lists, labels: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """AVE's labels in the shared categories, and the rows of those.
+
+    As officially, rows of other categories have no class during their event.
+
+    Returns:
+        float32 [N, 10, S + 1] and int64 [M], ascending.
+    """
+    partners = {row["category"]: row["shared"] for row in read_table("ave")}
+    shared = np.zeros((*labels.shape[:2], len(lists.shared_categories) + 1), np.float32)
+    shared[..., -1] = labels[..., -1]
+    for number, name in enumerate(ave_categories(lists)):
+        partner = partners.get(name)
+        if partner in lists.shared_categories:
+            shared[..., lists.shared_categories.index(partner)] = labels[..., number]
+    rows = [
+        row
+        for row, annotation in enumerate(lists.ave)
+        if partners[annotation.category] in lists.shared_categories
+    ]
+    return shared, np.array(rows, np.int64)
+
+
+@contextmanager
+def ave_features(folder: Path, rows: int, shapes: dict[str, tuple[int, ...]]) -> Iterator[Any]:
+    """AVE's two feature files, open for writing rows.
+
+    Args:
+        folder: The official folder.
+        rows: In all.
+        shapes: Of a step's ``audio`` and ``visual`` features.
+
+    Yields:
+        Per modality an array-like [rows, 10, *shape] of float64.
+    """
+    h5py = import_h5py()
+    with (
+        h5py.File(folder / layout.AVE / "audio_feature.h5", "w") as audio,
+        h5py.File(folder / layout.AVE / "visual_feature.h5", "w") as visual,
+    ):
+        yield {
+            name: file.create_dataset(_DATA, (rows, STEPS, *shapes[name]), np.float64)
+            for name, file in {"audio": audio, "visual": visual}.items()
+        }
+
+
+def _write(path: Path, key: str, values: NDArray[Any], **how: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with import_h5py().File(path, "w") as file:
+        file.create_dataset(key, data=values, **how)

@@ -1,0 +1,211 @@
+"""The clips to render, and the processes that render them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.errors import WorkerError
+from cmg.simulate import layout
+from cmg.simulate.lists import Combined, Lists
+from cmg.simulate.scripts import (
+    Script,
+    ave_script,
+    avvp_script,
+    segment_labels,
+    ucf_script,
+    vggsound_script,
+    weak_events,
+)
+from cmg.simulate.world import Floats, World
+from cmg.simulate.zips import write_zip
+
+_CHUNK = 16
+"""Clips that a process takes at a time."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip and where its features go.
+
+    Attributes:
+        script: What happens in it.
+        audio: Zips that hold its audio, relative to the official folder.
+        video: Likewise.
+        segments: Zip for its segment labels, and these.
+        row: Its row in AVE's h5 files, which the parent process writes.
+    """
+
+    script: Script
+    audio: tuple[str, ...] = ()
+    video: tuple[str, ...] = ()
+    segments: tuple[str, list[int]] | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What comes back of some jobs: their number, and AVE's rows with audio and video."""
+
+    clips: int
+    ave: list[tuple[int, Floats, Floats]] = field(default_factory=list)
+
+
+def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
+    """Every clip of the lists that has features."""
+    return [
+        *_vggsound(lists, seed),
+        *(
+            Job(ave_script(row, a.category, a.video_id, a.onset, a.offset, seed), row=row)
+            for row, a in enumerate(lists.ave)
+        ),
+        *_avvp(lists, seed, weak_train),
+        *_ucf(lists, seed),
+    ]
+
+
+def _vggsound(lists: Lists, seed: int) -> Iterator[Job]:
+    more = set(lists.more)
+    known = {video_id for _, video_id, _ in lists.vggsound}
+    for category, video_id, _ in lists.vggsound:
+        script = vggsound_script(category, video_id, seed)
+        label = layout.segment_label(video_id), segment_labels(script, category)
+        sets = (layout.VGGSOUND, layout.BEYOND) if video_id in more else (layout.VGGSOUND,)
+        yield replace(_everywhere(script, sets), segments=label)
+    for video_id in lists.more:
+        if video_id not in known:
+            yield _everywhere(vggsound_script(None, video_id, seed), (layout.BEYOND,))
+
+
+def _everywhere(script: Script, datasets: Sequence[str]) -> Job:
+    audio, video = (
+        tuple(layout.feature(dataset, modality, script.id) for dataset in datasets)
+        for modality in ("audio", "video")
+    )
+    return Job(script, audio, video)
+
+
+def _avvp(lists: Lists, seed: int, weak_train: bool) -> Iterator[Job]:
+    events = {modality: _events(rows) for modality, rows in lists.avvp_combined.items()}
+    weak = {name: labels.split(",") for name, labels in lists.avvp["train"]} if weak_train else {}
+    listed = [name for split in ("val", "test") for name, _ in lists.avvp[split]]
+    done: set[str] = set()
+    for name in dict.fromkeys([*listed, *events["audio"], *events["visual"], *weak]):
+        if name[:11] in done:
+            continue  # Names that are cut to one key share one clip.
+        done.add(name[:11])
+        if name in weak:
+            audible, visible = weak_events(name, weak[name], seed)
+        else:
+            audible, visible = (events[modality].get(name, []) for modality in ("audio", "visual"))
+        yield _everywhere(avvp_script(name, audible, visible, seed), (layout.AVVP,))
+
+
+def _events(rows: Sequence[Combined]) -> dict[str, list[tuple[int, int, str]]]:
+    found: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    for name, onsets, offsets, labels in rows:
+        times = zip(onsets.split(","), offsets.split(","), labels.split(","), strict=True)
+        found[name] += [(int(onset), int(offset), label) for onset, offset, label in times]
+    return dict(found)
+
+
+def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
+    of_pairs = {name for _, name in lists.ucf}
+    of_all = {name for _, name in lists.ucf51}
+    categories = {name: category for category, name in [*lists.ucf, *lists.ucf51]}
+    for name, category in categories.items():
+        sets = [layout.UCF_ALL] if name in of_all else []
+        job = _everywhere(ucf_script(category, name, seed), sets)
+        own = (layout.feature(layout.UCF, "video", name),) if name in of_pairs else ()
+        yield replace(job, video=(*own, *job.video))
+
+
+def run(jobs: Sequence[Job], world: World, folder: Path, workers: int | None) -> Iterator[Done]:
+    """Write the features of all jobs below `folder`, side by side.
+
+    Args:
+        jobs: What to render.
+        world: Renders it.
+        folder: Gets the zips; the folders of the zips exist.
+        workers: Processes; None takes one per CPU core, 1 works in this process.
+
+    Yields:
+        What is done, in the order of the jobs.
+
+    Raises:
+        WorkerError: a worker was killed from outside.
+    """
+    chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
+    workers = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
+    if workers == 1:
+        for chunk in chunks:
+            yield render(chunk, world, folder)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (world, folder))
+    try:
+        waiting = deque(pool.submit(_work, chunk) for chunk in chunks)
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "a worker process was killed from outside, most likely for want of memory; "
+            "try again with --workers 1"
+        ) from error
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def render(jobs: Sequence[Job], world: World, folder: Path) -> Done:
+    """Write the features of some jobs; those of AVE come back."""
+    ave = []
+    for job in jobs:
+        if job.row is not None:
+            ave.append((job.row, world.audio(job.script), world.video(job.script)))
+        if job.audio:
+            _write_everywhere(folder, job.audio, world.audio(job.script))
+        if job.video:
+            _write_everywhere(folder, job.video, world.video(job.script))
+        if job.segments is not None:
+            path, labels = job.segments
+            _write_everywhere(folder, (path,), np.array(labels, np.float32))
+    return Done(len(jobs), ave)
+
+
+def _write_everywhere(folder: Path, paths: Sequence[str], array: NDArray[Any]) -> None:
+    """Write a zip, and give it further names; copies where the disk knows no hard links."""
+    first, *others = (folder / path for path in paths)
+    write_zip(first, array)
+    for other in others:
+        try:
+            os.link(first, other)
+        except OSError:
+            shutil.copyfile(first, other)
+
+
+_worker: tuple[World, Path] | None = None
+
+
+def _start_worker(world: World, folder: Path) -> None:
+    global _worker  # noqa: PLW0603 - a worker process has one world, given at its start
+    _worker = world, folder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def _work(jobs: Sequence[Job]) -> Done:
+    assert _worker is not None
+    return render(jobs, *_worker)

@@ -1,0 +1,24 @@
+"""Where everything is in the official folder."""
+
+from __future__ import annotations
+
+VGGSOUND = "vggsound40k"
+BEYOND = "vggsound81k"
+EXTRACTOR = "feature_extractor/feature_extractor"
+AVE = "AVE-ECCV18-master/data"
+AVVP = "AVVP"
+AVE_AVVP = "AVE_AVVP"
+UCF = "UCF101"
+UCF_ALL = "UCF101ALL"
+OPEN_SET = "OSCMG/data"
+"""Cuts for open-set evaluation: ``AVE_OSCMG``, ``UCF_OSCMG`` and ``UCF_VGG_OSCMG``."""
+
+
+def feature(dataset: str, modality: str, stem: str) -> str:
+    """Path of a clip's zip."""
+    return f"{dataset}/feature/{modality}/zip/{stem}.zip"
+
+
+def segment_label(stem: str) -> str:
+    """Path of the zip with the segment labels of a VGGSound clip."""
+    return f"{VGGSOUND}/label/zip/{stem}.zip"

@@ -1,0 +1,70 @@
+"""What can be chosen about a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cmg.errors import ConfigError, did_you_mean
+
+OFFICIAL_WIDTHS = {"audio": 128, "video": 512, "text": 768}
+OFFICIAL_MAP = 7
+_SMALLEST_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """Options of :func:`~cmg.simulate.simulate`, checked when made.
+
+    Attributes:
+        fraction: Share of every class's official number of clips, in (0, 1]; at any fraction a
+            class keeps at least two clips a split (or all that the lists have of it).
+        widths: Channels per modality where they differ from audio 128, video 512, text 768.
+        map_size: Positions per side of the video maps.
+        lists: A folder tree that holds the real annotation files under their official names;
+            None makes lists of its own.
+        seed: Of the world: another seed has other concepts and another rendering.
+        workers: Processes; None takes one per CPU core, 1 writes in this process.
+        weak_train: Whether AVVP's weakly labeled training clips get features too.
+        overwrite: Whether a simulation in the way is replaced. Another kind of folder never is.
+
+    Raises:
+        ConfigError: a value out of range or an unknown modality.
+    """
+
+    fraction: float = 0.01
+    widths: Mapping[str, int] = field(default_factory=dict)
+    map_size: int = OFFICIAL_MAP
+    lists: Path | None = None
+    seed: int = 0
+    workers: int | None = None
+    weak_train: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.fraction <= 1.0:
+            raise ConfigError(
+                f"fraction {self.fraction:g} must lie above 0 and at most at 1 (1 is the official "
+                "size, 0.02 takes a minute or two)"
+            )
+        for name, width in self.widths.items():
+            if name not in OFFICIAL_WIDTHS:
+                raise ConfigError(
+                    f"widths: unknown modality {name!r}{did_you_mean(name, OFFICIAL_WIDTHS)}"
+                )
+            if width < _SMALLEST_WIDTH:
+                raise ConfigError(
+                    f"widths: {name}={width} is too narrow; at least {_SMALLEST_WIDTH} channels"
+                )
+        if not 2 <= self.map_size <= 64:
+            raise ConfigError(f"map {self.map_size} must be 2 to 64 positions per side")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed} must be at least 0")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers {self.workers} must be at least 1")
+
+    @property
+    def all_widths(self) -> dict[str, int]:
+        """Channels of every modality."""
+        return OFFICIAL_WIDTHS | dict(self.widths)

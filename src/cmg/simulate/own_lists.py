@@ -1,0 +1,81 @@
+"""Lists of our own at the official sizes: real category names, made-up ids and intervals.
+
+They do not depend on the world's seed, so two worlds can be compared on the same clips.
+"""
+
+from __future__ import annotations
+
+from cmg.simulate.lists import Action, Clip, Lists, combined, only
+from cmg.simulate.own_ave import ave_lists
+from cmg.simulate.own_avvp import avvp_lists
+from cmg.simulate.prompts import prompt
+from cmg.simulate.scripts import made_id, rank
+from cmg.simulate.vocabulary import SPLITS, read_table
+
+BEYOND_40K = 40_199
+"""Clips of the 81k list that are not in the 40k list."""
+_UCF_GROUPS = 25
+_UNUSED = {"Bowling", "playing frisbee"}
+"""Names of the 16-line lists that have no row in the official csv files."""
+
+
+def own_lists() -> Lists:
+    """All lists at their full size."""
+    vggsound = _vggsound()
+    ave, order = ave_lists(vggsound)
+    avvp = avvp_lists(ave, vggsound)
+    by_clip = {modality: combined(rows) for modality, rows in avvp.dense.items()}
+    shared = _in_order("avvp", "shared")
+    ucf = {row["category"]: row["vggsound"] for row in read_table("ucf") if row["vggsound"]}
+    categories = [row["category"] for row in read_table("vggsound")]
+    return Lists(
+        vggsound=vggsound,
+        vggsound_categories=categories,
+        prompts=[(name, prompt(name)) for name in categories],
+        more=beyond_40k(vggsound),
+        ave=ave,
+        ave_order=order,
+        avvp_categories=[row["category"] for row in read_table("avvp")],
+        avvp=avvp.splits,
+        avvp_dense=avvp.dense,
+        avvp_combined=by_clip,
+        shared_categories=shared,
+        shared_combined={m: only(rows, shared) for m, rows in by_clip.items()},
+        ucf_names=list(ucf),
+        vggsound_names=list(ucf.values()),
+        ucf=_ucf([name for name in ucf if name not in _UNUSED]),
+        vggsound2ucf=[clip for clip in vggsound if clip[0] in ucf.values()],
+        ucf51_categories=_in_order("ucf", "ucf51"),
+        ucf51=sorted(_ucf(_in_order("ucf", "ucf51")), key=lambda row: rank(row[1])),
+    )
+
+
+def beyond_40k(vggsound: list[Clip]) -> list[str]:
+    """Ids of the 81k list: those of the 40k list, and as many made-up ones as it has more."""
+    return [clip[1] for clip in vggsound] + [made_id("81k", i) for i in range(BEYOND_40K)]
+
+
+def _in_order(table: str, column: str) -> list[str]:
+    """Categories by the number they have in a column, those without one left out."""
+    rows = [row for row in read_table(table) if row[column]]
+    return [row["category"] for row in sorted(rows, key=lambda row: int(row[column]))]
+
+
+def _vggsound() -> list[Clip]:
+    """Rows by category, and within a category by split."""
+    return [
+        (row["category"], made_id("vggsound", row["category"], split, i), split)
+        for row in read_table("vggsound")
+        for split in SPLITS
+        for i in range(int(row[split]))
+    ]
+
+
+def _ucf(categories: list[str]) -> list[Action]:
+    """Rows by category, named as UCF-101 names clips: 25 groups, a few clips in each."""
+    counts = {row["category"]: int(row["clips"]) for row in read_table("ucf")}
+    return [
+        (name, f"v_{name}_g{i % _UCF_GROUPS + 1:02d}_c{i // _UCF_GROUPS + 1:02d}")
+        for name in categories
+        for i in range(counts[name])
+    ]

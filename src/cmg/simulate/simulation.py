@@ -1,0 +1,202 @@
+"""Writing a simulated official folder, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmg.files import Staging, writing
+from cmg.simulate.dialects import annotation_files
+from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
+from cmg.simulate.jobs import Job, plan, run
+from cmg.simulate.lists import Lists
+from cmg.simulate.options import SimulateOptions
+from cmg.simulate.own_lists import own_lists
+from cmg.simulate.prompts import prompt
+from cmg.simulate.text_encoder import count_file, write_text_encoder
+from cmg.simulate.vocabulary import concepts
+from cmg.simulate.world import World
+
+if TYPE_CHECKING:
+    from cmg.official.layout import Layout
+
+SIMULATION = "simulation.json"
+"""Tells a simulated folder from the real one, and how large it is."""
+TEXT_ENCODER = "text-encoder"
+COUNTS = "cnt.pkl"
+
+Progress = Callable[[int, int], None]
+"""Told (clips done, clips in all)."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written.
+
+    Attributes:
+        path: The folder.
+        facts: Content of ``simulation.json``.
+        clips: Clips with features.
+        bytes: Size of all files; a file with several names counts once.
+        seconds: It took.
+    """
+
+    path: str
+    facts: dict[str, Any]
+    clips: int
+    bytes: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return asdict(self)
+
+
+def simulate(
+    out: str | Path, options: SimulateOptions | None = None, progress: Progress | None = None
+) -> Summary:
+    """Write a folder in the official layout with the features of a simulated world.
+
+    Numbers measured on it are not the paper's. The folder appears when it is whole; equal options
+    give equal bytes, whatever the number of workers.
+
+    Args:
+        out: Folder to be.
+        options: Sizes, seed, lists.
+        progress: Told of every few clips.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ConfigError: h5py is missing.
+        DataError: `out` is occupied or cannot be written, or the lists are incomplete or in
+            another dialect.
+        WorkerError: a worker process was killed from outside.
+    """
+    start = time.perf_counter()
+    options = options or SimulateOptions()
+    out = Path(out)
+    import_h5py()
+    whole, originals = _whole_lists(options.lists)
+    lists = whole.cut(options.fraction)
+    jobs = plan(lists, options.seed, options.weak_train)
+    staging = Staging(out, options.overwrite, SIMULATION)
+    try:
+        with writing(out):
+            _write_lists(staging.folder, lists)
+            if originals is not None and options.fraction == 1.0:
+                _put_originals(staging.folder, originals)
+            _write_text(staging.folder, lists, options)
+            _write_features(staging.folder, jobs, lists, options, progress)
+            facts = _facts(options, lists, jobs)
+            (staging.folder / SIMULATION).write_text(json.dumps(facts, indent=2) + "\n")
+            size = _size(staging.folder)
+        staging.publish()
+    finally:
+        staging.discard()
+    return Summary(str(out), facts, len(jobs), size, time.perf_counter() - start)
+
+
+def _whole_lists(folder: Path | None) -> tuple[Lists, Layout | None]:
+    """The lists at their full size, and where the real ones lie."""
+    if folder is None:
+        return own_lists(), None
+    # Imported here to spare the worker processes torch, which the readers load.
+    from cmg.simulate.read_lists import find_lists, read_lists
+
+    layout = find_lists(folder)
+    return read_lists(layout), layout
+
+
+def _write_lists(folder: Path, lists: Lists) -> None:
+    for name, content in annotation_files(lists).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    write_ave_lists(folder, lists)
+
+
+def _put_originals(folder: Path, originals: Layout) -> None:
+    """At full size the real files take the place of ours, byte for byte."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        original = originals.file(path.name)
+        if original is not None:
+            shutil.copyfile(original, path)
+
+
+def _write_text(folder: Path, lists: Lists, options: SimulateOptions) -> None:
+    """The text encoder knows the words of the prompts, those for AVSBench's categories too."""
+    prompts = [sentence for _, sentence in lists.prompts]
+    more = [prompt(c.names["avsbench"]) for c in concepts() if "avsbench" in c.names]
+    width = options.all_widths["text"]
+    write_text_encoder(folder / TEXT_ENCODER, [*prompts, *more], width, options.seed)
+    (folder / COUNTS).write_bytes(count_file([*prompts, *more]))
+
+
+def _write_features(
+    folder: Path,
+    jobs: Sequence[Job],
+    lists: Lists,
+    options: SimulateOptions,
+    progress: Progress | None,
+) -> None:
+    widths, size = options.all_widths, options.map_size
+    world = World(options.seed, widths["audio"], widths["video"], size)
+    paths = {path for job in jobs for path in (*job.audio, *job.video)}
+    paths |= {job.segments[0] for job in jobs if job.segments is not None}
+    for parent in {Path(path).parent for path in paths}:
+        (folder / parent).mkdir(parents=True)
+    shapes = {"audio": (widths["audio"],), "visual": (size, size, widths["video"])}
+    clips = 0
+    with ave_features(folder, len(lists.ave), shapes) as ave:
+        for done in run(jobs, world, folder, options.workers):
+            for row, audio, video in done.ave:
+                ave["audio"][row], ave["visual"][row] = audio, video
+            clips += done.clips
+            if progress is not None:
+                progress(clips, len(jobs))
+
+
+def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[str, Any]:
+    """What ``simulation.json`` says."""
+    by_split = {
+        "vggsound40k": [split for _, _, split in lists.vggsound],
+        "vggsound2ucf": [split for _, _, split in lists.vggsound2ucf],
+    }
+    counts: dict[str, Any] = {
+        name: {split: splits.count(split) for split in ("train", "val", "test")}
+        for name, splits in by_split.items()
+    }
+    counts |= {
+        "vggsound81k": {"train": len(lists.more)},
+        "ave": {split: len(rows) for split, rows in lists.ave_order.items()},
+        "avvp": {split: len(rows) for split, rows in lists.avvp.items()}
+        | {modality: len(rows) for modality, rows in lists.avvp_combined.items()},
+        "ave_avvp": {modality: len(rows) for modality, rows in lists.shared_combined.items()},
+        "ucf101": {"all": len(lists.ucf)},
+        "ucf101all": {"all": len(lists.ucf51)},
+        "clips": len(jobs),
+    }
+    return {
+        "format": "cmg-simulation",
+        "version": 1,
+        "fraction": options.fraction,
+        "widths": options.all_widths,
+        "map": options.map_size,
+        "seed": options.seed,
+        "lists": "own" if options.lists is None else "real",
+        "weak_train": options.weak_train,
+        "counts": counts,
+    }
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below `folder`; several names of one file count once."""
+    files = {(found := path.stat()).st_ino: found.st_size for path in folder.rglob("*.*")}
+    return sum(files.values())
