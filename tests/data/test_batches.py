@@ -129,3 +129,33 @@ def test_what_makes_no_batch_is_refused(split):
     for address in ((0, 4), (0, -1), (-1, 0)):
         with pytest.raises(IndexError, match="no batch"):
             Batches(split, 3).at(*address)
+
+
+# --- several processes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_ranks_share_the_clips_of_an_epoch(split, world, size):
+    ranks = [Batches(split, size, seed=3, rank=r, world=world) for r in range(world)]
+    assert len({len(batches) for batches in ranks}) == 1
+    for epoch in range(2):
+        found = [c for batches in ranks for b in batches.epoch(epoch) for c in clips_of(b)]
+        assert sorted(found) == list(range(11))
+
+
+def test_a_batch_of_all_ranks_is_that_of_one_process_with_a_larger_batch(split):
+    alone = Batches(split, 4, seed=3)
+    ranks = [Batches(split, 2, seed=3, rank=r, world=2) for r in range(2)]
+    for epoch in range(2):
+        together = sorted(i for b in ranks for i in b.indices(epoch, 0))
+        assert together == sorted(alone.indices(epoch, 0))
+        last = sorted(i for b in ranks for i in b.indices(epoch, 1))  # all that is left
+        assert last == sorted([*alone.indices(epoch, 1), *alone.indices(epoch, 2)])
+
+
+def test_ranks_that_cannot_be_are_refused(split):
+    with pytest.raises(DataError, match="rank 2 must be"):
+        Batches(split, 2, rank=2, world=2)
+    with pytest.raises(DataError, match=r"1 clip.*each of 8 ranks"):
+        Batches(split, 2, rank=0, world=8)

@@ -40,17 +40,16 @@ def summary(log: dict[str, float]) -> str:
     return " ".join(parts)
 
 
-class ProgressBar:
-    """A bar over clips: losses, code usage, agreement, clips/s, time left. Quiet if not a terminal.
+class ClipBar:
+    """A bar over clips: how many, clips/s, time left, and a remark. Lines if not a terminal.
 
     Args:
         clips: In all.
-        done: Clips already trained on, of a resumed run.
-        epochs: Of the run.
+        done: Clips that an earlier process has done.
         every: Without a terminal, seconds between lines.
     """
 
-    def __init__(self, clips: int, done: int = 0, epochs: int = 1, every: float = 15.0) -> None:
+    def __init__(self, clips: int, done: int = 0, every: float = 15.0) -> None:
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -67,7 +66,6 @@ class ProgressBar:
         )
         self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log="")
         self.clips, self.done, self.here, self.every = clips, done, 0, every
-        self.epochs = epochs
         self.start = self.last = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -84,17 +82,36 @@ class ProgressBar:
         """Leave the bar as it is."""
         self.bar.__exit__(kind, error, trace)
 
-    def add(self, clips: int, log: dict[str, float], name: str = "clips") -> None:
-        """Some clips were trained on."""
+    def advance(self, clips: int, name: str = "clips", remark: str = "") -> None:
+        """Some clips are done."""
         self.done, self.here = self.done + clips, self.here + clips
         now = time.perf_counter()
         rate = f"{self.here / max(1e-9, now - self.start):.0f} clips/s"
-        self.bar.update(self.task, advance=clips, description=name, rate=rate, log=summary(log))
+        self.bar.update(self.task, advance=clips, description=name, rate=rate, log=remark)
         if self.bar.disable and now - self.last > self.every:
             self.last = now
             left = (self.clips - self.done) * (now - self.start) / max(1, self.here)
-            line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s, "
-            print(line + summary(log), file=sys.stderr, flush=True)
+            line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s"
+            print(f"{line}, {remark}" if remark else line, file=sys.stderr, flush=True)
+
+
+class ProgressBar(ClipBar):
+    """A bar over the clips of a training: losses, code usage and agreement as well.
+
+    Args:
+        clips: In all.
+        done: Clips already trained on, of a resumed run.
+        epochs: Of the run.
+        every: Without a terminal, seconds between lines.
+    """
+
+    def __init__(self, clips: int, done: int = 0, epochs: int = 1, every: float = 15.0) -> None:
+        super().__init__(clips, done, every)
+        self.epochs = epochs
+
+    def add(self, clips: int, log: dict[str, float], name: str = "clips") -> None:
+        """Some clips were trained on."""
+        self.advance(clips, name, summary(log))
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
         """A step of one run is done."""

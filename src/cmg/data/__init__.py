@@ -6,6 +6,7 @@ from cmg.data.digits import build_digits, open_digits
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
+from cmg.data.prefetch import epoch_ahead
 from cmg.data.split import Split
 from cmg.data.store import FeatureStore
 from cmg.data.verify import verify_store
@@ -23,6 +24,7 @@ __all__ = [
     "Split",
     "StoreWriter",
     "build_digits",
+    "epoch_ahead",
     "import_arrays",
     "open_digits",
     "paired_clips",

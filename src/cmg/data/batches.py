@@ -49,9 +49,13 @@ class Batches:
         shuffled_pairs: The control experiment: the clips of each modality are permuted by a fixed
             permutation of their own, so that pairs are wrong and every modality alone is as it
             was. The permutation is among the clips that have the modality.
+        rank: Of this process. Batch i of all ranks together are the clips of batch i of a single
+            process with batches of ``world * batch_size``; all ranks have as many batches, and
+            over an epoch every clip is in one batch of one rank.
+        world: Number of processes that share an epoch's clips.
 
     Raises:
-        DataError: fewer than two clips, a batch size below 2, or no batch at all.
+        DataError: fewer than two clips (per rank), a batch size below 2, or no batch at all.
         ModalityError: the store lacks a modality.
     """
 
@@ -64,6 +68,8 @@ class Batches:
         shuffle: bool = True,
         drop_last: bool = False,
         shuffled_pairs: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
@@ -73,6 +79,9 @@ class Batches:
         self.drop_last = drop_last
         if batch_size < 2 or seed < 0:
             raise DataError(f"batch_size {batch_size} must be at least 2, seed {seed} at least 0")
+        self.rank, self.world = rank, world
+        if not 0 <= rank < world:
+            raise DataError(f"rank {rank} must be from 0 to world - 1, world is {world}")
         if not self.modalities:
             raise DataError("batches need at least one modality")
         lengths = {m: split.lengths(m).numpy() for m in self.modalities}
@@ -85,18 +94,21 @@ class Batches:
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def _check_count(self) -> None:
-        count = len(self.clips)
+        count = len(self.clips) // self.world
         where = f"split {self.split.name!r} of {self.split.store.path}"
         if count < 2:
             raise DataError(
-                f"{where} has {count} clip(s) with {', '.join(self.modalities)}; "
+                f"{where} has {count} clip(s) with {', '.join(self.modalities)}{self._each()}; "
                 "contrastive terms need at least 2"
             )
         if len(self) == 0:
             raise DataError(
-                f"{where}: {count} clips make no full batch of {self.batch_size}; "
+                f"{where}: {count} clips{self._each()} make no full batch of {self.batch_size}; "
                 "lower the batch size or keep the last batch"
             )
+
+    def _each(self) -> str:
+        return f" for each of {self.world} ranks" if self.world > 1 else ""
 
     def _partners(self, modality: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         have = np.flatnonzero(lengths)
@@ -106,8 +118,8 @@ class Batches:
         return partners
 
     def __len__(self) -> int:
-        """Batches per epoch."""
-        full, rest = divmod(len(self.clips), self.batch_size)
+        """Batches per epoch, of each rank."""
+        full, rest = divmod(len(self.clips) // self.world, self.batch_size)
         if rest == 0 or self.drop_last or (rest == 1 and full > 0):
             return full
         return full + 1
@@ -120,16 +132,18 @@ class Batches:
         """
         if epoch < 0 or not 0 <= index < len(self):
             raise IndexError(f"no batch ({epoch}, {index}); an epoch has {len(self)} batches")
-        if not self.shuffle:
-            order = self.clips
-        elif self._order is not None and self._order[0] == epoch:
-            order = self._order[1]
-        else:
-            order = self.clips[permutation(len(self.clips), self.seed, epoch)]
-            self._order = (epoch, order)
+        order = self._ordered(epoch)[self.rank :: self.world]
         first = index * self.batch_size
         whole = index == len(self) - 1 and not self.drop_last
         return order[first:] if whole else order[first : first + self.batch_size]
+
+    def _ordered(self, epoch: int) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return self.clips
+        kept = self._order  # read once, as other threads may ask for another epoch
+        if kept is None or kept[0] != epoch:
+            kept = self._order = (epoch, self.clips[permutation(len(self.clips), self.seed, epoch)])
+        return kept[1]
 
     def at(self, epoch: int, index: int) -> Batch:
         """One batch.
@@ -157,8 +171,12 @@ class Batches:
 
 
 def _padded(features: Tensor, length: int) -> Tensor:
-    wide = features.to(torch.float32)
-    missing = length - wide.shape[1]
-    if missing == 0:
-        return wide
-    return torch.cat([wide, wide.new_zeros(wide.shape[0], missing, *wide.shape[2:])], dim=1)
+    """Features as float32 [B, length, *shape], zero where there was nothing."""
+    clips, steps = features.shape[:2]
+    if features.dtype == torch.float32 and steps == length:
+        return features
+    # NumPy asks for huge pages: a fresh tensor of torch's own costs four times as long in faults.
+    out = torch.from_numpy(np.empty((clips, length, *features.shape[2:]), np.float32))
+    out[:, :steps] = features
+    out[:, steps:] = 0.0
+    return out

@@ -28,12 +28,16 @@ VERSION = 1
 
 Dtype = Literal["float16", "float32", "float64", "uint8"]
 DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
+Encoding = Literal["dense", "compact"]
+ENCODINGS: tuple[str, ...] = ("dense", "compact")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModalityName = Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """Something written as JSON: unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
     added_later: ClassVar[tuple[str, ...]] = ()
     """Fields that are only written where they differ from their default, so that stores from
@@ -49,7 +53,7 @@ class _Record(BaseModel):
         return plain
 
 
-class FeatureSpec(_Record):
+class FeatureSpec(Record):
     """How the features of one modality are stored.
 
     Attributes:
@@ -57,12 +61,17 @@ class FeatureSpec(_Record):
         shape: Feature shape of one step: (C,), or (H, W, C) for maps.
         dtype: How numbers are stored; batches are float32 whatever it is.
         step_seconds: Duration of a step in seconds; None where steps are not equally long (words).
+        encoding: ``dense``: all numbers; ``compact``: those that are not zero, and a bit per
+            number that says which they are (exact, see :mod:`cmg.data.compact`).
     """
+
+    added_later: ClassVar[tuple[str, ...]] = ("encoding",)
 
     kind: Kind
     shape: tuple[int, ...]
     dtype: Dtype = "float32"
     step_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    encoding: Encoding = "dense"
 
     @model_validator(mode="after")
     def _fitting_shape(self) -> FeatureSpec:
@@ -70,7 +79,7 @@ class FeatureSpec(_Record):
         return self
 
 
-class LabelSpec(_Record):
+class LabelSpec(Record):
     """The classes of one label.
 
     Attributes:
@@ -99,7 +108,7 @@ class LabelSpec(_Record):
         return self
 
 
-class Shard(_Record):
+class Shard(Record):
     """One file of features.
 
     Attributes:
@@ -117,7 +126,7 @@ class Shard(_Record):
     bytes: int
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """The manifest of a store, see the module :mod:`cmg.data.store` for the layout."""
 
     format: Literal["cmg-store"] = "cmg-store"
@@ -163,7 +172,7 @@ class Manifest(_Record):
         return (json.dumps(plain, indent=1) + "\n").encode()
 
 
-class ClipRow(_Record):
+class ClipRow(Record):
     """One row of `clips.jsonl`.
 
     Attributes:

@@ -4,8 +4,8 @@ Layout of a store::
 
     manifest.json                    modalities, labels, splits, shards with checksums, notes
     clips.jsonl                      one row per clip: id, split, lengths, labels, meta
-    shards/00000.audio.safetensors   tensor `features` [sum of lengths, *shape]: the steps of
-                                     consecutive clips, one after the other
+    shards/00000.audio.safetensors   the steps of consecutive clips, one after the other: tensor
+                                     `features` [sum of lengths, *shape], or see cmg.data.compact
 
 Nothing in a store is executable, and every file is covered by a SHA-256 in the manifest.
 :class:`~cmg.data.writer.StoreWriter` writes stores, :class:`FeatureStore` reads them.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ from cmg.data.manifest import (
     read_manifest,
     read_rows,
 )
-from cmg.data.shards import map_shard
+from cmg.data.remote import RemoteStore, is_remote
+from cmg.data.shards import MappedShard, map_shard
 from cmg.data.split import Split, members
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
@@ -46,37 +47,53 @@ DIGITS = "digits"
 class FeatureStore:
     """A store, opened for reading. Features are memory mapped and read when asked for.
 
+    It can be pickled and used by several threads and processes.
+
     Attributes:
-        path: The folder.
+        path: The folder; of a remote store its copy in the cache.
         manifest: Its manifest.
         rows: One row per clip, in the order of the file.
+        remote: Where shards that `path` lacks are fetched from.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, rows: Sequence[ClipRow]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        rows: Sequence[ClipRow],
+        remote: RemoteStore | None = None,
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.rows = rows
-        self._maps: dict[str, Tensor] = {}
+        self.remote = remote
+        self._maps: dict[str, MappedShard] = {}
         self._lengths = {
             m: np.array([row.lengths.get(m, 0) for row in rows], dtype=np.int64)
             for m in manifest.modalities
         }
         self._offsets = {m: np.cumsum(n) - n for m, n in self._lengths.items()}
         self._shards = {
-            m: [shard for shard in manifest.shards if shard.modality == m]
+            m: sorted((s for s in manifest.shards if s.modality == m), key=lambda s: s.clips)
             for m in manifest.modalities
         }
+        self._ends = {m: np.array([s.clips[1] for s in x]) for m, x in self._shards.items()}
 
     @classmethod
     def open(cls, where: str | Path) -> FeatureStore:
-        """Open a store by its folder, or the embedded set by the name ``"digits"``.
+        """Open a store by its folder or address, or the embedded set by the name ``"digits"``.
 
         Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums
-        of the shards are for :meth:`verify`.
+        of the shards are for :meth:`verify`. An address as ``s3://bucket/store`` is read through
+        fsspec: each shard is fetched when it is first needed, checked against its checksum, and
+        kept in the cache (``CMG_CACHE``).
 
         Raises:
             DataError: the folder is no store, or a file is missing, truncated or edited.
+            ConfigError: an address that the installed packages cannot read.
         """
+        if isinstance(where, str) and is_remote(where):
+            return cls._open_remote(where)
         if where == DIGITS:
             from cmg.data.digits.cache import open_digits
 
@@ -88,6 +105,18 @@ class FeatureStore:
         store = cls(path, manifest, read_rows(path, manifest))
         store._check_counts()
         return store
+
+    @classmethod
+    def _open_remote(cls, address: str) -> FeatureStore:
+        remote = RemoteStore.open(address)
+        store = cls(remote.folder, remote.manifest, read_rows(remote.folder, remote.manifest))
+        store.remote = remote
+        store._check_counts()
+        return store
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: everything but the memory maps, which are made again when needed."""
+        return self.__dict__ | {"_maps": {}}
 
     def __repr__(self) -> str:
         """Path, modalities and splits."""
@@ -148,9 +177,17 @@ class FeatureStore:
     def verify(self) -> list[str]:
         """Recompute checksums, shapes, finiteness and counts from the disk.
 
+        All of a remote store is fetched.
+
         Returns:
             One line per problem, each naming a file; empty if the store is as it was written.
+
+        Raises:
+            DataError: a shard cannot be fetched.
         """
+        if self.remote is not None:
+            for shard in self.manifest.shards:
+                self.remote.fetch(shard)
         return verify_store(self.path)
 
     def spec(self, modality: str) -> FeatureSpec:
@@ -178,34 +215,27 @@ class FeatureStore:
             DataError: a shard cannot be read.
         """
         spec = self.spec(modality)
+        clips = np.asarray(clips, dtype=np.int64)
         lengths = self._lengths[modality][clips]
-        longest = int(lengths.max(initial=0))
-        inside = np.arange(longest)[None, :] < lengths[:, None]
-        rows = self._offsets[modality][clips][:, None] + np.arange(longest)[None, :]
-        shape = (len(clips), longest, *spec.shape)
-        out: Tensor | None = None
-        for shard in self._shards[modality]:
-            first, last = shard.clips
-            here = inside & ((clips >= first) & (clips < last))[:, None]
-            if not here.any():
-                continue
-            source = torch.from_numpy(rows[here] - self._offsets[modality][first])
-            found = self._map(shard, spec).index_select(0, source)
-            if here.all():  # One shard, no padding: the usual case needs no second copy.
-                return found.view(shape), torch.from_numpy(lengths)
-            if out is None:
-                out = found.new_zeros((len(clips) * longest, *spec.shape))
-            out.index_copy_(0, torch.from_numpy(np.flatnonzero(here)), found)
-        if out is None:
-            out = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
-        return out.view(shape), torch.from_numpy(lengths)
+        starts = self._offsets[modality]
+        # NumPy asks for huge pages, so that large batches cost few page faults.
+        out = np.zeros((len(clips), int(lengths.max(initial=0)), *spec.shape), spec.dtype)
+        shards = self._shards[modality]
+        inside = np.searchsorted(self._ends[modality], clips, side="right")
+        for i, (clip, length, at) in enumerate(zip(clips, lengths, inside, strict=True)):
+            if length:
+                start = int(starts[clip] - starts[shards[at].clips[0]])
+                self._map(shards[at], spec).read(start, start + int(length), out[i, :length])
+        return torch.from_numpy(out), torch.from_numpy(lengths)
 
-    def _map(self, shard: Shard, spec: FeatureSpec) -> Tensor:
-        if shard.file not in self._maps:
+    def _map(self, shard: Shard, spec: FeatureSpec) -> MappedShard:
+        mapped = self._maps.get(shard.file)
+        if mapped is None:
             first, last = shard.clips
             steps = int(self._lengths[shard.modality][first:last].sum())
-            self._maps[shard.file] = map_shard(self.path / shard.file, spec, steps)
-        return self._maps[shard.file]
+            path = self.path / shard.file if self.remote is None else self.remote.fetch(shard)
+            mapped = self._maps[shard.file] = map_shard(path, spec, steps)
+        return mapped
 
     def _check_counts(self) -> None:
         found: dict[str, int] = {}

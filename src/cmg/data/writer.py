@@ -26,7 +26,7 @@ from cmg.data.manifest import (
     Shard,
     SplitName,
 )
-from cmg.data.shards import ShardWriter
+from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import Staging, file_sha256, write_synced, writing
 from cmg.types import Modality
@@ -147,6 +147,11 @@ class StoreWriter:
             self._staging.discard()
 
     @property
+    def intact(self) -> bool:
+        """Whether clips can still be added: a clip that was refused does no harm."""
+        return self._intact
+
+    @property
     def _folder(self) -> Path:
         if not self._intact:
             raise DataError(f"writing {self.path} failed before; start again")
@@ -171,7 +176,7 @@ class StoreWriter:
             for name, spec in self.modalities.items():
                 if name not in self._open:
                     file = f"{len(self._shards) + len(self._open):05d}.{name}.safetensors"
-                    self._open[name] = ShardWriter(folder / SHARDS / file, spec)
+                    self._open[name] = shard_writer(folder / SHARDS / file, spec)
                     self._first[name] = len(self._ids)
                 if name in features:
                     self._open[name].append(features[name])

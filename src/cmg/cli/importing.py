@@ -1,0 +1,217 @@
+"""``cmg data import``: stores of an official folder, of other stores, or of one's own arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cmg.cli.output import JsonFlag, say_json, show
+from cmg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cmg.recipes.import_official import Summary
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``cmg data``."""
+    app.command("import")(import_)
+
+
+def import_(
+    out: Annotated[Path, typer.Option(help="Collection of stores, or store, to write.")],
+    root: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder with the official download, in whatever way it was unpacked; or a store "
+            "or imported collection, to change its dtype or encoding."
+        ),
+    ] = None,
+    arrays: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of ROOT a CSV of your own: a row per clip with id, split, label, and a "
+            "column per modality with the path of its .npy or .npz features [T, C] or [T, H, W, C]."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="float32 (default for ROOT), float16 (rounds; values beyond it are refused) or "
+            "float64; stores keep theirs."
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="compact (default for ROOT): exact, a third of the size; dense: read twice as "
+            "fast. Stores keep theirs."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Sets to import, e.g. ave,avvp; default: all of ROOT.")
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(help="Further folder of annotation files; they come first.")
+    ] = None,
+    text: Annotated[
+        str, typer.Option(help="Encoder of the prompts: auto (what is found), none, or a name.")
+    ] = "auto",
+    text_filter: Annotated[
+        Literal["published", "none"], typer.Option(help="Words of the prompts: of cnt.pkl, or all.")
+    ] = "published",
+    on_error: Annotated[
+        Literal["skip", "fail"], typer.Option(help="What to do about a clip that cannot be read.")
+    ] = "skip",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: cores.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="--arrays: MODALITY=vectors|maps|tokens; else by shape (never tokens)."),
+    ] = None,
+    step_seconds: Annotated[
+        list[str] | None, typer.Option(help="--arrays: MODALITY=SECONDS, duration of a step.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace what was imported to OUT.")] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Make feature stores; an interrupted import goes on when it is run again."""
+    say_json(json_)
+    if (root is None) == (arrays is None):
+        raise ConfigError("give either ROOT, a folder, or --arrays CSV")
+    if arrays is not None:
+        if encoding or only or lists:
+            raise ConfigError("--encoding, --only and --lists are for ROOT, not for --arrays")
+        _import_arrays(arrays, out, kind, step_seconds, dtype, overwrite)
+        return
+    if kind or step_seconds:
+        raise ConfigError("--kind and --step-seconds are for --arrays; the official sets are known")
+    assert root is not None
+    from cmg.recipes.import_official import ImportOptions
+
+    options = ImportOptions(
+        dtype=dtype,
+        encoding=encoding,
+        only=None if only is None else tuple(name.strip() for name in only.split(",")),
+        lists=None if lists is None else str(lists),
+        text=text,
+        text_filter=text_filter,
+        on_error=on_error,
+        workers=workers,
+        overwrite=overwrite,
+    )
+    _import_root(root, out, options)
+
+
+def _import_arrays(
+    arrays: Path,
+    out: Path,
+    kind: list[str] | None,
+    step_seconds: list[str] | None,
+    dtype: str | None,
+    overwrite: bool,
+) -> None:
+    from cmg.cli.data import described, facts
+    from cmg.data import import_arrays
+
+    seconds = {m: number(m, s) for m, s in pairs(step_seconds, "--step-seconds").items()}
+    store = import_arrays(
+        arrays,
+        out,
+        kinds=pairs(kind, "--kind"),
+        step_seconds=seconds,
+        dtype=dtype,
+        overwrite=overwrite,
+    )
+    told = facts(store)
+    show(told, *described(told))
+
+
+def _import_root(root: Path, out: Path, options: Any) -> None:
+    from cmg.recipes.import_official import import_clips
+
+    with Bars() as bars:
+        summary = import_clips(root, out, options, bars.told)
+    show(summary.as_dict(), _table(summary), *_remarks(summary))
+
+
+class Bars:
+    """A bar per set, one after the other."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._name = ""
+
+    def __enter__(self) -> Bars:
+        """Nothing to show yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bars as they are."""
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+    def told(self, name: str, clips: int, done: int, kept: int) -> None:
+        """A chunk of a set is done."""
+        from cmg.cli.progress import ClipBar
+
+        if self._bar is None or name != self._name:
+            self.__exit__()
+            self._bar, self._name = ClipBar(clips, kept).__enter__(), name
+        self._bar.advance(done - self._bar.done, name)
+
+
+def _table(summary: Summary) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{summary.source} -> {summary.path}", title_justify="left")
+    table.add_column("set")
+    for column in ("clips", "skipped", "absent", "MB", "of the source", "of dense", "s", "clips/s"):
+        table.add_column(column, justify="right")
+    for name, found in summary.stores.items():
+        here = found.clips - found.resumed
+        table.add_row(
+            name,
+            str(found.clips),
+            str(len(found.skipped)),
+            str(len(found.absent)),
+            f"{sum(found.bytes.values()) / 1e6:.1f}",
+            "" if found.of_source is None else f"{found.of_source:.2f}",
+            f"{found.of_dense:.2f}",
+            f"{found.seconds:.1f}",
+            f"{here / found.seconds:.0f}" if here > 0 else "",
+        )
+    return table
+
+
+def _remarks(summary: Summary) -> list[str]:
+    lines = list(summary.remarks)
+    for name, found in summary.stores.items():
+        lines += [f"{name}: skipped {clip['id']}: {clip['reason']}" for clip in found.skipped[:3]]
+        if len(found.skipped) > 3:
+            lines.append(f"{name}: {len(found.skipped)} clips skipped in all, see import.json")
+        changed = [f"{m} by up to {x:.2g}" for m, x in found.rounding.items() if x]
+        if changed:
+            lines.append(f"{name}: numbers were rounded: {', '.join(changed)}")
+    return lines
+
+
+def pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    """``["text=tokens"]`` as a mapping."""
+    found = {}
+    for item in given or []:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"{option} {item!r} must read MODALITY=VALUE")
+        found[name] = value
+    return found
+
+
+def number(modality: str, text: str) -> float:
+    """A duration."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"--step-seconds {modality}={text}: not a number") from error

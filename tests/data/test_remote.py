@@ -1,0 +1,131 @@
+"""Stores behind an address."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+
+import fsspec
+import numpy as np
+import pytest
+import torch
+
+from cmg.data import FeatureStore
+from cmg.data.remote import RemoteStore
+from cmg.errors import ConfigError, DataError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CMG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def bucket(store, request):
+    """The store in an object storage."""
+    address = f"memory://bucket-{abs(hash(request.node.name))}/store"
+    files, root = fsspec.core.url_to_fs(address)
+    for path in store.path.rglob("*"):
+        if path.is_file():
+            files.pipe_file(f"{root}/{path.relative_to(store.path)}", path.read_bytes())
+    return address
+
+
+def shards(cache):
+    return sorted(p.name for p in cache.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_a_remote_store_reads_as_the_local_one(store, bucket, scheme):
+    address = bucket if scheme == "memory" else f"file://{store.path}"
+    remote = FeatureStore.open(address)
+    assert remote.content_hash == store.content_hash
+    assert remote.rows == store.rows
+    for name in store.modalities:
+        x, n = store.split("train").features(name)
+        y, m = remote.split("train").features(name)
+        assert torch.equal(x, y)
+        assert torch.equal(n, m)
+    assert remote.verify() == []
+
+
+def test_a_shard_is_fetched_when_it_is_first_needed(store, bucket, cache):
+    remote = FeatureStore.open(bucket)
+    assert shards(cache) == []
+    remote.gather("double", np.array([0]))
+    wanted = [s for s in store.manifest.shards if s.modality == "double" and s.clips[0] == 0]
+    assert shards(cache) == [wanted[0].file.removeprefix("shards/")]
+    files, root = fsspec.core.url_to_fs(bucket)
+    files.rm(f"{root}/{wanted[0].file}")
+    FeatureStore.open(bucket).gather("double", np.array([0]))  # from the cache
+    with pytest.raises(DataError, match=r"safetensors does not exist"):
+        RemoteStore.open(bucket).fetch(wanted[0].model_copy(update={"bytes": 1}))
+
+
+def test_a_damaged_shard_is_refused_and_not_kept(store, bucket, cache):
+    files, root = fsspec.core.url_to_fs(bucket)
+    shard = store.manifest.shards[0]
+    data = bytearray(files.cat_file(f"{root}/{shard.file}"))
+    data[-1] ^= 1
+    files.pipe_file(f"{root}/{shard.file}", bytes(data))
+    with pytest.raises(DataError, match=r"memory://.*checksum differs"):
+        FeatureStore.open(bucket).gather(shard.modality, np.arange(len(store.rows)))
+    assert shard.file.removeprefix("shards/") not in shards(cache)
+    assert not list(cache.rglob(".*partial*"))
+
+
+def test_edited_rows_are_refused(bucket):
+    files, root = fsspec.core.url_to_fs(bucket)
+    files.pipe_file(f"{root}/clips.jsonl", b"{}\n")
+    with pytest.raises(DataError, match=r"clips\.jsonl was edited"):
+        FeatureStore.open(bucket)
+
+
+def test_a_truncated_copy_is_fetched_again(store, bucket, cache):
+    FeatureStore.open(bucket).gather("double", np.array([0]))
+    (path,) = cache.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    x, _ = FeatureStore.open(bucket).gather("double", np.array([0]))
+    assert torch.equal(x, store.gather("double", np.array([0]))[0])
+
+
+def test_many_may_fetch_the_same_shard_at_once(store):
+    shard = store.manifest.shards[0]
+    remote = RemoteStore.open(f"file://{store.path}")
+    start, found = threading.Barrier(8), []
+
+    def fetch():
+        start.wait()
+        found.append(remote.fetch(shard).read_bytes())
+
+    threads = [threading.Thread(target=fetch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(store.path / shard.file).read_bytes()] * 8
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        ("memory://nowhere/store", DataError, "no store there: memory://nowhere/store/manifest"),
+        ("nosuch://bucket/store", ConfigError, "nosuch"),
+    ],
+)
+def test_an_address_without_a_store_says_so(address, error, message):
+    with pytest.raises(error, match=message):
+        FeatureStore.open(address)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    def without(name, *args, **kwargs):
+        if name.split(".")[0] == "fsspec":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    real = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigError, match=r"pip install 'cmg-torch\[remote\]'"):
+        FeatureStore.open("s3://bucket/store")
