@@ -24,6 +24,7 @@ RUNS = [
     "digits",
     "digits-published",
     "own-data",
+    "simulated",
     "video-text",
 ]
 

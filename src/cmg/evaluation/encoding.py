@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from cmg.codebook.measures import CodeUsage, code_counts
 from cmg.data.batches import Batches
 from cmg.data.split import Split
-from cmg.models.unified import UnifiedModel
-from cmg.types import Batch
+from cmg.errors import ModalityError, did_you_mean
+from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
+from cmg.types import Batch, Steps
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,89 @@ def code_usage(
         mask = one.mask if where is None or m not in where else one.mask & where[m]
         rows.append(code_counts(one.indices.clamp_min(0), size, mask))
     return CodeUsage(torch.stack(rows), tuple(encoded))
+
+
+class FrozenEncoder:
+    """One modality of a frozen model, in two halves around the only place with dropout.
+
+    What comes before the temporal encoder (token LSTM, pooling of maps) has no dropout, so it is
+    the same in every epoch; encoding again with dropout starts from there.
+
+    Args:
+        model: Left untouched; its mode is put back after every call.
+        modality: One of its modalities.
+
+    Raises:
+        ModalityError: the model lacks the modality.
+    """
+
+    def __init__(self, model: UnifiedModel, modality: str) -> None:
+        if modality not in model.modalities:
+            raise ModalityError(
+                f"the model has no modality {modality!r}{did_you_mean(modality, model.modalities)}"
+            )
+        self.model = model
+        self.modality = modality
+
+    @torch.no_grad()
+    def inputs(self, features: Tensor, lengths: Tensor, ids: Sequence[str] = ()) -> Tensor:
+        """What the temporal encoder reads.
+
+        Args:
+            features: [B, T, *shape], any dtype.
+            lengths: Steps of each clip, int64 [B].
+            ids: Of the clips, for messages.
+
+        Returns:
+            [B, T, C] in the model's dtype, on its device.
+
+        Raises:
+            ModalityError: features of another shape than the model's.
+            DataError: NaN or infinite features.
+        """
+        model, m = self.model, self.modality
+        batch = Batch({m: features}, {m: lengths}, ids).to(model.device, model.dtype)
+        batch.check(model.modalities)
+        batch = batch.zero_padded()
+        refuse_non_finite(batch)
+        x = batch.features[m]
+        if m in model.tokens:
+            masked = model.options.mask_tokens and not batch.steps.complete
+            x = model.tokens[m](x, lengths if masked else None).to(model.dtype)
+        pool = self._semantic.pool
+        return x if pool is None else torch.as_tensor(pool(x))
+
+    @torch.no_grad()
+    def semantic(self, inputs: Tensor, lengths: Tensor, dropout: bool = False) -> Tensor:
+        """Semantic features z [B, T, D].
+
+        Args:
+            inputs: Of :meth:`inputs`.
+            lengths: Steps of each clip, int64 [B].
+            dropout: Train mode, with dropout from torch's global generator [as coded].
+        """
+        temporal = self._semantic.temporal
+        training = temporal.training
+        temporal.train(dropout)
+        try:
+            mask = self._steps(inputs, lengths).mask(self.modality)
+            return torch.as_tensor(temporal(inputs, mask)).to(self.model.dtype)
+        finally:
+            temporal.train(training)
+
+    @torch.no_grad()
+    def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:
+        """Nearest codes, int64 [B, T]; -1 at steps that do not exist."""
+        steps = self._steps(semantic, lengths)
+        found = self.model.codebook.lookup({self.modality: semantic}, steps).indices[self.modality]
+        mask = steps.mask(self.modality)
+        return found if mask is None else found.masked_fill(~mask, -1)
+
+    @property
+    def _semantic(self) -> SemanticEncoder:
+        part = self.model.semantic[self.modality]
+        assert isinstance(part, SemanticEncoder)
+        return part
+
+    def _steps(self, x: Tensor, lengths: Tensor) -> Steps:
+        return Steps(x.shape[0], x.shape[1], {self.modality: lengths}, x.device)

@@ -16,7 +16,7 @@ def exp_log_loss(logits: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
     Args:
         logits: [..., C], background included; everything but the last axis is segments.
         targets: 0 or 1 per segment and class, [..., C].
-        alpha: [C].
+        alpha: [C], or whatever the logits can be scaled with, e.g. [M, 1, 1, C] for M heads.
 
     Returns:
         A scalar.

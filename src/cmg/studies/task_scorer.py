@@ -13,7 +13,7 @@ from cmg.evaluation.encoding import code_usage, encode_split
 from cmg.evaluation.results import CodebookStats
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import open_collection
-from cmg.recipes.evaluate_tasks import EPOCHS, PLANS, benchmark_names
+from cmg.recipes.evaluate_tasks import PLANS, benchmark_names, head_options
 from cmg.recipes.training_clips import is_one_store
 from cmg.simulate import SIMULATION
 from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
@@ -88,16 +88,8 @@ class TaskScorer:
         return found | codebook_scores(CodebookStats.of(usage, usage))
 
     def _options(self, benchmark: str, config: RunConfig) -> HeadOptions:
-        """How heads are trained, as :func:`cmg.recipes.evaluate_tasks.head_options` has it."""
-        epochs, clip_alpha = EPOCHS[benchmark], benchmark == "ave-avvp"
-        first = config.training.epochs if self.protocol == "published" else 0
-        if first >= epochs:
-            raise ConfigError(
-                f"training.epochs = {first}: the published protocol of {benchmark} counts on from "
-                f"there and stops before epoch {epochs}, so no head would be trained; take fewer "
-                "epochs, or --protocol clean"
-            )
-        return HeadOptions(epochs=epochs, first_epoch=first, clip_alpha=clip_alpha)
+        epochs = config.training.epochs
+        return head_options(benchmark, self.protocol, epochs, f"training.epochs = {epochs}")
 
 
 def open_sets(config: RunConfig) -> Opened:

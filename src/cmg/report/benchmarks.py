@@ -1,0 +1,147 @@
+"""Tables of the benchmarks: ours by protocol, the paper's figures, and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cmg.report.tables import Cell, Table, plain
+from cmg.tasks.outcome import Figure, Outcome
+from cmg.tasks.paper import HEADLINES
+
+TITLES = {
+    "ave": "AVE: classification of events",
+    "avvp": "AVVP: localization of events",
+    "ave-avvp": "AVE to AVVP: localization across data sets",
+    "ucf-vgg": "UCF101 (video) and VGGSound (audio): classification across data sets",
+}
+COLUMNS = {
+    "clip": ("accuracy", "macro_f1", "map"),
+    "step": ("precision", "recall", "f1", "foreground_f1", "map"),
+}
+NAMES = {"map": "mAP", "f1": "F1", "macro_f1": "macro F1", "foreground_f1": "foreground F1"}
+"""How metrics are called in tables, where not by their key."""
+CONTROLS = {
+    "continuous": "no codebook",
+    "majority": "majority",
+    "chance": "chance",
+}
+"""Titles of the controls, in the order of the table."""
+
+
+PRETRAINING = "in_pretraining"
+
+
+def metric_name(metric: str) -> str:
+    """How a metric is called in tables."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
+    """One benchmark: a row per protocol and direction.
+
+    Args:
+        outcomes: Of the benchmark, one per protocol.
+    """
+    first = outcomes[0]
+    compared = HEADLINES[first.benchmark]
+    metrics = COLUMNS[first.per]
+    marked = any(o.marks for o in outcomes)
+    columns = [
+        "protocol, direction",
+        *map(metric_name, metrics),
+        "paper",
+        *CONTROLS.values(),
+        *(["remark"] if marked else []),
+    ]
+    rows = [row for outcome in outcomes for row in _rows(outcome, metrics, compared, marked)]
+    return Table(TITLES[first.benchmark], tuple(columns), tuple(rows), _note(outcomes))
+
+
+def _rows(
+    outcome: Outcome, metrics: Sequence[str], compared: str, marked: bool
+) -> list[tuple[Cell, ...]]:
+    rows = []
+    for direction, figures in outcome.figures.items():
+        source, _, target = direction.partition("->")
+        known = outcome.paper.get(direction, {}).get(compared)
+        paper = "–" if known is None else f"{known:.1f}"
+        if known is not None and outcome.protocol != "published":
+            paper = f"({paper})"
+        controls = [figure_text(c[direction][compared]) for c in outcome.controls.values()]
+        by_name = dict(zip(outcome.controls, controls, strict=True))
+        texts = [
+            f"{outcome.protocol} {source} → {target}",
+            *(figure_text(figures[m]) for m in metrics),
+            paper,
+            *(by_name.get(name, "–") for name in CONTROLS),
+            *([outcome.marks.get(direction, "")] if marked else []),
+        ]
+        rows.append(tuple(Cell(text, None, source == target) for text in texts))
+    return rows
+
+
+def _note(outcomes: Sequence[Outcome]) -> str:
+    sizes = {f.n for o in outcomes for d in o.figures.values() for f in d.values()}
+    heads = (
+        f"mean ± sample standard deviation of {max(sizes)} heads" if max(sizes) > 1 else "1 head"
+    )
+    compared = metric_name(HEADLINES[outcomes[0].benchmark])
+    text = (
+        f"Percent, {heads}. Directions within one modality are upper bounds. Paper and controls: "
+        f"{compared}."
+    )
+    if any(o.paper for o in outcomes) and any(o.protocol != "published" for o in outcomes):
+        text += " In parentheses: the paper's figure, made by the published protocol."
+    return text
+
+
+def figure_text(figure: Figure) -> str:
+    """Percent with one decimal; with the deviation where there is more than one value."""
+    spread = f" ± {figure.std:.1f}" if figure.n > 1 else ""
+    return f"{figure.mean:.1f}{spread}"
+
+
+def all_metrics_table(outcome: Outcome) -> Table:
+    """Every metric of every direction of one outcome."""
+    directions = list(outcome.figures)
+    metrics = list(next(iter(outcome.figures.values())))
+    rows = [
+        [metric_name(m), *(figure_text(outcome.figures[d][m]) for d in directions)] for m in metrics
+    ]
+    columns = ("metric", *(d.replace("->", " → ") for d in directions))
+    return plain(f"{TITLES[outcome.benchmark]}, {outcome.protocol}", columns, rows)
+
+
+def counts_table(outcomes: Sequence[Outcome]) -> Table:
+    """Clips per protocol, part and modality."""
+    rows = [
+        [f"{o.protocol} {part}", *(str(counts.get(m, 0)) for m in ("video", "audio"))]
+        for o in outcomes
+        for part, counts in o.counts.items()
+        if counts
+    ]
+    return plain("Clips", ("protocol, part", "video", "audio"), rows)
+
+
+def leak_table(outcomes: Sequence[Outcome]) -> Table:
+    """Test clips of videos that were seen before."""
+    lists = list(dict.fromkeys(name for o in outcomes for r in o.leaks for name in r[PRETRAINING]))
+    rows = [
+        [
+            f"{o.protocol} {row['direction'].replace('->', ' → ')}",
+            str(row["clips"]),
+            str(row["in_training"]),
+            *(str(row[PRETRAINING].get(name, "–")) for name in lists),
+        ]
+        for o in outcomes
+        for row in o.leaks
+    ]
+    columns = (
+        "protocol, direction",
+        "test clips",
+        "of a video the head was trained on",
+        *(f"of a video in the list {name}" for name in lists),
+    )
+    note = "" if lists else "Without VGGSound's lists in the data, pre-training was not compared."
+    table = plain("Videos seen before", columns, rows)
+    return Table(table.title, table.columns, table.rows, note)

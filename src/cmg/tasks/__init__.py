@@ -1,0 +1,1 @@
+"""The benchmarks AVE, AVVP, AVE to AVVP, and UCF101 with VGGSound, as published and clean."""

@@ -1,0 +1,117 @@
+"""What is measured of a head's outputs, in percent."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cmg.evaluation.metrics import (
+    MicroScores,
+    batch_averaged_scores,
+    f1_score,
+    macro_scores,
+    mean_average_precision,
+    micro_scores,
+    top1_accuracy,
+)
+
+READ_BATCH = 64
+"""Clips per batch where figures are means over batches [as coded]."""
+Metrics = dict[str, float]
+
+
+def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
+    """Measures of clip classification.
+
+    Args:
+        logits: [N, C].
+        classes: int64 [N].
+
+    Returns:
+        ``accuracy`` (top-1), ``macro_precision``, ``macro_recall``, ``macro_f1`` (means over the
+        classes that occur) and ``map`` (mean average precision, one class against the rest).
+    """
+    count = logits.shape[1]
+    true = F.one_hot(classes, count).bool()
+    macro = macro_scores(F.one_hot(logits.argmax(1), count).bool(), true)
+    return percent(
+        accuracy=top1_accuracy(logits, classes),
+        macro_precision=macro.precision,
+        macro_recall=macro.recall,
+        macro_f1=macro.f1,
+        map=mean_average_precision(logits.softmax(1), true),
+    )
+
+
+def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metrics:
+    """Measures of localization.
+
+    Args:
+        logits: [N, T, C], the background last.
+        targets: 0 or 1, [N, T, C]; -1 at steps that do not count.
+        batch_averaged: Whether ``precision``, ``recall`` and ``f1`` are of means over batches
+            [as coded] and not over all cells.
+
+    Returns:
+        ``precision``, ``recall``, ``f1`` (micro, background included), the same with
+        ``foreground_`` (without the background) and ``macro_``, and ``map``.
+    """
+    counts = (targets >= 0).all(-1)
+    found, true = logits.sigmoid()[counts], targets[counts]
+    micro = batched(logits, targets) if batch_averaged else micro_scores(found, true)
+    foreground = micro_scores(found[:, :-1], true[:, :-1])
+    macro = macro_scores(found > 0.5, true > 0)
+    return percent(
+        **_named("", micro),
+        **_named("foreground_", foreground),
+        macro_precision=macro.precision,
+        macro_recall=macro.recall,
+        macro_f1=macro.f1,
+        map=mean_average_precision(found, true > 0),
+    )
+
+
+def batched(logits: Tensor, targets: Tensor) -> MicroScores:
+    """Precision and recall as means over batches of clips [as coded]."""
+    counts = (targets >= 0).all(-1, keepdim=True)
+    # A cell that does not count is neither predicted nor true.
+    found = logits.sigmoid().masked_fill(~counts, 0.0)
+    return batch_averaged_scores(found, targets.clamp_min(0.0), READ_BATCH)
+
+
+def step_score(logits: Tensor, targets: Tensor, headline: str, batch_averaged: bool) -> float:
+    """The measure that decides epochs, 0..1: ``precision`` or ``f1``."""
+    if batch_averaged:
+        micro = batched(logits, targets)
+    else:
+        counts = (targets >= 0).all(-1)
+        micro = micro_scores(logits.sigmoid()[counts], targets[counts])
+    return micro.precision if headline == "precision" else known(micro.f1)
+
+
+def known(value: float) -> float:
+    """The value, or 0 for 0 / 0."""
+    return 0.0 if math.isnan(value) else value
+
+
+def _named(prefix: str, scores: MicroScores) -> Metrics:
+    precision, recall = scores.precision, known(scores.recall)
+    return {
+        f"{prefix}precision": precision,
+        f"{prefix}recall": recall,
+        f"{prefix}f1": f1_score(precision, recall),
+    }
+
+
+def percent(**fractions: float) -> Metrics:
+    """Fractions as percentages."""
+    return {name: 100.0 * value for name, value in fractions.items()}
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """float32 on the CPU: softmax over the classes of clips, sigmoid per class of steps."""
+    found = logits.softmax(-1) if logits.dim() == 2 else logits.sigmoid()
+    return found.to("cpu", torch.float32)

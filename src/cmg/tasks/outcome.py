@@ -1,0 +1,113 @@
+"""What a benchmark found."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from cmg.data.manifest import ClipRow
+from cmg.tasks.paper import PaperTable
+from cmg.tasks.plan import Protocol
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number.
+
+    Attributes:
+        mean: Over seeds.
+        std: Sample standard deviation over seeds; 0 for a single one.
+        n: Seeds.
+        paper: What the paper has in its place, or None.
+    """
+
+    mean: float
+    std: float
+    n: int
+    paper: float | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float], paper: float | None = None) -> Figure:
+        """Mean and spread."""
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(statistics.fmean(values), spread, len(values), paper)
+
+
+Figures = dict[str, dict[str, Figure]]
+"""Figure per direction "video->audio" and metric."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the heads of one direction said.
+
+    Attributes:
+        rows: The clips, N of them.
+        truth: int64 [N], or 0 and 1 per step and class [N, T, C], -1 at steps that do not count.
+        probabilities: By seed, float32 [N, C] or [N, T, C].
+        epochs: By seed, the epoch whose head this is.
+    """
+
+    rows: list[ClipRow]
+    truth: Tensor
+    probabilities: dict[int, Tensor]
+    epochs: dict[int, int]
+
+
+@dataclass
+class Outcome:
+    """One benchmark under one protocol.
+
+    Attributes:
+        benchmark: Its name.
+        protocol: Its protocol.
+        per: ``clip`` or ``step``.
+        headline: The metric that is compared with the paper.
+        classes: Class names.
+        figures: In percent.
+        controls: Figures of each control, by name.
+        counts: Clips per part and modality.
+        leaks: Videos that are on two sides, see :mod:`cmg.tasks.leaks`.
+        notes: How the figures came about.
+        marks: A remark on a direction.
+        paper: The paper's figures, also where ours are of another protocol.
+        predictions: By direction.
+    """
+
+    benchmark: str
+    protocol: Protocol
+    per: str
+    headline: str
+    classes: tuple[str, ...]
+    figures: Figures
+    controls: dict[str, Figures]
+    counts: dict[str, dict[str, int]]
+    leaks: list[dict[str, Any]]
+    notes: tuple[str, ...]
+    marks: dict[str, str]
+    paper: PaperTable
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """Everything but figures and predictions, for JSON."""
+        return {
+            "headline": self.headline,
+            "classes": list(self.classes),
+            "counts": self.counts,
+            "controls": plain(self.controls),
+            "epochs": {d: list(p.epochs.values()) for d, p in self.predictions.items()},
+            "leaks": self.leaks,
+            "notes": list(self.notes),
+            "marks": self.marks,
+        }
+
+
+def plain(figures: Any) -> Any:
+    """Figures as plain JSON values, at any depth of dicts."""
+    if isinstance(figures, Figure):
+        return asdict(figures)
+    return {name: plain(value) for name, value in figures.items()}

@@ -1,0 +1,72 @@
+"""``cmg evaluate`` and ``cmg select`` as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cmg.cli import tasks as commands
+from cmg.training.selection import SELECTED
+
+
+@pytest.fixture
+def opened(monkeypatch, folder):
+    """`--data` is the small collection, whatever it says."""
+    import cmg.official.collection
+
+    asked = []
+
+    def open_collection(where, lists=None, **more):
+        asked.append((where, lists, more))
+        return folder
+
+    monkeypatch.setattr(cmg.official.collection, "open_collection", open_collection)
+    return asked
+
+
+def test_cmg_evaluate_prints_a_table_per_benchmark(cmg, opened, early, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--data", "ROOT", "--model", early, "--seeds", 1, "--out", out, "--lists", "L"]
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean")
+    assert said.code == 0
+    assert "UCF101 (video) and VGGSound (audio)" in said.out
+    assert "clean video → audio" in said.out
+    assert opened == [("ROOT", "L", {"text": "none"})]
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean")
+    assert said.code == 2
+    assert "say overwrite" in said.err
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean", "--overwrite", "--json")
+    assert said.json == json.loads((out / "results.json").read_text())
+
+
+def test_cmg_select_prints_a_row_per_checkpoint(cmg, opened, run):
+    said = cmg("select", run, "--data", "ROOT", "--protocol", "published", "--seeds", 1)
+    assert said.code == 0
+    assert said.out.count("step-000") == 4  # three rows, and the sentence
+    assert "too late" in said.out
+    said = cmg("select", run, "--data", "ROOT", "--seeds", 1, "--json")
+    assert said.json["protocol"] == "clean"
+    assert said.json["marked"] == str(run / SELECTED)
+    (run / SELECTED).unlink()
+
+
+def test_errors_of_the_commands_are_messages(cmg, opened, run, tmp_path):
+    out = tmp_path / "out"
+    said = cmg("evaluate", "aev", "--data", "ROOT", "--model", run, "--out", out)
+    assert said.code == 2
+    assert "did you mean 'ave'" in said.err
+    said = cmg("evaluate", "ave", "--data", "ROOT", "--model", run, "--out", out)
+    assert said.code == 2
+    assert "or --protocol clean" in said.err
+    said = cmg("evaluate", "ave", "--data", "R", "--model", run, "--out", out, "--device", "tpu")
+    assert said.code == 2
+    assert not out.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_bar_follows_what_is_counted(capsys):
+    with commands.progress_bar() as tell:
+        tell("encode ave video", 32, 64)
+        tell("encode ave video", 64, 64)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,205 @@
+"""A source seen through a frozen model: encoded once, the same as by the model itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cmg.data import write_store
+from cmg.errors import DataError, ModalityError
+from cmg.evaluation.encoding import FrozenEncoder
+from cmg.models import UnifiedModel
+from cmg.tasks.frozen import FrozenSource, fitted_steps
+from cmg.tasks.stack import HeadStack
+from cmg.tasks.training import HeadJob, HeadOptions, Watch, train_heads
+from cmg.training.seeding import derived_seed
+from cmg.types import Batch, Kind, Modality
+
+
+@pytest.fixture
+def ragged(tmp_path):
+    """Audio of 1 .. 7 steps, text of 2 .. 4 tokens."""
+    rng = np.random.default_rng(0)
+    audio = [rng.normal(size=(1 + i % 7, 6)).astype(np.float32) for i in range(45)]
+    text = [rng.normal(size=(2 + i % 3, 5)).astype(np.float64) for i in range(45)]
+    return write_store(
+        tmp_path / "ragged",
+        {"audio": audio, "text": text},
+        labels={"kind": [i % 3 for i in range(45)]},
+        kinds={"text": "tokens"},
+    )
+
+
+@pytest.fixture
+def text_model(make_options):
+    modalities = [
+        Modality(name="audio", kind=Kind.VECTORS, shape=(6,), detail_width=4),
+        Modality(name="text", kind=Kind.TOKENS, shape=(5,), detail_width=4, token_hidden=3),
+    ]
+    model = UnifiedModel(modalities, make_options).eval()
+    model.codebook.codes.copy_(torch.randn(24, 8, generator=torch.Generator().manual_seed(0)))
+    return model
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+def test_codes_are_those_of_the_model(ragged, text_model, modality):
+    frozen = FrozenSource(text_model, ragged, "ragged")
+    clips = np.array([44, 3, 3, 17, 0])
+    found = frozen.codes(modality, clips)
+    assert found.codes.dtype == torch.int64
+    for row, clip in zip(found.codes, clips, strict=True):
+        x, lengths = ragged.gather(modality, np.array([clip]))
+        wanted = text_model.encode(Batch({modality: x.float()}, {modality: lengths}))[modality][0]
+        steps = int(lengths)
+        assert torch.equal(row[:steps], wanted[:steps])
+        assert bool((row[steps:] == -1).all())
+    z = frozen.continuous(modality, clips)
+    assert torch.equal(z.mask, found.mask)
+    nearest = torch.cdist(z.vectors[z.mask], text_model.codebook.codes).argmin(1)
+    assert torch.equal(nearest, found.codes[found.mask])
+
+
+def test_every_clip_is_read_once(folder, model, monkeypatch):
+    source = folder.stores["ave"]
+    read = []
+    gather = type(source).gather
+    monkeypatch.setattr(
+        type(source), "gather", lambda self, m, clips: read.extend(clips) or gather(self, m, clips)
+    )
+    frozen = FrozenSource(model, source, "ave", keep_inputs=True)
+    told = []
+    frozen.progress = lambda *x: told.append(x)
+    frozen.codes("video", np.arange(40))
+    frozen.continuous("video", np.arange(20, 50))
+    frozen.noisy("video", np.arange(50))
+    assert sorted(read) == list(range(50))
+    assert told[0] == ("encode ave video", 32, 40)
+
+
+def test_the_model_is_left_as_it_was(folder, model):
+    model.train()
+    before = {n: x.clone() for n, x in model.state_dict().items()}
+    frozen = FrozenSource(model, folder.stores["ave"], "ave", keep_inputs=True)
+    frozen.noisy("audio", np.arange(8)).pick(torch.arange(8), 0, 0)
+    assert all(module.training for module in model.modules())
+    for name, x in model.state_dict().items():
+        assert torch.equal(x, before[name])
+
+
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_dropout_after_pooling_draws_what_the_whole_encoder_draws(folder, model, modality):
+    """The cached path against a naive one that encodes every batch from its features."""
+    model = model.double()
+    source = folder.stores["ave"]
+    noisy = FrozenSource(model, source, "ave", keep_inputs=True).noisy(modality, np.arange(40))
+    chosen = torch.tensor([31, 2, 17, 5, 5])
+    found = noisy.pick(chosen, seed=3, step=11)
+    naive = naive_codes(model, source, modality, chosen, 3, 11)
+    assert torch.equal(found, naive)
+    quiet = FrozenSource(model, source, "ave").codes(modality, np.arange(40)).codes[chosen]
+    assert not torch.equal(found, quiet)
+    assert not torch.equal(found, noisy.pick(chosen, seed=3, step=12))
+    assert torch.equal(found, noisy.pick(chosen, seed=3, step=11))
+
+
+def naive_codes(model, source, modality, chosen, seed, step):
+    """Codes of a batch as the release makes them: the whole encoder in train mode."""
+    x, lengths = source.gather(modality, chosen.numpy())
+    batch = Batch({modality: x.double()}, {modality: lengths})
+    model.train()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(derived_seed(seed, f"dropout/{modality}", step))
+        z = model.represent(batch).semantic
+    codes = model.codebook.lookup(z, batch.steps).indices[modality]
+    model.eval()
+    return codes
+
+
+def test_heads_on_cached_inputs_are_heads_that_encode_again_every_epoch(folder, model):
+    model = model.double()
+    source = folder.stores["ave"]
+    frozen = FrozenSource(model, source, "ave", keep_inputs=True)
+    clips = np.arange(40)
+    labels = source.split("train").labels("category")
+    options = HeadOptions(epochs=3, batch_size=16)
+    noisy, quiet = frozen.noisy("video", clips), frozen.codes("video", clips)
+    watch = {"x": Watch(quiet, lambda logits: 0.0, "last")}
+    jobs = [HeadJob(seed, noisy, labels, 5, watch) for seed in range(2)]
+    found = train_heads(jobs, options, torch.float64)
+    for job, kept in zip(jobs, found, strict=True):
+        head = naive_head(model, source, job, options)
+        wanted = HeadStack.of([head])
+        for mine, theirs in zip(kept["x"].head.weights, wanted.weights, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+
+
+def naive_head(model, source, job, options):
+    from cmg.data.batches import permutation
+
+    head = job.new_head(torch.float64)
+    adam = torch.optim.Adam(head.parameters(), lr=options.lr)
+    step = 0
+    for epoch in range(options.epochs):
+        order = torch.from_numpy(permutation(40, job.seed, epoch))
+        for some in order.split(options.batch_size):
+            codes = naive_codes(model, source, "video", some, job.seed, step)
+            logits = head(model.codebook.codes[codes])
+            loss = torch.nn.functional.cross_entropy(logits, job.labels[some])
+            adam.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(head.parameters(), options.clip)
+            adam.step()
+            step += 1
+    return head
+
+
+def test_nan_names_the_clip(tmp_path, model, folder):
+    frozen = FrozenSource(model, folder.stores["ave"], "ave")
+    x, lengths = folder.stores["ave"].gather("audio", np.arange(4))
+    x[2, 5, 0] = math.nan
+    encoder = FrozenEncoder(model, "audio")
+    with pytest.raises(DataError, match="'c', step 5"):
+        encoder.inputs(x, lengths, list("abcd"))
+    frozen.source = Broken(folder.stores["ave"])
+    with pytest.raises(DataError, match=r"ave: .*'ave-00002', step 5; extract that clip again"):
+        frozen.codes("audio", np.arange(4))
+
+
+class Broken:
+    """A source with one bad number."""
+
+    def __init__(self, good):
+        self.good = good
+
+    def __getattr__(self, name):
+        return getattr(self.good, name)
+
+    def gather(self, modality, clips):
+        x, lengths = self.good.gather(modality, clips)
+        x[clips == 2, 5] = math.nan
+        return x, lengths
+
+
+def test_other_shapes_and_modalities_are_refused(folder, text_model, model, make_options):
+    with pytest.raises(ModalityError, match="the model has no modality 'video'"):
+        FrozenSource(text_model, folder.stores["ave"], "ave").codes("video", np.arange(2))
+    with pytest.raises(ModalityError, match="unknown modality 'audio'"):
+        FrozenSource(model, folder.stores["ucf101"], "ucf101").codes("audio", np.arange(2))
+    wide = [
+        Modality(name="audio", kind=Kind.VECTORS, shape=(128,), detail_width=4),
+        Modality(name="video", kind=Kind.MAPS, shape=(7, 7, 512), detail_width=4),
+    ]
+    big = UnifiedModel(wide, make_options)
+    with pytest.raises(ModalityError, match=r"has shape \[6\]; the model was trained on \[128\]"):
+        FrozenSource(big, folder.stores["ave"], "ave").check("audio")
+
+
+def test_labels_are_fitted_to_the_steps():
+    labels = torch.ones(2, 3, 4)
+    assert fitted_steps(labels, 2).shape == (2, 2, 4)
+    longer = fitted_steps(labels, 5)
+    assert bool((longer[:, 3:] == -1).all())
+    assert torch.equal(longer[:, :3], labels)

@@ -1,0 +1,303 @@
+"""What each benchmark trains on, selects by and tests on; and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cmg.data import LabelSpec
+from cmg.data.manifest import ClipRow
+from cmg.errors import DataError, ModalityError
+from cmg.tasks.classification import ave_plan, ucf_group, ucf_vgg_plan
+from cmg.tasks.leaks import leak_report, seen_marks, youtube_id
+from cmg.tasks.localization import ave_avvp_plan, avvp_plan
+from cmg.tasks.paper import paper_table
+from cmg.tasks.plan import held_out
+from cmg.tasks.training import HeadOptions
+from cmg.tasks.world import Opened, World
+
+OPTIONS = HeadOptions(epochs=2)
+
+
+@pytest.fixture
+def world(folder, model):
+    def make(protocol, data=folder):
+        return World(Opened(data), model, protocol)
+
+    return make
+
+
+def ids(side):
+    return [row.id for row in side.rows]
+
+
+def videos(side):
+    return set(side.video_ids)
+
+
+# --- what is trained and tested on ---------------------------------------------------------------
+
+
+def test_ave_published_evaluates_on_the_training_split(world):
+    plan = ave_plan(world("published"), OPTIONS)
+    assert plan.train is plan.test
+    assert not plan.select
+    assert plan.last_epoch
+    assert {row.split for row in plan.test["audio"].rows} == {"train"}
+    labels, classes = plan.train["video"].clip_labels()
+    category = plan.train["video"].source.source.split("train").labels("category")
+    assert torch.equal(labels, category)  # here no clip begins with another class
+    assert len(classes) == len(plan.classes) == 5
+
+
+def test_ave_clean_uses_the_three_splits(world):
+    plan = ave_plan(world("clean"), OPTIONS)
+    for sides, split in ((plan.train, "train"), (plan.select, "val"), (plan.test, "test")):
+        assert {row.split for row in sides["video"].rows} == {split}
+    other = ave_plan(world("clean"), OPTIONS, test="val")
+    assert ids(other.test["audio"]) == ids(plan.select["audio"])
+
+
+def test_avvp_published_takes_every_labeled_clip_for_both(world):
+    plan = avvp_plan(world("published"), OPTIONS)
+    assert plan.train is plan.test
+    assert len(plan.train["audio"].clips) == 68  # every clip is heard
+    assert len(plan.train["video"].clips) == 68 - 5  # one in eleven is not seen
+    assert {r.split for r in plan.train["audio"].rows} == {"val", "test", "unlisted"}
+
+
+def test_avvp_clean_never_tests_a_video_it_saw(world):
+    plan = avvp_plan(world("clean"), OPTIONS)
+    trained = videos(plan.train["audio"]) | videos(plan.train["video"])
+    chosen = videos(plan.select["audio"]) | videos(plan.select["video"])
+    tested = videos(plan.test["audio"]) | videos(plan.test["video"])
+    assert not trained & chosen
+    assert not tested & (trained | chosen)
+    assert len(chosen) == 6  # a fifth of 30
+    assert videos(plan.select["video"]) <= videos(plan.select["audio"])
+
+
+def test_ave_avvp_clean_leaves_out_videos_of_ave(world):
+    plan = ave_avvp_plan(world("clean"), OPTIONS)
+    assert "1 and 1 clips" in plan.notes[0]
+    assert "video000003" not in videos(plan.test["audio"])
+    published = ave_avvp_plan(world("published"), OPTIONS)
+    assert "video000003" in videos(published.test["audio"])
+    assert {r.split for r in published.train["audio"].rows} == {"train", "val", "test"}
+    assert {r.split for r in plan.train["audio"].rows} == {"train"}
+    assert all(r.labels["category"] < 3 for r in plan.train["audio"].rows)
+    assert plan.classes == ("Cat", "Dog, barking", "Banjo", "background")
+
+
+def test_ucf_groups_are_disjoint_and_vggsound_keeps_its_marks(world):
+    plan = ucf_vgg_plan(world("clean"), OPTIONS)
+    groups = {
+        part: {ucf_group(r) for r in sides["video"].rows}
+        for part, sides in (("train", plan.train), ("val", plan.select), ("test", plan.test))
+    }
+    assert groups["test"] == {f"{g:02d}" for g in range(1, 8)}
+    assert not groups["train"] & groups["val"]
+    assert len(groups["train"] | groups["val"]) == 18
+    marks = {r.meta["ucf_split"] for r in plan.test["audio"].rows}
+    assert marks == {"test"}
+    assert all("ucf_split" in r.meta for r in plan.train["audio"].rows)
+    published = ucf_vgg_plan(world("published"), OPTIONS)
+    assert len(published.test["video"].clips) == 125
+    splits = [r.split for r in published.test["audio"].rows]
+    assert splits == sorted(splits, key=["train", "test", "val"].index)
+
+
+def test_held_out_groups_do_not_depend_on_order():
+    names = [f"video{i}" for i in range(50)]
+    chosen = held_out(names, 0.2)
+    assert len(chosen) == 10
+    assert held_out(reversed(names * 2), 0.2) == chosen
+    assert len(held_out(["a", "b"], 0.01)) == 1
+
+
+def test_sources_are_opened_once(folder, model):
+    folder.opened.clear()
+    opened = Opened(folder)
+    for protocol in ("published", "clean"):
+        world = World(opened, model, protocol)
+        ave_plan(world, OPTIONS)
+        ave_avvp_plan(world, OPTIONS)
+    assert sorted(folder.opened) == ["ave", "avvp"]
+
+
+# --- leaks ---------------------------------------------------------------------------------------
+
+
+def test_leaks_are_counted_by_video(world):
+    lists = {"24k": frozenset({"video000060", "vggs0000000"}), "40k": frozenset({"video000060"})}
+    rows = {r["direction"]: r for r in leak_report(ave_plan(world("clean"), OPTIONS), lists)}
+    # Clip 50 (val) is of the video of clip 0; clip 60 (test) is in both lists.
+    assert rows["video->audio"]["clips"] == 15
+    assert rows["video->audio"]["in_training"] == 0
+    assert rows["video->audio"]["in_pretraining"] == {"24k": 1, "40k": 1}
+    val = leak_report(ave_plan(world("clean"), OPTIONS, test="val"), {})
+    assert {r["in_training"] for r in val} == {1}
+    published = leak_report(ave_plan(world("published"), OPTIONS), {})
+    assert {r["in_training"] for r in published} == {40}
+
+
+def test_marks_say_what_pre_training_saw(world):
+    plan = ucf_vgg_plan(world("clean"), OPTIONS)
+    tested = frozenset(plan.test["audio"].video_ids)
+    trained = frozenset(plan.train["audio"].video_ids)
+    lists = {"24k": trained, "40k": trained | tested}
+    involving = {"video->audio", "audio->video", "audio->audio"}
+    assert seen_marks(plan, lists, "24k") == {}
+    assert set(seen_marks(plan, lists, "40k")) == involving
+    assert seen_marks(plan, lists, "40k")["video->audio"] == "seen in pre-training on 40k"
+    assert "unknown" in seen_marks(plan, lists, None)["audio->audio"]
+    assert seen_marks(ave_plan(world("clean"), OPTIONS), lists, None) == {}
+
+
+def test_start_seconds_are_no_part_of_a_youtube_id():
+    def row(name):
+        return ClipRow(id=name, split="train", lengths={}, labels={}, meta={"video_id": name})
+
+    assert youtube_id(row("glLQrEijrKg_000300")) == "glLQrEijrKg"
+    assert youtube_id(row("abcd_000300")) == "abcd_000300"
+    assert youtube_id(row("glLQrEijrKg")) == "glLQrEijrKg"
+
+
+# --- the paper -----------------------------------------------------------------------------------
+
+
+def test_the_papers_figures_are_those_of_a_model_like_ours():
+    avt = ["audio", "video", "text"]
+    assert paper_table("ave", avt, "40k")["video->audio"] == {"accuracy": 54.1}
+    assert paper_table("avvp", avt, None)["audio->audio"] == {"precision": 72.9}
+    assert paper_table("ucf-vgg", avt, "40k")["audio->video"] == {"accuracy": 60.6}
+    assert paper_table("ave", avt, "24k") == {}
+    assert paper_table("ave", ["audio", "video"], "81k")["audio->video"] == {"accuracy": 45.6}
+    assert paper_table("ave", ["audio", "video"], None) == {}
+    assert paper_table("ave-avvp", ["audio", "video"], "40k") == {}
+    assert paper_table("ave", ["audio", "text"], "40k") == {}
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+class Changed:
+    """A collection in which one data set is another source."""
+
+    def __init__(self, folder, **sources):
+        self.path, self.sources = folder.path, dict(folder.stores) | sources
+        self.names = [name for name, source in self.sources.items() if source is not None]
+
+    def open(self, name):
+        return self.sources[name]
+
+
+class Rows:
+    """A source with other rows or labels."""
+
+    def __init__(self, source, change=lambda row: row, labels=None):
+        self.source = source
+        self.rows = [r for row in source.rows if (r := change(row)) is not None]
+        self.labels = dict(source.labels) | (labels or {})
+        self.splits = {}
+        for row in self.rows:
+            self.splits[row.split] = self.splits.get(row.split, 0) + 1
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+
+def with_labels(row, **labels):
+    return row.model_copy(update={"labels": dict(row.labels) | labels})
+
+
+def test_avvp_without_its_lists_names_them(world, folder):
+    unlisted = Rows(folder.stores["avvp"], lambda row: row.model_copy(update={"split": "unlisted"}))
+    data = Changed(folder, avvp=unlisted)
+    with pytest.raises(DataError, match=r"AVVP_val_pd\.csv is missing"):
+        avvp_plan(world("clean", data), OPTIONS)
+    with pytest.raises(DataError, match=r"AVVP_test_pd\.csv is missing"):
+        ave_avvp_plan(world("clean", data), OPTIONS)
+    avvp_plan(world("published", data), OPTIONS).check()
+
+
+def test_labels_of_another_length_name_clip_and_lengths(world, folder):
+    def shortened(row):
+        return with_labels(row, audio=row.labels["audio"][:7]) if "0000004" in row.id else row
+
+    data = Changed(folder, avvp=Rows(folder.stores["avvp"], shortened))
+    with pytest.raises(DataError, match="'avvp0000004_0_10' has 7 steps of label 'audio'"):
+        avvp_plan(world("published", data), OPTIONS)
+
+
+def test_clips_without_a_step_are_left_out_and_none_left_is_an_error(world, folder):
+    def silent(row):
+        return row.model_copy(update={"lengths": row.lengths | {"audio": 0}})
+
+    some = Rows(folder.stores["ave"], lambda r: silent(r) if r.meta["row"] < 10 else r)
+    plan = ave_plan(world("published", Changed(folder, ave=some)), OPTIONS)
+    assert len(plan.train["audio"].clips) == 30
+    assert len(plan.train["video"].clips) == 40
+    every = Changed(folder, ave=Rows(folder.stores["ave"], silent))
+    with pytest.raises(DataError, match="no clip of split 'train' has both 'audio' and the label"):
+        ave_plan(world("published", every), OPTIONS)
+
+
+def test_one_class_is_no_task(world, folder):
+    same = Rows(folder.stores["ave"], lambda r: with_labels(r, category=2))
+    plan = ave_plan(world("clean", Changed(folder, ave=same)), OPTIONS)
+    with pytest.raises(DataError, match="all 40 training clips of 'video' are of one class"):
+        plan.check()
+
+
+def test_other_classes_on_the_other_side_are_named(world, folder):
+    renamed = LabelSpec(classes=("Cat", "Hound", "Banjo", "background"), per="step", multiple=True)
+    data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": renamed}))
+    plan = ave_avvp_plan(world("clean", data), OPTIONS)
+    with pytest.raises(DataError, match=r"'Dog, barking' where label 'shared_audio' .* 'Hound'"):
+        plan.check()
+    fewer = LabelSpec(classes=("Cat", "Dog, barking"), per="step", multiple=True)
+    data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": fewer}))
+    with pytest.raises(DataError, match="has 4 classes, label 'shared_audio'"):
+        ave_avvp_plan(world("clean", data), OPTIONS).check()
+
+
+def test_a_missing_data_set_says_what_there_is(world, folder):
+    data = Changed(folder, avvp=None)
+    with pytest.raises(DataError, match="no data set 'avvp'; it has vggsound40k, ave, ucf101"):
+        avvp_plan(world("clean", data), OPTIONS)
+
+
+def test_a_missing_label_names_the_nearest(world, folder):
+    bare = Rows(folder.stores["ave"])
+    del bare.labels["category"]
+    with pytest.raises(DataError, match="unknown label 'category'"):
+        ave_plan(world("clean", Changed(folder, ave=bare)), OPTIONS)
+
+
+def test_clips_without_a_group_are_no_ucf_clips(world, folder):
+    def nameless(row):
+        return row.model_copy(update={"id": row.id.replace("_g", "_x")})
+
+    data = Changed(folder, ucf101=Rows(folder.stores["ucf101"], nameless))
+    with pytest.raises(DataError, match="has no group in its name"):
+        ucf_vgg_plan(world("clean", data), OPTIONS)
+
+
+def test_a_model_without_video_is_refused(folder, make_options):
+    from cmg.models import UnifiedModel
+    from cmg.types import Kind, Modality
+
+    modalities = [
+        Modality(name="audio", kind=Kind.VECTORS, shape=(6,), detail_width=4),
+        Modality(name="text", kind=Kind.TOKENS, shape=(5,), detail_width=4, token_hidden=3),
+    ]
+    with pytest.raises(ModalityError, match=r"has audio, text and no video; .* modalities=av"):
+        World(Opened(folder), UnifiedModel(modalities, make_options), "clean")
+
+
+def test_published_reads_a_float64_copy(folder, model):
+    world = World(Opened(folder), model, "published")
+    assert world.model.dtype == torch.float64
+    assert model.dtype == torch.float32
+    assert World(Opened(folder), model, "clean").model is model
