@@ -59,6 +59,7 @@ def test_an_imported_folder_gives_the_same_numbers(root, cmg):
     said = cmg("data", "import", data, "--out", store, "--workers", 1, "--dtype", "float64")
     assert said.code == 0, said.err
     assert verify_store(store / "ave") == []
+    assert (store / "simulation.json").read_text() == (data / "simulation.json").read_text()
     found = []
     for where in (data, store):
         out = root / f"ave-{where.name}"

@@ -25,6 +25,8 @@ SETS = {
 
 FEATURES = ("audio", "video", "label")
 ZIP_FOLDER = "zip"
+SIMULATION = "simulation.json"
+"""Marks a folder that was simulated, and what was imported from one."""
 DEPTH = 10
 """Folders below the root that are looked into."""
 

@@ -12,8 +12,8 @@ import torch
 from cmg.errors import ConfigError, did_you_mean
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import Collection
+from cmg.official.layout import SIMULATION
 from cmg.recipes.training_clips import TRAINING_LISTS
-from cmg.simulate import SIMULATION
 from cmg.tasks.classification import ave_plan, ucf_vgg_plan
 from cmg.tasks.frozen import Progress, quiet
 from cmg.tasks.leaks import VideoIds, leak_report, seen_marks, youtube_id

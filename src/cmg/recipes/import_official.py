@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from cmg.official.collection import (
     open_collection,
 )
 from cmg.official.dataset import H5Rows, ZipFolder
+from cmg.official.layout import SIMULATION
 from cmg.official.source import OfficialSource
 from cmg.recipes.copy_clips import Copied, copy_clips
 
@@ -167,6 +169,8 @@ def import_clips(
             _write_json(workspace.folder / SUMMARY, summary.as_dict())
             index = {"format": "cmg-collection", "version": 1, "stores": {n: n for n in names}}
             _write_json(workspace.folder / COLLECTION, index)
+            if (root / SIMULATION).is_file():  # what is simulated stays marked as such
+                shutil.copyfile(root / SIMULATION, workspace.folder / SIMULATION)
         workspace.publish()
     return summary
 

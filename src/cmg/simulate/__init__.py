@@ -2,11 +2,10 @@
 
 from cmg.simulate.options import SimulateOptions
 from cmg.simulate.scripts import Occurrence, Script
-from cmg.simulate.simulation import SIMULATION, Summary, simulate
+from cmg.simulate.simulation import Summary, simulate
 from cmg.simulate.world import World
 
 __all__ = [
-    "SIMULATION",
     "Occurrence",
     "Script",
     "SimulateOptions",

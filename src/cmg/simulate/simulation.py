@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cmg.files import Staging, writing
+from cmg.official.layout import SIMULATION, Layout
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
 from cmg.simulate.jobs import Job, plan, run
@@ -22,11 +23,6 @@ from cmg.simulate.text_encoder import count_file, write_text_encoder
 from cmg.simulate.vocabulary import concepts
 from cmg.simulate.world import World
 
-if TYPE_CHECKING:
-    from cmg.official.layout import Layout
-
-SIMULATION = "simulation.json"
-"""Tells a simulated folder from the real one, and how large it is."""
 TEXT_ENCODER = "text-encoder"
 COUNTS = "cnt.pkl"
 

@@ -13,9 +13,9 @@ from cmg.evaluation.encoding import code_usage, encode_split
 from cmg.evaluation.results import CodebookStats
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import open_collection
+from cmg.official.layout import SIMULATION
 from cmg.recipes.evaluate_tasks import PLANS, benchmark_names, head_options
 from cmg.recipes.training_clips import is_one_store
-from cmg.simulate import SIMULATION
 from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
 from cmg.tasks.outcome import Figures
 from cmg.tasks.plan import MODALITIES, Protocol

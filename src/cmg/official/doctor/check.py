@@ -15,12 +15,11 @@ from cmg.official.doctor.expected import OFFICIAL, read_simulation
 from cmg.official.doctor.features import check_h5
 from cmg.official.doctor.findings import Diagnosis
 from cmg.official.doctor.overlaps import check_overlaps
-from cmg.official.doctor.parts import SIMULATION
 from cmg.official.doctor.presence import check_presence
 from cmg.official.doctor.text import check_text
 from cmg.official.doctor.ucf import check_open_set, check_ucf
 from cmg.official.doctor.vggsound import check_vggsound
-from cmg.official.layout import Layout, find_layout
+from cmg.official.layout import SIMULATION, Layout, find_layout
 
 DEEP = 32
 """Clips read per folder of features by default."""

@@ -21,7 +21,6 @@ AVE, AVVP, SHARED, UCF = "ave", "avvp", "ave-avvp", "ucf-vgg"
 
 GENERAL = "folder"
 OVERLAPS = "overlaps"
-SIMULATION = "simulation.json"
 ENCODER = "text-encoder"
 COUNTS = "cnt.pkl"
 
