@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 
 import pytest
 
-from cmg.cli import main as entry
-from cmg.cli.output import STATE
-
 from .conftest import PAIR
-
-
-@pytest.fixture
-def cmg(capsys, monkeypatch):
-    """Run `cmg ARGS` in this process: exit code, stdout, stderr."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
-        monkeypatch.setattr(STATE, "json", False)
-        capsys.readouterr()
-        try:
-            entry.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
 
 
 def test_list_names_every_study(cmg):

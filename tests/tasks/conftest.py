@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cmg.cli import main as entry
-from cmg.cli.output import STATE
 from cmg.config.schema import RunConfig
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.models import ModelOptions, UnifiedModel
@@ -260,35 +254,3 @@ def everything(folder, early):
 
 def outcome_of(results, benchmark, protocol):
     return next(o for o in results.outcomes if (o.benchmark, o.protocol) == (benchmark, protocol))
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def cmg(capsys, monkeypatch):
-    """Run `cmg ARGS` in this process."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
-        monkeypatch.setattr(STATE, "json", False)
-        capsys.readouterr()
-        try:
-            entry.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    yield run
-    signal.signal(signal.SIGINT, handler)

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 
 import numpy as np
 import pytest
-import typer
 
-from cmg.cli import main as entry
-from cmg.cli import text
-from cmg.cli.output import STATE
 from cmg.text import read_vectors
 
 CSV = 'label,prompt\n"guitar, man",a man is playing a guitar\nbark,barking\n'
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(cmg, monkeypatch, tmp_path):
     """Run `cmg data embed-prompts prompts.csv ARGS`: exit code, stdout, stderr."""
-    data = typer.Typer()
-    text.register(data)
-    app = typer.Typer()
-    app.add_typer(data, name="data")
-    monkeypatch.setattr(entry, "app", app)
-    monkeypatch.setattr(STATE, "json", False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prompts.csv").write_text(CSV)
-    handler = signal.getsignal(signal.SIGINT)
-
-    def command(*args):
-        given = ["cmg", "data", "embed-prompts", "prompts.csv", *map(str, args)]
-        monkeypatch.setattr(sys, "argv", given)
-        capsys.readouterr()
-        try:
-            entry.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    signal.signal(signal.SIGINT, handler)
+    return lambda *args: cmg("data", "embed-prompts", "prompts.csv", *args)
 
 
 def test_the_table_tells_words_survivors_and_warnings(run, bert, cnt, tmp_path):

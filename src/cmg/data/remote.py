@@ -56,14 +56,11 @@ class RemoteStore:
         from cmg.data.digits.cache import cache_folder
 
         address = address.rstrip("/")
-        files, root = _filesystem(address)
-        with _reading(f"{address}/{MANIFEST}"):
-            manifest_bytes: bytes = files.cat_file(f"{root}/{MANIFEST}")
+        manifest_bytes = read_remote(address, MANIFEST)
         manifest = _manifest(address, manifest_bytes)
         folder = cache_folder() / "stores" / manifest.content_hash[:32]
         if not (folder / CLIPS).is_file() or not (folder / MANIFEST).is_file():
-            with _reading(f"{address}/{CLIPS}"):
-                rows: bytes = files.cat_file(f"{root}/{CLIPS}")
+            rows = read_remote(address, CLIPS)
             if hashlib.sha256(rows).hexdigest() != manifest.clips_sha256:
                 raise DataError(
                     f"{address}/{CLIPS} was edited or damaged after the store was written "
@@ -99,6 +96,19 @@ class RemoteStore:
         return path
 
 
+def read_remote(address: str, file: str) -> bytes:
+    """A small file below an address.
+
+    Raises:
+        ConfigError: the address needs a package that is not installed.
+        DataError: it cannot be read.
+    """
+    files, root = _filesystem(address)
+    with _reading(f"{address}/{file}"):
+        content: bytes = files.cat_file(f"{root}/{file}")
+    return content
+
+
 def _block(where: str, source: BinaryIO) -> bytes:
     with _reading(where):
         return source.read(_COPIED_AT_ONCE)
@@ -130,7 +140,8 @@ def _reading(where: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(
-            f"no store there: {where} does not exist; give the address of the store's folder"
+            f"no store there: {where} does not exist; give the address of the folder of a store "
+            "or of an imported collection"
         ) from error
     except Exception as error:  # each filesystem has exceptions of its own
         raise DataError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.chunks import OnError
-from cmg.data.remote import is_remote
+from cmg.data.remote import is_remote, read_remote
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
@@ -73,8 +73,9 @@ class ImportedCollection:
         self.remarks: list[str] = []
         file = f"{self.where}/{COLLECTION}"
         try:
-            text = _remote_text(file) if is_remote(file) else Path(file).read_text(encoding="utf-8")
-            told = json.loads(text)
+            remote = is_remote(file)
+            data = read_remote(self.where, COLLECTION) if remote else Path(file).read_bytes()
+            told = json.loads(data)
             if (told["format"], told["version"]) != ("cmg-collection", 1):
                 raise DataError(f"{file} is of another format; import again")
             self._folders = {str(name): str(folder) for name, folder in told["stores"].items()}
@@ -254,23 +255,3 @@ def open_collection(
             "`cmg data check` lists what is missing"
         )
     return collection
-
-
-def _remote_text(address: str) -> str:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ConfigError(
-            f"{address}: reading object storage needs fsspec: pip install 'cmg-torch[remote]'"
-        ) from error
-    try:
-        with fsspec.open(address, "rt", encoding="utf-8") as stream:
-            text: str = stream.read()
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"{address}: {error}; install what it names") from error
-    except Exception as error:  # each filesystem has exceptions of its own
-        raise DataError(
-            f"{address} cannot be read ({type(error).__name__}: {error}); it must be the "
-            "address of a collection made by `cmg data import`"
-        ) from error
-    return text

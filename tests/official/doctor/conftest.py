@@ -6,17 +6,12 @@ import io
 import os
 import pickle
 import shutil
-import signal
-import sys
 import zipfile
-from dataclasses import dataclass
 
 import h5py
 import numpy as np
 import pytest
 
-from cmg.cli import main as entry
-from cmg.cli.output import STATE
 from cmg.official.doctor import check_root
 from cmg.simulate import SimulateOptions, simulate
 
@@ -134,31 +129,3 @@ def new(folder, usual):
         return said(diagnosis) - usual, diagnosis
 
     return examine
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def cmg(capsys, monkeypatch):
-    """Run `cmg ARGS` in this process."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
-        monkeypatch.setattr(STATE, "json", False)
-        capsys.readouterr()
-        try:
-            entry.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        got = capsys.readouterr()
-        return Said(code, got.out, got.err)
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
