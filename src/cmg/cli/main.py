@@ -66,7 +66,7 @@ def main() -> None:
     except Stopped:
         text = (
             "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`, "
-            "a study with the same command)"
+            "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
 
