@@ -76,7 +76,7 @@ def test_every_set_is_imported_exactly(cmg, simulated, tmp_path):
     assert "segment" in imported.open("vggsound40k").labels
     assert json.loads((out / "import.json").read_text()) == said.json
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        [*sets, "collection.json", "import.json"]
+        [*sets, "collection.json", "import.json", "simulation.json"]
     )
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

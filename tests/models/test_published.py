@@ -96,7 +96,7 @@ def test_named_run_has_the_builders_widths(published, name):
     for m, modality in published[name].modalities.items():
         assert config.model.detail_width[m] == modality.detail_width
         assert config.model.token_hidden.get(m, 128) == modality.token_hidden
-    assert config.data.modalities == list(published[name].modalities)
+    assert config.data.modalities == tuple(published[name].modalities)
 
 
 def test_as_coded_options():

@@ -6,6 +6,7 @@ import pytest
 
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.official.collection import open_collection
+from cmg.recipes.evaluate_tasks import head_options
 from cmg.recipes.pretrain import pretrain
 from cmg.simulate import SimulateOptions, simulate
 from cmg.studies.definition import load_study
@@ -16,7 +17,6 @@ from cmg.studies.tables import headlines, study_tables
 from cmg.studies.task_scorer import TaskScorer, scorer_for
 from cmg.tasks.classification import ave_plan
 from cmg.tasks.run import crossing_score
-from cmg.tasks.training import HeadOptions
 from cmg.tasks.world import Opened, World
 
 SMALL = ["data.batch_size=40", "model.detail_width={video: 8}"]
@@ -59,7 +59,7 @@ def test_scores_are_those_of_the_benchmark(root, tiny):
     model = pretrain(config).state.model
     found = TaskScorer(("ave",), "clean").score(model, config, seed=3)
     world = World(Opened(open_collection(root, text="none")), model, "clean")
-    expected = crossing_score(ave_plan(world, HeadOptions(epochs=30)), world, [3, 4])
+    expected = crossing_score(ave_plan(world, head_options("ave", "clean", 1, "")), world, [3, 4])
     both = (found["ave/video->audio"] + found["ave/audio->video"]) / 2
     assert both == pytest.approx(expected.mean)
     assert 1 <= found["codebook/used"] <= 8
