@@ -1,0 +1,1 @@
+"""From raw media to features: scan a folder, decode, cut into steps, run an extractor."""
