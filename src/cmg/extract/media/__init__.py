@@ -1,0 +1,1 @@
+"""Reading media files: containers, frames, sound, pictures."""
