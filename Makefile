@@ -10,11 +10,12 @@ CONSTRAINTS ?= constraints.txt
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo test test-slow lint types format
+.PHONY: help venv demo voices test test-slow lint types format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
+	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: docs/voices.md)"
 	@echo "make test       lint, format check, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff: lint and format check"
@@ -27,6 +28,9 @@ venv:
 
 demo: venv
 	$(BIN)/cmg demo --out runs/demo --json runs/demo.json --overwrite
+
+voices: venv
+	$(BIN)/cmg voices compare --out runs/voices --least 90
 
 # All four run even when one fails, so that one call shows everything; pytest's summary comes last.
 test: venv

@@ -51,7 +51,7 @@ choose() {
 description() {
     echo "checkout $PWD"
     echo "pip install $PIP_FLAGS"
-    cksum pyproject.toml ${CONSTRAINTS:+"$CONSTRAINTS"}
+    cksum pyproject.toml encoders.txt ${CONSTRAINTS:+"$CONSTRAINTS"}
 }
 
 works() {
@@ -86,4 +86,5 @@ fi
 # The build backend comes first and is used as installed, so that it is pinned like all the rest.
 pip_install hatchling
 pip_install --no-build-isolation --editable '.[dev]'
+pip_install --no-deps -r encoders.txt
 echo "$wanted" >"$stamp"

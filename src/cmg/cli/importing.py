@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.values import numbers, pairs
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,12 +117,11 @@ def _import_arrays(
     from cmg.cli.data import described, facts
     from cmg.data import import_arrays
 
-    seconds = {m: number(m, s) for m, s in pairs(step_seconds, "--step-seconds").items()}
     store = import_arrays(
         arrays,
         out,
         kinds=pairs(kind, "--kind"),
-        step_seconds=seconds,
+        step_seconds=numbers(step_seconds, "--step-seconds"),
         dtype=dtype,
         overwrite=overwrite,
     )
@@ -196,22 +196,3 @@ def _remarks(summary: Summary) -> list[str]:
         if changed:
             lines.append(f"{name}: numbers were rounded: {', '.join(changed)}")
     return lines
-
-
-def pairs(given: list[str] | None, option: str) -> dict[str, str]:
-    """``["text=tokens"]`` as a mapping."""
-    found = {}
-    for item in given or []:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ConfigError(f"{option} {item!r} must read MODALITY=VALUE")
-        found[name] = value
-    return found
-
-
-def number(modality: str, text: str) -> float:
-    """A duration."""
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ConfigError(f"--step-seconds {modality}={text}: not a number") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from cmg.data.manifest import (
     Record,
     read_manifest,
 )
-from cmg.data.source import ClipSource
+from cmg.data.source import ClipSource, extractors_of
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
@@ -37,6 +37,7 @@ CHUNK = 256
 """Clips per chunk, and so per shard."""
 
 OnError = Literal["skip", "fail"]
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,19 @@ def stored_specs(
     specs = {}
     for name, modality in source.modalities.items():
         spec = kept.get(name) or FeatureSpec(
-            kind=modality.kind, shape=modality.shape, step_seconds=source.step_seconds[name]
+            kind=modality.kind,
+            shape=modality.shape,
+            step_seconds=source.step_seconds[name],
+            extractor=extractors_of(source).get(name),
         )
         specs[name] = spec.model_copy(update=change)
     return specs
 
 
-def write_chunk(source: ClipSource, plan: Plan, folder: Path, index: int) -> ChunkRecord:
-    """Write one chunk and its record into `folder`.
+def write_chunk(
+    source: ClipSource, plan: Plan, folder: Path, index: int, tick: Tick | None = None
+) -> ChunkRecord:
+    """Write one chunk and its record into `folder`; `tick` is called after every clip.
 
     Raises:
         CannotWriteError: the disk is full or the like.
@@ -163,6 +169,8 @@ def write_chunk(source: ClipSource, plan: Plan, folder: Path, index: int) -> Chu
         ) as writer:
             for position in plan.positions(index):
                 _add(writer, source, plan, position, done)
+                if tick is not None:
+                    tick()
             if done.clips == 0:
                 raise _NothingLeftError
         manifest = read_manifest(target)
@@ -267,15 +275,15 @@ def converted(where: str, block: NDArray[Any], dtype: Dtype) -> tuple[NDArray[An
 
 # --- in a worker process ---------------------------------------------------------------------
 
-_task: tuple[ClipSource, Plan, Path] | None = None
+_task: tuple[ClipSource, Plan, Path, Any] | None = None
 
 
-def start_worker(source: ClipSource, plan: Plan, folder: Path) -> None:
-    """Give a worker process what all of its chunks share."""
+def start_worker(source: ClipSource, plan: Plan, folder: Path, done: Any) -> None:
+    """Give a worker process what all of its chunks share; `done` counts clips for the parent."""
     import signal
 
     global _task  # noqa: PLW0603 - a worker process has one task, given at its start
-    _task = (source, plan, folder)
+    _task = (source, plan, folder, done)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
@@ -283,5 +291,10 @@ def start_worker(source: ClipSource, plan: Plan, folder: Path) -> None:
 def work(index: int) -> ChunkRecord:
     """Write one chunk in a worker process."""
     assert _task is not None
-    source, plan, folder = _task
-    return write_chunk(source, plan, folder, index)
+    source, plan, folder, done = _task
+
+    def tick() -> None:
+        with done.get_lock():
+            done.value += 1
+
+    return write_chunk(source, plan, folder, index, tick)

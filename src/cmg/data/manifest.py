@@ -63,15 +63,18 @@ class FeatureSpec(Record):
         step_seconds: Duration of a step in seconds; None where steps are not equally long (words).
         encoding: ``dense``: all numbers; ``compact``: those that are not zero, and a bit per
             number that says which they are (exact, see :mod:`cmg.data.compact`).
+        extractor: What made the features, and the first digits of its identity, as in
+            ``vgg19 sha256:0123456789ab``; None where that is not known.
     """
 
-    added_later: ClassVar[tuple[str, ...]] = ("encoding",)
+    added_later: ClassVar[tuple[str, ...]] = ("encoding", "extractor")
 
     kind: Kind
     shape: tuple[int, ...]
     dtype: Dtype = "float32"
     step_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     encoding: Encoding = "dense"
+    extractor: str | None = None
 
     @model_validator(mode="after")
     def _fitting_shape(self) -> FeatureSpec:

@@ -74,3 +74,11 @@ class ClipSource(Protocol):
             ModalityError: the source lacks the modality.
             DataError: a clip cannot be read.
         """
+
+
+def extractors_of(source: ClipSource) -> dict[str, str]:
+    """What made the features of each modality, of those where that is known.
+
+    Only stores and raw media can know it; of anything else, nothing is said.
+    """
+    return dict(getattr(source, "extractors", {}))

@@ -149,6 +149,12 @@ class FeatureStore:
         return self.manifest.media
 
     @property
+    def extractors(self) -> dict[str, str]:
+        """What made the features of each modality, of those where that is known."""
+        specs = self.manifest.modalities
+        return {m: spec.extractor for m, spec in specs.items() if spec.extractor is not None}
+
+    @property
     def notes(self) -> str:
         """Where the data are from."""
         return self.manifest.notes

@@ -3,7 +3,9 @@
 ::
 
     .STORE.partial-import/
-      lock              held by the process that writes
+      lock              held by the process that writes, or shared by the ranks that do
+      world, lock-0     of ranks: how many there are, and one held by each
+      joining           held by the rank that joins the chunks
       journal.json      what is copied and how; another copy is refused here
       chunks/00012/     a finished chunk, and chunks/00012.json, its record
       store.partial-0/  the store, while the chunks are joined
@@ -16,15 +18,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from cmg.data.chunks import ChunkRecord, Plan, record_path
+from cmg.data.chunks import ChunkRecord, record_path
 from cmg.data.manifest import CLIPS, MANIFEST, SHARDS, Manifest, Shard
 from cmg.errors import DataError
 from cmg.files import Staging, file_sha256, replace_file, sync_folder, write_synced, writing
@@ -32,6 +36,10 @@ from cmg.files import Staging, file_sha256, replace_file, sync_folder, write_syn
 JOURNAL = "journal.json"
 LOCK = "lock"
 CHUNKS = "chunks"
+WORLD = "world"
+JOINING = "joining"
+PATIENCE = 5.0
+"""Seconds that a rank waits for another one to say how many there are."""
 
 
 class Kept(Staging):
@@ -63,14 +71,65 @@ class Kept(Staging):
             DataError: another process holds it, or it was begun for another purpose.
         """
         with (self.home / LOCK).open("wb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise DataError(
-                    f"another process is writing {self.target}; wait for it, or end it"
-                ) from error
+            if not _locked(stream, fcntl.LOCK_EX):
+                raise DataError(f"another process is writing {self.target}; wait for it, or end it")
             self._same_purpose(dict(told))
             yield
+
+    @contextmanager
+    def shared(self, told: Mapping[str, Any], rank: int, world: int) -> Iterator[None]:
+        """Hold the folder as one of several processes that write for one purpose.
+
+        Args:
+            told: What is written and how; plain JSON.
+            rank: Of this process, from 0.
+            world: Number of processes.
+
+        Raises:
+            DataError: a process that is alone holds it, another one has this rank, the others
+                are of another number, or it was begun for another purpose.
+        """
+        with (self.home / LOCK).open("wb") as all_, (self.home / f"lock-{rank}").open("wb") as own:
+            if not _locked(own, fcntl.LOCK_EX):
+                raise DataError(
+                    f"another process is rank {rank} of {self.target}; wait for it, or end it"
+                )
+            self._join_world(all_, world)
+            self._same_purpose(dict(told))
+            yield
+
+    def _join_world(self, lock: BinaryIO, world: int) -> None:
+        """Share the lock with ranks of the same number; the first one says what that is."""
+        path = self.home / WORLD
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            if _locked(lock, fcntl.LOCK_EX):
+                replace_file(path, str(world).encode())
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                return
+            if _locked(lock, fcntl.LOCK_SH):
+                break
+            if time.monotonic() > give_up:
+                raise DataError(f"another process is writing {self.target}; wait for it, or end it")
+            time.sleep(0.05)
+        said = path.read_text(encoding="utf-8")
+        if said != str(world):
+            raise DataError(
+                f"{said} processes are writing {self.target}, and this is one of {world}; wait for "
+                "them, or end them"
+            )
+
+    @contextmanager
+    def joining(self) -> Iterator[bool]:
+        """Be the only rank that may join the chunks; False if another one has done it."""
+        try:
+            stream = (self.home / JOINING).open("wb")
+        except FileNotFoundError:
+            yield False
+            return
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield self.home.exists()
 
     def _same_purpose(self, told: dict[str, Any]) -> None:
         path = self.home / JOURNAL
@@ -119,21 +178,24 @@ class Workspace(Kept):
         super().__init__(target, overwrite, MANIFEST)
         self.chunks = self.home / CHUNKS
 
-    def finished(self, plan: Plan) -> dict[int, ChunkRecord]:
-        """Records of the chunks that are whole; whatever else is there is removed."""
+    def finished(self, indices: Sequence[int]) -> dict[int, ChunkRecord]:
+        """Records of those of some chunks that are whole; what else is of these is removed."""
         with writing(self.target):
             self.chunks.mkdir(exist_ok=True)
-        records: dict[int, ChunkRecord] = {}
-        for index in range(plan.chunks):
-            record = self._record(index)
-            if record is not None and self._whole(record):
-                records[index] = record
+        records = self.records(indices)
         whole = {record_path(self.chunks, i).name for i in records}
         whole |= {f"{i:05d}" for i in records}
-        for path in self.chunks.iterdir():
-            if path.name not in whole:
+        own = set(indices)
+        for path in list(self.chunks.iterdir()):
+            index = re.match(r"\.?(\d{5,})", path.name)
+            if path.name not in whole and index is not None and int(index[1]) in own:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         return records
+
+    def records(self, indices: Sequence[int]) -> dict[int, ChunkRecord]:
+        """Records of those of some chunks that are whole."""
+        found = {index: self._record(index) for index in indices}
+        return {i: record for i, record in found.items() if record and self._whole(record)}
 
     def _record(self, index: int) -> ChunkRecord | None:
         try:
@@ -157,7 +219,9 @@ class Workspace(Kept):
     def _shard(self, record: ChunkRecord, shard: Shard) -> Path:
         return self.chunks / f"{record.index:05d}" / shard.file
 
-    def join(self, records: Sequence[ChunkRecord], notes: str) -> Manifest:
+    def join(
+        self, records: Sequence[ChunkRecord], notes: str, beside: Mapping[str, bytes] | None = None
+    ) -> Manifest:
         """Make one store of all chunks, and put it in its place.
 
         Shards are renamed, one by one: if this ends half-way it can be done again.
@@ -165,6 +229,7 @@ class Workspace(Kept):
         Args:
             records: Of all chunks, in order; at least one has a clip.
             notes: Where the data are from.
+            beside: Further files of the store, by name.
 
         Raises:
             DataError: the disk is full, or the target was occupied meanwhile.
@@ -176,6 +241,8 @@ class Workspace(Kept):
             shards = self._join_shards(whole)
             sync_folder(self.folder / SHARDS)
             manifest = self._joined_manifest(whole, shards, notes)
+            for name, data in (beside or {}).items():
+                write_synced(self.folder / name, data)
             write_synced(self.folder / MANIFEST, manifest.pretty())
         self.publish()
         return manifest
@@ -219,6 +286,15 @@ class Workspace(Kept):
             notes=notes,
             clips_sha256=file_sha256(self.folder / CLIPS),
         )
+
+
+def _locked(stream: BinaryIO, kind: int) -> bool:
+    """Take a lock if it is free."""
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def joined(record: ChunkRecord, shard: Shard) -> str:

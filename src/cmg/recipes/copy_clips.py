@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,16 @@ from cmg.errors import DataError, WorkerError
 from cmg.recipes.jobs import stop, usable_cores
 
 Told = Callable[[int, int], None]
-"""Told (clips done, of these taken over from an interrupted copy) after every chunk."""
+"""Told (clips done, of these taken over from an interrupted copy), often."""
+Beside = Callable[[Sequence[Skipped]], Mapping[str, bytes]]
+"""From the clips that were left out to further files of the store, by name."""
+ChunkWriter = Callable[
+    [ClipSource, Plan, Path, Sequence[int], int | None, Callable[[int], None]],
+    Iterator[ChunkRecord],
+]
+"""Writes chunks into a folder, like :func:`write_chunks`."""
+POLL = 0.5
+"""Seconds between looks at what the workers have done."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ def copy_clips(
     state: Mapping[str, Any] | None = None,
     told: Told | None = None,
     chunk: int = CHUNK,
+    beside: Beside | None = None,
+    write: ChunkWriter | None = None,
 ) -> Copied:
     """Write a store with all clips of a source.
 
@@ -85,8 +96,10 @@ def copy_clips(
         workers: Processes; None is one per core, fewer for few clips; 1 works in this process.
         overwrite: Whether a store at `out` may be replaced.
         state: What else tells this copy from another with the same rows; plain JSON.
-        told: Told of every chunk, in this process.
+        told: Told how many clips are done, in this process.
         chunk: Clips per chunk; also the size of the shards.
+        beside: Further files of the store.
+        write: What writes the chunks; None is :func:`write_chunks`.
 
     Raises:
         DataError: a clip cannot be read, `out` is occupied, the disk is full, an unfinished copy
@@ -95,7 +108,31 @@ def copy_clips(
         WorkerError: a worker was killed from outside.
     """
     start = time.perf_counter()
-    plan = Plan(
+    plan = planned(source, dtype, encoding, on_error, chunk)
+    workspace = Workspace(Path(out), overwrite)
+    every = range(plan.chunks)
+    with workspace.locked(purpose(source, plan, state)):
+        records = workspace.finished(every)
+        resumed = clips_of(records.values(), plan)
+        try:
+            write_missing(source, plan, workspace, every, records, workers, told, write)
+        finally:
+            if not records:  # nothing worth keeping
+                workspace.discard()
+        return join_chunks(source, plan, workspace, records, beside, resumed, start)
+
+
+def planned(
+    source: ClipSource, dtype: str | None, encoding: str | None, on_error: OnError, chunk: int
+) -> Plan:
+    """What all chunks have in common; see :func:`copy_clips`.
+
+    Raises:
+        DataError: two clips have one id.
+        ModalityError: an unknown dtype or encoding.
+    """
+    _refuse_equal_ids(source)
+    return Plan(
         clips=len(source.rows),
         specs=stored_specs(source, dtype, encoding),
         labels=source.labels,
@@ -103,35 +140,76 @@ def copy_clips(
         media=source.media,
         chunk=chunk,
     )
-    _refuse_equal_ids(source)
-    workspace = Workspace(Path(out), overwrite)
-    with workspace.locked(_purpose(source, plan, state)):
-        records = workspace.finished(plan)
-        _refuse_skipped(records, on_error)
-        resumed = _clips(records.values(), plan)
-        report = told or (lambda clips, resumed: None)
-        report(resumed, resumed)
-        todo = [index for index in range(plan.chunks) if index not in records]
-        try:
-            for record in _written(source, plan, workspace.chunks, todo, workers):
-                records[record.index] = record
-                report(_clips(records.values(), plan), resumed)
-        except CannotWriteError as error:
-            raise DataError(
-                f"cannot write {out}: {error}; free space and run this again: "
-                f"{_clips(records.values(), plan)} of {plan.clips} clips are kept in "
-                f"{workspace.home}"
-            ) from error
-        finally:
-            if not records:  # nothing worth keeping
-                workspace.discard()
-        found = [records[index] for index in range(plan.chunks)]
-        skipped = tuple(clip for record in found for clip in record.skipped)
-        if len(skipped) == plan.clips:
-            workspace.discard()
-            first = f": {skipped[0].reason}" if skipped else ""
-            raise DataError(f"no clip of {source.path} can be read{first}")
-        manifest = workspace.join(found, source.notes)
+
+
+def write_missing(
+    source: ClipSource,
+    plan: Plan,
+    workspace: Workspace,
+    indices: Sequence[int],
+    records: dict[int, ChunkRecord],
+    workers: int | None,
+    told: Told | None,
+    write: ChunkWriter | None = None,
+) -> None:
+    """Write those of some chunks that have no record yet, and add their records.
+
+    Raises:
+        CmgError: see :func:`copy_clips`.
+    """
+    _refuse_skipped(records, plan.on_error)
+    resumed = clips_of(records.values(), plan)
+    report = told or (lambda clips, resumed: None)
+    report(resumed, resumed)
+    todo = [index for index in indices if index not in records]
+    writer = write or write_chunks
+
+    def tick(clips: int) -> None:
+        if (resumed + clips) % plan.chunk:  # the end of a chunk is told when it is kept
+            report(max(clips_of(records.values(), plan), resumed + clips), resumed)
+
+    try:
+        for record in writer(source, plan, workspace.chunks, todo, workers, tick):
+            records[record.index] = record
+            report(clips_of(records.values(), plan), resumed)
+    except CannotWriteError as error:
+        raise DataError(
+            f"cannot write {workspace.target}: {error}; free space and run this again: "
+            f"{clips_of(records.values(), plan)} of {plan.clips} clips are kept in {workspace.home}"
+        ) from error
+
+
+def join_chunks(
+    source: ClipSource,
+    plan: Plan,
+    workspace: Workspace,
+    records: Mapping[int, ChunkRecord],
+    beside: Beside | None,
+    resumed: int,
+    start: float,
+) -> Copied:
+    """Make a store of all chunks.
+
+    Args:
+        source: Of the clips.
+        plan: Of the chunks.
+        workspace: Where they are.
+        records: Of all of them.
+        beside: Further files of the store.
+        resumed: Clips taken over from an interrupted run.
+        start: Time of :func:`time.perf_counter` when this one began.
+
+    Raises:
+        DataError: there is no clip in them, or the disk is full.
+    """
+    found = [records[index] for index in range(plan.chunks)]
+    skipped = tuple(clip for record in found for clip in record.skipped)
+    if len(skipped) == plan.clips:
+        workspace.discard()
+        first = f": {skipped[0].reason}" if skipped else ""
+        raise DataError(f"no clip of {source.path} can be read{first}")
+    files = {} if beside is None else beside(skipped)
+    manifest = workspace.join(found, source.notes, files)
     return Copied(
         manifest=manifest,
         clips=manifest.clips,
@@ -143,7 +221,7 @@ def copy_clips(
     )
 
 
-def _purpose(source: ClipSource, plan: Plan, state: Mapping[str, Any] | None) -> dict[str, Any]:
+def purpose(source: ClipSource, plan: Plan, state: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the journal of a copy says of it."""
     return {
         "source": str(source.path),
@@ -168,7 +246,8 @@ def _refuse_skipped(records: Mapping[int, ChunkRecord], on_error: OnError) -> No
         raise DataError(skipped[0].reason)
 
 
-def _clips(records: Any, plan: Plan) -> int:
+def clips_of(records: Iterable[ChunkRecord], plan: Plan) -> int:
+    """How many clips of the source some chunks stand for, those left out included."""
     return sum(len(plan.positions(record.index)) for record in records)
 
 
@@ -180,24 +259,47 @@ def _largest(records: Sequence[ChunkRecord]) -> dict[str, float]:
     return changes
 
 
-def _written(
-    source: ClipSource, plan: Plan, folder: Path, todo: Sequence[int], workers: int | None
+def write_chunks(
+    source: ClipSource,
+    plan: Plan,
+    folder: Path,
+    todo: Sequence[int],
+    workers: int | None,
+    tick: Callable[[int], None],
 ) -> Iterator[ChunkRecord]:
-    """Write chunks; their records come as they are finished."""
+    """Write chunks on this machine; their records come as they are finished.
+
+    Args:
+        source: The clips.
+        plan: Of the chunks.
+        folder: Where they go.
+        todo: Which.
+        workers: Processes, see :func:`copy_clips`.
+        tick: Told the number of clips done so far, now and then.
+
+    Raises:
+        CannotWriteError: the disk is full.
+        CmgError: a clip cannot be read, or a worker was killed.
+    """
     # A worker takes seconds to start: unless it is asked for, there is none for a single chunk.
     workers = min(usable_cores(), len(todo) // 2) if workers is None else min(workers, len(todo))
     if workers <= 1:
+        count = iter(range(1, plan.clips + 1))
         for index in todo:
-            yield write_chunk(source, plan, folder, index)
+            yield write_chunk(source, plan, folder, index, lambda: tick(next(count)))
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, start_worker, (source, plan, folder))
+    done = context.Value("q", 0)
+    pool = ProcessPoolExecutor(workers, context, start_worker, (source, plan, folder, done))
     processes = []
     try:
-        futures = [pool.submit(work, index) for index in todo]
+        pending = {pool.submit(work, index) for index in todo}
         processes = list((pool._processes or {}).values())
-        for done in as_completed(futures):
-            yield done.result()
+        while pending:
+            finished, pending = wait(pending, POLL, FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+            tick(done.value)
     except BrokenProcessPool as error:
         raise WorkerError(
             f"a worker process was killed from outside, most likely for want of memory; run this "

@@ -10,7 +10,7 @@ import torch
 from cmg.config.load import to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
+from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.recipes.training_clips import nested_part, open_clips, training_split
@@ -224,4 +224,6 @@ def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) 
         "store": config.data.store,
         "data_hash": store.content_hash,
         "modalities": [m.model_dump(mode="json") for m in modalities],
+        "extractors": {m.name: extractors_of(store).get(m.name) for m in modalities},
+        "step_seconds": {m.name: store.step_seconds.get(m.name) for m in modalities},
     }

@@ -1,0 +1,37 @@
+"""Options of the form NAME=VALUE that may be given several times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cmg.errors import ConfigError
+
+
+def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+    """``["text=tokens"]`` as a mapping.
+
+    Raises:
+        ConfigError: one is of another form.
+    """
+    found = {}
+    for item in given or []:
+        name, sign, value = item.partition("=")
+        if not (name.strip() and sign and value.strip()):
+            raise ConfigError(f"{option} {item!r} must read NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def numbers(given: Iterable[str] | None, option: str) -> dict[str, float]:
+    """``["video=0.5"]`` as a mapping.
+
+    Raises:
+        ConfigError: one is of another form, or its value is no number.
+    """
+    found = {}
+    for name, value in pairs(given, option).items():
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise ConfigError(f"{option} {name}={value}: not a number") from error
+    return found

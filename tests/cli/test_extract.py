@@ -1,0 +1,242 @@
+"""``cmg extract``: from a folder of media to a store, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cmg.data import FeatureStore
+
+from ..extract.media import counted_frame, cut_file, write_picture, write_sound, write_video
+from ..extract.networks import resnet, wav2vec2
+
+RATE = 16000
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Options for two small random networks: frames of 32 x 32, and sound."""
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "eyes").mkdir()
+    (folder / "ears").mkdir()
+    resnet(folder / "eyes")
+    wav2vec2(folder / "ears")
+    return (
+        *("--video", f"transformers-vision:{folder / 'eyes'}"),
+        *("--audio", f"transformers-audio:{folder / 'ears'}"),
+    )
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """200 clips, each a picture and half a second of sound, in folders of two classes; 5 broken."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for clip in range(200):
+        kind = ["low", "high"][clip % 2]
+        place = folder / kind / f"clip{clip:03d}"
+        place.parent.mkdir(exist_ok=True)
+        level = 40 if kind == "low" else 200
+        picture = np.clip(level + rng.normal(0, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
+        write_picture(place.with_suffix(".png"), picture)
+        tone = 200.0 if kind == "low" else 2000.0
+        wave = 0.5 * np.sin(2 * np.pi * tone * np.arange(RATE // 2) / RATE).astype(np.float32)
+        write_sound(place.with_suffix(".wav"), wave, RATE)
+    for clip, kind in [(10, "low"), (51, "high"), (92, "low")]:
+        (folder / kind / f"clip{clip:03d}.wav").write_bytes(b"")
+    for clip, kind in [(133, "high"), (174, "low")]:
+        cut_file(folder / kind / f"clip{clip:03d}.png", 0.5)
+    return folder
+
+
+BROKEN = ["high/clip051", "high/clip133", "low/clip010", "low/clip092", "low/clip174"]
+
+
+def content(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def extracted(pictures, networks, shell, tmp_path_factory):
+    """The store of the 200 clips, and what the command said."""
+    out = tmp_path_factory.mktemp("store") / "store"
+    said = shell("extract", pictures, "--out", out, *networks, "--folder-label", "kind", "--json")
+    assert said.code == 0, said.err
+    return out, said.json
+
+
+def test_a_folder_of_200_with_5_broken_files_is_done_and_names_them(extracted):
+    out, told = extracted
+    assert told["clips"] == 195
+    assert sorted(clip["id"] for clip in told["skipped"]) == BROKEN
+    reasons = {clip["id"]: clip["reason"] for clip in told["skipped"]}
+    assert "clip010.wav" in reasons["low/clip010"]
+    assert "clip133.png" in reasons["high/clip133"]
+    store = FeatureStore.open(out)
+    assert store.verify() == []
+    assert set(store.labels["kind"].classes) == {"low", "high"}
+    assert told["modalities"]["video"]["clips"] == told["modalities"]["audio"]["clips"] == 195
+    assert store.extractors["video"].startswith("transformers-vision:")
+    assert json.loads((out / "extract.json").read_text())["skipped"] == told["skipped"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["store"]
+
+
+def test_a_second_run_does_nothing_but_say_so(extracted, pictures, networks, cmg):
+    out, _ = extracted
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*") if p.is_file()}
+    said = cmg("extract", pictures, "--out", out, *networks, "--folder-label", "kind")
+    assert said.code == 0, said.err
+    assert "195 clips" in said.out
+    assert "already there, nothing to do" in said.out
+    assert all(name in said.out for name in BROKEN)
+    assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before}
+
+
+def test_a_store_of_something_else_is_not_replaced(extracted, pictures, networks, cmg):
+    out, _ = extracted
+    before = content(out)
+    said = cmg("extract", pictures, "--out", out, *networks[:2])
+    assert said.code == 2
+    assert "holds features of other clips, files, extractors or dtype" in said.err
+    assert content(out) == before
+
+
+@pytest.fixture
+def few(tmp_path):
+    """40 clips of pictures."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for clip in range(40):
+        write_picture(folder / f"{clip:02d}.png", counted_frame(clip, (16, 16)))
+    return folder
+
+
+def test_the_bytes_do_not_depend_on_the_workers(few, networks, cmg, tmp_path):
+    for workers in (1, 2):
+        out = tmp_path / f"store{workers}"
+        said = cmg("extract", few, "--out", out, *networks[:2], "--chunk", 16, "--workers", workers)
+        assert said.code == 0, said.err
+    assert content(tmp_path / "store1") == content(tmp_path / "store2")
+
+
+def test_two_ranks_one_killed_and_started_again_give_the_bytes_of_one(
+    pictures, networks, extracted, tmp_path
+):
+    out = tmp_path / "shared"
+    command = [sys.executable, "-m", "cmg", "extract", str(pictures), "--out", str(out)]
+    command += [*map(str, networks), "--folder-label", "kind", "--workers", "1", "--json"]
+
+    def start(rank):
+        variables = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        return subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE)
+
+    first, second = start(0), start(1)
+    chunks = tmp_path / ".shared.partial-import" / "chunks"
+    give_up = time.monotonic() + 60
+    while not (chunks / "00001.json").exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    second.send_signal(signal.SIGKILL)
+    second.communicate(timeout=60)
+    assert json.loads(first.communicate(timeout=60)[0]) == {"store": str(out), "waiting": True}
+    assert not out.exists()
+    last = start(1)
+    told = json.loads(last.communicate(timeout=60)[0])
+    assert told["clips"] == 195
+    assert told["resumed"] >= 32
+    assert content(out) == content(extracted[0])
+
+
+def test_fail_ends_at_a_broken_file_and_leaves_no_store(pictures, networks, cmg, tmp_path):
+    out = tmp_path / "store"
+    said = cmg("extract", pictures, "--out", out, *networks, "--on-error", "fail", "--workers", 1)
+    assert said.code == 2
+    assert "clip051.wav" in said.err
+    assert not out.exists()
+
+
+def test_a_fixed_file_is_noticed(few, networks, cmg, tmp_path):
+    out = tmp_path / "store"
+    cut_file(few / "07.png", 0.5)
+    first = cmg("extract", few, "--out", out, *networks[:2], "--workers", 1, "--json")
+    assert [clip["id"] for clip in first.json["skipped"]] == ["07"]
+    write_picture(few / "07.png", counted_frame(7, (16, 16)))
+    assert cmg("extract", few, "--out", out, *networks[:2]).code == 2
+    again = cmg("extract", few, "--out", out, *networks[:2], "--workers", 1, "--overwrite")
+    assert again.code == 0, again.err
+    assert len(FeatureStore.open(out).rows) == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "say which extractors to use"),
+        (("--video", "vgg91"), "did you mean 'vgg19'"),
+        (("--video", "vgg19"), "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        (("--extractor", "video"), "must read NAME=VALUE"),
+        (("--audio", "vggish", "--weights", "video=x"), "no extractor reads 'video'"),
+        (("--audio", "vggish", "--step", "audio=x"), "not a number"),
+        (("--audio", "vggish", "--shares", "train=0.5"), "add up to 1"),
+        (("--audio", "vggish", "--chunk", "20"), "multiple of 16"),
+        (("--audio", "vggish", "--engine", "torchrun"), "torchrun --nproc-per-node"),
+    ],
+)
+def test_bad_options_are_refused_with_the_remedy(few, cmg, tmp_path, monkeypatch, options, said):
+    monkeypatch.setenv("CMG_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = cmg("extract", few, "--out", tmp_path / "store", *options)
+    assert found.code == 2
+    assert said in found.err.replace("\n", " ")
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_empty_folder_is_an_error(networks, cmg, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = cmg("extract", tmp_path / "empty", "--out", tmp_path / "store", *networks)
+    assert said.code == 2
+    assert "holds no video, sound or picture file" in said.err
+
+
+def test_the_extractors_are_listed_with_their_licenses(cmg):
+    said = cmg("extractors", "--json")
+    rows = {row["name"]: row for row in said.json["extractors"]}
+    assert rows["vggish"]["weights"] == "Apache-2.0"
+    assert rows["efficientnet-lite0"]["shape"] == "7 x 7 x 1280"
+
+
+def test_four_commands_from_media_to_codes(networks, shell, small, tmp_path):
+    """A folder of videos with captions: extract, pretrain, probe, encode."""
+    media = tmp_path / "media"
+    for clip in range(24):
+        kind = ["low", "high"][clip % 2]
+        place = media / ("test" if clip >= 16 else "train") / kind / f"{clip:02d}.mp4"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        level = 50 if kind == "low" else 200
+        write_video(
+            place,
+            2.0,
+            fps=4,
+            size=(32, 32),
+            tone=200.0 if kind == "low" else 3000.0,
+            frames=lambda index, level=level: np.full((32, 32, 3), level, np.uint8),
+        )
+    store, run = tmp_path / "store", tmp_path / "run"
+    said = shell("extract", media, "--out", store, *networks, "--folder-label", "kind")
+    assert said.code == 0, said.err
+    said = shell("pretrain", f"data={store}", *small, "--out", run)
+    assert said.code == 0, said.err
+    said = shell("probe", "--model", run, "--train-on", "audio", "--test-on", "video", "--json")
+    assert said.code == 0, said.err
+    clip = media / "test" / "low" / "16.mp4"
+    said = shell("encode", clip, "--model", run, "--out", tmp_path / "codes", "--json")
+    assert said.code == 0, said.err
+    names = {p.name for p in (tmp_path / "codes").rglob("*")}
+    assert {"codes.csv", "codes.json"} <= names
+    assert any(name.endswith(".svg") for name in names)
