@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cmg.cli import check, importing, simulate, text
+from cmg.cli import check, importing, simulate, text, voices
 from cmg.cli.output import JsonFlag, say_json, show
 
 app = typer.Typer(
@@ -80,3 +80,4 @@ def described(told: dict[str, Any]) -> list[str]:
 check.register(app)
 simulate.register(app)
 text.register(app)
+voices.register(app)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cmg import __version__
-from cmg.cli import convert, data, runs, study, tasks, training, using
+from cmg.cli import convert, data, extract, runs, study, tasks, training, using, voices
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
 
@@ -25,12 +25,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 training.register(app)
+extract.register(app)
 using.register(app)
 convert.register(app)
 tasks.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
+app.add_typer(voices.app, name="voices")
 
 
 def _print_version(wanted: bool) -> None:

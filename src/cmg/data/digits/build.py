@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from cmg.data.batches import permutation
 from cmg.data.digits.archives import load_scans, load_spoken
-from cmg.data.digits.logmel import WIDTH, log_mel
 from cmg.data.digits.sentences import (
     DIGIT_WORDS,
     TEST_TEMPLATES,
@@ -25,6 +24,7 @@ from cmg.data.digits.sentences import (
     sentence,
     tokens,
 )
+from cmg.data.digits.words import LogMelWords, WordFeatures
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
@@ -38,7 +38,7 @@ SHORTEST_EVENT = 4
 BACKGROUND = len(DIGIT_WORDS)
 
 MODALITIES = {
-    "audio": FeatureSpec(kind=Kind.VECTORS, shape=(WIDTH,), step_seconds=1.0),
+    "audio": LogMelWords.spec,
     "video": FeatureSpec(kind=Kind.MAPS, shape=(4, 4, 64), dtype="float16", step_seconds=1.0),
     "text": FeatureSpec(kind=Kind.TOKENS, shape=(TOKEN_WIDTH,)),
 }
@@ -88,6 +88,7 @@ def build_digits(
     test_clips: int = 500,
     seed: int = 0,
     overwrite: bool = False,
+    words: WordFeatures | None = None,
 ) -> FeatureStore:
     """Build the embedded set as a store.
 
@@ -102,6 +103,8 @@ def build_digits(
         test_clips: Clips of ``test`` and of ``test_one_scan``, at least 2.
         seed: Of everything drawn.
         overwrite: Whether a store at `path` may be replaced.
+        words: Audio features of utterances and of room noise; None takes log-mel features.
+            Nothing else of the store depends on them.
 
     Raises:
         DataError: too few clips, a negative seed, or `path` is occupied or cannot be written.
@@ -111,16 +114,19 @@ def build_digits(
             f"train_clips {train_clips} and test_clips {test_clips} must be at least 2 and "
             f"seed {seed} at least 0"
         )
+    words = words or LogMelWords()
     train = _write_script(train_clips, False, seed)
     test = _write_script(test_clips, True, seed)
-    speech = log_mel([load_spoken().wave(i) for i in range(len(load_spoken().digits))])
+    speech = words.of([load_spoken().wave(i) for i in range(len(load_spoken().digits))])
     scripts = {"train": train, "test": test, "test_one_scan": test.with_one_scan()}
     rooms = {"train": 0, "test": 1, "test_one_scan": 1}
+    modalities = MODALITIES | {"audio": words.spec}
+    notes = f"{NOTES} {words.notes}".rstrip()
     with StoreWriter(
-        path, MODALITIES, LABELS, media="digits", notes=NOTES, overwrite=overwrite
+        path, modalities, LABELS, media="digits", notes=notes, overwrite=overwrite
     ) as writer:
         for split, script in scripts.items():
-            audio = _audio(script, speech, seed, rooms[split])
+            audio = _audio(script, speech, words, seed, rooms[split])
             video = _video(script, seed, rooms[split])
             for i in range(len(script.digits)):
                 writer.add(_clip(script, split, i, audio[i], video[i]))
@@ -159,9 +165,9 @@ def _distinct(
 
 
 def _audio(
-    script: _Script, speech: NDArray[np.float32], seed: int, room: int
+    script: _Script, speech: NDArray[np.float32], words: WordFeatures, seed: int, room: int
 ) -> NDArray[np.float32]:
-    """Audio features [N, 10, 128]: utterances, and room noise through the same log-mel."""
+    """Audio features [N, 10, D]: utterances, and room noise that becomes features as they do."""
     audio = speech[np.maximum(script.utterances, 0)]
     quiet = ~script.events
     rng = _generator(seed, room, 1)
@@ -171,7 +177,7 @@ def _audio(
     hiss = rng.standard_normal((len(level), _NOISE_SAMPLES + 1))
     noise = hiss[:, 1:] + dullness * hiss[:, :-1]
     noise *= level / np.sqrt(1 + dullness**2)
-    audio[quiet] = log_mel(list(noise))
+    audio[quiet] = words.of(list(noise))
     return audio
 
 

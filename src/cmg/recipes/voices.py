@@ -1,0 +1,268 @@
+"""Reading recorded digit words with heads that were trained on other modalities of other data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cmg.config.load import load_config, override_config
+from cmg.config.schema import ProbeOptions, RunConfig
+from cmg.data.batches import Batches
+from cmg.data.digits import WordFeatures, build_digits, load_spoken
+from cmg.data.source import ClipSource
+from cmg.data.store import FeatureStore
+from cmg.errors import CheckpointError, ConfigError, DataError
+from cmg.evaluation.encoding import FrozenEncoder, encode_split
+from cmg.evaluation.probe import Labeled, train_head
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.demo import VARIANTS
+from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.pretrain import pretrain
+from cmg.recipes.training_clips import open_clips, training_split
+from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
+from cmg.voices.embedded import AUDIO, word_features
+from cmg.voices.pooling import single_words
+from cmg.voices.sources import Words
+
+STORE = "store"
+"""Folder, within that of a comparison, of the store with the speech embedding."""
+
+
+@dataclass(frozen=True)
+class WordSet:
+    """Spoken words as features.
+
+    Attributes:
+        source: Name of where they are from.
+        digits: int64 [N].
+        features: float32 [N, D].
+    """
+
+    source: str
+    digits: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VoicesJob:
+    """A model to train, and words to read with it; picklable."""
+
+    audio: str
+    variant: str
+    job: Job
+    sets: list[WordSet]
+
+
+def synthetic_words(held_out: bool = True) -> Words:
+    """Every word of the embedded set's held-out voices (160), or of its training voices (480)."""
+    spoken = load_spoken()
+    chosen = np.flatnonzero(spoken.test_voices[spoken.voices] == held_out)
+    return Words(SYNTHETIC, spoken.digits[chosen], [spoken.wave(int(i)) for i in chosen])
+
+
+def truth_of(words: Sequence[Words]) -> dict[str, list[int]]:
+    """By source, the digit of every word."""
+    return {w.source: w.digits.tolist() for w in words}
+
+
+def word_sets(features: WordFeatures, words: Sequence[Words]) -> list[WordSet]:
+    """The features of some words."""
+    return [WordSet(w.source, w.digits, features.of(w.waves)) for w in words]
+
+
+def read_words(
+    model: UnifiedModel, store: ClipSource, config: RunConfig, sets: Sequence[WordSet]
+) -> dict[str, dict[str, list[int]]]:
+    """Read words with heads trained on each modality's codes.
+
+    A word is a clip of one step.
+
+    Args:
+        model: Left untouched.
+        store: With labels; its training split's labels train the heads.
+        config: The run's, for splits, probe options and the seed of the heads.
+        sets: Words as features of the model's modality `audio`.
+
+    Returns:
+        By modality and source, the digit read in every word.
+
+    Raises:
+        DataError: the store lacks the label ``digit``.
+    """
+    if "digit" not in store.labels:
+        raise DataError(f"{store.path} has no label 'digit'; build it with `cmg data digits`")
+    split = store.split(training_split(config.data))
+    labels = split.labels("digit")
+    vectors = {s.source: word_codes(model, s.features) for s in sets}
+    found: dict[str, dict[str, list[int]]] = {}
+    for modality, encoded in encode_split(model, split).items():
+        data = Labeled(encoded.codes, encoded.mask, labels, 10)
+        head = train_head(data, config.probe, config.training.seed)
+        found[modality] = {name: digits_read(head, x) for name, x in vectors.items()}
+    return found
+
+
+@torch.no_grad()
+def word_codes(model: UnifiedModel, features: NDArray[np.float32]) -> torch.Tensor:
+    """Code vectors [N, 1, D] of words, float32 [N, C]."""
+    encoder = FrozenEncoder(model, "audio")
+    lengths = torch.ones(len(features), dtype=torch.int64)
+    inputs = encoder.inputs(torch.from_numpy(features)[:, None], lengths)
+    codes = encoder.codes(encoder.semantic(inputs, lengths), lengths)
+    return model.codebook.codes[codes].float().cpu()
+
+
+@torch.no_grad()
+def digits_read(head: nn.Module, words: torch.Tensor) -> list[int]:
+    """The digit that a head reads in each of some words [N, 1, D]."""
+    mask = torch.ones(words.shape[:2], dtype=torch.bool)
+    return [int(d) for d in head(words, mask).argmax(-1)]
+
+
+def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int]]]:
+    """Train one model in this process and read the words with it."""
+    config = job.job.config
+    training = pretrain(config, job.job.run, observers=[Relay(job.job.name, send)])
+    return read_words(training.state.model, open_clips(config.data), config, job.sets)
+
+
+@dataclass(frozen=True)
+class VoicesPlan:
+    """What a comparison will run.
+
+    Attributes:
+        jobs: Every kind of features with every variant and seed.
+        baselines: Rows of heads without a codebook.
+        clips: Clips that all jobs together train on.
+        truth: By source, the digit of every word.
+    """
+
+    jobs: list[VoicesJob]
+    baselines: list[Row]
+    clips: int
+    truth: dict[str, list[int]]
+
+
+def plan_voices(
+    out: Path, words: Sequence[Words], overrides: Sequence[str] = (), seeds: int = 3
+) -> VoicesPlan:
+    """Build the store with the speech embedding, and all that is read, as features.
+
+    Args:
+        out: An empty folder or none yet.
+        words: Recordings; the held-out synthetic voices are read too.
+        overrides: ``key=value`` for the run ``digits``.
+        seeds: Pre-trainings per variant.
+
+    Raises:
+        ConfigError: `out` is not empty, no seed, or overrides that do not fit.
+        DataError: `out` cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists and is not empty; choose another --out")
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds} must be at least 1")
+    base = override_config(load_config("digits"), [*overrides, "training.tensorboard=false"])
+    everything = [synthetic_words(), *words]
+    jobs, baselines, clips = [], [], 0
+    for audio in AUDIO:
+        features = word_features(audio)
+        sets = word_sets(features, everything)
+        baselines.append(plain_heads(features, sets, base.probe, seeds))
+        if audio == AUDIO[0]:
+            store = FeatureStore.open("digits")
+        else:
+            store = build_digits(out / STORE, words=features)
+        config = override_config(base, [f"data.store={store_name(audio, out)}"])
+        made = [j for v in VARIANTS for j in _jobs(out, audio, v, config, sets, seeds)]
+        per_epoch = len(Batches(store.split(config.data.train_split), config.data.batch_size).clips)
+        clips += per_epoch * config.training.epochs * len(made)
+        jobs += made
+    return VoicesPlan(jobs, baselines, clips, truth_of(everything))
+
+
+def store_name(audio: str, out: Path) -> str:
+    """What a configuration calls the store with these features."""
+    return "digits" if audio == AUDIO[0] else str(out / STORE)
+
+
+def _jobs(
+    out: Path, audio: str, variant: str, config: RunConfig, sets: list[WordSet], seeds: int
+) -> list[VoicesJob]:
+    changed = config.model_dump()
+    for section, values in VARIANTS[variant].items():
+        changed[section] |= values
+    jobs = []
+    for seed in range(seeds):
+        changed["training"]["seed"] = seed
+        run = out / f"{audio}-seed-{seed}" if variant == "trained" else None
+        job = Job(f"{audio} {variant} {seed}", RunConfig.model_validate(changed), run)
+        jobs.append(VoicesJob(audio, variant, job, sets))
+    return jobs
+
+
+def plain_heads(
+    features: WordFeatures, sets: Sequence[WordSet], options: ProbeOptions, seeds: int
+) -> Row:
+    """Linear heads trained on the training voices' words themselves: supervised, no codebook."""
+    training = synthetic_words(held_out=False)
+    data = single_words(features.of(training.waves), training.digits)
+    heads = [train_head(data, options, seed) for seed in range(seeds)]
+    said = {
+        s.source: [digits_read(head, torch.from_numpy(s.features)[:, None]) for head in heads]
+        for s in sets
+    }
+    return Row(features.name, "no codebook", "audio", said)
+
+
+def run_voices(plan: VoicesPlan, report: Report, workers: int | None = None) -> VoiceResults:
+    """Train everything planned and read the words; the image-trained heads come first."""
+    results = run_all(plan.jobs, run_voices_job, report, workers)
+    rows: dict[tuple[str, str, str], Row] = {}
+    for job, found in zip(plan.jobs, results, strict=True):
+        for head, said in found.items():
+            key = (job.audio, job.variant, head)
+            row = rows.setdefault(key, Row(*key, {source: [] for source in said}))
+            for source, digits in said.items():
+                row.said[source].append(digits)
+    order = sorted(rows.values(), key=lambda r: (AUDIO.index(r.audio) == 0, r.head != "video"))
+    return VoiceResults([*order, *reversed(plan.baselines)], plan.truth)
+
+
+def read_run(model: UnifiedModel, config: RunConfig, words: Sequence[Words]) -> VoiceResults:
+    """Read words with one trained model.
+
+    Raises:
+        CheckpointError: the run's audio is not what :func:`word_features` makes.
+    """
+    audio = features_of(model)
+    everything = [synthetic_words(), *words]
+    sets = word_sets(word_features(audio), everything)
+    found = read_words(model, open_clips(config.data), config, sets)
+    rows = [
+        Row(audio, "trained", head, {source: [digits] for source, digits in said.items()})
+        for head, said in found.items()
+    ]
+    return VoiceResults(sorted(rows, key=lambda r: r.head != "video"), truth_of(everything))
+
+
+def features_of(model: UnifiedModel) -> str:
+    """Name of the features that a model's modality `audio` takes.
+
+    Raises:
+        CheckpointError: it has none, or of another width than a word's features.
+    """
+    shape = model.modalities["audio"].shape if "audio" in model.modalities else None
+    for audio in AUDIO:
+        if word_features(audio).spec.shape == shape:
+            return audio
+    raise CheckpointError(
+        f"this run has audio of shape {shape}; recorded words can be read by a run on `digits` or "
+        "on a store of `cmg data digits --audio speech-embedding`"
+    )

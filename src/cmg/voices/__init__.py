@@ -1,0 +1,1 @@
+"""Recorded voices: recordings of digit words from other packages, and features to read them."""
