@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmg.cli.output import JsonFlag, RunOption, say_json, show
+from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from cmg.golden import CaseResult
+    from cmg.recipes.encoded_media import EncodedMedia
 
 
 def register(app: typer.Typer) -> None:
@@ -59,20 +61,114 @@ def probe(
 
 
 def encode(
-    data: Annotated[str, typer.Argument(help="Store to encode.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(help="A store; or media: files, a folder, a csv or jsonl manifest."),
+    ],
     model: RunOption,
-    out: Annotated[Path, typer.Option(help="FILE.jsonl or FILE.safetensors.")],
-    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Of a store: FILE.jsonl or FILE.safetensors. Of media: a folder.")
+    ],
+    split: Annotated[str | None, typer.Option(help="Of a store: only this split.")] = None,
+    text: Annotated[str | None, typer.Option(help="Words of the one clip of media.")] = None,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor."),
+    ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(help="Store whose clips are compared with the codes; default: the run's."),
+    ] = None,
+    no_known: Annotated[
+        bool, typer.Option("--no-known", help="Do not look for the nearest known clips.")
+    ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="When a clip of media cannot be read: `fail` or `skip`.")
+    ] = "fail",
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier folder of codes.")] = False,
     json_: JsonFlag = False,
 ) -> None:
-    """Encode a store to codes per clip, modality and step."""
+    """Encode a store, or media files, to codes per clip, modality and step.
+
+    Of media, OUT has the codes as a table (csv) and as JSON, and a timeline of frames, waveform
+    and words with the code under each.
+    """
     say_json(json_)
+    from cmg.data.remote import is_remote
+    from cmg.recipes.training_clips import is_one_store
+
+    media = [text, extractor, weights, known, no_known, on_error != "fail", overwrite]
+    if len(data) == 1 and (is_remote(data[0]) or is_one_store(data[0])):
+        if any(media):
+            raise ConfigError(
+                f"{data[0]} is a store, which holds features: only --split and --out are for it"
+            )
+        encode_store(data[0], model, out, split)
+        return
+    if split is not None:
+        raise ConfigError("--split is for stores; name the files of media themselves")
+    if on_error not in ("fail", "skip"):
+        raise ConfigError(f"--on-error {on_error}: say fail or skip")
+    if known is not None and no_known:
+        raise ConfigError("--known and --no-known exclude each other")
+    from cmg.recipes.encode_media import encode_media
+    from cmg.recipes.media_files import named_clips
+    from cmg.report.code_pages import check_out, write_encoded
+
+    check_out(out, overwrite)
+    encoded = encode_media(
+        named_clips([Path(path) for path in data], text),
+        model,
+        assigned(extractor, "--extractor"),
+        {m: Path(path) for m, path in assigned(weights, "--weights").items()},
+        False if no_known else known,
+        "skip" if on_error == "skip" else "fail",
+    )
+    show_encoded(encoded, write_encoded(encoded, out, overwrite), out)
+
+
+def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
+    """Encode a store to a file of codes."""
     from cmg.data.store import FeatureStore
     from cmg.recipes.encode import write_codes
     from cmg.training.checkpoint import load_model
 
     clips = write_codes(load_model(model), FeatureStore.open(data), out, split)
     show({"out": str(out), "clips": clips}, f"{clips} clips encoded to {out}")
+
+
+def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
+    """Say what was encoded; on stderr what was not, or not as in training."""
+    for line in (*encoded.remarks, *(f"{id_}: {why}" for id_, why in encoded.failed.items())):
+        typer.echo(line, err=True)
+    told = {
+        "out": str(out),
+        "clips": len(encoded.clips),
+        "failed": dict(encoded.failed),
+        "remarks": list(encoded.remarks),
+        "written": [str(path) for path in written],
+    }
+    lines = [f"{len(encoded.clips)} clips encoded to {out}"]
+    show(told, *lines, *(f"  {path.relative_to(out)}" for path in written[:4]))
+
+
+def assigned(pairs: list[str] | None, option: str) -> dict[str, str]:
+    """What options of the form MODALITY=VALUE say.
+
+    Raises:
+        ConfigError: one is of another form.
+    """
+    found = {}
+    for pair in pairs or []:
+        name, sign, value = pair.partition("=")
+        if not (name and sign and value):
+            raise ConfigError(f"{option} {pair}: write MODALITY=VALUE, e.g. video=...")
+        found[name] = value
+    return found
 
 
 def report(

@@ -105,10 +105,15 @@ def dot_strip(across: Sequence[float], within: Sequence[float], label: str) -> s
     return svg(width, 20, "".join(parts), label, "strip-chart")
 
 
+def envelope(wave: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """The largest magnitude in each of some equal parts of a sound, at most one per sample."""
+    parts = np.array_split(np.abs(wave), min(bins, max(len(wave), 1)))
+    return np.array([part.max(initial=0) for part in parts], dtype=np.float32)
+
+
 def waveform(wave: NDArray[np.float32], bins: int = 28) -> str:
     """The envelope of a sound as a small picture."""
-    parts = np.array_split(np.abs(wave), min(bins, max(len(wave), 1)))
-    peaks = np.array([part.max(initial=0) for part in parts])
+    peaks = envelope(wave, bins).astype(np.float64)
     peaks = peaks / max(float(peaks.max(initial=0)), 1e-6)
     strokes = "".join(
         f"M{1 + 1.6 * i:.1f} {10 - 9 * p:.1f}V{10 + 9 * p:.1f}" for i, p in enumerate(peaks)

@@ -1,0 +1,165 @@
+"""Encode media files with the extractors of a run: from decoding to codes.
+
+Shape legend: T steps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from cmg.config.schema import DataOptions
+from cmg.data.source import ClipSource
+from cmg.data.store import FeatureStore
+from cmg.errors import CmgError, ConfigError, DataError
+from cmg.extract.clip import MediaClip
+from cmg.extract.reading import Reader, clip_features, file_of, text_of
+from cmg.extract.scan_options import printable
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.encoded_media import EncodedMedia
+from cmg.recipes.known_clips import KnownClips, known_clips
+from cmg.recipes.media_codes import CodedClip, StepCodes, Track, code_steps
+from cmg.recipes.media_pictures import RATE, shown
+from cmg.recipes.run_extractors import Readers, load_readers, recorded_extractors
+from cmg.recipes.training_clips import open_clips, training_split
+from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+
+
+def encode_media(
+    clips: Sequence[MediaClip],
+    run: Path,
+    extractors: Mapping[str, str] | None = None,
+    weights: Mapping[str, Path] | None = None,
+    known: str | Literal[False] | None = None,
+    on_error: Literal["fail", "skip"] = "fail",
+    device: str = "cpu",
+) -> EncodedMedia:
+    """Decode and extract clips as the run's training store was, and encode them.
+
+    Args:
+        clips: At least one.
+        run: Run folder or checkpoint.
+        extractors: By modality, where the run does not know them or others are wanted.
+        weights: Files or folders of weights by modality.
+        known: Store whose clips are compared with the codes; None is the split that the run was
+            trained on, False leaves it out.
+        on_error: Whether a clip that cannot be read ends everything, or is left out and named.
+        device: Of the extractors.
+
+    Raises:
+        CmgError: by its type, whatever is wrong with the run, its extractors, or a clip.
+    """
+    checkpoint = read_checkpoint(run)
+    model = load_model(run)
+    trained_on = training_store(checkpoint)
+    recorded = recorded_extractors(checkpoint, trained_on)
+    readers = load_readers(checkpoint, recorded, extractors or {}, weights or {}, device)
+    nearest = None
+    if known is not False:
+        nearest = known_of(model, checkpoint, trained_on, known)
+    coded, failed = [], {}
+    for clip in clips:
+        try:
+            coded.append(code_clip(model, clip, readers))
+        except DataError as error:
+            if on_error == "fail" or len(clips) == 1:
+                raise
+            failed[clip.id] = str(error)
+    if not coded:
+        raise DataError(f"none of {len(clips)} clips can be encoded: {next(iter(failed.values()))}")
+    told = {m: reader.told for m, reader in readers.by_modality.items()}
+    kept = () if nearest is None or not nearest.remark else (nearest.remark,)
+    remarks = (*readers.remarks, *kept)
+    return EncodedMedia(str(checkpoint.path), model.size, told, coded, failed, nearest, remarks)
+
+
+def training_store(checkpoint: Checkpoint) -> ClipSource | None:
+    """What a run was trained on; None where it is not there any more, or has changed."""
+    if checkpoint.origin:
+        return None
+    try:
+        store = open_clips(checkpoint.config.data)
+    except CmgError:
+        return None
+    return store if store.content_hash == checkpoint.data_hash else None
+
+
+def known_of(
+    model: UnifiedModel, checkpoint: Checkpoint, trained_on: ClipSource | None, known: str | None
+) -> KnownClips:
+    """The nearest known clips of the training split, or of all of another store.
+
+    Raises:
+        ConfigError: no other store, and the training store is not there.
+        DataError: a store cannot be read.
+    """
+    if known is not None:
+        store = FeatureStore.open(known)
+        return known_clips(model, checkpoint.path, store, "+".join(store.splits))
+    data: DataOptions = checkpoint.config.data
+    if trained_on is None:
+        raise ConfigError(
+            f"the training store {data.store} is not there, or not as it was in training, so its "
+            "clips cannot be compared with the codes; give one with --known STORE, or --no-known"
+        )
+    return known_clips(model, checkpoint.path, trained_on, training_split(data))
+
+
+def code_clip(model: UnifiedModel, clip: MediaClip, readers: Readers) -> CodedClip:
+    """Encode one clip, whatever it has of the model's modalities.
+
+    Raises:
+        DataError: it cannot be read, or has nothing that the run knows.
+    """
+    by_modality = readers.by_modality
+    features = clip_features(clip, by_modality)
+    present = {m: torch.from_numpy(x) for m, x in features.items() if len(x)}
+    if not present:
+        raise DataError(
+            f"{clip.id}: nothing to encode; the run reads {', '.join(by_modality)}, the clip has "
+            f"{', '.join([*clip.files, *clip.texts]) or 'nothing'} of that"
+        )
+    codes = code_steps(model, present, clip.id)
+    tracks = {m: _track(clip, m, by_modality[m], steps) for m, steps in codes.items()}
+    seen = next((m for m, track in tracks.items() if track.takes == "frames"), None)
+    heard = next((m for m, track in tracks.items() if track.takes == "sound"), None)
+    pictures = shown(
+        None if seen is None else file_of(clip, seen, "frames"),
+        None if heard is None else file_of(clip, heard, "sound"),
+        1.0 if seen is None else by_modality[seen].extractor.step_seconds,
+        clip.start,
+        clip.end,
+        clip.meta.get("picture_fps"),
+    )
+    files = {m: printable(Path(path.name)) for m, path in clip.files.items()}
+    text = next(iter(clip.texts.values()), "")
+    return CodedClip(
+        clip.id, files, text, pictures.seconds, tracks, pictures.thumbnails, pictures.wave, RATE
+    )
+
+
+def _track(clip: MediaClip, modality: str, reader: Reader, steps: StepCodes) -> Track:
+    seconds = reader.extractor.step_seconds
+    count = len(steps.codes)
+    times = None
+    if seconds is not None:
+        times = np.stack([np.arange(count), np.arange(1, count + 1)], 1) * seconds
+    said = () if reader.takes != "text" else words_of(text_of(clip, modality), count)
+    return Track(reader.takes, reader.extractor.name, steps, times, said)
+
+
+def words_of(text: str, count: int) -> tuple[str, ...]:
+    """The words of a text, if they are as many as the steps of its extractor.
+
+    Text encoders part punctuation from words or only look at white space; where neither gives the
+    right number (a text was cut), the words of the steps are not known.
+    """
+    for found in (re.findall(r"[^\W_]+|[^\w\s]|_", text), text.split()):
+        if len(found) == count:
+            return tuple(found)
+    return ()
