@@ -1,4 +1,4 @@
-"""``cmg data embed-prompts``."""
+"""``cmg data prompts`` and ``cmg data embed-prompts``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,40 @@ class Filter(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this file to ``cmg data``."""
+    """Add the commands of this file to ``cmg data``."""
+    app.command("prompts")(prompts)
     app.command("embed-prompts")(embed_prompts)
+
+
+def prompts(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Text file, a label per line.")],
+    out: Annotated[Path, typer.Option(help="FILE.csv to write: label,prompt.")],
+    templates: Annotated[
+        Path | None,
+        typer.Option(help="A sentence with {label} per line; default: those of cmg."),
+    ] = None,
+    copy_templates: Annotated[
+        Path | None, typer.Option(help="Also write the templates in use to this file, to edit.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Write one sentence of about ten words per label. It names the label: see docs/own-data.md."""
+    say_json(json_)
+    from cmg.files import replace_file
+    from cmg.text.templates import prompts_csv, prompts_of, read_label_list, read_templates
+
+    for path in (out, copy_templates):
+        if path is not None and path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists; choose another file or say --overwrite")
+    sentences = read_templates(templates)
+    found = prompts_of(read_label_list(labels), sentences)
+    replace_file(out, prompts_csv(found))
+    if copy_templates is not None:
+        replace_file(copy_templates, ("\n".join(sentences) + "\n").encode())
+    words = sum(len(prompt.split()) for prompt in found.values()) / len(found)
+    told = {"out": str(out), "prompts": len(found), "mean_words": round(words, 1)}
+    show(told, f"{len(found)} prompts of {words:.1f} words in the mean written to {out}")
 
 
 def embed_prompts(

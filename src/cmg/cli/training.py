@@ -114,7 +114,15 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
         if assignments:
             raise ConfigError("--resume takes the run's own configuration; leave out the rest")
         return load_config(str(out / "config.yaml"))
-    from cmg.config.shorthands import written_out
+    from cmg.config.shorthands import OWN_DATA, written_out
 
     name, overrides = written_out(assignments)
-    return load_config(name, overrides)
+    config = load_config(name, overrides)
+    if name != OWN_DATA or name in assignments:
+        return config
+    from cmg.recipes.own_data import fitted
+
+    config, chosen = fitted(config, overrides)
+    if chosen:
+        typer.echo(f"chosen by the number of clips: {' '.join(chosen)}", err=True)
+    return config

@@ -29,6 +29,10 @@ def probe(
     test_on: Annotated[str, typer.Option(help="Modality the head is read on.")],
     label: Annotated[str | None, typer.Option(help="Label; default: the store's first.")] = None,
     data: Annotated[str | None, typer.Option(help="Store; default: the run's.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="csv or jsonl with id and label, instead of the store's labels."),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Heads to train.")] = 3,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. probe.epochs=50")
@@ -40,16 +44,22 @@ def probe(
     from dataclasses import asdict
 
     from cmg.config.load import override_config
-    from cmg.data.store import FeatureStore
+    from cmg.data.labeled import LabeledClips, read_labels
     from cmg.recipes.probe import probe as run_probe
-    from cmg.recipes.training_clips import open_clips, training_split
+    from cmg.recipes.run_extractors import other_extractors
+    from cmg.recipes.training_clips import open_clips, open_other, training_split
     from cmg.report.tables import score_text
     from cmg.training.checkpoint import load_model, read_checkpoint
 
-    config = override_config(
-        read_checkpoint(model).config, [f"probe.seeds={seeds}", *(overrides or [])]
-    )
-    store = FeatureStore.open(data) if data else open_clips(config.data)
+    checkpoint = read_checkpoint(model)
+    config = override_config(checkpoint.config, [f"probe.seeds={seeds}", *(overrides or [])])
+    store = open_other(config.data, data) if data else open_clips(config.data)
+    remarks = other_extractors(checkpoint, store)
+    if labels is not None:
+        store = LabeledClips(store, read_labels(labels))
+        remarks += store.remarks
+    for remark in remarks:
+        typer.echo(remark, err=True)
     splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     show(
@@ -133,11 +143,16 @@ def encode(
 
 def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
     """Encode a store to a file of codes."""
-    from cmg.data.store import FeatureStore
     from cmg.recipes.encode import write_codes
-    from cmg.training.checkpoint import load_model
+    from cmg.recipes.run_extractors import other_extractors
+    from cmg.recipes.training_clips import open_other
+    from cmg.training.checkpoint import load_model, read_checkpoint
 
-    clips = write_codes(load_model(model), FeatureStore.open(data), out, split)
+    checkpoint = read_checkpoint(model)
+    store = open_other(checkpoint.config.data, data)
+    for remark in other_extractors(checkpoint, store):
+        typer.echo(remark, err=True)
+    clips = write_codes(load_model(model), store, out, split)
     show({"out": str(out), "clips": clips}, f"{clips} clips encoded to {out}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -25,6 +25,8 @@ class DataOptions(Options):
         modalities: Names to use; null for all of the store.
         train_split: Split to train on, without its labels.
         test_split: Held-out split to evaluate on.
+        step_seconds: Seconds that the steps of all modalities are brought to; ``auto``: the
+            longest of them where they differ; null: steps are taken by their index.
         fraction: Share of the training split to train on, the same clips for every seed and a
             smaller share within a larger one. Heads still see the labels of the whole split.
         batch_size: Clips per step; 80 in the paper.
@@ -37,6 +39,7 @@ class DataOptions(Options):
     modalities: tuple[str, ...] | None = None  # `list` is a field here
     train_split: str = "train"
     test_split: str = "test"
+    step_seconds: Annotated[float, Field(gt=0)] | Literal["auto"] | None = "auto"
     fraction: float = Field(1.0, gt=0.0, le=1.0)
     batch_size: int = Field(80, ge=2)
     shuffled_pairs: bool = False

@@ -14,6 +14,9 @@ PUBLISHED_RUNS = {
 }
 """Named run of the published method per set of modalities."""
 
+OWN_DATA = "own-data"
+"""Named run for a store without a recipe."""
+
 RECIPES = ("published", "default")
 INITIALS = {"a": "audio", "v": "video", "t": "text"}
 
@@ -58,7 +61,7 @@ def _run_of(recipe: str | None, modalities: str | None, given: dict[str, str]) -
             )
         return PUBLISHED_RUNS[initials]
     stored = not given.keys().isdisjoint({"data", "data.store"})
-    return "own-data" if stored else "digits"
+    return OWN_DATA if stored else "digits"
 
 
 def spelled_out(modalities: str) -> list[str]:

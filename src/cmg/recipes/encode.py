@@ -8,16 +8,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from cmg.data.store import FeatureStore
+from cmg.data.source import ClipSource
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel
 
 
-def write_codes(
-    model: UnifiedModel, store: FeatureStore, out: Path, split: str | None = None
-) -> int:
+def write_codes(model: UnifiedModel, store: ClipSource, out: Path, split: str | None = None) -> int:
     """Write the codes of a store's clips.
 
     ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from cmg.config.schema import DataOptions
+from cmg.data.alignment import on_grid
 from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import Reader, clip_features, file_of, text_of
@@ -26,7 +26,7 @@ from cmg.recipes.known_clips import KnownClips, known_clips
 from cmg.recipes.media_codes import CodedClip, StepCodes, Track, code_steps
 from cmg.recipes.media_pictures import RATE, shown
 from cmg.recipes.run_extractors import Readers, load_readers, recorded_extractors
-from cmg.recipes.training_clips import open_clips, training_split
+from cmg.recipes.training_clips import open_clips, open_other, training_split
 from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 
@@ -99,7 +99,7 @@ def known_of(
         DataError: a store cannot be read.
     """
     if known is not None:
-        store = FeatureStore.open(known)
+        store = open_other(checkpoint.config.data, known)
         return known_clips(model, checkpoint.path, store, "+".join(store.splits))
     data: DataOptions = checkpoint.config.data
     if trained_on is None:
@@ -118,6 +118,12 @@ def code_clip(model: UnifiedModel, clip: MediaClip, readers: Readers) -> CodedCl
     """
     by_modality = readers.by_modality
     features = clip_features(clip, by_modality)
+    durations = {m: by_modality[m].extractor.step_seconds for m in features}
+    if readers.grid is not None:
+        for m, seconds in durations.items():
+            if seconds is not None:
+                features[m] = on_grid(features[m], seconds, readers.grid)
+                durations[m] = readers.grid
     present = {m: torch.from_numpy(x) for m, x in features.items() if len(x)}
     if not present:
         raise DataError(
@@ -125,7 +131,7 @@ def code_clip(model: UnifiedModel, clip: MediaClip, readers: Readers) -> CodedCl
             f"{', '.join([*clip.files, *clip.texts]) or 'nothing'} of that"
         )
     codes = code_steps(model, present, clip.id)
-    tracks = {m: _track(clip, m, by_modality[m], steps) for m, steps in codes.items()}
+    tracks = {m: _track(clip, m, by_modality[m], steps, durations[m]) for m, steps in codes.items()}
     seen = next((m for m, track in tracks.items() if track.takes == "frames"), None)
     heard = next((m for m, track in tracks.items() if track.takes == "sound"), None)
     pictures = shown(
@@ -143,12 +149,15 @@ def code_clip(model: UnifiedModel, clip: MediaClip, readers: Readers) -> CodedCl
     )
 
 
-def _track(clip: MediaClip, modality: str, reader: Reader, steps: StepCodes) -> Track:
-    seconds = reader.extractor.step_seconds
+def _track(
+    clip: MediaClip, modality: str, reader: Reader, steps: StepCodes, seconds: float | None
+) -> Track:
     count = len(steps.codes)
     times = None
     if seconds is not None:
-        times = np.stack([np.arange(count), np.arange(1, count + 1)], 1) * seconds
+        times = (
+            np.stack([np.arange(count), np.arange(1, count + 1)], 1).astype(np.float64) * seconds
+        )
     said = () if reader.takes != "text" else words_of(text_of(clip, modality), count)
     return Track(reader.takes, reader.extractor.name, steps, times, said)
 

@@ -9,6 +9,7 @@ import torch
 
 from cmg.config.load import to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig
+from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
@@ -225,5 +226,6 @@ def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) 
         "data_hash": store.content_hash,
         "modalities": [m.model_dump(mode="json") for m in modalities],
         "extractors": {m.name: extractors_of(store).get(m.name) for m in modalities},
-        "step_seconds": {m.name: store.step_seconds.get(m.name) for m in modalities},
+        "step_seconds": {m.name: native_steps(store).get(m.name) for m in modalities},
+        "grid": store.grid if isinstance(store, AlignedClips) else None,
     }

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmg.data.source import ClipSource
+from cmg.data.alignment import native_steps
+from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Reader
@@ -41,10 +42,12 @@ class Readers:
     Attributes:
         by_modality: In the model's order; only of modalities whose extractor is known.
         remarks: What is different from the run, or left out.
+        grid: Duration that the run brought steps to; None where it took them as they are.
     """
 
     by_modality: Mapping[str, Reader]
     remarks: tuple[str, ...]
+    grid: float | None = None
 
 
 def recorded_extractors(
@@ -61,13 +64,33 @@ def recorded_extractors(
     """
     run = checkpoint.path.parent.parent
     facts = read_facts(run) if (run / RUN).is_file() else {}
-    steps = dict(facts.get(STEPS, {})) or ({} if store is None else store.step_seconds)
-    found = {}
-    for m, told in facts.get(EXTRACTORS, {}).items():
-        if told:
-            digits = re.search(r"sha256:([0-9a-f]+)", told)
-            found[m] = Recorded(told.split()[0], digits[1] if digits else "", steps.get(m))
-    return found
+    steps = dict(facts.get(STEPS, {})) or ({} if store is None else native_steps(store))
+    return {m: parsed(told, steps.get(m)) for m, told in facts.get(EXTRACTORS, {}).items() if told}
+
+
+def parsed(told: str, step_seconds: float | None = None) -> Recorded:
+    """From what a store says of an extractor, ``NAME sha256:DIGITS``."""
+    digits = re.search(r"sha256:([0-9a-f]+)", told)
+    return Recorded(told.split(maxsplit=1)[0], digits[1] if digits else "", step_seconds)
+
+
+def other_extractors(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
+    """A remark per modality whose features in a store are of another extractor than the run's.
+
+    Raises:
+        CheckpointError: ``run.json`` is damaged.
+    """
+    known = recorded_extractors(checkpoint)
+    remarks = []
+    for m, told in extractors_of(store).items():
+        own = parsed(told)
+        if m in known and (own.name, own.identity) != (known[m].name, known[m].identity):
+            remarks.append(
+                f"{m}: the run was trained on features of {known[m].name} "
+                f"({known[m].identity or 'unknown weights'}), those of {store.path} are of "
+                f"{own.name} ({own.identity or 'unknown weights'}): codes may mean something else"
+            )
+    return remarks
 
 
 def load_readers(
@@ -117,7 +140,19 @@ def load_readers(
             f"{checkpoint.path} does not say which extractors made its features; name them, "
             f"e.g. --extractor {names[0]}=NAME (`cmg extractors` shows the names)"
         )
-    return Readers(readers, tuple(remarks))
+    return Readers(readers, tuple(remarks), grid_of_run(checkpoint))
+
+
+def grid_of_run(checkpoint: Checkpoint) -> float | None:
+    """The duration that a run brought the steps of all modalities to; None where it did not.
+
+    Raises:
+        CheckpointError: ``run.json`` is damaged.
+    """
+    run = checkpoint.path.parent.parent
+    facts = read_facts(run) if (run / RUN).is_file() else {}
+    found: float | None = facts.get("grid")
+    return found
 
 
 def _difference(known: Recorded | None, reader: Reader) -> str:

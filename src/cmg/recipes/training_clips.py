@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cmg.config.schema import DataOptions
+from cmg.data.alignment import aligned
 from cmg.data.manifest import MANIFEST
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
@@ -40,12 +41,26 @@ TRAINING_LISTS: dict[Literal["24k", "40k", "81k", "90k", "179k"], TrainingList] 
 
 
 def open_clips(data: DataOptions) -> ClipSource:
-    """The clips that a configuration names.
+    """The clips that a configuration names, with steps of one duration if it says so.
 
     Raises:
         ConfigError: a collection without a list, or a list of a single store.
-        DataError: it cannot be opened, or the collection lacks the list.
+        DataError: it cannot be opened, the collection lacks the list, or labels per step forbid
+            other steps.
     """
+    return aligned(_named_clips(data), data.step_seconds, data.modalities)
+
+
+def open_other(data: DataOptions, store: str) -> ClipSource:
+    """Another store, with steps as those of the configuration.
+
+    Raises:
+        DataError: it cannot be opened, or labels per step forbid other steps.
+    """
+    return aligned(FeatureStore.open(store), data.step_seconds, data.modalities)
+
+
+def _named_clips(data: DataOptions) -> ClipSource:
     one_store = is_one_store(data.store)
     if data.list is not None:
         if one_store:

@@ -1,0 +1,213 @@
+"""Labels from a file of their own, for clips of a store that has none, or others."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.source import ClipSource, extractors_of
+from cmg.data.split import Split, members
+from cmg.errors import DataError
+from cmg.types import Modality
+
+ID = "id"
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """Classes of clips.
+
+    Attributes:
+        path: Of the file.
+        classes: Class by id, by name of the label; a clip may lack one.
+    """
+
+    path: Path
+    classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def read_labels(path: Path) -> LabelFile:
+    """Labels of a csv with a header or of JSON lines: a column ``id``, every other is a label.
+
+    An empty cell, or null, says that the class of a clip is not known.
+
+    Raises:
+        DataError: unreadable, no column ``id`` or no other, a row of another length, an id that
+            occurs twice, or no class at all; the row is named.
+    """
+    found: dict[str, dict[str, str]] = {}
+    seen: dict[str, int] = {}
+    for line, row in _rows(path):
+        clip = str(row.get(ID) or "")
+        if not clip:
+            raise DataError(f"{path}, line {line}: no id")
+        if clip in seen:
+            raise DataError(f"{path}, line {line}: {clip!r} is already in line {seen[clip]}")
+        seen[clip] = line
+        for name, value in row.items():
+            if name == ID or value is None or value == "":
+                continue
+            if isinstance(value, (dict, list)):
+                raise DataError(f"{path}, line {line}: {name!r} must be one class, not {value!r}")
+            found.setdefault(name, {})[clip] = str(value)
+    if not found:
+        raise DataError(f"{path} labels no clip; give a column 'id' and one of classes")
+    return LabelFile(path, found)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the labels {path}: {error}") from error
+    if path.suffix.lower() in (".jsonl", ".json"):
+        yield from _json_rows(path, text)
+        return
+    reader = csv.reader(text.splitlines(), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if ID not in header or len(header) < 2 or len(set(header)) < len(header):
+            raise DataError(
+                f"{path}: the first line {','.join(header)!r} must name the column 'id' and at "
+                "least one label, each once"
+            )
+        for row in reader:
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(row)} fields, the header has "
+                    f"{len(header)}; put double quotes around a field that contains commas"
+                )
+            if row:
+                values = [value.strip() for value in row]
+                yield reader.line_num, dict(zip(header, values, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: an object with 'id' and labels is needed")
+        yield number, row
+
+
+class LabeledClips:
+    """Clips with the labels of a file instead of their own.
+
+    Args:
+        source: The clips; left as they are.
+        labels: By id.
+
+    Raises:
+        DataError: the file labels none of the clips.
+    """
+
+    def __init__(self, source: ClipSource, labels: LabelFile) -> None:
+        self.source, self.file = source, labels
+        ids = {row.id for row in source.rows}
+        named = {clip for classes in labels.classes.values() for clip in classes}
+        if not named & ids:
+            raise DataError(
+                f"{labels.path} labels none of the {len(ids)} clips of {source.path}: it has "
+                f"{min(named)!r}, the clips {min(ids)!r}; ids must be equal"
+            )
+        self.foreign = sorted(named - ids)
+        self.unlabeled = sorted(ids - named)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What does not fit: clips without a label, labels without a clip."""
+        found = []
+        for what, ids in (("not in the store", self.foreign), ("without a label", self.unlabeled)):
+            if ids:
+                found.append(f"{self.file.path}: {len(ids)} clips {what}, e.g. {ids[0]!r}")
+        return found
+
+    @cached_property
+    def labels(self) -> dict[str, LabelSpec]:
+        """The file's labels with the classes that occur, in alphabetical order."""
+        return {
+            name: LabelSpec(classes=tuple(sorted(set(classes.values()))))
+            for name, classes in self.file.classes.items()
+        }
+
+    @cached_property
+    def rows(self) -> list[ClipRow]:
+        """Of the source, with the file's labels."""
+        index = {name: {c: i for i, c in enumerate(s.classes)} for name, s in self.labels.items()}
+        rows = []
+        for row in self.source.rows:
+            own = {name: self.file.classes[name].get(row.id) for name in index}
+            labels = {n: None if value is None else index[n][value] for n, value in own.items()}
+            rows.append(row.model_copy(update={"labels": labels}))
+        return rows
+
+    @property
+    def path(self) -> Path:
+        """Of the source."""
+        return self.source.path
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """Of the source."""
+        return self.source.modalities
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Of the source."""
+        return self.source.splits
+
+    @property
+    def step_seconds(self) -> dict[str, float | None]:
+        """Of the source."""
+        return self.source.step_seconds
+
+    @property
+    def extractors(self) -> dict[str, str]:
+        """Of the source."""
+        return extractors_of(self.source)
+
+    @property
+    def media(self) -> Literal["digits"] | None:
+        """Of the source."""
+        return self.source.media
+
+    @property
+    def notes(self) -> str:
+        """Of the source."""
+        return self.source.notes
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the source's and the labels."""
+        told = json.dumps([self.source.content_hash, self.file.classes], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def split(self, name: str) -> Split:
+        """See :class:`~cmg.data.source.ClipSource`.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        return Split(self, name, members(self, name))
+
+    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """See :class:`~cmg.data.source.ClipSource`."""
+        return self.source.gather(modality, clips)

@@ -1,0 +1,150 @@
+"""One's own store on the command line: sizes by its size, labels of a file, steps by time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from cmg.data import Clip, FeatureSpec, StoreWriter
+from cmg.types import Kind
+
+QUICK = ["model.width=8", "model.temporal.heads=2", "model.temporal.hidden=16"]
+QUICK += ["training.threads=1", "training.tensorboard=false", "data.batch_size=8"]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A store without labels whose two kinds of clips differ in every modality, and their kinds."""
+
+    def write(durations, clips=32, splits=("train", "test"), steps=4, lacking=None):
+        specs = {
+            name: FeatureSpec(kind=Kind.VECTORS, shape=(3,), step_seconds=seconds)
+            for name, seconds in durations.items()
+        }
+        rng = np.random.default_rng(0)
+        with StoreWriter(tmp_path / "store", specs, {}) as writer:
+            for clip in range(clips):
+                features = {
+                    name: (3 * (clip % 2) + rng.normal(0, 0.3, (round(steps / (s or 1)), 3)))
+                    for name, s in durations.items()
+                    if (name, clip % 3) != (lacking, 0)
+                }
+                features = {name: x.astype(np.float32) for name, x in features.items()}
+                split = splits[clip % 8 in (3, 6)] if len(splits) > 1 else splits[0]
+                writer.add(Clip(f"clip{clip:02d}", split, features, {}))
+        labels = tmp_path / "labels.csv"
+        kinds = [f"clip{i:02d},{['cat', 'dog'][i % 2]}" for i in range(clips)]
+        labels.write_text("\n".join(["id,kind", *kinds]) + "\n")
+        return tmp_path / "store", labels
+
+    return write
+
+
+def test_sizes_follow_the_store_unless_they_are_given(make, cmg, tmp_path):
+    store, _ = make({"a": 1.0, "b": 1.0}, steps=40)
+    said = cmg("pretrain", f"data={store}", *QUICK, "training.epochs=1", "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    # 24 training clips x 40 steps x 2 modalities = 1,920 tokens: 19 codes, in sixteens 16.
+    assert "model.codebook.size=16" in said.err
+    assert "training.epochs" not in said.err
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (config["model"]["codebook"]["size"], config["training"]["epochs"]) == (16, 1)
+
+
+@pytest.mark.parametrize(
+    ("clips", "steps", "wanted"),
+    [
+        (24, 4, {"model.codebook.size": 16, "training.epochs": 200}),
+        (800, 4, {"model.codebook.size": 64, "training.epochs": 200}),  # 9 batches: 167 ... 200
+        (8000, 4, {"model.codebook.size": 400, "training.epochs": 20}),
+    ],
+)
+def test_the_rule_of_the_sizes(make, clips, steps, wanted):
+    from cmg.config.load import load_config
+    from cmg.data import FeatureStore
+    from cmg.recipes.own_data import sizes
+
+    store, _ = make({"a": 1.0, "b": 1.0}, clips=clips, steps=steps, splits=("train",))
+    config = load_config("own-data", [f"data={store}"])
+    found = sizes(FeatureStore.open(store), config)
+    tokens, batches = clips * steps * 2, max(1, clips // 80)
+    assert found["model.codebook.size"] == min(400, max(16, tokens // 100 // 16 * 16))
+    assert found["training.epochs"] == min(200, max(10, -(-1500 // batches)))
+    assert found["model.codebook.size"] == wanted["model.codebook.size"]
+
+
+def test_five_modalities_of_any_duration_learn_and_a_label_file_is_read(make, cmg, tmp_path):
+    durations = {"video": 1.0, "audio": 0.5, "depth": 0.25, "gaze": 1.0, "notes": None}
+    store, labels = make(durations, lacking="gaze")
+    run = tmp_path / "run"
+    said = cmg(
+        "pretrain", f"data={store}", *QUICK, "training.epochs=40", "optimizer.lr=0.01", "--out", run
+    )
+    assert said.code == 0, said.err
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["grid"] == 1.0
+    assert facts["step_seconds"] == durations
+    before = {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    probe = ("probe", "--model", run, "--train-on", "audio", "--test-on", "video", "--json")
+    unlabeled = cmg(*probe)
+    assert unlabeled.code == 2
+    assert "label" in unlabeled.err
+    said = cmg(*probe, "--labels", labels)
+    assert said.code == 0, said.err
+    assert said.json["label"] == "kind"
+    assert said.json["transfer"]["mean"] >= 75, said.json
+    assert before == {p: p.read_bytes() for p in before}
+
+
+def test_labels_that_do_not_fit_are_told(make, cmg, tmp_path):
+    store, labels = make({"a": 1.0, "b": 1.0})
+    run = tmp_path / "run"
+    assert cmg("pretrain", f"data={store}", *QUICK, "training.epochs=1", "--out", run).code == 0
+    text = labels.read_text().splitlines()
+    labels.write_text("\n".join([*text[:-1], "elsewhere,cat"]) + "\n")
+    probe = ("probe", "--model", run, "--train-on", "a", "--test-on", "b", "--labels", labels)
+    said = cmg(*probe)
+    assert said.code == 0, said.err
+    assert "1 clips not in the store, e.g. 'elsewhere'" in said.err
+    assert "1 clips without a label, e.g. 'clip31'" in said.err
+    labels.write_text("id,kind\nclip00,cat\nclip00,dog\n")
+    said = cmg(*probe)
+    assert said.code == 2
+    assert "line 3: 'clip00' is already in line 2" in said.err
+
+
+def test_one_modality_is_refused_by_name(make, cmg, tmp_path):
+    store, _ = make({"a": 1.0})
+    said = cmg("pretrain", f"data={store}", *QUICK, "--out", tmp_path / "run")
+    assert said.code == 2
+    assert "two" in said.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_without_a_training_split_says_which_there_are(make, cmg, tmp_path):
+    store, _ = make({"a": 1.0, "b": 1.0}, splits=("all",))
+    said = cmg("pretrain", f"data={store}", *QUICK, "--out", tmp_path / "run")
+    assert said.code == 2
+    assert "'train'" in said.err
+    assert "all" in said.err
+    found = ["data.train_split=all", "training.epochs=1"]
+    said = cmg("pretrain", f"data={store}", *QUICK, *found, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+
+
+def test_steps_are_taken_by_their_index_where_asked(make, cmg, tmp_path):
+    store, _ = make({"a": 1.0, "b": 0.5})
+    for value, grid in [("null", None), ("2.0", 2.0)]:
+        run = tmp_path / f"run{value}"
+        asked = [f"data.step_seconds={value}", "training.epochs=1"]
+        said = cmg("pretrain", f"data={store}", *QUICK, *asked, "--out", run)
+        assert said.code == 0, said.err
+        assert json.loads((run / "run.json").read_text())["grid"] == grid
+        codes = tmp_path / f"codes{value}.jsonl"
+        assert cmg("encode", store, "--model", run, "--out", codes).code == 0
+        row = json.loads(codes.read_text().splitlines()[0])
+        lengths = {m: len(found) for m, found in row["codes"].items()}
+        assert lengths == ({"a": 4, "b": 8} if grid is None else {"a": 2, "b": 2})

@@ -1,0 +1,86 @@
+"""Labels of a file for the clips of a store."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cmg.data.labeled import LabeledClips, read_labels
+from cmg.errors import DataError
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text, name="labels.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_csv_and_json_lines_say_the_same(file):
+    one = read_labels(file('id,kind,place\na,dog,"in, out"\nb,,x\n\nc,cat,\n'))
+    rows = [
+        {"id": "a", "kind": "dog", "place": "in, out"},
+        {"id": "b", "kind": None, "place": "x"},
+        {"id": "c", "kind": "cat"},
+    ]
+    other = read_labels(file("\n".join(map(json.dumps, rows)) + "\n", "labels.jsonl"))
+    assert one.classes == other.classes
+    assert one.classes == {"kind": {"a": "dog", "c": "cat"}, "place": {"a": "in, out", "b": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("", "l.csv", "first line '' must name the column 'id'"),
+        ("clip,kind\na,b\n", "l.csv", "must name the column 'id'"),
+        ("id\na\n", "l.csv", "at least one label"),
+        ("id,kind,kind\na,b,c\n", "l.csv", "each once"),
+        ("id,kind\na,b\na,c\n", "l.csv", r"line 3: 'a' is already in line 2"),
+        ("id,kind\na,b,c\n", "l.csv", "line 2: 3 fields, the header has 2"),
+        ("id,kind\n,b\n", "l.csv", "line 2: no id"),
+        ("id,kind\na,\n", "l.csv", "labels no clip"),
+        ('{"id": "a"', "l.jsonl", "line 1 is no JSON"),
+        ("[1]", "l.jsonl", "line 1: an object"),
+        ('{"id": "a", "kind": ["b"]}', "l.jsonl", "must be one class"),
+    ],
+)
+def test_bad_files_are_refused_by_row(file, text, name, said):
+    with pytest.raises(DataError, match=said):
+        read_labels(file(text, name))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read the labels .*none\.csv"):
+        read_labels(tmp_path / "none.csv")
+
+
+def test_clips_get_the_labels_of_the_file(store, file):
+    ids = [row.id for row in store.rows]
+    lines = [f"{clip},{'odd' if i % 2 else 'even'}" for i, clip in enumerate(ids[:-1])]
+    source = LabeledClips(store, read_labels(file("\n".join(["id,parity", *lines, "zz,odd"]))))
+    assert source.labels["parity"].classes == ("even", "odd")
+    found = [row.labels for row in source.rows]
+    assert found == [{"parity": i % 2} for i in range(len(ids) - 1)] + [{"parity": None}]
+    assert [row.lengths for row in source.rows] == [row.lengths for row in store.rows]
+    first, second = source.remarks
+    assert "1 clips not in the store, e.g. 'zz'" in first
+    assert f"1 clips without a label, e.g. {ids[-1]!r}" in second
+    for m in store.modalities:
+        for mine, own in zip(
+            source.gather(m, np.arange(3)), store.gather(m, np.arange(3)), strict=True
+        ):
+            np.testing.assert_array_equal(mine, own)
+    assert source.content_hash != store.content_hash
+    assert source.splits == store.splits
+
+
+def test_a_file_of_other_clips_is_an_error(store, file):
+    with pytest.raises(
+        DataError, match=r"labels none of the 12 clips .*'other'.*ids must be equal"
+    ):
+        LabeledClips(store, read_labels(file("id,kind\nother,x\n")))
