@@ -10,12 +10,13 @@ CONSTRAINTS ?= constraints.txt
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo voices test test-slow lint types format
+.PHONY: help venv demo voices tuxpaint test test-slow lint types format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
 	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: docs/voices.md)"
+	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: docs/tuxpaint.md)"
 	@echo "make test       lint, format check, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff: lint and format check"
@@ -31,6 +32,10 @@ demo: venv
 
 voices: venv
 	$(BIN)/cmg voices compare --out runs/voices --least 90
+
+# SOURCE=--source=FOLDER names an unpacked package; without a package this fails.
+tuxpaint: venv
+	$(BIN)/cmg tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
 
 # All four run even when one fails, so that one call shows everything; pytest's summary comes last.
 test: venv

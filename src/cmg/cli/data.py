@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cmg.cli import check, importing, simulate, text, voices
+from cmg.cli import check, importing, simulate, text, tuxpaint, voices
 from cmg.cli.output import JsonFlag, say_json, show
 
 app = typer.Typer(
@@ -80,4 +80,5 @@ def described(told: dict[str, Any]) -> list[str]:
 check.register(app)
 simulate.register(app)
 text.register(app)
+tuxpaint.register(app)
 voices.register(app)

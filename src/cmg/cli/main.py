@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from cmg import __version__
-from cmg.cli import convert, data, extract, runs, study, tasks, training, using, voices
+from cmg.cli import (
+    convert,
+    data,
+    extract,
+    runs,
+    study,
+    tasks,
+    training,
+    tuxpaint,
+    using,
+    voices,
+)
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
 
@@ -32,6 +43,7 @@ tasks.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
+app.add_typer(tuxpaint.app, name="tuxpaint")
 app.add_typer(voices.app, name="voices")
 
 

@@ -1,0 +1,142 @@
+"""``cmg data tuxpaint`` and ``cmg tuxpaint``: real pictures, voices and captions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmg.cli.output import JsonFlag, in_terminal, say_json, show
+from cmg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cmg.recipes.tuxpaint_store import ReadStamps
+
+app = typer.Typer(
+    help="The Tux Paint stamps: transfer between pictures, voices and captions.",
+    no_args_is_help=True,
+)
+Part = Annotated[int | None, typer.Option(help="Read only so many stamps, for a quick look.")]
+
+
+class Written(StrEnum):
+    """What stands for the text of a stamp."""
+
+    CAPTIONS = "captions"
+    PROMPTS = "prompts"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``tuxpaint`` to ``cmg data``."""
+    app.command("tuxpaint")(build)
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="Store folder.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Unpacked package tuxpaint-stamps-default; default: the installed."),
+    ] = None,
+    text: Annotated[
+        Written, typer.Option(help="Written captions, or prompts of the nouns (they leak it).")
+    ] = Written.CAPTIONS,
+    languages: Annotated[
+        str | None, typer.Option(help="Of the recordings, separated by commas.")
+    ] = None,
+    stamps: Part = None,
+    seed: Annotated[int, typer.Option(help="Of splits and views.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Build a store of the Tux Paint stamps: a clip per stamp and language."""
+    say_json(json_)
+    from cmg.cli.data import described, facts
+    from cmg.recipes.tuxpaint_store import write_stamps
+
+    refuse_occupied(out, overwrite)
+    found = read_with_progress(source, languages, stamps)
+    store = write_stamps(found, out, text.value, seed, overwrite)
+    told = facts(store) | {"stamps": len(found.stamps), "skipped": found.skipped}
+    show(told, *described(facts(store)))
+
+
+@app.command("compare")
+def compare(
+    out: Annotated[Path, typer.Option(help="Folder for stores, runs and results.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Unpacked package tuxpaint-stamps-default; default: the installed."),
+    ] = None,
+    stamps: Part = None,
+    seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(help="Exit with 1 unless all directions beat majority and shuffled pairs."),
+    ] = False,
+    json_: JsonFlag = False,
+) -> None:
+    """Train on stamps and read unseen ones, with captions and prompts, and all controls.
+
+    Fails where the package is missing. Writes tuxpaint.json and tuxpaint.md to OUT.
+    """
+    say_json(json_)
+    from cmg.cli.progress import ProgressBar
+    from cmg.files import replace_file
+    from cmg.recipes.tuxpaint import as_dict, plan_tuxpaint, run_tuxpaint
+    from cmg.recipes.tuxpaint_store import write_stamps
+    from cmg.report.tuxpaint import tuxpaint_markdown, tuxpaint_tables
+
+    refuse_occupied(out)
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds} must be at least 1")
+    found = read_with_progress(source, None, stamps)
+    stores = {text.value: out / text.value for text in Written}
+    for text in Written:
+        write_stamps(found, stores[text.value], text.value)
+    plan = plan_tuxpaint(out, stores, overrides or [], seeds)
+    with ProgressBar(plan.clips) as bar:
+        results = run_tuxpaint(plan, lambda name, n, log: bar.add(n, log, name), workers)
+    results.save(out)
+    replace_file(out / "tuxpaint.md", tuxpaint_markdown(results).encode())
+    tables = [in_terminal(one) for one in tuxpaint_tables(results)]
+    show(as_dict(results) | {"files": [str(out / "tuxpaint.md")]}, *tables)
+    failing = results.failing()
+    if strict and failing:
+        typer.echo(f"not above majority and shuffled pairs: {', '.join(failing)}", err=True)
+        raise typer.Exit(1)
+
+
+def refuse_occupied(out: Path, overwrite: bool = False) -> None:
+    """Refuse a folder with something in it before the minutes of reading, not after.
+
+    Raises:
+        ConfigError: it exists and is not empty.
+    """
+    if not overwrite and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists and is not empty; choose another --out")
+
+
+def read_with_progress(
+    source: Path | None, languages: str | None, stamps: int | None
+) -> ReadStamps:
+    """Read stamps under a bar, and name what was skipped."""
+    from cmg.cli.progress import ClipBar
+    from cmg.recipes.tuxpaint_store import chosen_stamps, read_stamps
+    from cmg.tuxpaint.stamps import LANGUAGES
+
+    spoken: tuple[str, ...] = LANGUAGES
+    if languages is not None:
+        spoken = tuple(name.strip() for name in languages.split(",") if name.strip())
+    chosen = chosen_stamps(source, spoken, stamps)
+    with ClipBar(len(chosen)) as bar:
+        found = read_stamps(chosen, told=lambda: bar.advance(1, "stamps"))
+    for why in found.skipped:
+        typer.echo(f"skipped: {why}", err=True)
+    return found

@@ -1,0 +1,209 @@
+"""Pictures, voices and captions of stamps: what transfers to stamps never seen, with controls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmg.config.load import load_config, override_config
+from cmg.config.schema import RunConfig
+from cmg.data.batches import Batches
+from cmg.data.source import ClipSource
+from cmg.data.store import FeatureStore
+from cmg.errors import ConfigError
+from cmg.evaluation.encoding import encode_split
+from cmg.evaluation.instances import recall
+from cmg.evaluation.probe import Labeled, accuracy, train_head
+from cmg.evaluation.transfer import Score, Table, merge, scores
+from cmg.files import replace_file
+from cmg.recipes.demo import VARIANTS
+from cmg.recipes.evaluate import Tables, evaluate
+from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.pretrain import pretrain
+from cmg.recipes.training_clips import open_clips, training_split
+from cmg.recipes.tuxpaint_store import LABEL
+
+RESULTS = "tuxpaint.json"
+CAPTIONS, PROMPTS = "captions", "prompts"
+Recalls = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class StampTables:
+    """What one model scores; picklable."""
+
+    tables: Tables
+    recall: Recalls
+
+
+@dataclass(frozen=True)
+class TuxPaintPlan:
+    """What a comparison will run.
+
+    Attributes:
+        jobs: Every variant with every seed.
+        clips: Clips that all jobs together train on.
+        plain: Heads without a codebook, by modality.
+        majority: Share of the most frequent class among the test clips, percent.
+        counts: Clips and classes, by what they are.
+    """
+
+    jobs: list[Job]
+    clips: int
+    plain: dict[str, Score]
+    majority: float
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TuxPaintResults:
+    """What was measured.
+
+    Attributes:
+        transfer: Scores per direction, by variant.
+        continuous: Of the trained models' features before they are quantized.
+        plain: Heads on features, without a codebook, by modality.
+        recall: R@k per direction, mean over seeds.
+        majority: Baseline, percent.
+        counts: Clips and classes.
+    """
+
+    transfer: dict[str, dict[str, Score]]
+    continuous: dict[str, Score]
+    plain: dict[str, Score]
+    recall: Recalls
+    majority: float
+    counts: dict[str, int]
+
+    def save(self, out: Path) -> None:
+        """Write them to a folder."""
+        replace_file(out / RESULTS, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+    def failing(self) -> list[str]:
+        """Directions between modalities that are not above the majority and the shuffled pairs."""
+        trained, shuffled = self.transfer["trained"], self.transfer["shuffled_pairs"]
+        return [
+            direction
+            for direction, score in trained.items()
+            if len(set(direction.split("->"))) == 2
+            and score.mean <= max(self.majority, shuffled[direction].mean)
+        ]
+
+
+def plan_tuxpaint(
+    out: Path,
+    stores: dict[str, Path],
+    overrides: Sequence[str] = (),
+    seeds: int = 3,
+) -> TuxPaintPlan:
+    """The jobs of a comparison: each variant with each seed, and prompts instead of captions.
+
+    Args:
+        out: Folder of the runs.
+        stores: With captions and, if that is wanted, with prompts.
+        overrides: ``key=value`` for the run ``tuxpaint``.
+        seeds: Pre-trainings per variant.
+
+    Raises:
+        ConfigError: no seed, or overrides that do not fit.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds} must be at least 1")
+    told = [f"data.store={stores[CAPTIONS]}", "training.tensorboard=false"]
+    base = override_config(load_config("tuxpaint"), [*told, *overrides])
+    variants = {name: (changes, base) for name, changes in VARIANTS.items()}
+    if PROMPTS in stores:
+        other = override_config(base, [f"data.store={stores[PROMPTS]}"])
+        variants[PROMPTS] = ({}, other)
+    jobs = []
+    for name, (changes, config) in variants.items():
+        for seed in range(seeds):
+            tree = config.model_dump()
+            for section, values in changes.items():
+                tree[section] |= values
+            tree["training"]["seed"] = seed
+            run = out / f"seed-{seed}" if name == "trained" else None
+            jobs.append(Job(f"{name} {seed}", RunConfig.model_validate(tree), run))
+    store = FeatureStore.open(stores[CAPTIONS])
+    split = store.split(base.data.train_split)
+    clips = len(Batches(split, base.data.batch_size).clips) * base.training.epochs * len(jobs)
+    return TuxPaintPlan(
+        jobs, clips, plain_heads(store, base, seeds), *_test_facts(store, base.data.test_split)
+    )
+
+
+def _test_facts(store: ClipSource, test: str) -> tuple[float, dict[str, int]]:
+    split = store.split(test)
+    seen = Counter(int(label) for label in split.labels(LABEL) if label >= 0)
+    counts = {f"{name} clips": n for name, n in store.splits.items()}
+    counts["test stamps"] = len({row.meta["stamp"] for row in split.rows})
+    counts["nouns"] = len(store.labels[LABEL].classes)
+    return 100.0 * max(seen.values()) / sum(seen.values()), counts
+
+
+def plain_heads(store: ClipSource, config: RunConfig, seeds: int) -> dict[str, Score]:
+    """Linear heads on the features themselves: supervised, within one modality, no codebook."""
+    train, test = (store.split(s) for s in (training_split(config.data), config.data.test_split))
+    classes = len(store.labels[LABEL].classes)
+    found = {}
+    for m in config.data.modalities or store.modalities:
+        sets = []
+        for split in (train, test):
+            features, lengths = split.features(m)
+            mask = torch.arange(features.shape[1]) < lengths[:, None]
+            sets.append(Labeled(features.float(), mask, split.labels(LABEL), classes))
+        heads = [train_head(sets[0], config.probe, seed) for seed in range(seeds)]
+        found[m] = Score.of([accuracy(head, sets[1]) for head in heads])
+    return found
+
+
+def run_stamp_job(job: Job, send: Report) -> StampTables:
+    """Train and evaluate one model in this process."""
+    training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
+    model = training.state.model
+    tables = evaluate(model, job.config, job.config.training.seed)
+    split = open_clips(job.config.data).split(job.config.data.test_split)
+    languages: dict[str, list[int]] = {}
+    for index, row in enumerate(split.rows):
+        languages.setdefault(row.meta["language"], []).append(index)
+    groups = [torch.tensor(members) for members in languages.values()]
+    return StampTables(tables, recall(encode_split(model, split), groups))
+
+
+def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None) -> TuxPaintResults:
+    """Train and evaluate everything planned."""
+    found = run_all(plan.jobs, run_stamp_job, report, workers)
+    of: dict[str, list[StampTables]] = {}
+    for job, one in zip(plan.jobs, found, strict=True):
+        of.setdefault(job.name.rpartition(" ")[0], []).append(one)
+    trained = of["trained"]
+    return TuxPaintResults(
+        {name: scores(merge([one.tables.transfer for one in many])) for name, many in of.items()},
+        scores(_continuous(trained)),
+        plan.plain,
+        _mean_recalls([one.recall for one in trained]),
+        plan.majority,
+        plan.counts,
+    )
+
+
+def _continuous(trained: Sequence[StampTables]) -> Table:
+    return merge([one.tables.continuous for one in trained])
+
+
+def _mean_recalls(many: Sequence[Recalls]) -> Recalls:
+    return {
+        direction: {k: sum(one[direction][k] for one in many) / len(many) for k in row}
+        for direction, row in many[0].items()
+    }
+
+
+def as_dict(results: TuxPaintResults) -> dict[str, Any]:
+    """Everything as JSON."""
+    return asdict(results) | {"failing": results.failing()}
