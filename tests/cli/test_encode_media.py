@@ -369,7 +369,7 @@ def test_a_run_that_does_not_know_its_extractors_takes_those_that_are_named(
         (["file.txt", "--split", "test"], "--split"),
         (["file.txt", "--known", "a", "--no-known"], "exclude"),
         (["file.txt", "--on-error", "x"], "fail or skip"),
-        (["file.txt", "--extractor", "eyes"], "MODALITY=VALUE"),
+        (["file.txt", "--extractor", "eyes"], "NAME=VALUE"),
         (["file.txt", "--extractor", "vido=eyes"], "did you mean 'video'"),
         (["file.txt", "--extractor", "video=eye"], "did you mean 'eyes'"),
         (["file.txt", "other.txt", "--text", "x"], "--text is for one clip"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmg.cli.output import JsonFlag, RunOption, say_json, show
+from cmg.cli.values import pairs
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def encode(
     encoded = encode_media(
         named_clips([Path(path) for path in data], text),
         model,
-        assigned(extractor, "--extractor"),
-        {m: Path(path) for m, path in assigned(weights, "--weights").items()},
+        pairs(extractor, "--extractor"),
+        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
         False if no_known else known,
         "skip" if on_error == "skip" else "fail",
     )
@@ -169,21 +170,6 @@ def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
     }
     lines = [f"{len(encoded.clips)} clips encoded to {out}"]
     show(told, *lines, *(f"  {path.relative_to(out)}" for path in written[:4]))
-
-
-def assigned(pairs: list[str] | None, option: str) -> dict[str, str]:
-    """What options of the form MODALITY=VALUE say.
-
-    Raises:
-        ConfigError: one is of another form.
-    """
-    found = {}
-    for pair in pairs or []:
-        name, sign, value = pair.partition("=")
-        if not (name and sign and value):
-            raise ConfigError(f"{option} {pair}: write MODALITY=VALUE, e.g. video=...")
-        found[name] = value
-    return found
 
 
 def report(

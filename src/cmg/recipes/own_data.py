@@ -22,7 +22,7 @@ def fitted(config: RunConfig, overrides: Sequence[str]) -> tuple[RunConfig, list
     """A configuration with the sizes that its training clips suggest.
 
     One code per 100 steps of all modalities together, from 16 to 400 in sixteens; epochs that make
-    about 1,500 steps, from 10 to 200. docs/own-data.md says what that gave.
+    about 1,500 steps, from 10 to 200. See docs/own-data.md.
 
     Args:
         config: Names the store.

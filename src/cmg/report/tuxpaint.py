@@ -9,15 +9,20 @@ from cmg.report.markdown import table
 from cmg.report.tables import Table, plain, score_text
 
 
+def arrow(direction: str) -> str:
+    """``audio->video`` as it is printed."""
+    return direction.replace("->", " → ")
+
+
 def transfer_table(results: TuxPaintResults) -> Table:
     """A row per direction, a column per variant."""
     variants = list(results.transfer)
     rows = []
     for direction in results.transfer["trained"]:
         cells = [score_text(results.transfer[v][direction]) for v in variants]
-        rows.append((direction, *cells, score_text(results.continuous[direction])))
+        rows.append((arrow(direction), *cells, score_text(results.continuous[direction])))
     names = [v.replace("_", " ") for v in variants]
-    found = plain("Unseen stamps", ("head trained -> read on", *names, "not quantized"), rows)
+    found = plain("Unseen stamps", ("head trained on → read on", *names, "not quantized"), rows)
     counts = ", ".join(f"{n:,} {what}" for what, n in results.counts.items())
     note = f"Accuracy in percent; majority {results.majority:.1f}. {counts}."
     return replace(found, note=note)
@@ -33,8 +38,8 @@ def plain_table(results: TuxPaintResults) -> Table:
 def recall_table(results: TuxPaintResults) -> Table:
     """Finding the stamp by another modality of it."""
     names = list(next(iter(results.recall.values())))
-    rows = [(d, *(f"{row[k]:.1f}" for k in names)) for d, row in results.recall.items()]
-    found = plain("Retrieval of unseen stamps", ("query -> gallery", *names), rows)
+    rows = [(arrow(d), *(f"{row[k]:.1f}" for k in names)) for d, row in results.recall.items()]
+    found = plain("Retrieval of unseen stamps", ("query → gallery", *names), rows)
     return replace(found, note="Percent, by the mean code vector; a gallery is one language.")
 
 
@@ -47,5 +52,5 @@ def tuxpaint_markdown(results: TuxPaintResults) -> str:
     """All tables as Markdown."""
     parts = ["# Tux Paint stamps"]
     for one in tuxpaint_tables(results):
-        parts += [f"## {one.title}", table(one), one.note]
+        parts += [f"## {one.title}", table(one)]
     return "\n\n".join(parts) + "\n"
