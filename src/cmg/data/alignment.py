@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,11 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource, extractors_of
-from cmg.data.split import Split, members
+from cmg.data.manifest import ClipRow
+from cmg.data.source import ClipSource
+from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
-from cmg.types import Modality
 
 Grid = float | Literal["auto"] | None
 """Duration of a step in seconds; None leaves every modality as it is; ``auto`` is the longest of
@@ -108,7 +106,7 @@ def on_grid(features: NDArray[np.float32], seconds: float, grid: float) -> NDArr
     return found.reshape(len(found), *features.shape[1:]).astype(np.float32)
 
 
-class AlignedClips:
+class AlignedClips(WrappedClips):
     """A :class:`~cmg.data.source.ClipSource` whose timed modalities have steps of one duration.
 
     Args:
@@ -127,47 +125,13 @@ class AlignedClips:
                     f"{source.path}: the label {name!r} is per step, but steps are of {durations}; "
                     "say data.step_seconds=null to take steps by their index"
                 )
-        self.source, self.grid = source, grid
-
-    @property
-    def path(self) -> Path:
-        """Of the source."""
-        return self.source.path
-
-    @property
-    def modalities(self) -> dict[str, Modality]:
-        """Of the source."""
-        return self.source.modalities
-
-    @property
-    def labels(self) -> dict[str, LabelSpec]:
-        """Of the source."""
-        return self.source.labels
-
-    @property
-    def splits(self) -> dict[str, int]:
-        """Of the source."""
-        return self.source.splits
+        super().__init__(source)
+        self.grid = grid
 
     @property
     def step_seconds(self) -> dict[str, float | None]:
         """The grid's, of modalities that have a duration."""
         return {m: None if d is None else self.grid for m, d in self.source.step_seconds.items()}
-
-    @property
-    def extractors(self) -> dict[str, str]:
-        """Of the source."""
-        return extractors_of(self.source)
-
-    @property
-    def media(self) -> Literal["digits"] | None:
-        """Of the source."""
-        return self.source.media
-
-    @property
-    def notes(self) -> str:
-        """Of the source."""
-        return self.source.notes
 
     @cached_property
     def rows(self) -> list[ClipRow]:
@@ -183,14 +147,6 @@ class AlignedClips:
         """SHA-256 of the source's and the grid."""
         told = f"{self.source.content_hash} on steps of {self.grid!r} s"
         return hashlib.sha256(told.encode()).hexdigest()
-
-    def split(self, name: str) -> Split:
-        """See :class:`~cmg.data.source.ClipSource`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name, members(self, name))
 
     def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """See :class:`~cmg.data.source.ClipSource`."""

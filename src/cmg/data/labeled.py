@@ -9,17 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from typing import Any
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource, extractors_of
-from cmg.data.split import Split, members
+from cmg.data.source import ClipSource
+from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
-from cmg.types import Modality
 
 ID = "id"
 
@@ -108,7 +103,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         yield number, row
 
 
-class LabeledClips:
+class LabeledClips(WrappedClips):
     """Clips with the labels of a file instead of their own.
 
     Args:
@@ -120,7 +115,8 @@ class LabeledClips:
     """
 
     def __init__(self, source: ClipSource, labels: LabelFile) -> None:
-        self.source, self.file = source, labels
+        super().__init__(source)
+        self.file = labels
         ids = {row.id for row in source.rows}
         named = {clip for classes in labels.classes.values() for clip in classes}
         if not named & ids:
@@ -160,54 +156,7 @@ class LabeledClips:
         return rows
 
     @property
-    def path(self) -> Path:
-        """Of the source."""
-        return self.source.path
-
-    @property
-    def modalities(self) -> dict[str, Modality]:
-        """Of the source."""
-        return self.source.modalities
-
-    @property
-    def splits(self) -> dict[str, int]:
-        """Of the source."""
-        return self.source.splits
-
-    @property
-    def step_seconds(self) -> dict[str, float | None]:
-        """Of the source."""
-        return self.source.step_seconds
-
-    @property
-    def extractors(self) -> dict[str, str]:
-        """Of the source."""
-        return extractors_of(self.source)
-
-    @property
-    def media(self) -> Literal["digits"] | None:
-        """Of the source."""
-        return self.source.media
-
-    @property
-    def notes(self) -> str:
-        """Of the source."""
-        return self.source.notes
-
-    @property
     def content_hash(self) -> str:
         """SHA-256 of the source's and the labels."""
         told = json.dumps([self.source.content_hash, self.file.classes], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
-
-    def split(self, name: str) -> Split:
-        """See :class:`~cmg.data.source.ClipSource`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name, members(self, name))
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """See :class:`~cmg.data.source.ClipSource`."""
-        return self.source.gather(modality, clips)

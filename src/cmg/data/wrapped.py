@@ -1,0 +1,91 @@
+"""Clips of a source, changed in some respect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from numpy import int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.source import ClipSource, extractors_of
+from cmg.data.split import Split, members
+from cmg.types import Modality
+
+
+class WrappedClips:
+    """A :class:`~cmg.data.source.ClipSource` that says what its source says.
+
+    Those that change something say it themselves, and at least another :attr:`content_hash`.
+
+    Args:
+        source: The clips; left as they are.
+    """
+
+    def __init__(self, source: ClipSource) -> None:
+        self.source = source
+
+    @property
+    def path(self) -> Path:
+        """Of the source."""
+        return self.source.path
+
+    @property
+    def rows(self) -> Sequence[ClipRow]:
+        """Of the source."""
+        return self.source.rows
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """Of the source."""
+        return self.source.modalities
+
+    @property
+    def labels(self) -> dict[str, LabelSpec]:
+        """Of the source."""
+        return self.source.labels
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Of the source."""
+        return self.source.splits
+
+    @property
+    def step_seconds(self) -> dict[str, float | None]:
+        """Of the source."""
+        return self.source.step_seconds
+
+    @property
+    def extractors(self) -> dict[str, str]:
+        """Of the source."""
+        return extractors_of(self.source)
+
+    @property
+    def media(self) -> Literal["digits"] | None:
+        """Of the source."""
+        return self.source.media
+
+    @property
+    def notes(self) -> str:
+        """Of the source."""
+        return self.source.notes
+
+    @property
+    def content_hash(self) -> str:
+        """Of the source."""
+        return self.source.content_hash
+
+    def split(self, name: str) -> Split:
+        """See :class:`~cmg.data.source.ClipSource`.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        return Split(self, name, members(self, name))
+
+    def gather(self, modality: str, clips: NDArray[int64]) -> tuple[Tensor, Tensor]:
+        """See :class:`~cmg.data.source.ClipSource`."""
+        return self.source.gather(modality, clips)
