@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 from PIL import Image, ImageDraw
 
 from cmg.recipes.tuxpaint_store import Readers
 from cmg.types import Kind
 
+from ..extract.media import write_sound
+
 COLORS = {"truck": (200, 30, 30), "hat": (30, 30, 200), "flower": (240, 200, 40)}
 PITCH = {"truck": 220, "hat": 440, "flower": 880}
-RATE = 22050
+RATE = 48000
 
 
 def draw_stamps(folder: Path, each: int = 5, languages: tuple[str, ...] = ("es", "fr")) -> Path:
@@ -60,7 +61,7 @@ def _described(
         wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.03 * index) * time)
         wave = np.concatenate([np.zeros(2000), wave, np.zeros(3000)])
         name = path.with_name(f"{path.name}_desc_{language}.ogg")
-        sf.write(name, wave.astype(np.float32), RATE, format="OGG", subtype="VORBIS")
+        write_sound(name, wave, RATE)
 
 
 class Pixels:
