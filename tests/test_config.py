@@ -25,6 +25,7 @@ RUNS = [
     "digits-published",
     "own-data",
     "simulated",
+    "tuxpaint",
     "video-text",
 ]
 
