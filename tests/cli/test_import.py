@@ -22,7 +22,8 @@ def simulated(tmp_path_factory):
     """A folder in the official layout with narrow features, read only."""
     root = tmp_path_factory.mktemp("official") / "root"
     widths = {"video": 8, "audio": 8, "text": 16}
-    simulate(root, SimulateOptions(fraction=0.0001, widths=widths, map_size=2, workers=1))
+    sizes = {"widths": widths, "map_size": 2, "frame_size": 16}
+    simulate(root, SimulateOptions(fraction=0.0001, workers=1, **sizes))
     return root
 
 

@@ -24,7 +24,7 @@ TINY = [
 def root(tmp_path_factory, shell):
     """A simulated folder and a run on it, made in two commands."""
     folder = tmp_path_factory.mktemp("official")
-    size = ["--fraction", 0.001, "--widths", SMALL, "--map", 5, "--workers", 1]
+    size = ["--fraction", 0.001, "--widths", SMALL, "--map", 5, "--workers", 1, "--frame-size", 16]
     assert shell("data", "simulate", folder / "data", *size).code == 0
     trained = shell(
         "pretrain", "simulated", f"data={folder / 'data'}", *TINY, "--out", folder / "run"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-SIZES = ("--widths", "video=8,audio=8,text=16", "--map", "2")
+SIZES = ("--widths", "video=8,audio=8,text=16", "--map", "2", "--frame-size", "16")
 
 
 def test_the_command_writes_the_folder_and_says_what_is_in_it(shell, tmp_path):

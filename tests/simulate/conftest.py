@@ -9,6 +9,7 @@ import pytest
 
 from cmg.simulate import SimulateOptions, simulate
 
+MAPS = {"map_size": 2, "frame_size": 32}
 SMALL = {"video": 16, "audio": 24, "text": 32}
 
 
@@ -16,7 +17,7 @@ SMALL = {"video": 16, "audio": 24, "text": 32}
 def small_options():
     def make(**changes):
         return SimulateOptions(
-            **({"fraction": 0.001, "widths": SMALL, "map_size": 2, "workers": 1} | changes)
+            **({"fraction": 0.001, "widths": SMALL, "workers": 1} | MAPS | changes)
         )
 
     return make
@@ -42,7 +43,7 @@ VGGSOUND = [("playing violin", "violin"), ("dog barking", "dog"), ("race car", "
 def lists(tmp_path):
     """A folder tree with every needed file, few rows each, dialects as in the real ones."""
     folder = tmp_path / "lists"
-    for part in ("Vggsound", "AVE", "AVVP", "AVE_AVVP", "UCF101", "OSCMG/UCF_OSCMG"):
+    for part in ("Vggsound", "AVE", "AVVP", "AVE_AVVP", "UCF101", "OSCMG/UCF_OSCMG", "AVS"):
         (folder / part).mkdir(parents=True)
 
     def put(name, text):
@@ -99,6 +100,13 @@ def lists(tmp_path):
     violins = [clip for clip in clips if clip.startswith("playing violin")]
     put("UCF101/vggsound2ucf.csv", "\n".join(["category,video_id,split", *violins, ""]))
     put("OSCMG/UCF_OSCMG/UCF51Categories.txt", "UnevenBars\nPlayingViolin\n")
+    shown = [
+        f"{category[:4]}_{split}_{i},{i},{category},{split}"
+        for category in ("dog_barking", "playing_violin")
+        for split in ("train", "val", "test")
+        for i in range(3)
+    ]
+    put("AVS/s4_meta_data.csv", "\n".join(["video_id,seconds,category,split", *shown, ""]))
     every = [*actions, *(f"UnevenBars,v_UnevenBars_g{i:02d}_c01" for i in range(1, 7))]
     put("OSCMG/UCF_OSCMG/ucf51checked.csv", "\r\n".join(["category,video_id", *every, ""]))
     return folder

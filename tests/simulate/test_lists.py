@@ -130,7 +130,7 @@ def test_lists_that_share_an_id_keep_or_drop_it_together(whole):
 
 
 def test_a_fraction_of_one_is_the_whole(whole):
-    assert whole.cut(1.0) is whole
+    assert whole.cut(1.0) == whole
 
 
 def test_events_group_by_clip_and_come_apart_again():

@@ -103,7 +103,7 @@ def test_two_seeds_are_two_worlds(world):
 
 def test_a_short_clip_is_the_beginning_of_the_same_clip_for_its_concept(world):
     script = vggsound_script("dog barking", "abc", 0)
-    semantics = [world._semantics(script, Occurrence("dog", 0, 10), steps) for steps in (4, 10)]
+    semantics = [world.semantics(script, Occurrence("dog", 0, 10), steps) for steps in (4, 10)]
     assert (semantics[0] == semantics[1][:4]).all()
 
 

@@ -27,7 +27,8 @@ def root(tmp_path_factory):
     """A folder in the official layout with few clips of few channels."""
     out = tmp_path_factory.mktemp("official") / "root"
     widths = {"audio": 8, "video": 8, "text": 8}
-    simulate(out, SimulateOptions(fraction=0.002, widths=widths, map_size=3, workers=1))
+    sizes = {"widths": widths, "map_size": 3, "avs_fraction": 0}
+    simulate(out, SimulateOptions(fraction=0.002, workers=1, **sizes))
     return str(out)
 
 

@@ -15,7 +15,9 @@ from cmg.cli import (
     convert,
     data,
     extract,
+    retrieval,
     runs,
+    segmentation,
     study,
     tasks,
     training,
@@ -39,7 +41,13 @@ training.register(app)
 extract.register(app)
 using.register(app)
 convert.register(app)
-tasks.register(app)
+evaluate = typer.Typer(
+    help="Evaluate a model: the paper's benchmarks, segmentation, retrieval.", no_args_is_help=True
+)
+tasks.register(app, evaluate)
+segmentation.register(app, evaluate)
+retrieval.register(app, evaluate)
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -149,3 +150,33 @@ def tensorboard(run: Path | None, wanted: bool, steps_done: int) -> Iterator[lis
         yield [board]
     finally:
         board.close()
+
+
+@contextmanager
+def progress_bar(every: float = 15.0) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr per thing that is counted; lines where that is no terminal.
+
+    Args:
+        every: Without a terminal, seconds between lines; what is done sooner is not told.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def tell_line(what: str, done: int, of: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= every:
+                last = time.monotonic()
+                print(f"{what}: {done}/{of}", file=sys.stderr, flush=True)
+
+        yield tell_line
+        return
+    with Progress(console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of)
+            bar.update(tasks[what], completed=done, total=of)
+
+        yield tell

@@ -32,6 +32,13 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the world.")] = 0,
     map_: Annotated[int, typer.Option("--map", help="Positions per side of the video maps.")] = 7,
+    frame_size: Annotated[
+        int, typer.Option("--frame-size", help="Side of AVSBench's frames in pixels.")
+    ] = 224,
+    avs_fraction: Annotated[
+        float | None,
+        typer.Option("--avs-fraction", help="Share of AVSBench's clips; 0 leaves the set out."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes; one per CPU core by default.")
     ] = None,
@@ -54,6 +61,8 @@ def simulate(
         map_size=map_,
         lists=lists,
         seed=seed,
+        frame_size=frame_size,
+        avs_fraction=avs_fraction,
         workers=workers,
         weak_train=weak_train,
         overwrite=overwrite,

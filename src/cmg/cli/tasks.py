@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from cmg.recipes.select import Selection
@@ -39,14 +38,24 @@ class OneProtocol(StrEnum):
     CLEAN = "clean"
 
 
-def register(app: typer.Typer) -> None:
+BENCHMARKS = {
+    "all": "All of the following four.",
+    "ave": "AVE: classify the event of a clip, by sound or by picture.",
+    "avvp": "AVVP: find the events of every second.",
+    "ave-avvp": "Train on AVE, find the events of AVVP.",
+    "ucf-vgg": "UCF101 by picture, VGGSound by sound.",
+}
+
+
+def register(app: typer.Typer, evaluate: typer.Typer) -> None:
     """Add the commands of this file."""
-    app.command()(evaluate)
+    for name, what in BENCHMARKS.items():
+        evaluate.command(name, help=f"{what} {benchmark.__doc__}")(benchmark)
     app.command()(select)
 
 
-def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="ave, avvp, ave-avvp, ucf-vgg or all.")],
+def benchmark(
+    context: typer.Context,
     data: DataOption,
     model: RunOption,
     out: Annotated[Path, typer.Option(help="Folder for results, predictions and report.")],
@@ -61,7 +70,7 @@ def evaluate(
     ] = False,
     json_: JsonFlag = False,
 ) -> None:
-    """Evaluate a model on the paper's benchmarks, both directions, beside the paper's figures.
+    """Both directions, beside the paper's figures.
 
     Takes the checkpoint that `cmg select` has marked, else the newest. Writes results.json,
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
@@ -75,7 +84,7 @@ def evaluate(
     from cmg.report.evaluation_folder import write_evaluation
     from cmg.tasks.outcome import plain
 
-    names = benchmark_names([benchmark])
+    names = benchmark_names([str(context.info_name)])
     protocols: list[Protocol] = ["published", "clean"]
     if protocol is not Protocols.BOTH:
         protocols = ["published" if protocol is Protocols.PUBLISHED else "clean"]
@@ -143,20 +152,3 @@ def selection_table(found: Selection) -> Table:
         rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
     title = f"AVE accuracy across modalities, {found.protocol} protocol"
     return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr per thing that is counted; quiet where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done, total=of)
-
-        yield tell

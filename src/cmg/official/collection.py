@@ -19,6 +19,9 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset, Skipped
 from cmg.official.datasets.ave import FEATURE_FILES, read_ave
+from cmg.official.datasets.avsbench import CSV as AVSBENCH_CSV
+from cmg.official.datasets.avsbench import PROMPTS as AVSBENCH_PROMPTS
+from cmg.official.datasets.avsbench import read_avsbench
 from cmg.official.datasets.avvp import read_avvp
 from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
@@ -158,12 +161,18 @@ class OfficialCollection:
             "avvp": read_avvp,
             "ucf101": read_ucf101,
             "ucf101all": read_ucf101all,
+            "avsbench": self._avsbench,
         }
+        if self._lacks_list("avsbench"):
+            self.remarks.append(
+                f"avsbench was left out: its features are there, but no {AVSBENCH_CSV}, which is "
+                "not in the authors' download; get it from github.com/OpenNLPLab/AVSBench"
+            )
 
     @property
     def names(self) -> list[str]:
-        """Sets whose features are there."""
-        return [name for name in self._readers if self._has_features(name)]
+        """Sets whose features are there; of AVSBench, which has it elsewhere, the list too."""
+        return [name for name in self._readers if self._is_there(name)]
 
     def open(self, name: str) -> OfficialSource:
         """One set, read where it lies; see :class:`Collection`."""
@@ -175,6 +184,14 @@ class OfficialCollection:
         self.remarks += [remark for remark in dataset.remarks if remark not in self.remarks]
         return OfficialSource(dataset)
 
+    def _is_there(self, name: str) -> bool:
+        return self._has_features(name) and not self._lacks_list(name)
+
+    def _lacks_list(self, name: str) -> bool:
+        """Whether features are there without the list of clips, as in the authors' download."""
+        there = self.layout.files.keys() | self.layout.lists.keys()
+        return name == "avsbench" and self._has_features(name) and AVSBENCH_CSV not in there
+
     def _has_features(self, name: str) -> bool:
         if name == "ave":
             return any(file in self.layout.files for file in FEATURE_FILES.values())
@@ -185,30 +202,36 @@ class OfficialCollection:
         self.remarks.append(f"left out: {clip.reason}")
 
     def _vggsound40k(self, layout: Layout) -> OfficialDataset:
-        return read_vggsound40k(layout, self._prompt_vectors(layout), self.segments)
+        prompts = self._prompt_vectors(layout, "vggsound40k", PROMPTS)
+        return read_vggsound40k(layout, prompts, self.segments)
 
-    def _prompt_vectors(self, layout: Layout) -> dict[str, NDArray[np.float32]] | None:
+    def _avsbench(self, layout: Layout) -> OfficialDataset:
+        return read_avsbench(layout, self._prompt_vectors(layout, "avsbench", AVSBENCH_PROMPTS))
+
+    def _prompt_vectors(
+        self, layout: Layout, name: str, file: str
+    ) -> dict[str, NDArray[np.float32]] | None:
         """Token vectors per category; None where text is left out, with a remark why."""
         if self.text == "none":
             return None
         from cmg.text import embed_prompts, load_text_encoder, read_cnt, read_prompts
 
-        if self.text == "auto" and (lacking := self._text_lacks(layout)):
-            self.remarks.append(f"vggsound40k without text: {lacking}")
+        if self.text == "auto" and (lacking := self._text_lacks(layout, file)):
+            self.remarks.append(f"{name} without text: {lacking}")
             return None
-        prompts = read_prompts(layout.need(PROMPTS, purpose="text"))
+        prompts = read_prompts(layout.need(file, purpose="text"))
         keep = None
         if self.text_filter == "published":
             keep = read_cnt(layout.need(CNT, purpose="the published filter of words"))
         encoder = load_text_encoder(self.path, None if self.text == "auto" else self.text)
         return embed_prompts(prompts, encoder, keep).vectors
 
-    def _text_lacks(self, layout: Layout) -> str | None:
+    def _text_lacks(self, layout: Layout, file: str) -> str | None:
         """What is not there that text needs; a part that is there and broken is an error later."""
         from cmg.text.places import ENVIRONMENT, IN_ROOT, search_encoder
 
-        if layout.file(PROMPTS) is None:
-            return f"no {PROMPTS} below {self.path}"
+        if layout.file(file) is None:
+            return f"no {file} below {self.path}"
         if self.text_filter == "published" and layout.file(CNT) is None:
             return (
                 f"no {CNT} below {self.path}; it is in the root of the authors' repository: copy "

@@ -23,6 +23,13 @@ SETS = {
 }
 """Folder name in lower case -> data set, for features that lie below it."""
 
+PICTURES = ("visual_frames", "gt_masks")
+"""Folders of AVSBench's frames and masks: found, not entered."""
+_UNREAD = ("raw_videos", "audio_wav", "audio_log_mel")
+"""AVSBench's folders of what is not read: not entered."""
+_MULTIPLE = ("ms3_data", "multi-sources")
+"""Folders of AVSBench's other part, several sounds at a time, in lower case."""
+
 FEATURES = ("audio", "video", "label")
 ZIP_FOLDER = "zip"
 SIMULATION = "simulation.json"
@@ -41,12 +48,14 @@ class Layout:
         root: Where the search began.
         files: Every place of a list or h5 file, by file name.
         features: Every folder of zips, by (data set, ``audio`` | ``video`` | ``label``).
+        pictures: Every folder of AVSBench-S4's frames and masks, by name.
         lists: Further files, which come before those of the root; from ``--lists``.
     """
 
     root: Path
     files: dict[str, list[Path]] = field(default_factory=dict)
     features: dict[tuple[str, str], list[Path]] = field(default_factory=dict)
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
     lists: dict[str, list[Path]] = field(default_factory=dict)
 
     def file(self, *names: str) -> Path | None:
@@ -90,11 +99,30 @@ class Layout:
             )
         return places[0] if places else None
 
+    def need_pictures(self, kind: str) -> Path:
+        """The folder of AVSBench-S4's ``visual_frames`` or ``gt_masks``.
+
+        Raises:
+            DataError: there is none, or there are two.
+        """
+        places = self.pictures.get(kind, [])
+        if not places:
+            raise DataError(
+                f"avsbench needs the folder {kind} with <split>/<category>/<name>/<name>_1.png, "
+                f"which is nowhere below {self.root}; it is not in the authors' download, get "
+                "Single-source/s4_data from github.com/OpenNLPLab/AVSBench"
+            )
+        if len(places) > 1:
+            raise DataError(
+                f"{kind} of avsbench are in {places[0]} and in {places[1]}; keep one of the two"
+            )
+        return places[0]
+
 
 def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
     """Look through a folder for the parts of the official data.
 
-    Folders of zips are found, not listed.
+    Folders of zips and of pictures are found, not listed.
 
     Raises:
         DataError: `root` or `lists` is no folder that can be read.
@@ -106,6 +134,10 @@ def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
                 layout.files.setdefault(name, []).append(place / name)
         if ZIP_FOLDER in folders and (part := _feature_part(place, layout.root)):
             layout.features.setdefault(part, []).append(place / ZIP_FOLDER)
+        if not _of_several_sounds(place, layout.root):
+            for kind in PICTURES:
+                if kind in folders:
+                    layout.pictures.setdefault(kind, []).append(place / kind)
     if lists is not None:
         for place, _, files in _walk(Path(lists)):
             for name in files:
@@ -115,7 +147,7 @@ def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
-    """Folders with their sub-folders and files, sorted; folders of zips are not entered.
+    """Folders with their sub-folders and files, sorted; those of zips and pictures are not entered.
 
     Links to folders are followed, and no folder is entered twice.
     """
@@ -134,7 +166,8 @@ def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
         entered.add(real)
         found = sorted(name for name in folders if not name.startswith("."))
         deep = len(here.relative_to(root).parts) >= DEPTH
-        folders[:] = [] if deep else [name for name in found if name != ZIP_FOLDER]
+        closed = (ZIP_FOLDER, *PICTURES, *_UNREAD)
+        folders[:] = [] if deep else [name for name in found if name not in closed]
         yield here, found, sorted(files)
 
 
@@ -144,6 +177,11 @@ def _feature_part(place: Path, root: Path) -> tuple[str, str] | None:
     feature = next((name for name in reversed(names) if name in FEATURES), None)
     data_set = next((SETS[name] for name in reversed(names) if name in SETS), None)
     return None if feature is None or data_set is None else (data_set, feature)
+
+
+def _of_several_sounds(place: Path, root: Path) -> bool:
+    """Whether a folder belongs to the part of AVSBench with several sounds at a time."""
+    return any(name.lower() in _MULTIPLE for name in place.relative_to(root.parent).parts)
 
 
 def _the_one(places: list[Path]) -> Path:

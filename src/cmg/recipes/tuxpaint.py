@@ -18,7 +18,6 @@ from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import encode_split
-from cmg.evaluation.instances import recall
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.evaluation.transfer import Score, Table, merge, scores
 from cmg.files import replace_file
@@ -26,12 +25,13 @@ from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.jobs import Job, Relay, Report, run_all
 from cmg.recipes.pretrain import pretrain
+from cmg.recipes.retrieval import retrieval_of
 from cmg.recipes.training_clips import open_clips, training_split
 from cmg.recipes.tuxpaint_store import LABEL
+from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
 
 RESULTS = "tuxpaint.json"
 CAPTIONS, PROMPTS = "captions", "prompts"
-Recalls = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class StampTables:
     """What one model scores; picklable."""
 
     tables: Tables
-    recall: Recalls
+    retrieval: Directions
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class TuxPaintResults:
         transfer: Scores per direction, by variant.
         continuous: Of the trained models' features before they are quantized.
         plain: Heads on features, without a codebook, by modality.
-        recall: R@k per direction, mean over seeds.
+        retrieval: By variant, direction and figure (``R@1``, ``mAP``, ...).
+        retrieval_chance: By direction and figure, of a random order.
         majority: Baseline, percent.
         counts: Clips and classes.
     """
@@ -77,7 +78,8 @@ class TuxPaintResults:
     transfer: dict[str, dict[str, Score]]
     continuous: dict[str, Score]
     plain: dict[str, Score]
-    recall: Recalls
+    retrieval: dict[str, dict[str, dict[str, Score]]]
+    retrieval_chance: dict[str, dict[str, float]]
     majority: float
     counts: dict[str, int]
 
@@ -86,13 +88,24 @@ class TuxPaintResults:
         replace_file(out / RESULTS, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     def failing(self) -> list[str]:
-        """Directions between modalities that are not above the majority and the shuffled pairs."""
+        """Directions between modalities that are not above the controls.
+
+        Transfer has to beat the majority and the shuffled pairs, retrieval (R@1 and mAP) the
+        shuffled pairs.
+        """
         trained, shuffled = self.transfer["trained"], self.transfer["shuffled_pairs"]
-        return [
+        failing = [
             direction
             for direction, score in trained.items()
             if len(set(direction.split("->"))) == 2
             and score.mean <= max(self.majority, shuffled[direction].mean)
+        ]
+        found, wrong = self.retrieval["trained"], self.retrieval["shuffled_pairs"]
+        return failing + [
+            f"retrieval {direction} {name}"
+            for direction, figures in found.items()
+            for name in ("R@1", "mAP")
+            if figures[name].mean <= wrong[direction][name].mean
         ]
 
 
@@ -173,7 +186,8 @@ def run_stamp_job(job: Job, send: Report) -> StampTables:
     for index, row in enumerate(split.rows):
         languages.setdefault(row.meta["language"], []).append(index)
     groups = [torch.tensor(members) for members in languages.values()]
-    return StampTables(tables, recall(encode_split(model, split), groups))
+    found = retrieval_of(model, split, encode_split(model, split), ["mean"], LABEL, groups)
+    return StampTables(tables, found.scores["mean"][0])
 
 
 def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None) -> TuxPaintResults:
@@ -187,7 +201,8 @@ def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None)
         {name: scores(merge([one.tables.transfer for one in many])) for name, many in of.items()},
         scores(_continuous(trained)),
         plan.plain,
-        _mean_recalls([one.recall for one in trained]),
+        {name: over_seeds([one.retrieval for one in many]) for name, many in of.items()},
+        {d: chance_figures(scores) for d, scores in trained[0].retrieval.items()},
         plan.majority,
         plan.counts,
     )
@@ -195,13 +210,6 @@ def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None)
 
 def _continuous(trained: Sequence[StampTables]) -> Table:
     return merge([one.tables.continuous for one in trained])
-
-
-def _mean_recalls(many: Sequence[Recalls]) -> Recalls:
-    return {
-        direction: {k: sum(one[direction][k] for one in many) / len(many) for k in row}
-        for direction, row in many[0].items()
-    }
 
 
 def as_dict(results: TuxPaintResults) -> dict[str, Any]:

@@ -35,17 +35,26 @@ def plain_table(results: TuxPaintResults) -> Table:
     return replace(found, note="Supervised, read on the modality they were trained on.")
 
 
-def recall_table(results: TuxPaintResults) -> Table:
-    """Finding the stamp by another modality of it."""
-    names = list(next(iter(results.recall.values())))
-    rows = [(arrow(d), *(f"{row[k]:.1f}" for k in names)) for d, row in results.recall.items()]
-    found = plain("Retrieval of unseen stamps", ("query → gallery", *names), rows)
-    return replace(found, note="Percent, by the mean code vector; a gallery is one language.")
+def retrieval_table(results: TuxPaintResults) -> Table:
+    """Finding the stamp, and stamps of its class, by another modality."""
+    names = ("R@1", "R@10", "mAP")
+    variants = [v for v in results.retrieval if v in results.transfer]
+    rows = []
+    for direction, chance in results.retrieval_chance.items():
+        for name in names:
+            cells = [score_text(results.retrieval[v][direction][name]) for v in variants]
+            rows.append((f"{arrow(direction)}, {name}", *cells, f"{chance[name]:.1f}"))
+    columns = ("query → gallery", *(v.replace("_", " ") for v in variants), "chance")
+    note = (
+        "Percent, by the mean code vector; a gallery is one language. R@k: the stamp itself; mAP: "
+        "stamps of its class."
+    )
+    return replace(plain("Retrieval of unseen stamps", columns, rows), note=note)
 
 
 def tuxpaint_tables(results: TuxPaintResults) -> list[Table]:
     """All tables."""
-    return [transfer_table(results), plain_table(results), recall_table(results)]
+    return [transfer_table(results), plain_table(results), retrieval_table(results)]
 
 
 def tuxpaint_markdown(results: TuxPaintResults) -> str:

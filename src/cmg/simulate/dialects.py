@@ -23,6 +23,7 @@ def annotation_files(lists: Lists) -> dict[str, bytes]:
         **_avvp(lists),
         **_ucf(lists),
         **_open_set(lists),
+        **_avsbench(lists),
     }
 
 
@@ -131,6 +132,19 @@ def _open_set(lists: Lists) -> dict[str, bytes]:
         found[f"{pairs}/vggsound2ucf_{known}.csv"] = comma(header, clips, "\r\n")
         found[f"{pairs}/ucf2vggsound_{known}.csv"] = comma(header[:2], actions, "\r\n")
     return found
+
+
+def _avsbench(lists: Lists) -> dict[str, bytes]:
+    if not lists.avsbench:
+        return {}
+    prompts = comma(("label", "prompt"), lists.avsbench_prompts)
+    return {
+        f"{layout.AVSBENCH}/data/AVSBenchCategories2Prompts.csv": prompts,
+        # Officially the first two columns have other names, which nobody could say.
+        f"{layout.S4}/s4_meta_data.csv": comma(
+            ("name", "start", "category", "split"), lists.avsbench
+        ),
+    }
 
 
 def known_rows(lists: Lists, known: int) -> list[int]:

@@ -20,16 +20,20 @@ from numpy.typing import NDArray
 from cmg.errors import WorkerError
 from cmg.simulate import layout
 from cmg.simulate.lists import Combined, Lists
+from cmg.simulate.pictures import Pictures
+from cmg.simulate.png import write_frame, write_mask
 from cmg.simulate.scripts import (
+    S4_STEPS,
     Script,
     ave_script,
+    avsbench_script,
     avvp_script,
     segment_labels,
     ucf_script,
     vggsound_script,
     weak_events,
 )
-from cmg.simulate.world import Floats, World
+from cmg.simulate.world import Floats
 from cmg.simulate.zips import write_zip
 
 _CHUNK = 16
@@ -44,6 +48,8 @@ class Job:
         script: What happens in it.
         audio: Zips that hold its audio, relative to the official folder.
         video: Likewise.
+        frames: Pictures of its steps.
+        masks: Pictures of what is meant, of its first steps.
         segments: Zip for its segment labels, and these.
         row: Its row in AVE's h5 files, which the parent process writes.
     """
@@ -51,6 +57,8 @@ class Job:
     script: Script
     audio: tuple[str, ...] = ()
     video: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     segments: tuple[str, list[int]] | None = None
     row: int | None = None
 
@@ -73,6 +81,7 @@ def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
         ),
         *_avvp(lists, seed, weak_train),
         *_ucf(lists, seed),
+        *_avsbench(lists, seed),
     ]
 
 
@@ -132,13 +141,30 @@ def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
         yield replace(job, video=(*own, *job.video))
 
 
-def run(jobs: Sequence[Job], world: World, folder: Path, workers: int | None) -> Iterator[Done]:
+def _avsbench(lists: Lists, seed: int) -> Iterator[Job]:
+    """Frames of all five steps; masks of the first one in training, of all otherwise."""
+    steps = range(1, S4_STEPS + 1)
+    for name, _, category, split in lists.avsbench:
+        frames, masks = (
+            tuple(layout.s4_picture(kind, split, category, name, step) for step in some)
+            for kind, some in (
+                ("visual_frames", steps),
+                ("gt_masks", steps[:1] if split == "train" else steps),
+            )
+        )
+        audio = (layout.s4_audio(split, category, name),)
+        yield Job(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
+
+
+def run(
+    jobs: Sequence[Job], pictures: Pictures, folder: Path, workers: int | None
+) -> Iterator[Done]:
     """Write the features of all jobs below `folder`, side by side.
 
     Args:
         jobs: What to render.
-        world: Renders it.
-        folder: Gets the zips; the folders of the zips exist.
+        pictures: Renders it; its world renders the features.
+        folder: Gets the files; their folders exist.
         workers: Processes; None takes one per CPU core, 1 works in this process.
 
     Yields:
@@ -151,10 +177,10 @@ def run(jobs: Sequence[Job], world: World, folder: Path, workers: int | None) ->
     workers = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
     if workers == 1:
         for chunk in chunks:
-            yield render(chunk, world, folder)
+            yield render(chunk, pictures, folder)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (world, folder))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (pictures, folder))
     try:
         waiting = deque(pool.submit(_work, chunk) for chunk in chunks)
         while waiting:
@@ -170,9 +196,9 @@ def run(jobs: Sequence[Job], world: World, folder: Path, workers: int | None) ->
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def render(jobs: Sequence[Job], world: World, folder: Path) -> Done:
+def render(jobs: Sequence[Job], pictures: Pictures, folder: Path) -> Done:
     """Write the features of some jobs; those of AVE come back."""
-    ave = []
+    ave, world = [], pictures.world
     for job in jobs:
         if job.row is not None:
             ave.append((job.row, world.audio(job.script), world.video(job.script)))
@@ -180,10 +206,20 @@ def render(jobs: Sequence[Job], world: World, folder: Path) -> Done:
             _write_everywhere(folder, job.audio, world.audio(job.script))
         if job.video:
             _write_everywhere(folder, job.video, world.video(job.script))
+        if job.frames:
+            _write_pictures(folder, job, pictures)
         if job.segments is not None:
             path, labels = job.segments
             _write_everywhere(folder, (path,), np.array(labels, np.float32))
     return Done(len(jobs), ave)
+
+
+def _write_pictures(folder: Path, job: Job, pictures: Pictures) -> None:
+    frames, masks = pictures.clip(job.script)
+    for path, frame in zip(job.frames, frames, strict=True):
+        write_frame(folder / path, frame)
+    for path, mask in zip(job.masks, masks, strict=False):
+        write_mask(folder / path, mask)
 
 
 def _write_everywhere(folder: Path, paths: Sequence[str], array: NDArray[Any]) -> None:
@@ -197,12 +233,12 @@ def _write_everywhere(folder: Path, paths: Sequence[str], array: NDArray[Any]) -
             shutil.copyfile(first, other)
 
 
-_worker: tuple[World, Path] | None = None
+_worker: tuple[Pictures, Path] | None = None
 
 
-def _start_worker(world: World, folder: Path) -> None:
+def _start_worker(pictures: Pictures, folder: Path) -> None:
     global _worker  # noqa: PLW0603 - a worker process has one world, given at its start
-    _worker = world, folder
+    _worker = pictures, folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 

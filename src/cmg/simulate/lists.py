@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cmg.simulate.scripts import rank
@@ -22,6 +22,8 @@ Clip = tuple[str, str, str]
 """(category, id, split) of VGGSound."""
 Action = tuple[str, str]
 """(category, clip name) of UCF-101."""
+Shown = tuple[str, str, str, str]
+"""(name, start in seconds, category, split) of AVSBench-S4."""
 Weak = tuple[str, str]
 """(filename, comma list of categories) of AVVP."""
 Combined = tuple[str, str, str, str]
@@ -61,6 +63,8 @@ class Lists:
         vggsound2ucf: Rows of ``vggsound2ucf.csv``.
         ucf51_categories: Class order.
         ucf51: Rows of ``ucf51checked.csv``.
+        avsbench: Rows of ``s4_meta_data.csv``; none leaves the set out.
+        avsbench_prompts: (label, sentence).
     """
 
     vggsound: list[Clip]
@@ -81,11 +85,25 @@ class Lists:
     vggsound2ucf: list[Clip]
     ucf51_categories: list[str]
     ucf51: list[Action]
+    avsbench: list[Shown] = field(default_factory=list)
+    avsbench_prompts: list[tuple[str, str]] = field(default_factory=list)
 
-    def cut(self, fraction: float) -> Lists:
-        """The same lists at a fraction of their size; the order of rows is kept."""
-        if fraction == 1.0:
-            return self
+    def cut(self, fraction: float, of_avsbench: float | None = None) -> Lists:
+        """The same lists at a fraction of their size; the order of rows is kept.
+
+        Args:
+            fraction: Of every set.
+            of_avsbench: Of AVSBench, where it differs; 0 leaves none of its clips.
+        """
+        cut = self if fraction == 1.0 else self._cut_all(fraction)
+        share = fraction if of_avsbench is None else of_avsbench
+        shown = [] if share == 0 else self.avsbench
+        if 0 < share < 1:
+            shown = _keep(shown, share, lambda r: (r[2], r[3]), lambda r: r[0])
+        return replace(cut, avsbench=shown)
+
+    def _cut_all(self, fraction: float) -> Lists:
+        """All lists but AVSBench's at a fraction of their size."""
         vggsound = _keep(self.vggsound, fraction, lambda r: (r[0], r[2]), lambda r: r[1])
         kept = {row[1] for row in vggsound}
         before = {row[1] for row in self.vggsound}

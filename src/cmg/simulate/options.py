@@ -10,6 +10,7 @@ from cmg.errors import ConfigError, did_you_mean
 
 OFFICIAL_WIDTHS = {"audio": 128, "video": 512, "text": 768}
 OFFICIAL_MAP = 7
+OFFICIAL_FRAME = 224
 _SMALLEST_WIDTH = 8
 
 
@@ -26,6 +27,9 @@ class SimulateOptions:
             None makes lists of its own.
         seed: Of the world: another seed has other concepts and another rendering.
         workers: Processes; None takes one per CPU core, 1 writes in this process.
+        frame_size: Side of AVSBench's frames and masks in pixels.
+        avs_fraction: Share of AVSBench's clips where it differs from `fraction`; 0 leaves the set
+            out, and with it the need for Pillow.
         weak_train: Whether AVVP's weakly labeled training clips get features too.
         overwrite: Whether a simulation in the way is replaced. Another kind of folder never is.
 
@@ -39,6 +43,8 @@ class SimulateOptions:
     lists: Path | None = None
     seed: int = 0
     workers: int | None = None
+    frame_size: int = OFFICIAL_FRAME
+    avs_fraction: float | None = None
     weak_train: bool = False
     overwrite: bool = False
 
@@ -59,10 +65,21 @@ class SimulateOptions:
                 )
         if not 2 <= self.map_size <= 64:
             raise ConfigError(f"map {self.map_size} must be 2 to 64 positions per side")
+        if not 16 <= self.frame_size <= 1024:
+            raise ConfigError(f"frame size {self.frame_size} must be 16 to 1024 pixels")
+        if self.avs_fraction is not None and not 0.0 <= self.avs_fraction <= 1.0:
+            raise ConfigError(
+                f"avs fraction {self.avs_fraction:g} must lie between 0 (no AVSBench) and 1"
+            )
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed} must be at least 0")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers {self.workers} must be at least 1")
+
+    @property
+    def of_avsbench(self) -> float:
+        """Share of AVSBench's clips."""
+        return self.fraction if self.avs_fraction is None else self.avs_fraction
 
     @property
     def all_widths(self) -> dict[str, int]:

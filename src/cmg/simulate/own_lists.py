@@ -5,16 +5,18 @@ They do not depend on the world's seed, so two worlds can be compared on the sam
 
 from __future__ import annotations
 
-from cmg.simulate.lists import Action, Clip, Lists, combined, only
+from cmg.simulate.lists import Action, Clip, Lists, Shown, combined, only
 from cmg.simulate.own_ave import ave_lists
 from cmg.simulate.own_avvp import avvp_lists
 from cmg.simulate.prompts import prompt
 from cmg.simulate.scripts import made_id, rank
-from cmg.simulate.vocabulary import SPLITS, read_table
+from cmg.simulate.vocabulary import SPLITS, categories_of, concepts, read_table
 
 BEYOND_40K = 40_199
 """Clips of the 81k list that are not in the 40k list."""
 _UCF_GROUPS = 25
+_AVSBENCH = {"train": 3_452, "val": 740, "test": 740}
+"""Clips per split; how many a category has officially is not known, so they are spread evenly."""
 _UNUSED = {"Bowling", "playing frisbee"}
 """Names of the 16-line lists that have no row in the official csv files."""
 
@@ -47,6 +49,8 @@ def own_lists() -> Lists:
         vggsound2ucf=[clip for clip in vggsound if clip[0] in ucf.values()],
         ucf51_categories=_in_order("ucf", "ucf51"),
         ucf51=sorted(_ucf(_in_order("ucf", "ucf51")), key=lambda row: rank(row[1])),
+        avsbench=avsbench_clips(),
+        avsbench_prompts=avsbench_prompts(),
     )
 
 
@@ -79,3 +83,27 @@ def _ucf(categories: list[str]) -> list[Action]:
         for name in categories
         for i in range(counts[name])
     ]
+
+
+def avsbench_clips() -> list[Shown]:
+    """Rows of AVSBench-S4, by split and within a split by category."""
+    categories = categories_of("avsbench")
+    found = []
+    for split, clips in _AVSBENCH.items():
+        for place, category in enumerate(categories):
+            for i in range(place, clips, len(categories)):
+                name = made_id("avsbench", category, split, i)
+                found.append((name, str(rank(name) % 6), category, split))
+    return found
+
+
+def avsbench_prompts() -> list[tuple[str, str]]:
+    """A sentence for each of AVSBench's categories, in the words of VGGSound's for the concept.
+
+    The simulation's text encoder is random: it knows no likeness of words, and what was learned of
+    one sentence says nothing of another about the same thing, as it does with real vectors.
+    """
+    known = {
+        c.names["avsbench"]: c.names.get("vggsound") for c in concepts() if "avsbench" in c.names
+    }
+    return [(name, prompt(name, known[name])) for name in categories_of("avsbench")]

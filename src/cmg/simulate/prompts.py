@@ -16,7 +16,12 @@ _TEMPLATES = (
 )
 
 
-def prompt(label: str) -> str:
-    """A sentence of about ten words that contains the words of a category."""
+def prompt(label: str, frame_of: str | None = None) -> str:
+    """A sentence of about ten words that contains the words of a category.
+
+    Args:
+        label: The category.
+        frame_of: Another category whose words around the name are taken.
+    """
     words = re.sub(r"[^a-z0-9-]+", " ", label.lower()).split()
-    return _TEMPLATES[rank(label) % len(_TEMPLATES)].format(" ".join(words))
+    return _TEMPLATES[rank(frame_of or label) % len(_TEMPLATES)].format(" ".join(words))

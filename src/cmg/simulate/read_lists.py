@@ -8,11 +8,12 @@ from cmg.data.labels import parse_events
 from cmg.errors import DataError
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import read_annotations, read_order
+from cmg.official.lists.avsbench import read_s4
 from cmg.official.lists.tables import read_lines, read_table
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.official.lists.vggsound import read_avel, read_checked
-from cmg.simulate.lists import Action, Annotation, Clip, Combined, Lists, Weak, exploded
-from cmg.simulate.own_lists import beyond_40k
+from cmg.simulate.lists import Action, Annotation, Clip, Combined, Lists, Shown, Weak, exploded
+from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
 from cmg.simulate.vocabulary import SPLITS, check_categories
 
 MODALITIES = ("audio", "visual")
@@ -75,6 +76,7 @@ def read_lists(layout: Layout) -> Lists:
     shared = {m: _combined(path(f"AVE_AVVP_eval_{m}_checked_combined.csv")) for m in MODALITIES}
     dense = {m: layout.file(f"AVVP_eval_{m}.csv") for m in MODALITIES}
     more = layout.file("video_name_vggsound81k_checked.csv")
+    s4, sentences = layout.file("s4_meta_data.csv"), layout.file("AVSBenchCategories2Prompts.csv")
     names = read_shared_names(path("VGGSoundsameUCF101.txt"), path("UCF101sameVGGSound.txt"))
     lists = Lists(
         vggsound=vggsound,
@@ -105,6 +107,8 @@ def read_lists(layout: Layout) -> Lists:
         vggsound2ucf=_clips(path("vggsound2ucf.csv")),
         ucf51_categories=read_lines(path("UCF51Categories.txt")),
         ucf51=_actions(path("ucf51checked.csv")),
+        avsbench=avsbench_clips() if s4 is None else _shown(s4),
+        avsbench_prompts=avsbench_prompts() if sentences is None else _prompts(sentences),
     )
     _check(lists)
     return lists
@@ -137,6 +141,10 @@ def _clips(path: Path) -> list[Clip]:
 
 def _actions(path: Path) -> list[Action]:
     return [(clip.category, clip.video_id) for clip in read_ucf(path)]
+
+
+def _shown(path: Path) -> list[Shown]:
+    return [(clip.name, f"{clip.start:g}", clip.category, clip.split) for clip in read_s4(path)]
 
 
 def _prompts(path: Path) -> list[tuple[str, str]]:

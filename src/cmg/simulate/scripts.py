@@ -15,6 +15,8 @@ import numpy as np
 from cmg.simulate.vocabulary import concepts, concepts_of
 
 STEPS = 10
+S4_STEPS = 5
+"""Steps of a clip of AVSBench."""
 _OFF_LABEL = 0.3
 """Share of clips in which an event goes on, only heard or only seen, outside its label."""
 _MISPAIRED, _EMPTY, _OFF_SCREEN, _SILENT = 0.04, 0.02, 0.06, 0.06
@@ -172,6 +174,16 @@ def ucf_script(category: str, name: str, seed: int) -> Script:
     always = Occurrence(concept, 0, steps)
     heard = (always,) if rng.random() < 0.8 else ()
     return Script("ucf", name, name, heard, (always,), audio_steps=steps, video_steps=steps)
+
+
+def avsbench_script(category: str, name: str, seed: int) -> Script:
+    """An AVSBench clip: one concept is heard all the time, and seen among two silent ones."""
+    rng = generator(seed, "avsbench", name, "script")
+    meant = concepts_of("avsbench", category)[0]
+    others = [c.name for c in concepts() if "avsbench" in c.names and c.name != meant]
+    distractors = rng.choice(others, 2, replace=False)
+    seen = [Occurrence(str(c), 0, S4_STEPS) for c in (meant, *distractors)]
+    return Script("avsbench", name, name, (seen[0],), tuple(seen), S4_STEPS, S4_STEPS)
 
 
 def _one_of(key: str, category: str) -> str:

@@ -18,9 +18,10 @@ from cmg.simulate.jobs import Job, plan, run
 from cmg.simulate.lists import Lists
 from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
-from cmg.simulate.prompts import prompt
+from cmg.simulate.pictures import Pictures
+from cmg.simulate.png import import_pillow
 from cmg.simulate.text_encoder import count_file, write_text_encoder
-from cmg.simulate.vocabulary import concepts
+from cmg.simulate.vocabulary import SPLITS
 from cmg.simulate.world import World
 
 TEXT_ENCODER = "text-encoder"
@@ -70,7 +71,7 @@ def simulate(
         What was written.
 
     Raises:
-        ConfigError: h5py is missing.
+        ConfigError: h5py or Pillow is missing.
         DataError: `out` is occupied or cannot be written, or the lists are incomplete or in
             another dialect.
         WorkerError: a worker process was killed from outside.
@@ -79,15 +80,17 @@ def simulate(
     options = options or SimulateOptions()
     out = Path(out)
     import_h5py()
+    if options.of_avsbench:
+        import_pillow()
     whole, originals = _whole_lists(options.lists)
-    lists = whole.cut(options.fraction)
+    lists = whole.cut(options.fraction, options.of_avsbench)
     jobs = plan(lists, options.seed, options.weak_train)
     staging = Staging(out, options.overwrite, SIMULATION)
     try:
         with writing(out):
             _write_lists(staging.folder, lists)
             if originals is not None and options.fraction == 1.0:
-                _put_originals(staging.folder, originals)
+                _put_originals(staging.folder, originals, whole.avsbench == lists.avsbench)
             _write_text(staging.folder, lists, options)
             _write_features(staging.folder, jobs, lists, options, progress)
             facts = _facts(options, lists, jobs)
@@ -118,18 +121,18 @@ def _write_lists(folder: Path, lists: Lists) -> None:
     write_ave_lists(folder, lists)
 
 
-def _put_originals(folder: Path, originals: Layout) -> None:
+def _put_originals(folder: Path, originals: Layout, whole_s4: bool) -> None:
     """At full size the real files take the place of ours, byte for byte."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         original = originals.file(path.name)
-        if original is not None:
+        if original is not None and (whole_s4 or path.name != "s4_meta_data.csv"):
             shutil.copyfile(original, path)
 
 
 def _write_text(folder: Path, lists: Lists, options: SimulateOptions) -> None:
     """The text encoder knows the words of the prompts, those for AVSBench's categories too."""
     prompts = [sentence for _, sentence in lists.prompts]
-    more = [prompt(c.names["avsbench"]) for c in concepts() if "avsbench" in c.names]
+    more = [sentence for _, sentence in lists.avsbench_prompts]
     width = options.all_widths["text"]
     write_text_encoder(folder / TEXT_ENCODER, [*prompts, *more], width, options.seed)
     (folder / COUNTS).write_bytes(count_file([*prompts, *more]))
@@ -144,14 +147,15 @@ def _write_features(
 ) -> None:
     widths, size = options.all_widths, options.map_size
     world = World(options.seed, widths["audio"], widths["video"], size)
-    paths = {path for job in jobs for path in (*job.audio, *job.video)}
+    paths = {path for job in jobs for path in (*job.audio, *job.video, *job.frames, *job.masks)}
     paths |= {job.segments[0] for job in jobs if job.segments is not None}
     for parent in {Path(path).parent for path in paths}:
         (folder / parent).mkdir(parents=True)
     shapes = {"audio": (widths["audio"],), "visual": (size, size, widths["video"])}
     clips = 0
     with ave_features(folder, len(lists.ave), shapes) as ave:
-        for done in run(jobs, world, folder, options.workers):
+        pictures = Pictures(world, options.frame_size)
+        for done in run(jobs, pictures, folder, options.workers):
             for row, audio, video in done.ave:
                 ave["audio"][row], ave["visual"][row] = audio, video
             clips += done.clips
@@ -161,15 +165,9 @@ def _write_features(
 
 def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[str, Any]:
     """What ``simulation.json`` says."""
-    by_split = {
-        "vggsound40k": [split for _, _, split in lists.vggsound],
-        "vggsound2ucf": [split for _, _, split in lists.vggsound2ucf],
-    }
     counts: dict[str, Any] = {
-        name: {split: splits.count(split) for split in ("train", "val", "test")}
-        for name, splits in by_split.items()
-    }
-    counts |= {
+        "vggsound40k": _by_split([split for _, _, split in lists.vggsound]),
+        "vggsound2ucf": _by_split([split for _, _, split in lists.vggsound2ucf]),
         "vggsound81k": {"train": len(lists.more)},
         "ave": {split: len(rows) for split, rows in lists.ave_order.items()},
         "avvp": {split: len(rows) for split, rows in lists.avvp.items()}
@@ -177,6 +175,7 @@ def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[
         "ave_avvp": {modality: len(rows) for modality, rows in lists.shared_combined.items()},
         "ucf101": {"all": len(lists.ucf)},
         "ucf101all": {"all": len(lists.ucf51)},
+        "avsbench": _by_split([row[3] for row in lists.avsbench]),
         "clips": len(jobs),
     }
     return {
@@ -185,11 +184,16 @@ def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[
         "fraction": options.fraction,
         "widths": options.all_widths,
         "map": options.map_size,
+        "frame_size": options.frame_size,
         "seed": options.seed,
         "lists": "own" if options.lists is None else "real",
         "weak_train": options.weak_train,
         "counts": counts,
     }
+
+
+def _by_split(splits: Sequence[str]) -> dict[str, int]:
+    return {split: splits.count(split) for split in SPLITS}
 
 
 def _size(folder: Path) -> int:

@@ -79,6 +79,11 @@ def concepts_of(dataset: str, category: str) -> tuple[str, ...]:
     return known[category]
 
 
+def categories_of(dataset: str) -> list[str]:
+    """The categories of a data set, in the order of the concepts."""
+    return list(_by_category(dataset))
+
+
 def has_category(dataset: str, concept: str) -> str | None:
     """The category of a concept in a data set, None where it has none."""
     return next((c.names.get(dataset) for c in concepts() if c.name == concept), None)

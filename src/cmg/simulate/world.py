@@ -192,7 +192,7 @@ class World:
         total = np.full((steps, 1), strength.audio_nuisance**2 * 1.25 + strength.audio_noise**2)
         for occurrence in script.heard:
             active = _active(occurrence, steps)
-            semantic = self._heard(self._semantics(script, occurrence, steps))
+            semantic = self._heard(self.semantics(script, occurrence, steps))
             mixture += _float32(loudness * active) * semantic
             total += (loudness * active) ** 2 * (1 + strength.instance**2 + strength.step**2)
         mixture /= _float32(np.sqrt(np.mean(total)))
@@ -210,7 +210,7 @@ class World:
         mixture = np.zeros(shape, np.float32)
         for occurrence in script.seen:
             mask = self._object(rng, steps) * _float32(_active(occurrence, steps))[..., None, None]
-            semantic = self._seen(self._semantics(script, occurrence, steps))
+            semantic = self._seen(self.semantics(script, occurrence, steps))
             mixture += mask * semantic[:, None, None]
             covered = np.maximum(covered, mask)
         mixture += (1 - covered) * background
@@ -221,8 +221,12 @@ class World:
         mixture /= np.float32(np.sqrt(1 + strength.video_nuisance**2 / 4 + strength.video_noise**2))
         return self._video(mixture)
 
-    def _semantics(self, script: Script, occurrence: Occurrence, steps: int) -> Floats:
-        """Semantic latents of every step, [steps, DIM]; the same for both modalities."""
+    def semantics(self, script: Script, occurrence: Occurrence, steps: int) -> Floats:
+        """Semantic latents of every step, [steps, DIM]; the same for all modalities.
+
+        Raises:
+            DataError: an unknown concept.
+        """
         if occurrence.concept not in self.latents:
             raise DataError(
                 f"unknown concept {occurrence.concept!r}"
@@ -238,10 +242,7 @@ class World:
         """What is behind the objects, [H, W, C]: two textures, blended over the map."""
         size = self.map_size
         textures = self._scene(_float32(place.standard_normal((2, NUISANCE))))
-        angle, shift = place.uniform(0, 2 * np.pi), place.uniform(-0.3, 0.3)
-        y, x = np.mgrid[:size, :size] / max(1, size - 1) - 0.5
-        blend = 1 / (1 + np.exp(-8 * (np.cos(angle) * x + np.sin(angle) * y - shift)))
-        blend = _float32(blend)[..., None]
+        blend = scene_blend(place, size)
         blended: Floats = blend * textures[0] + (1 - blend) * textures[1]
         blended *= np.float32(self.difficulty.video_nuisance)
         return blended
@@ -255,6 +256,14 @@ class World:
         y, x = np.mgrid[:size, :size] / max(1, size - 1)
         far = (y - centre[:, 0, None, None]) ** 2 + (x - centre[:, 1, None, None]) ** 2
         return _float32(np.exp(-((far / radius**2) ** 2)))[..., None]
+
+
+def scene_blend(place: np.random.Generator, size: int) -> Floats:
+    """Share of the first of a scene's two textures at every position, [size, size, 1]."""
+    angle, shift = place.uniform(0, 2 * np.pi), place.uniform(-0.3, 0.3)
+    y, x = np.mgrid[:size, :size] / max(1, size - 1) - 0.5
+    blend = 1 / (1 + np.exp(-8 * (np.cos(angle) * x + np.sin(angle) * y - shift)))
+    return _float32(blend)[..., None]
 
 
 def _active(occurrence: Occurrence, steps: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import pytest
 from cmg.official.doctor import check_root
 from cmg.simulate import SimulateOptions, simulate
 
+LINKED = {"zip", "visual_frames", "gt_masks"}
 WIDTHS = {"audio": 8, "video": 8, "text": 16}
 
 
@@ -22,7 +23,8 @@ WIDTHS = {"audio": 8, "video": 8, "text": 16}
 def good(tmp_path_factory):
     """A sound folder: the whole layout at the smallest size."""
     root = tmp_path_factory.mktemp("doctor") / "good"
-    simulate(root, SimulateOptions(fraction=1e-4, widths=WIDTHS, map_size=2, workers=1))
+    sizes = {"widths": WIDTHS, "map_size": 2, "frame_size": 32}
+    simulate(root, SimulateOptions(fraction=1e-4, workers=1, **sizes))
     return root
 
 
@@ -38,16 +40,16 @@ def said(diagnosis):
 
 
 class Folder:
-    """A copy to break. Folders of zips are links until one of their files is changed."""
+    """A copy to break. Folders of zips and pictures are links until one of their files changes."""
 
     def __init__(self, root, good):
         self.root = root
-        shutil.copytree(good, root, ignore=lambda _, names: {"zip"} & set(names))
+        shutil.copytree(good, root, ignore=lambda _, names: LINKED & set(names))
         for place, folders, _ in os.walk(good):
-            if "zip" in folders:
-                folders.remove("zip")
-                link = root / os.path.relpath(place, good) / "zip"
-                link.symlink_to(os.path.join(place, "zip"))
+            for name in LINKED.intersection(folders):
+                folders.remove(name)
+                link = root / os.path.relpath(place, good) / name
+                link.symlink_to(os.path.join(place, name))
 
     def files(self, name):
         """Every copy of a file."""
@@ -91,6 +93,14 @@ class Folder:
             link.unlink()
             shutil.copytree(origin, link, copy_function=os.link)
         return sorted(link.iterdir())
+
+    def pictures(self, kind):
+        """The folder of AVSBench's frames or masks, which now has files of its own."""
+        (link,) = [path for path in self.root.rglob(kind) if path.is_symlink()]
+        origin = link.resolve()
+        link.unlink()
+        shutil.copytree(origin, link)
+        return link
 
     def rezip(self, part, change, in_list=False):
         """Replace the arrays in the zips of a folder, or only those that two read clips are of."""

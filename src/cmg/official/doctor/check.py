@@ -7,6 +7,7 @@ from pathlib import Path
 from cmg.errors import ConfigError, DataError
 from cmg.official.collection import COLLECTION
 from cmg.official.doctor.ave import check_ave
+from cmg.official.doctor.avsbench import check_avsbench
 from cmg.official.doctor.avvp import check_avvp
 from cmg.official.doctor.clips import check_clips
 from cmg.official.doctor.contents import read_contents
@@ -61,6 +62,7 @@ def check_root(
     check_ucf(exam, contents)
     check_open_set(exam, contents)
     check_clips(exam, contents)
+    check_avsbench(exam)
     check_text(exam)
     check_overlaps(exam, contents)
     return Diagnosis(Path(root), exam.expected.fraction, exam.summed_up())

@@ -31,16 +31,14 @@ def check_clips(exam: Examination, contents: Contents) -> None:
     wanted = _wanted(contents)
     for (data_set, feature), part in FOLDERS.items():
         places = exam.layout.features.get((data_set, feature), [])
-        if not places:
-            continue
-        if data_set == "avsbench":
-            exam.complete(part, f"{len(places)} folders")
-            continue
+        if not places or data_set == "avsbench":
+            continue  # AVSBench has folders in its folders of zips, and a check of its own.
         files = _list(exam, part, places[0])
         stems = wanted.get(data_set)
         comparable = feature != "label" and not exam.faulty(part, *_LISTS[data_set])
         if stems is not None and comparable:
-            _compare(exam, part, files, stems, _allowed(contents) if data_set == "avvp" else ())
+            allowed = _allowed(contents) if data_set == "avvp" else ()
+            compare_names(exam, part, files, stems, allowed)
         else:
             exam.complete(part, count(len(files), "zips"))
         named = [stem for stem in stems or () if stem in files]
@@ -106,13 +104,22 @@ def _list(exam: Examination, part: str, folder: Path) -> set[str]:
     return stems
 
 
-def _compare(
+def compare_names(
     exam: Examination,
     part: str,
     files: set[str],
     stems: Sequence[str],
-    allowed: Collection[str],
+    allowed: Collection[str] = (),
 ) -> None:
+    """Say which clips of a list have no zip, and which zips are of no clip.
+
+    Args:
+        exam: Gets the findings.
+        part: Name of the folder in them.
+        files: Stems of the zips.
+        stems: Those of the list.
+        allowed: Those that there may be besides.
+    """
     exam.complete(part, count(len(files), "zips"), f"{len(stems):,} clips of the list")
     missing = [stem for stem in stems if stem not in files]
     more = sorted(files.difference(stems, allowed))

@@ -10,8 +10,8 @@ from typing import TypeVar
 from cmg.errors import CmgError
 from cmg.official.doctor.expected import Expected
 from cmg.official.doctor.findings import FAULTS, Finding, Status
-from cmg.official.doctor.parts import FOLDERS, GENERAL, PARTS, position
-from cmg.official.layout import Layout
+from cmg.official.doctor.parts import FOLDERS, GENERAL, PARTS, feature_part, position
+from cmg.official.layout import PICTURES, Layout
 
 T = TypeVar("T")
 
@@ -76,8 +76,12 @@ class Examination:
     def where(self, part: str) -> str:
         """Where a part lies, below the root if it does."""
         keys = [key for key, name in FOLDERS.items() if name == part]
-        places = self.layout.features.get(keys[0], []) if keys else self.places(part)
-        return " = ".join(self.shown(place) for place in places[:3])
+        if part in PICTURES:
+            places = self.layout.pictures.get(part, [])
+        else:
+            places = self.layout.features.get(keys[0], []) if keys else self.places(part)
+        between = ", " if part == feature_part("avsbench", "audio") else " = "
+        return between.join(self.shown(place) for place in places[:3])
 
     def shown(self, path: Path) -> str:
         """A path below the root without the root."""

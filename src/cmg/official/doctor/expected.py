@@ -20,8 +20,9 @@ OFFICIAL_COUNTS: Counts = {
     "ave_avvp": {"audio": 1_085, "visual": 1_032},
     "ucf101": {"all": 2_003},
     "ucf101all": {"all": 6_831},
+    "avsbench": {"train": 3_452, "val": 740, "test": 740},
 }
-"""Rows per list and split, counted in copies of the official lists."""
+"""Rows per list and split, counted in copies of the official lists; AVSBench's as published."""
 
 CLASSES = {"vggsound40k": 141, "ave": 28, "avvp": 25, "ave_avvp": 12, "ucf_vgg": 16, "ucf51": 51}
 WORDS = 1_046
@@ -38,12 +39,14 @@ class Expected:
         widths: Channels of ``audio``, ``video`` and ``text``.
         map_size: Positions per side of a video map.
         fraction: Of the official size if simulated, else None.
+        frame_size: Side of AVSBench's frames in pixels.
     """
 
     counts: Counts
     widths: Mapping[str, int]
     map_size: int
     fraction: float | None = None
+    frame_size: int = 224
 
     def rows(self, name: str, split: str | None = None) -> int | None:
         """Rows of a list, or of one of its splits; None where unknown."""
@@ -74,8 +77,10 @@ def read_simulation(path: Path) -> Expected:
             if isinstance(splits, dict)
         }
         widths = {str(name): int(width) for name, width in told["widths"].items()}
-        found = Expected(counts, widths, int(told["map"]), float(told["fraction"]))
-        if missing := [name for name in OFFICIAL_COUNTS if name not in counts]:
+        fraction, frame_size = float(told["fraction"]), int(told.get("frame_size", 224))
+        found = Expected(counts, widths, int(told["map"]), fraction, frame_size)
+        needed = OFFICIAL_COUNTS.keys() - {"avsbench"}  # Simulations used to be without.
+        if missing := sorted(needed - counts.keys()):
             raise KeyError(missing[0])
         if missing := [name for name in OFFICIAL.widths if name not in widths]:
             raise KeyError(missing[0])

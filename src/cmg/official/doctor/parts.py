@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cmg.official.datasets.avvp import SPLIT_LISTS
+from cmg.official.layout import PICTURES
 
 AUTHORS = "the authors' data folder (links in the README of github.com/haihuangcode/CMG)"
 ATTACHED = (
@@ -14,6 +15,7 @@ ATTACHED = (
 )
 AVE_GIT = "data/ of github.com/YapengTian/AVE-ECCV18"
 AVVP_GIT = "data/ of github.com/YapengTian/AVVP-ECCV20"
+OPENNLPLAB = "Single-source of github.com/OpenNLPLab/AVSBench (not in the authors' download)"
 OPEN_SET = "ICCV25-OSCMG/data of github.com/haihuangcode/CMG"
 
 PRETRAIN, TEXT = "pre-training", "pre-training with text"
@@ -141,6 +143,8 @@ def _others() -> Iterator[Part]:
     prompts = "AVSBenchCategories2Prompts.csv"
     yield Part(prompts, group, use=use, source=ATTACHED, family="avsbench")
     yield Part(feature_part("avsbench", "audio"), group, use=use, family="avsbench")
+    for name in ("s4_meta_data.csv", *PICTURES):
+        yield Part(name, group, use=use, source=OPENNLPLAB, family="avsbench")
     words = f"{TEXT} with the published word filter"
     root = "the root of github.com/haihuangcode/CMG"
     yield Part(COUNTS, "Text", use=words, source=root, limits=True)

@@ -1,0 +1,224 @@
+"""AVSBench-S4: audio and prompts of its clips, their frames, and masks of what is heard."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmg.data.frames import FramedClip
+from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.errors import DataError
+from cmg.official.dataset import OfficialDataset, ZipFolder
+from cmg.official.datasets.vggsound import add_prompts
+from cmg.official.datasets.zipped import zipped_dataset
+from cmg.official.layout import Layout
+from cmg.official.lengths import RULES, fit_length
+from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
+from cmg.official.zips import read_clip_zip
+
+CSV = "s4_meta_data.csv"
+PROMPTS = "AVSBenchCategories2Prompts.csv"
+FRAMES, MASKS = "visual_frames", "gt_masks"
+STEPS = RULES["avsbench", "audio"].steps
+SOURCE = "Single-source of github.com/OpenNLPLab/AVSBench"
+_REMEDY = f"unpack it again from {SOURCE}"
+
+
+@dataclass(frozen=True)
+class S4Audio(ZipFolder):
+    """Audio of AVSBench, in a folder of zips per split with a folder per category.
+
+    Attributes:
+        paths: The zip of every clip.
+    """
+
+    paths: Mapping[str, Path]
+
+    def load(self, row: ClipRow) -> NDArray[Any]:
+        """One clip, brought to five steps."""
+        path = self.paths[row.meta["video_id"]]
+        return fit_length(read_clip_zip(path), self.rule, str(path))
+
+    def state(self) -> str:
+        """Names, sizes and times of the zips."""
+        digest = hashlib.sha256()
+        for name, path in sorted(self.paths.items()):
+            found = path.stat()
+            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+
+def read_avsbench(
+    layout: Layout, prompts: Mapping[str, NDArray[np.float32]] | None = None
+) -> OfficialDataset:
+    """Audio of every clip, and the text of its category.
+
+    Args:
+        layout: Where the parts are.
+        prompts: Token vectors [S, H] per category; None leaves text out.
+
+    Raises:
+        DataError: a part is missing or damaged, or a category has no prompt.
+    """
+    csv = layout.need(CSV, purpose="avsbench")
+    audio = s4_audio(layout)
+    rows = [
+        ClipRow(
+            id=clip.name,
+            split=clip.split,
+            lengths={"audio": STEPS if clip.name in audio.names else 0},
+            labels={"category": CATEGORIES.index(clip.category)},
+            meta={"video_id": clip.name},
+        )
+        for clip in read_s4(csv)
+    ]
+    labels = {"category": LabelSpec(classes=CATEGORIES)}
+    folders = {"audio": audio}
+    found = zipped_dataset("avsbench", layout, rows, labels, folders, f"From {csv.name}.")
+    if prompts is not None:
+        add_prompts(found, prompts, list(CATEGORIES))
+    return found
+
+
+def s4_audio(layout: Layout) -> S4Audio:
+    """The zips of AVSBench: ``<split>/zip/<category>/<name>.zip``, or in ``zip`` itself.
+
+    Raises:
+        DataError: there are none, a folder cannot be read, or a clip is there twice.
+    """
+    places = layout.features.get(("avsbench", "audio"), [])
+    paths: dict[str, Path] = {}
+    for place in places:
+        for path in zips_below(place):
+            if path.stem in paths:
+                raise DataError(
+                    f"avsbench: clip {path.stem!r} is in {paths[path.stem]} and in {path}; keep "
+                    "one of the two"
+                )
+            paths[path.stem] = path
+    if not paths:
+        raise DataError(
+            f"avsbench: no features; nowhere below {layout.root} is a folder "
+            "AVSBench/feature/audio/<split>/zip/<category> with zips"
+        )
+    rule = RULES["avsbench", "audio"]
+    return S4Audio(places[0], rule, frozenset(paths), paths)
+
+
+def zips_below(folder: Path) -> list[Path]:
+    """The zips in a folder and in the folders in it, sorted.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    found: list[Path] = []
+    try:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            names = os.listdir(entry.path) if entry.is_dir() else [entry.name]
+            where = Path(entry.path) if entry.is_dir() else folder
+            found += [where / n for n in sorted(names) if n.endswith(".zip") and n[0] != "."]
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}") from error
+    return found
+
+
+def avsbench_frames(layout: Layout, remarks: list[str] | None = None) -> list[FramedClip]:
+    """Frames and masks of every clip that has frames, in the order of the list.
+
+    A clip has five frames, and a mask of the first one in training, of all five otherwise; further
+    masks of training clips are not taken.
+
+    Args:
+        layout: Where the parts are.
+        remarks: Gets a line about the clips that were left out.
+
+    Raises:
+        DataError: a part is missing, no clip has frames, or one has not its five frames and masks.
+    """
+    csv = layout.need(CSV, purpose="avsbench")
+    frames, masks = layout.need_pictures(FRAMES), layout.need_pictures(MASKS)
+    clips = read_s4(csv)
+    found, absent = [], []
+    for clip in clips:
+        seen = clip_folder(frames, clip)
+        names = pictures_in(seen)
+        if not names:
+            absent.append(clip.name)
+            continue
+        wanted = picture_names(clip.name, STEPS)
+        if more := sorted(names.difference(wanted)):
+            raise DataError(
+                f"{seen / more[0]}: clip {clip.name!r} has {len(names)} frames, where {STEPS} are "
+                f"wanted, {wanted[0]} to {wanted[-1]}; remove what is no frame of it"
+            )
+        meant = picture_names(clip.name, mask_count(clip))
+        found.append(
+            FramedClip(
+                clip.name,
+                clip.split,
+                clip.category,
+                _all_of(seen, wanted, names, "frames", clip),
+                _all_of(clip_folder(masks, clip), meant, None, "masks", clip),
+            )
+        )
+    if not found:
+        raise DataError(
+            f"{frames}: no clip of {csv} has frames there, the first would be in "
+            f"{clip_folder(frames, clips[0])}; {_REMEDY}"
+        )
+    if absent and remarks is not None:
+        remarks.append(
+            f"avsbench: {len(absent)} of {len(clips)} clips have no frames and were left out, the "
+            f"first is {absent[0]!r}"
+        )
+    return found
+
+
+def clip_folder(root: Path, clip: S4Clip) -> Path:
+    """Where the frames or masks of a clip are."""
+    return root / clip.split / clip.category / clip.name
+
+
+def picture_names(name: str, count: int) -> tuple[str, ...]:
+    """Names of a clip's first frames or masks."""
+    return tuple(f"{name}_{step}.png" for step in range(1, count + 1))
+
+
+def mask_count(clip: S4Clip) -> int:
+    """How many masks a clip has officially."""
+    return 1 if clip.split == "train" else STEPS
+
+
+def pictures_in(folder: Path) -> set[str]:
+    """Names of the PNG files in a folder; none where there is no folder.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return {n for n in os.listdir(folder) if n.endswith(".png") and not n.startswith(".")}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}") from error
+
+
+def _all_of(
+    folder: Path, wanted: tuple[str, ...], there: set[str] | None, what: str, clip: S4Clip
+) -> tuple[Path, ...]:
+    """Paths of pictures that must all be there."""
+    there = pictures_in(folder) if there is None else there
+    if missing := [name for name in wanted if name not in there]:
+        raise DataError(
+            f"{folder / missing[0]} is missing: clip {clip.name!r} ({clip.split}) has "
+            f"{len(wanted) - len(missing)} of {len(wanted)} {what}; {_REMEDY}, or remove its row "
+            f"from {CSV}"
+        )
+    return tuple(folder / name for name in wanted)

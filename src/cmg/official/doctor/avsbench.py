@@ -1,0 +1,292 @@
+"""AVSBench-S4: the list, the zips of audio, and every clip's frames and masks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmg.data.frames import WHITE
+from cmg.errors import DataError
+from cmg.official.datasets.avsbench import (
+    CSV,
+    FRAMES,
+    MASKS,
+    STEPS,
+    clip_folder,
+    mask_count,
+    picture_names,
+    pictures_in,
+    s4_audio,
+)
+from cmg.official.doctor.avvp import check_rows
+from cmg.official.doctor.clips import compare_names
+from cmg.official.doctor.examination import Examination, count
+from cmg.official.doctor.features import check_zips, spread
+from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.parts import OPENNLPLAB, feature_part
+from cmg.official.layout import PICTURES
+from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+AUDIO = feature_part("avsbench", "audio")
+_AGAIN = f"get these again from {OPENNLPLAB}"
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """A clip with the paths of its frames and masks that there should be."""
+
+    clip: S4Clip
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+
+
+def check_avsbench(exam: Examination) -> None:
+    """Check the list, and what there is of its clips."""
+    clips = exam.read(CSV, read_s4)
+    if clips is not None:
+        _check_list(exam, clips)
+    _check_audio(exam, clips)
+    for kind in PICTURES:
+        places = exam.layout.pictures.get(kind, [])
+        if len(places) > 1:
+            exam.say(
+                kind,
+                Status.DUPLICATED,
+                f"{len(places)} folders",
+                "1",
+                some(map(exam.shown, places)),
+                "keep the complete one; the readers do not choose between them",
+            )
+    if clips is None:
+        return
+    seen = _listed(exam, FRAMES, clips)
+    meant = _listed(exam, MASKS, clips)
+    if seen:
+        _check_frames(exam, clips, seen)
+    if meant:
+        _check_masks(exam, clips, seen, meant)
+    _open_some(exam, clips, seen, meant)
+
+
+def _check_list(exam: Examination, clips: Sequence[S4Clip]) -> None:
+    found = Counter(clip.split for clip in clips)
+    check_rows(exam, CSV, len(clips), exam.expected.rows("avsbench"))
+    if exam.faulty(CSV):
+        return
+    wanted = {split: exam.expected.rows("avsbench", split) for split in SPLITS}
+    if other := [s for s in SPLITS if wanted[s] is not None and wanted[s] != found[s]]:
+        told = ", ".join(
+            f"{found[split]:,} of {split} (expected {wanted[split]:,})" for split in other
+        )
+        exam.warn(CSV, f"splits of other sizes: {told}; numbers are those of another split")
+    there = {(clip.category, clip.split) for clip in clips}
+    without = [c for c in CATEGORIES if any((c, split) not in there for split in SPLITS)]
+    if without:
+        exam.warn(
+            CSV,
+            f"categories without a clip in some split: {some(without)}",
+            f"the list is cut; get it again from {OPENNLPLAB}",
+            f"{len(without)} of {len(CATEGORIES)}",
+        )
+
+
+def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
+    if not exam.where(AUDIO):
+        return
+    try:
+        audio = s4_audio(exam.layout)
+    except DataError as error:
+        exam.wrong(AUDIO, str(error), "unpack the archive again")
+        return
+    if clips is None or exam.faulty(CSV):
+        exam.complete(AUDIO, count(len(audio.names), "zips"))
+    else:
+        compare_names(exam, AUDIO, set(audio.names), [clip.name for clip in clips])
+    listed = [clip.name for clip in clips or () if clip.name in audio.names]
+    paths = [audio.paths[name] for name in listed or sorted(audio.names)]
+    check_zips(exam, AUDIO, "avsbench", "audio", paths)
+
+
+def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, set[str]]:
+    """Names of the pictures of every clip that has some, from the one folder of them."""
+    places = exam.layout.pictures.get(kind, [])
+    if len(places) != 1:
+        return {}
+    names = {clip.name: pictures_in(clip_folder(places[0], clip)) for clip in clips}
+    found = {name: pictures for name, pictures in names.items() if pictures}
+    if not found:
+        exam.wrong(
+            kind,
+            f"no clip of {CSV} has pictures here; the first would be in "
+            f"{exam.shown(clip_folder(places[0], clips[0]))}",
+            f"the list or the folder is of another set; get both from {OPENNLPLAB}",
+            "0 clips",
+        )
+        return {}
+    more = sorted(_folders(places[0]) - {clip.name for clip in clips})
+    if more:
+        exam.note(kind, f"of no clip in the list: {some(more)}; not read", f"{len(more):,} more")
+    return found
+
+
+def _folders(root: Path) -> set[str]:
+    """Names of the clips below a folder of pictures."""
+    return {place.name for place in root.glob("*/*/*") if place.is_dir()}
+
+
+def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str, set[str]]) -> None:
+    exam.complete(FRAMES, count(len(seen), "clips"), f"{len(clips):,} of the list, 5 frames each")
+    if absent := [clip.name for clip in clips if clip.name not in seen]:
+        exam.say(
+            FRAMES,
+            Status.TRUNCATED,
+            f"{len(absent):,} clips without frames",
+            f"{len(clips):,} clips of the list",
+            some(absent),
+            f"{_AGAIN}; cmg leaves these clips out",
+        )
+    odd = [n for n, names in seen.items() if names != set(picture_names(n, STEPS))]
+    if odd:
+        held = some(f"{name} has {len(seen[name])}" for name in odd)
+        exam.wrong(
+            FRAMES,
+            f"clips without the {STEPS} frames <name>_1.png to <name>_{STEPS}.png: {held}",
+            _AGAIN,
+            f"{len(odd):,} clips",
+        )
+
+
+def _check_masks(
+    exam: Examination,
+    clips: Sequence[S4Clip],
+    seen: Mapping[str, set[str]],
+    meant: Mapping[str, set[str]],
+) -> None:
+    wanted = f"{len(clips):,} of the list, 1 mask in training, {STEPS} otherwise"
+    exam.complete(MASKS, count(len(meant), "clips"), wanted)
+    missing, more = [], []
+    for clip in clips:
+        names = set(picture_names(clip.name, mask_count(clip)))
+        there = meant.get(clip.name, set())
+        if (clip.name in seen or not seen) and names - there:
+            missing.append(min(names - there))
+        if there - names:
+            more.append(clip.name)
+    if missing:
+        found = f"{len(missing):,} clips lack a mask"
+        detail = f"the first missing of each: {some(missing)}"
+        exam.say(MASKS, Status.TRUNCATED, found, wanted, detail, _AGAIN)
+    if more:
+        exam.note(
+            MASKS,
+            f"clips with more masks than officially: {some(more)}; the further ones are not read",
+            f"{len(more):,} clips",
+        )
+
+
+def _open_some(
+    exam: Examination,
+    clips: Sequence[S4Clip],
+    seen: Mapping[str, set[str]],
+    meant: Mapping[str, set[str]],
+) -> None:
+    """Read a sample of the clips whose pictures are all there."""
+    whole = list(_whole(exam, clips, seen, meant))
+    if not whole or exam.deep == 0:
+        return
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        told = "not opened, which needs Pillow; pip install 'cmg-torch[avs]'"
+        exam.note(FRAMES, told)
+        return
+    wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
+    remarks: dict[tuple[str, str], list[str]] = defaultdict(list)
+    notes: list[str] = []
+    masks = 0
+    for pictures in spread(whole, exam.deep):
+        masks += len(pictures.masks)
+        _judge(exam, pictures, wrong, remarks, notes)
+    read = f"of {len(whole) if exam.deep is None else min(exam.deep, len(whole)):,} clips opened"
+    for (part, problem), names in wrong.items():
+        exam.wrong(part, f"{problem}: {some(names)}", _AGAIN, f"{len(names):,} files {read}")
+    for (part, problem), names in remarks.items():
+        exam.warn(part, f"{problem}: {some(names)}", found=f"{len(names):,} files {read}")
+    if notes:
+        told = f"masks that are not of one bit a pixel: {some(notes)}; {WHITE} and more count"
+        exam.note(MASKS, told, f"{len(notes):,} of {masks:,} masks opened")
+
+
+def _whole(
+    exam: Examination,
+    clips: Sequence[S4Clip],
+    seen: Mapping[str, set[str]],
+    meant: Mapping[str, set[str]],
+) -> Iterator[_Pictures]:
+    """Clips that have frames, with the masks that they have."""
+    for clip in clips:
+        names = [n for n in picture_names(clip.name, STEPS) if n in seen.get(clip.name, ())]
+        masks = [n for n in names[: mask_count(clip)] if n in meant.get(clip.name, ())]
+        if names:
+            frames_in = clip_folder(exam.layout.pictures[FRAMES][0], clip)
+            masks_in = clip_folder(exam.layout.pictures[MASKS][0], clip) if masks else frames_in
+            yield _Pictures(
+                clip, tuple(frames_in / n for n in names), tuple(masks_in / n for n in masks)
+            )
+
+
+def _judge(
+    exam: Examination,
+    pictures: _Pictures,
+    wrong: dict[tuple[str, str], list[str]],
+    remarks: dict[tuple[str, str], list[str]],
+    notes: list[str],
+) -> None:
+    """Take the pictures of one clip into account."""
+    side = exam.expected.frame_size
+    sizes: dict[str, tuple[int, int]] = {}
+    for path in pictures.frames:
+        frame = _opened(path)
+        if frame is None:
+            wrong[FRAMES, "damaged"].append(path.name)
+            continue
+        sizes[path.name] = frame.size
+        if frame.size != (side, side):
+            width, height = frame.size
+            problem = f"{width} x {height} pixels, {side} x {side} expected"
+            remarks[FRAMES, problem].append(path.name)
+    for path in pictures.masks:
+        mask = _opened(path)
+        if mask is None:
+            wrong[MASKS, "damaged"].append(path.name)
+            continue
+        if path.name in sizes and mask.size != sizes[path.name]:
+            wrong[MASKS, "of another size than the frame"].append(path.name)
+        if mask.mode != "1":
+            notes.append(path.name)
+        values = np.asarray(mask.convert("L"))
+        if 0 < values.max() < WHITE:
+            problem = f"values up to {values.max()} where white is {WHITE} and more"
+            wrong[MASKS, f"{problem}, so nothing is marked"].append(path.name)
+        elif values.max() == 0:
+            remarks[MASKS, "empty masks, where nothing is to be found"].append(path.name)
+
+
+def _opened(path: Path) -> Image | None:
+    """A picture, decoded; None if it is damaged."""
+    from PIL import Image as Pictures
+
+    try:
+        with Pictures.open(path) as opened:
+            opened.load()
+            return opened.copy()
+    except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError):
+        return None

@@ -1,0 +1,133 @@
+"""AVSBench-S4: the list of clips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.errors import DataError, did_you_mean
+from cmg.official.lists.tables import read_table
+
+SPLITS = ("train", "val", "test")
+CATEGORIES = (
+    "baby_laughter",
+    "female_singing",
+    "male_speech",
+    "dog_barking",
+    "cat_meowing",
+    "lions_roaring",
+    "horse_clip-clop",
+    "coyote_howling",
+    "mynah_bird_singing",
+    "playing_acoustic_guitar",
+    "playing_tabla",
+    "playing_violin",
+    "playing_piano",
+    "playing_ukulele",
+    "playing_glockenspiel",
+    "helicopter",
+    "race_car",
+    "driving_buses",
+    "ambulance_siren",
+    "typing_on_computer_keyboard",
+    "chainsawing_trees",
+    "cap_gun_shooting",
+    "lawn_mowing",
+)
+"""Every category; a class is a place in this order."""
+_COLUMNS = {"name": 0, "start": 1, "category": 2, "split": 3}
+"""Where a column stands unless the header names it so."""
+
+
+@dataclass(frozen=True)
+class S4Clip:
+    """One row of ``s4_meta_data.csv``.
+
+    Attributes:
+        name: Of the clip, its frames and its features; unique.
+        start: Where it begins in its video, in seconds.
+        category: One of `CATEGORIES`.
+        split: ``train``, ``val`` or ``test``.
+    """
+
+    name: str
+    start: float
+    category: str
+    split: str
+
+
+def read_s4(path: Path) -> list[S4Clip]:
+    """The clips of AVSBench-S4, in the file's order.
+
+    Columns are found by name (``name``, ``start``, ``category``, ``split``), and by their place,
+    in this order, where the header names them otherwise.
+
+    Raises:
+        DataError: another dialect, a name twice or one that is no name of a file, an unknown
+            category or split, or a start that is no time.
+    """
+    rows = read_table(path, ",", ())
+    places = _places(path, list(rows[0].cells))
+    clips: list[S4Clip] = []
+    lines: dict[str, int] = {}
+    for row in rows:
+        cells = list(row.cells.values())
+        clip = _clip(f"{path}, line {row.line}", {k: cells[at] for k, at in places.items()})
+        if clip.name in lines:
+            raise DataError(
+                f"{path}, line {row.line}: clip {clip.name!r} is in line {lines[clip.name]} "
+                "already; remove one of the two"
+            )
+        lines[clip.name] = row.line
+        clips.append(clip)
+    return clips
+
+
+def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
+    """Place of every column."""
+    if len(header) < len(_COLUMNS):
+        raise DataError(
+            f"{path}, line 1: {len(header)} columns, all with names of their own, where name, "
+            "start, category and split are wanted, separated by commas"
+        )
+    if header[_COLUMNS["split"]] in SPLITS:
+        raise DataError(
+            f"{path}, line 1 is a clip; put a header above it: name,start,category,split"
+        )
+    places = {name: header.index(name) if name in header else at for name, at in _COLUMNS.items()}
+    if len(set(places.values())) < len(places):
+        raise DataError(
+            f"{path}, line 1: columns {', '.join(map(repr, header))} are in another order; name "
+            "them name, start, category and split"
+        )
+    return places
+
+
+def _clip(where: str, cells: dict[str, str]) -> S4Clip:
+    name, category, split = cells["name"], cells["category"], cells["split"]
+    if not is_file_name(name):
+        raise DataError(
+            f"{where}: {name!r} cannot be the name of a clip, which is that of a folder; correct "
+            "the row"
+        )
+    if category not in CATEGORIES:
+        raise DataError(
+            f"{where}: unknown category {category!r}{did_you_mean(category, CATEGORIES)}"
+        )
+    if split not in SPLITS:
+        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+    try:
+        start = float(cells["start"])
+    except ValueError:
+        start = math.nan
+    if not 0 <= start < math.inf:
+        raise DataError(f"{where}: start {cells['start']!r} is no time in seconds")
+    return S4Clip(name, start, category, split)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name can be one of a file, and leads nowhere else."""
+    printable = name.isprintable() and name == name.strip()
+    return printable and name not in ("", ".", "..") and not set(name) & set("/\\:")

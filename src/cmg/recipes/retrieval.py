@@ -1,0 +1,255 @@
+"""Retrieval with a frozen model: evaluate a split, or search a gallery by one query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cmg.data.source import ClipSource
+from cmg.data.split import Split
+from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
+from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.files import file_sha256
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.training_clips import open_clips, open_other
+from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
+from cmg.retrieval.index import StoredGallery
+from cmg.retrieval.representation import ALL_BY, By, Represented, represent
+from cmg.training.checkpoint import MODEL, Checkpoint, load_model, read_checkpoint
+
+
+@dataclass(frozen=True)
+class RetrievalResults:
+    """What was found.
+
+    Attributes:
+        scores: By representation, for every model the scores by direction.
+        undefined: By representation and direction, why there is no score.
+        about: Model, data, split, label.
+    """
+
+    scores: dict[By, list[Directions]]
+    undefined: dict[By, dict[str, str]] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return {
+            "about": self.about,
+            "scores": {
+                by: [{direction: asdict(s) for direction, s in one.items()} for one in found]
+                for by, found in self.scores.items()
+            },
+            "undefined": self.undefined,
+        }
+
+
+def clips_to_search(checkpoint: Checkpoint, data: str | None) -> ClipSource:
+    """A store, or what a run was trained on.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    config = checkpoint.config.data
+    return open_clips(config) if data is None else open_other(config, data)
+
+
+def evaluate_retrieval(
+    runs: Sequence[str | Path],
+    data: str | None = None,
+    split: str | None = None,
+    by: Sequence[By] = ALL_BY,
+    label: str | None = None,
+    device: torch.device | str = "cpu",
+) -> RetrievalResults:
+    """Find the clips of a split by every other modality of them.
+
+    Args:
+        runs: Run folders or checkpoints, of models that were trained alike on the same data.
+        data: Store; None is what the first was trained on.
+        split: Of it; None is the run's test split.
+        by: What clips are compared by.
+        label: Per clip, for mAP; None takes the store's first label per clip, if it has one.
+        device: Where to encode.
+
+    Raises:
+        ConfigError: an unknown representation.
+        DataError: an unknown split or label, fewer than two clips with two modalities, or
+            embeddings that are not finite.
+        CheckpointError: no checkpoint.
+    """
+    checkpoints = [read_checkpoint(run) for run in runs]
+    store = clips_to_search(checkpoints[0], data)
+    chosen = store.split(split or checkpoints[0].config.data.test_split)
+    known = class_label(store, label)
+    results = RetrievalResults({one: [] for one in by})
+    for checkpoint in checkpoints:
+        model = load_model(checkpoint.path, device)
+        own = retrieval_of(model, chosen, encode_split(model, chosen), by, known)
+        for one in by:
+            results.scores[one] += own.scores[one]
+        results.undefined.update(own.undefined)
+        results.about.update(own.about)
+    told = {"checkpoints": [str(c.path) for c in checkpoints], "data": str(store.path)}
+    results.about.update(told)
+    return results
+
+
+def retrieval_of(
+    model: UnifiedModel,
+    split: Split,
+    encoded: Mapping[str, EncodedModality],
+    by: Sequence[By] = ALL_BY,
+    label: str | None = None,
+    groups: Sequence[torch.Tensor] | None = None,
+) -> RetrievalResults:
+    """Scores of a split that is encoded.
+
+    Args:
+        model: That encoded it.
+        split: The clips.
+        encoded: Of them.
+        by: What clips are compared by.
+        label: For mAP; None leaves it out.
+        groups: Galleries, places in the split; None is one of all.
+    """
+    for name in by:
+        if name not in ALL_BY:
+            raise ConfigError(f"unknown representation {name!r}{did_you_mean(name, ALL_BY)}")
+    if len(encoded) < 2:
+        raise DataError(
+            f"{split.store.path}: split {split.name!r} has only {', '.join(encoded) or 'nothing'} "
+            "of the model's modalities; retrieval goes from one to another"
+        )
+    classes = None if label is None else split.labels(label)
+    results = RetrievalResults({}, {}, {"split": split.name, "label": label, "clips": len(split)})
+    for one in by:
+        scores, undefined = evaluate_directions(
+            encoded, one, model.size, split.ids, classes, groups
+        )
+        results.scores[one] = [scores]
+        if undefined:
+            results.undefined[one] = undefined
+    return results
+
+
+def class_label(store: ClipSource, label: str | None) -> str | None:
+    """A label per clip: the given one, or the store's first.
+
+    Raises:
+        DataError: an unknown label, or one per step.
+    """
+    if label is None:
+        return next((n for n, spec in store.labels.items() if spec.per == "clip"), None)
+    if label not in store.labels:
+        raise DataError(f"{store.path}: unknown label {label!r}{did_you_mean(label, store.labels)}")
+    if store.labels[label].per != "clip":
+        raise DataError(f"{store.path}: label {label!r} is per step; retrieval needs one per clip")
+    return label
+
+
+def gallery_of(
+    model: UnifiedModel,
+    checkpoint: Checkpoint,
+    store: ClipSource,
+    split: str,
+    modality: str,
+    by: By = "mean",
+) -> StoredGallery:
+    """The clips of a split that have a modality, ready to be searched.
+
+    Raises:
+        DataError: the gallery lacks the modality, an unknown split, or embeddings not finite.
+    """
+    chosen = store.split(split)
+    encoded = encode_split(model, chosen).get(modality)
+    if encoded is None or not bool(encoded.present.any()):
+        known = [m for m in model.modalities if m in store.modalities]
+        raise DataError(
+            f"{store.path}: no clip of split {split!r} has {modality!r}; the model and the "
+            f"gallery share {', '.join(known) or 'nothing'}"
+        )
+    rows = encoded.present.nonzero()[:, 0]
+    ids = [chosen.ids[i] for i in rows.tolist()]
+    found = represent(picked(encoded, rows), by, model.size, ids)
+    digest = file_sha256(checkpoint.path / MODEL)
+    return StoredGallery(found, modality, split, str(store.path), digest)
+
+
+def query_of(
+    model: UnifiedModel, store: ClipSource, clip: str, modality: str, by: By
+) -> Represented:
+    """A clip of a store as a query.
+
+    Raises:
+        DataError: there is no such clip, or it lacks the modality.
+    """
+    places = [i for i, row in enumerate(store.rows) if row.id == clip]
+    if not places:
+        raise DataError(
+            f"{store.path} has no clip {clip!r}, and there is no such file; name a clip of the "
+            "store, or a file of media"
+        )
+    if not store.rows[places[0]].lengths.get(modality, 0):
+        raise DataError(f"{store.path}: clip {clip!r} has no {modality!r}")
+    features, lengths = store.gather(modality, _as_array(places))
+    return represented_query(model, features, lengths, modality, by, clip)
+
+
+def represented_query(
+    model: UnifiedModel,
+    features: torch.Tensor,
+    lengths: torch.Tensor,
+    modality: str,
+    by: By,
+    clip: str,
+) -> Represented:
+    """Features of one clip as a query.
+
+    Args:
+        model: Encodes them.
+        features: [1, T, *shape].
+        lengths: int64 [1].
+        modality: Of them.
+        by: What clips are compared by.
+        clip: Its id.
+
+    Raises:
+        ModalityError: the model lacks the modality, or features of another shape.
+        DataError: NaN or infinite features.
+    """
+    from cmg.evaluation.encoding import FrozenEncoder
+
+    encoder = FrozenEncoder(model, modality)
+    inputs = encoder.inputs(features, lengths, [clip])
+    semantic = encoder.semantic(inputs, lengths)
+    indices = encoder.codes(semantic, lengths)
+    codes = model.codebook.codes[indices.clamp_min(0)] * (indices >= 0)[..., None]
+    encoded = EncodedModality(indices.cpu(), semantic.float().cpu(), codes.float().cpu())
+    return represent(encoded, by, model.size, [clip])
+
+
+def _as_array(places: Sequence[int]) -> Any:
+    import numpy as np
+
+    return np.array(places, dtype=np.int64)
+
+
+def check_gallery(stored: StoredGallery, checkpoint: Checkpoint, modality: str, path: Path) -> None:
+    """Refuse an index that the query cannot be compared with.
+
+    Raises:
+        CheckpointError: it was made by another model.
+        DataError: it is of another modality.
+    """
+    if stored.model_sha256 != file_sha256(checkpoint.path / MODEL):
+        raise CheckpointError(
+            f"{path} was made by another model than {checkpoint.path}; make it again by "
+            "--save-index"
+        )
+    if stored.modality != modality:
+        raise DataError(f"{path} is a gallery of {stored.modality!r}, not of {modality!r}")

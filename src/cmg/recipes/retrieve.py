@@ -1,0 +1,172 @@
+"""`cmg retrieve`: the clips of a gallery that are nearest to a clip of another modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cmg.data.alignment import on_grid
+from cmg.errors import ConfigError, DataError
+from cmg.extract.clip import MediaClip
+from cmg.extract.reading import clip_features
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.encode_media import training_store
+from cmg.recipes.media_files import named_clips
+from cmg.recipes.retrieval import (
+    check_gallery,
+    clips_to_search,
+    gallery_of,
+    query_of,
+    represented_query,
+)
+from cmg.recipes.run_extractors import load_readers, recorded_extractors
+from cmg.retrieval.index import Engine, StoredGallery, open_index, shown_hits
+from cmg.retrieval.representation import By, Represented
+from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+
+INDEX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked.
+
+    Attributes:
+        query: Id of a clip of a store, a file of media, or words.
+        source: Modality of the query.
+        target: Modality of the gallery.
+        by: What clips are compared by.
+        top: How many are wanted.
+        text: Whether `query` is words.
+    """
+
+    query: str
+    source: str
+    target: str
+    by: By = "mean"
+    top: int = 10
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        hits: (id, cosine), the best first.
+        gallery: Where they are from.
+        remarks: What is different from training.
+    """
+
+    hits: list[tuple[str, float]]
+    gallery: StoredGallery
+    remarks: tuple[str, ...] = ()
+
+
+def retrieve(
+    wanted: Wanted,
+    run: Path,
+    gallery: str | None = None,
+    split: str | None = None,
+    queries: str | None = None,
+    extractors: Mapping[str, str] | None = None,
+    weights: Mapping[str, Path] | None = None,
+    engine: Engine = "exact",
+    device: str = "cpu",
+    save_index: Path | None = None,
+) -> Found:
+    """Search a gallery.
+
+    Args:
+        wanted: What is asked.
+        run: Run folder or checkpoint.
+        gallery: Store, or an index that was saved; None is what the run was trained on.
+        split: Of the gallery; None is the run's test split.
+        queries: Store that has the query's clip; None is the gallery's.
+        extractors: By modality, for a query of media where the run does not know them.
+        weights: Files or folders of an extractor's weights by modality.
+        engine: ``exact`` or ``faiss``.
+        device: Where to encode and search.
+        save_index: Keeps the gallery in this file.
+
+    Raises:
+        CmgError: by its type, whatever does not fit.
+    """
+    if wanted.top < 1:
+        raise ConfigError(f"--top {wanted.top} must be at least 1")
+    checkpoint = read_checkpoint(run)
+    model = load_model(checkpoint.path, device)
+    stored = _gallery(wanted, model, checkpoint, gallery, split)
+    query, remarks = _query(
+        wanted, model, checkpoint, gallery, queries, extractors, weights, device
+    )
+    hits = open_index(stored.gallery, engine, device).search(query, wanted.top)
+    if save_index is not None:
+        stored.save(save_index)
+    return Found(shown_hits(hits, stored.gallery)[0], stored, remarks)
+
+
+def _gallery(
+    wanted: Wanted,
+    model: UnifiedModel,
+    checkpoint: Checkpoint,
+    gallery: str | None,
+    split: str | None,
+) -> StoredGallery:
+    if gallery is not None and gallery.endswith(INDEX):
+        stored = StoredGallery.load(Path(gallery))
+        check_gallery(stored, checkpoint, wanted.target, Path(gallery))
+        if stored.gallery.by != wanted.by:
+            raise DataError(
+                f"{gallery} compares by {stored.gallery.by}; say --by {stored.gallery.by}"
+            )
+        return stored
+    store = clips_to_search(checkpoint, gallery)
+    chosen = split or checkpoint.config.data.test_split
+    return gallery_of(model, checkpoint, store, chosen, wanted.target, wanted.by)
+
+
+def _query(
+    wanted: Wanted,
+    model: UnifiedModel,
+    checkpoint: Checkpoint,
+    gallery: str | None,
+    queries: str | None,
+    extractors: Mapping[str, str] | None,
+    weights: Mapping[str, Path] | None,
+    device: str,
+) -> tuple[Represented, tuple[str, ...]]:
+    if not wanted.text and not Path(wanted.query).exists():
+        place = queries or (None if gallery is None or gallery.endswith(INDEX) else gallery)
+        store = clips_to_search(checkpoint, place)
+        return query_of(model, store, wanted.query, wanted.source, wanted.by), ()
+    m = wanted.source
+    recorded = recorded_extractors(checkpoint, training_store(checkpoint))
+    readers = load_readers(
+        checkpoint,
+        {name: told for name, told in recorded.items() if name == m},
+        {name: told for name, told in (extractors or {}).items() if name == m},
+        weights or {},
+        device,
+    )
+    clip = _media_clip(wanted)
+    features = clip_features(clip, readers.by_modality).get(m)
+    if features is None or len(features) == 0:
+        raise DataError(f"{clip.id}: nothing of {m!r} to ask by")
+    step = readers.by_modality[m].extractor.step_seconds
+    if readers.grid is not None and step is not None:
+        features = on_grid(features, step, readers.grid)
+    tensor = torch.from_numpy(features)[None]
+    lengths = torch.tensor([len(features)])
+    remarks = tuple(r for r in readers.remarks if r.startswith(f"{m}:"))
+    return represented_query(model, tensor, lengths, m, wanted.by, clip.id), remarks
+
+
+def _media_clip(wanted: Wanted) -> MediaClip:
+    if wanted.text:
+        return MediaClip("query", "query", texts={wanted.source: " ".join(wanted.query.split())})
+    (clip,) = named_clips([Path(wanted.query)])
+    return clip

@@ -1,0 +1,298 @@
+"""Retrieval of a modality that joins later: the two-stage setting of the paper's Table 5.
+
+Stage 1 is a finished run of two modalities, say video and text. Stage 2 freezes all of it, the
+codebook included, and fits an encoder of a third modality, say audio, to one of the two (the
+*pivot*), as retrieval: text finds audio. Then the third is tested against the modality that it was
+never paired with (video finds audio).
+
+The authors have lost their code; what the paper leaves open is chosen here:
+
+* the new encoder has the architecture of stage 1's, and starts at random;
+* a clip's embedding is the mean of its code vectors (straight-through for the new modality), so
+  that what is learned is a choice of codes and the test is the retrieval of :mod:`cmg.retrieval`;
+* loss: InfoNCE in both directions over the batch, cosine over a temperature, plus the distance
+  of the features to their codes, as in pre-training (commitment);
+* stage 1's encoders stay frozen, so the untouched modality meets the codes it had in stage 1.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmg.data.batches import Batches
+from cmg.data.source import ClipSource
+from cmg.data.split import Split
+from cmg.data.store import FeatureStore
+from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
+from cmg.evaluation.encoding import encode_split
+from cmg.models.unified import UnifiedModel
+from cmg.options import Options
+from cmg.recipes.retrieval import class_label, retrieval_of
+from cmg.recipes.training_clips import training_split
+from cmg.retrieval.evaluate import Directions
+from cmg.tasks.frozen import Progress, quiet
+from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.training.seeding import derived_seed
+from cmg.types import Batch
+
+VARIANTS = ("trained", "shuffled_pairs", "untrained")
+"""Controls: stage 2 on wrong pairs; a new encoder that was never trained."""
+
+
+class JoinOptions(Options):
+    """How the new encoder is fitted.
+
+    Attributes:
+        epochs: Over the training clips that have both modalities.
+        batch_size: Clips per step; the others of a batch are the negatives.
+        lr: Of Adam, falling to zero along half a cosine.
+        temperature: Of the cosines.
+        commitment: Weight of the distance between features and codes.
+    """
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(2e-3, gt=0.0)
+    temperature: float = Field(0.07, gt=0.0)
+    commitment: float = Field(0.25, ge=0.0)
+
+
+@dataclass(frozen=True)
+class TwoStageResults:
+    """What was found.
+
+    Attributes:
+        scores: By variant, for every seed the scores by direction.
+        pivot: The modality that the new one was fitted to.
+        new: The new modality.
+        about: Run, data, split, options.
+    """
+
+    scores: dict[str, list[Directions]]
+    pivot: str
+    new: str
+    about: dict[str, Any]
+
+
+def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) -> UnifiedModel:
+    """Stage 1's model with a further modality, untrained; all else is a copy.
+
+    Raises:
+        ModalityError: the model has the modality already, or the source lacks it.
+    """
+    if new in stage1.modalities:
+        raise ModalityError(f"the run was pre-trained with {new!r}; the new modality is another")
+    if new not in source.modalities:
+        raise ModalityError(
+            f"{source.path} has no modality {new!r}{did_you_mean(new, source.modalities)}"
+        )
+    declared = source.modalities[new]
+    known = next((m for m in stage1.modalities.values() if m.kind == declared.kind), None)
+    if known is not None:
+        declared = declared.model_copy(
+            update={"token_hidden": known.token_hidden, "detail_width": known.detail_width}
+        )
+    names = [*stage1.modalities.values(), declared]
+    model = UnifiedModel(names, stage1.options, seed=derived_seed(seed, "joined"))
+    own = model.state_dict()
+    kept = {n: x for n, x in stage1.state_dict().items() if own[n].shape == x.shape}
+    model.load_state_dict(kept, strict=False)
+    model.to(stage1.device, stage1.dtype)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for part in parts_of(model, new):
+        part.requires_grad_(True)
+    return model.eval()
+
+
+def parts_of(model: UnifiedModel, modality: str) -> list[nn.Module]:
+    """What encodes one modality."""
+    own: list[nn.Module] = [model.semantic[modality]]
+    return [*own, model.tokens[modality]] if modality in model.tokens else own
+
+
+def join(
+    model: UnifiedModel,
+    split: Split,
+    pivot: str,
+    new: str,
+    options: JoinOptions,
+    seed: int,
+    shuffled: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[float]:
+    """Fit the encoder of a new modality to the frozen codes of the pivot, in place.
+
+    Args:
+        model: Of :func:`joined_model`.
+        split: Training clips.
+        pivot: A modality of stage 1.
+        new: The new one.
+        options: How.
+        seed: Of the order and dropout.
+        shuffled: The control with wrong pairs.
+        progress: Told the epochs done.
+
+    Returns:
+        Mean loss of every epoch.
+
+    Raises:
+        DataError: fewer than two clips have both modalities.
+        NonFiniteError: the loss is NaN or infinite.
+    """
+    both = (split.lengths(pivot) > 0) & (split.lengths(new) > 0)
+    clips = split.subset(both.nonzero()[:, 0].numpy())
+    batches = Batches(clips, options.batch_size, [pivot, new], seed=seed, shuffled_pairs=shuffled)
+    trained = [p for part in parts_of(model, new) for p in part.parameters()]
+    optimizer = torch.optim.Adam(trained, lr=options.lr)
+    steps, losses = options.epochs * len(batches), []
+    with torch.random.fork_rng(devices=[]):
+        for epoch in range(options.epochs):
+            total = 0.0
+            for index in range(len(batches)):
+                step = epoch * len(batches) + index
+                for group in optimizer.param_groups:
+                    group["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+                torch.manual_seed(derived_seed(seed, "join", step))
+                batch = batches.at(epoch, index).to(model.device, model.dtype)
+                loss = joining_loss(model, batch, pivot, new, options)
+                if not bool(loss.isfinite()):
+                    raise NonFiniteError(f"the loss is {float(loss)} at step {step + 1}")
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                optimizer.step()
+                total += float(loss.detach())
+            losses.append(total / len(batches))
+            progress(epoch + 1, options.epochs)
+    model.eval()
+    return losses
+
+
+def joining_loss(
+    model: UnifiedModel, batch: Batch, pivot: str, new: str, options: JoinOptions
+) -> Tensor:
+    """InfoNCE between clip embeddings, and commitment.
+
+    Args:
+        model: Its new modality is in train mode during the call, all else in eval mode.
+        batch: With both modalities.
+        pivot: Frozen.
+        new: Being fitted.
+        options: Temperature and weight.
+    """
+    with torch.no_grad():
+        known = model.semantics(batch)[pivot]
+        codes = model.codebook.lookup({pivot: known}, batch.steps).codes[pivot]
+        target = clip_means(codes, batch, pivot)
+    for part in parts_of(model, new):
+        part.train()
+    z = model.represent(_only(batch, new), detail=False).semantic[new]
+    quantized = model.codebook.lookup({new: z}, batch.steps)
+    own = clip_means(quantized.vectors[new], batch, new)
+    cosines = functional.normalize(own, dim=1) @ functional.normalize(target, dim=1).T
+    logits = cosines / options.temperature
+    which = torch.arange(len(logits), device=logits.device)
+    contrast = functional.cross_entropy(logits, which) + functional.cross_entropy(logits.T, which)
+    mask = step_mask(batch, new)
+    apart = ((z - quantized.codes[new].detach()) ** 2).mean(2)
+    commitment = (apart * mask).sum() / mask.sum()
+    return contrast / 2 + options.commitment * commitment
+
+
+def _only(batch: Batch, modality: str) -> Batch:
+    lengths = None if batch.lengths is None else {modality: batch.lengths[modality]}
+    return Batch({modality: batch.features[modality]}, lengths, batch.ids)
+
+
+def step_mask(batch: Batch, modality: str) -> Tensor:
+    """1 at steps that exist, [B, T]."""
+    features = batch.features[modality]
+    mask = batch.steps.mask(modality)
+    whole = torch.ones(features.shape[:2], device=features.device)
+    return whole if mask is None else mask.to(whole.dtype)
+
+
+def clip_means(vectors: Tensor, batch: Batch, modality: str) -> Tensor:
+    """Mean over the steps that exist, [B, D]."""
+    mask = step_mask(batch, modality)[..., None].to(vectors.dtype)
+    return (vectors * mask).sum(1) / mask.sum(1)
+
+
+def two_stage(
+    run: str | Path,
+    new: str,
+    pivot: str,
+    data: str | None = None,
+    split: str | None = None,
+    options: JoinOptions | None = None,
+    seeds: int = 3,
+    variants: Sequence[str] = VARIANTS,
+    device: torch.device | str = "cpu",
+    progress: Progress = quiet,
+) -> TwoStageResults:
+    """Fit a new modality to a finished run and test it in every direction, with controls.
+
+    Args:
+        run: Stage 1: run folder or checkpoint.
+        new: Name of the new modality.
+        pivot: The modality it is fitted to.
+        data: Store with all modalities; None is the run's.
+        split: To test on; None is the run's.
+        options: Of stage 2.
+        seeds: Fits per variant.
+        variants: Of :data:`VARIANTS`.
+        device: Where to compute.
+        progress: Told about fits.
+
+    Raises:
+        ConfigError: no seed.
+        ModalityError: unknown or known modalities.
+        DataError: a split that is not there, or too few clips.
+    """
+    options = options or JoinOptions()
+    if seeds < 1:
+        raise ConfigError(f"seeds = {seeds}; give at least one")
+    checkpoint: Checkpoint = read_checkpoint(run)
+    stage1 = load_model(checkpoint.path, device)
+    if pivot not in stage1.modalities:
+        raise ModalityError(
+            f"{run} has no modality {pivot!r}{did_you_mean(pivot, stage1.modalities)}"
+        )
+    config = checkpoint.config.data
+    source = FeatureStore.open(data or config.store)
+    training = source.split(training_split(config))
+    chosen = source.split(split or config.test_split)
+    label = class_label(source, None)
+    scores: dict[str, list[Directions]] = {}
+    for variant in variants:
+        for seed in range(seeds):
+            model = joined_model(copy.deepcopy(stage1), source, new, seed)
+            if variant != "untrained":
+                wrong = variant == "shuffled_pairs"
+                what = f"fit {new} to {pivot}, {variant.replace('_', ' ')}, seed {seed}"
+                join(model, training, pivot, new, options, seed, wrong, partial(progress, what))
+            encoded = encode_split(model, chosen)
+            found = retrieval_of(model, chosen, encoded, ["mean"], label)
+            scores.setdefault(variant, []).extend(found.scores["mean"])
+    about = {
+        "stage1": str(checkpoint.path),
+        "stage1_modalities": list(stage1.modalities),
+        "data": str(source.path),
+        "split": chosen.name,
+        "clips": len(chosen),
+        "label": label,
+        "options": options.model_dump(),
+        "seeds": seeds,
+    }
+    return TwoStageResults(scores, pivot, new, about)

@@ -1,0 +1,159 @@
+"""Tables and pages of retrieval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from cmg.files import Staging, write_synced, writing
+from cmg.recipes.retrieval import RetrievalResults
+from cmg.recipes.two_stage import TwoStageResults
+from cmg.report import markdown
+from cmg.report.html import page, paragraph, table, tag
+from cmg.report.tables import Table, plain, score_text
+from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
+from cmg.retrieval.metrics import RANKS
+from cmg.retrieval.representation import MEANINGS
+
+RESULTS = "retrieval.json"
+TITLE = "Retrieval across modalities"
+WHAT = (
+    "A clip of one modality finds, in a gallery of another, the clip it belongs to (R@k, percent) "
+    "and clips of its class (mAP, percent). Chance: a random order. Class-perfect: a system that "
+    "knows every clip's class and nothing more. Ties count against the query."
+)
+TWO_STAGE = "Retrieval of a modality that joined later"
+TWO_STAGE_WHAT = (
+    "Stage 1 trained the codebook without the new modality. Stage 2 froze it and fitted an encoder "
+    "of the new modality to one of the others, by paired clips. What is marked zero-shot was never "
+    "paired. Shuffled: stage 2 on wrong pairs. Untrained: an encoder at random."
+)
+COLUMNS = (
+    "query → gallery",
+    *(f"R@{k}" for k in RANKS),
+    "chance R@1",
+    "class-perfect R@1",
+    "median rank",
+    "mAP",
+    "chance mAP",
+    "gallery",
+)
+
+
+def _arrow(direction: str) -> str:
+    return direction.replace("->", " → ")
+
+
+def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
+    """One direction: figures over models, and what they would be without one."""
+    told, first = over_seeds(seeds)[direction], seeds[0][direction]
+    names = [*(f"R@{k}" for k in RANKS), "median rank", "mAP"]
+    shown = {name: score_text(told[name]) if name in told else "–" for name in names}
+    return [
+        _arrow(direction),
+        *(shown[f"R@{k}"] for k in RANKS),
+        f"{first.chance[1]:.2f}",
+        f"{first.ceiling[1]:.1f}" if first.ceiling else "–",
+        shown["median rank"],
+        shown["mAP"],
+        "–" if first.map_chance is None else f"{first.map_chance:.1f}",
+        f"{first.gallery:,}",
+    ]
+
+
+def retrieval_tables(results: RetrievalResults) -> list[Table]:
+    """A table per representation."""
+    tables = []
+    for by, seeds in results.scores.items():
+        rows = [_row(direction, seeds) for direction in seeds[0]]
+        undefined = results.undefined.get(by, {})
+        rows += [[_arrow(d), "not defined", *[""] * (len(COLUMNS) - 2)] for d in undefined]
+        split, clips = results.about["split"], results.about["clips"]
+        note = f"Split {split}, {clips:,} clips"
+        note += f"; mean ± standard deviation of {len(seeds)} models." if len(seeds) > 1 else "."
+        if undefined:
+            note += f" Not defined: {next(iter(undefined.values()))}."
+        title = f"By {MEANINGS[by]}"
+        tables.append(replace(plain(title, COLUMNS, rows), note=note))
+    return tables
+
+
+def two_stage_tables(results: TwoStageResults) -> list[Table]:
+    """Every direction with the new modality, mean and spread over seeds; a table per figure."""
+    tables = []
+    figures = {variant: over_seeds(seeds) for variant, seeds in results.scores.items()}
+    directions = [d for d in figures["trained"] if results.new in d.split("->")]
+    first = results.scores["trained"][0][directions[0]]
+    for name, chance in chance_figures(first).items():
+        rows = []
+        for direction in directions:
+            kind = "fitted" if results.pivot in direction.split("->") else "zero-shot"
+            cells = [score_text(found[direction][name]) for found in figures.values()]
+            rows.append([f"{_arrow(direction)} ({kind})", *cells])
+        columns = ("query → gallery", *(v.replace("_", " ") for v in figures))
+        note = (
+            f"Percent, {results.about['seeds']} seeds; gallery {first.gallery:,} clips, "
+            f"chance {chance:.2f}."
+        )
+        tables.append(replace(plain(name, columns, rows), note=note))
+    return tables
+
+
+def check_out(out: Path, overwrite: bool) -> Staging:
+    """The folder to be, known to be free.
+
+    Raises:
+        DataError: it is occupied.
+    """
+    return Staging(out, overwrite, RESULTS)
+
+
+def write_retrieval(results: RetrievalResults, staging: Staging) -> None:
+    """Write ``retrieval.json`` and both reports, whole or not at all.
+
+    Raises:
+        DataError: they cannot be written.
+    """
+    told = json.dumps(results.told(), indent=1)
+    _write(staging, told, TITLE, WHAT, "cmg evaluate retrieval", retrieval_tables(results))
+
+
+def write_two_stage(results: TwoStageResults, staging: Staging) -> None:
+    """Likewise, of the two-stage setting."""
+    told = json.dumps(two_stage_told(results), indent=1)
+    command = "cmg evaluate two-stage"
+    _write(staging, told, TWO_STAGE, TWO_STAGE_WHAT, command, two_stage_tables(results))
+
+
+def two_stage_told(results: TwoStageResults) -> dict[str, object]:
+    """All of it as plain JSON."""
+    scores = {
+        variant: [{d: asdict(s) for d, s in found.items()} for found in seeds]
+        for variant, seeds in results.scores.items()
+    }
+    names = {"pivot": results.pivot, "new": results.new}
+    return {"about": results.about | names, "scores": scores}
+
+
+def _write(
+    staging: Staging, told: str, title: str, what: str, command: str, tables: Sequence[Table]
+) -> None:
+    parts = [f"# {title}", what]
+    for one in tables:
+        parts += [f"## {one.title}", markdown.table(one)]
+    head = tag("p", command, cls="kicker") + tag("h1", title) + paragraph(what, "headline")
+    sections = {f"table-{i}": (one.title, table(one, titled=False)) for i, one in enumerate(tables)}
+    files = {
+        RESULTS: told + "\n",
+        "report.md": "\n\n".join(parts) + "\n",
+        "report.html": page(title, head, sections),
+    }
+    try:
+        with writing(staging.target):
+            for name, content in files.items():
+                write_synced(staging.folder / name, content.encode())
+        staging.publish()
+    finally:
+        staging.discard()

@@ -1,0 +1,218 @@
+"""What a segmentation found, as tables, page and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cmg.files import replace_file
+from cmg.recipes.segmentation import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
+from cmg.report import markdown
+from cmg.report.benchmarks import figure_text
+from cmg.report.html import page, paragraph, table, tag
+from cmg.report.media import data_uri
+from cmg.report.tables import Table, plain
+from cmg.segmentation.overlays import labeled_sheet, png
+from cmg.tasks.outcome import plain as as_json
+
+RESULTS, RECORD, OVERLAYS = "results.json", "segmentation.json", "overlays"
+TITLE = "Segmentation by sound or by words"
+WHAT = (
+    "A model is trained with the queries of one modality, as codes of the frozen codebook, and "
+    "used, unchanged, with those of the other. Shuffled: every clip is asked by the query of a "
+    "clip of another category. Zero: by nothing. Salient: a model that never had a query. What a "
+    "query does is the distance to these three."
+)
+SIMULATED = "These are simulated data: the figures are not to be compared with the paper's."
+PAPER = {"audio->text": (78.0, 87.1), "text->audio": (77.7, 86.7)}
+"""mIoU and F of the paper, with ImageNet weights."""
+NAMES = {
+    "miou": "mIoU",
+    "f_measure": "F",
+    "published_miou": "mIoU by batch",
+    "published_f": "F by batch",
+}
+SHORT = {"audio": "A", "text": "T", "video": "V"}
+
+
+def short(direction: str) -> str:
+    """``audio->text`` as ``A2T``."""
+    source, _, target = direction.partition("->")
+    if source in SHORT and target in SHORT:
+        return f"{SHORT[source]}2{SHORT[target]}"
+    return f"{source} → {target}"
+
+
+def scores_table(results: SegmentationResults) -> Table:
+    """A row per direction with every metric."""
+    published = results.about["protocol"] == "published" and not results.about["simulated"]
+    rows = []
+    for direction, variants in results.figures.items():
+        cells = [figure_text(variants[QUERY][m]) for m in METRICS]
+        paper = PAPER.get(direction)
+        known = "–" if paper is None else f"{paper[0]:.1f} / {paper[1]:.1f}"
+        shown = known if published or paper is None else f"({known})"
+        rows.append((short(direction), *cells, shown))
+    sizes = {f.n for v in results.figures.values() for f in v[QUERY].values()}
+    note = (
+        f"Percent, {max(sizes, default=1)} model(s) a direction: trained by the first, asked by "
+        "the second (A sound, T words). mIoU and F over the whole test set; by batch as published, "
+        "which depends on the size of the test batches."
+    )
+    columns = ("direction", *(NAMES[m] for m in METRICS), "paper, mIoU / F")
+    return replace(plain("Masks of test clips", columns, rows), note=note)
+
+
+def control_table(results: SegmentationResults, metric: str = "miou") -> Table:
+    """A row per direction, a column per control."""
+    salient = results.salient.get(metric)
+    rows = [
+        (
+            short(direction),
+            *(figure_text(variants[v][metric]) for v in (QUERY, SHUFFLED, ZERO)),
+            "–" if salient is None else figure_text(salient),
+        )
+        for direction, variants in results.figures.items()
+    ]
+    columns = ("direction", "its query", "shuffled", "zero", "salient")
+    return plain(f"How much the query does, {NAMES[metric]}", columns, rows)
+
+
+def training_table(results: SegmentationResults) -> Table:
+    """How every model's training went."""
+    rows = [
+        (
+            name,
+            str(len(told["scores"])),
+            str(told["best_epoch"]),
+            f"{told['best']:.1f}",
+            f"{told['losses'][-1]:.3f}",
+        )
+        for name, told in results.progress.items()
+    ]
+    columns = ("model", "epochs", "kept epoch", "its val mIoU", "last training loss")
+    return plain("Training", columns, rows)
+
+
+def about_table(results: SegmentationResults) -> Table:
+    """Model, data and settings."""
+    about = results.about
+    model, training = about["model"], about["training"]
+    clips = ", ".join(f"{n:,} {split}" for split, n in about["clips"].items())
+    rows = [
+        ("frozen encoder", about["encoder"]),
+        ("data", about["data"]),
+        ("clips", clips),
+        ("protocol", about["protocol"]),
+        ("backbone", f"{model['backbone']}, weights: {about['backbone_weights'] or 'random'}"),
+        ("attention", f"{model['attention']} at stages {', '.join(map(str, model['stages']))}"),
+        ("channels", str(model["channels"])),
+        ("pictures", f"{training['side']} x {training['side']}"),
+        (
+            "training",
+            f"{training['epochs']} epochs, batch {training['batch_size']}, "
+            f"lr {training['lr']:g}, {training['precision']}",
+        ),
+        ("matching loss", f"{training['matching']:g}"),
+    ]
+    return plain("What was evaluated", ("", ""), rows)
+
+
+def segmentation_tables(results: SegmentationResults) -> list[Table]:
+    """All tables, for a terminal."""
+    return [scores_table(results), control_table(results)]
+
+
+def segmentation_markdown(results: SegmentationResults) -> str:
+    """The whole file."""
+    parts = [f"# {TITLE}", WHAT]
+    if results.about["simulated"]:
+        parts.append(f"> {SIMULATED}")
+    tables = [*segmentation_tables(results), control_table(results, "f_measure")]
+    for one in (*tables, training_table(results), about_table(results)):
+        parts += [f"## {one.title}", markdown.table(one)]
+    return "\n\n".join(parts) + "\n"
+
+
+def segmentation_html(results: SegmentationResults) -> str:
+    """The whole page; nothing in it is loaded from elsewhere."""
+    remark = [paragraph(SIMULATED, "remark")] if results.about["simulated"] else []
+    head = "".join(
+        [
+            tag("p", "cmg evaluate avs", cls="kicker"),
+            tag("h1", TITLE),
+            paragraph(WHAT, "headline"),
+            *remark,
+        ]
+    )
+    controls = [table(control_table(results, m)) for m in ("miou", "f_measure")]
+    sections = {
+        "scores": ("Masks of test clips", table(scores_table(results), titled=False)),
+        "controls": ("How much the query does", "".join(controls)),
+        "pictures": ("Pictures", "".join(clip_card(*item) for item in results.pictures.items())),
+        "training": ("Training", table(training_table(results), titled=False)),
+        "about": ("What was evaluated", table(about_table(results), "facts", titled=False)),
+    }
+    return page(TITLE, head, sections)
+
+
+def clip_card(title: str, rows: Mapping[str, Any]) -> str:
+    """One clip: frames, truth, and a row per query."""
+    parts = [tag("h3", escape(title))]
+    for name, pixels in rows.items():
+        picture = f'<img src="{data_uri("image/png", png(pixels))}" alt="{escape(name)}">'
+        parts += [tag("p", escape(name), cls="note"), picture]
+    return tag("article", *parts, cls="card strips")
+
+
+def write_segmentation(results: SegmentationResults, out: Path) -> list[Path]:
+    """Write ``results.json``, ``segmentation.json``, IoUs per clip, pictures and both reports.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    files = {
+        RESULTS: json.dumps(told(results), indent=1).encode() + b"\n",
+        RECORD: json.dumps(record(results), indent=1).encode() + b"\n",
+        "clips.csv": clips_csv(results).encode(),
+        "report.md": segmentation_markdown(results).encode(),
+        "report.html": segmentation_html(results).encode(),
+    }
+    for title, rows in results.pictures.items():
+        name = title.partition(" (")[0].replace("/", "_")
+        files[f"{OVERLAYS}/{name}.png"] = png(labeled_sheet(rows))
+    for name, content in files.items():
+        replace_file(out / name, content)
+    return [out / name for name in files]
+
+
+def told(results: SegmentationResults) -> dict[str, Any]:
+    """The figures as JSON."""
+    return {"directions": as_json(results.figures), "salient": as_json(results.salient)}
+
+
+def record(results: SegmentationResults) -> dict[str, Any]:
+    """Everything beside the figures."""
+    return {
+        "format": "cmg-segmentation",
+        "version": 1,
+        "about": results.about,
+        "progress": results.progress,
+    }
+
+
+def clips_csv(results: SegmentationResults) -> str:
+    """Mean IoU of every test clip, a column per model, query and variant."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [(m, key) for m, found in results.ious.items() for key in found]
+    writer.writerow(["id", *(f"{m} {key}" for m, key in columns)])
+    for i, clip in enumerate(results.clips):
+        writer.writerow([clip, *(f"{results.ious[m][key][i]:.2f}" for m, key in columns)])
+    return text.getvalue()

@@ -1,0 +1,145 @@
+"""Retrieval in every direction of a split, by every representation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from cmg.errors import DataError
+from cmg.evaluation.encoding import EncodedModality
+from cmg.evaluation.transfer import Score
+from cmg.retrieval.metrics import RetrievalScores, retrieval_scores
+from cmg.retrieval.representation import By, Represented, represent
+from cmg.retrieval.similarity import similarity
+
+Directions = dict[str, RetrievalScores]
+"""By ``query->gallery``."""
+
+
+def paired(encoded: Mapping[str, EncodedModality], a: str, b: str) -> Tensor:
+    """Places of the clips that have both modalities, int64."""
+    return (encoded[a].present & encoded[b].present).nonzero()[:, 0]
+
+
+def picked(encoded: EncodedModality, rows: Tensor) -> EncodedModality:
+    """Some clips."""
+    return EncodedModality(encoded.indices[rows], encoded.semantic[rows], encoded.codes[rows])
+
+
+def both_sides(
+    encoded: Mapping[str, EncodedModality], by: By, size: int, ids: Sequence[str]
+) -> Iterator[tuple[str, Represented, Represented, Tensor]]:
+    """(direction, queries, gallery, places of the clips) of every ordered pair of modalities.
+
+    Raises:
+        DataError: two modalities have no two clips in common, or embeddings that are not finite.
+    """
+    for query, gallery in permutations(encoded, 2):
+        rows = paired(encoded, query, gallery)
+        if len(rows) < 2:
+            raise DataError(f"{len(rows)} clip(s) have both {query} and {gallery}; at least two")
+        names = [ids[i] for i in rows.tolist()]
+        sides = [represent(picked(encoded[m], rows), by, size, names) for m in (query, gallery)]
+        yield f"{query}->{gallery}", sides[0], sides[1], rows
+
+
+def evaluate_directions(
+    encoded: Mapping[str, EncodedModality],
+    by: By,
+    size: int,
+    ids: Sequence[str],
+    classes: Tensor | None = None,
+    groups: Sequence[Tensor] | None = None,
+) -> tuple[Directions, dict[str, str]]:
+    """Scores of all directions.
+
+    Args:
+        encoded: Modalities of the same clips.
+        by: What clips are compared by.
+        size: K.
+        ids: Of the clips.
+        classes: Of the clips, int64, -1 where unknown; None leaves mAP out.
+        groups: Places of the clips of each gallery; scores are the mean over galleries. None is
+            one gallery of all.
+
+    Returns:
+        Scores by direction, and of the directions that are not defined the reason: a sequence
+        cannot slide along a shorter one.
+
+    Raises:
+        DataError: see :func:`both_sides`.
+    """
+    found, undefined = {}, {}
+    for direction, queries, gallery, rows in both_sides(encoded, by, size, ids):
+        parts = []
+        try:
+            for group in groups or [rows]:
+                inside = torch.isin(rows, group).nonzero()[:, 0]
+                if len(inside) < 2:
+                    continue
+                scores = similarity(queries.subset(inside), gallery.subset(inside))
+                own = None if classes is None else classes[rows[inside]]
+                parts.append(retrieval_scores(scores, None, own, own))
+        except DataError as error:
+            undefined[direction] = str(error)
+            continue
+        if not parts:
+            raise DataError(f"{direction}: no gallery has two clips with both modalities")
+        found[direction] = mean_scores(parts)
+    return found, undefined
+
+
+def mean_scores(parts: Sequence[RetrievalScores]) -> RetrievalScores:
+    """Mean over galleries or seeds; numbers of clips are those of the first."""
+    first = parts[0]
+
+    def over(name: str) -> dict[int, float]:
+        return {k: _mean([getattr(p, name)[k] for p in parts]) for k in getattr(first, name)}
+
+    maps = [p.map for p in parts if p.map is not None]
+    expected = [p.map_chance for p in parts if p.map_chance is not None]
+    return RetrievalScores(
+        over("recall"),
+        over("chance"),
+        over("ceiling"),
+        _mean([p.median_rank for p in parts]),
+        _mean(maps) if maps else None,
+        _mean(expected) if expected else None,
+        first.queries,
+        first.gallery,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def figures(scores: RetrievalScores) -> dict[str, float]:
+    """What is told of one direction: ``R@k``, ``median rank`` and, with classes, ``mAP``."""
+    told = {f"R@{k}": value for k, value in scores.recall.items()}
+    told["median rank"] = scores.median_rank
+    return told if scores.map is None else told | {"mAP": scores.map}
+
+
+def chance_figures(scores: RetrievalScores) -> dict[str, float]:
+    """The figures of a random order."""
+    told = {f"R@{k}": value for k, value in scores.chance.items()}
+    return told if scores.map_chance is None else told | {"mAP": scores.map_chance}
+
+
+def over_seeds(seeds: Sequence[Directions]) -> dict[str, dict[str, Score]]:
+    """Mean and spread of every figure of every direction.
+
+    Args:
+        seeds: Of models that were trained alike.
+    """
+    return {
+        direction: {
+            name: Score.of([figures(found[direction])[name] for found in seeds])
+            for name in figures(scores)
+        }
+        for direction, scores in seeds[0].items()
+    }

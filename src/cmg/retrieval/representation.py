@@ -1,0 +1,93 @@
+"""What a clip is compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cmg.errors import DataError
+from cmg.evaluation.encoding import EncodedModality
+
+By = Literal["mean", "codes", "continuous", "sequence"]
+ALL_BY: Final[tuple[By, ...]] = get_args(By)
+MEANINGS: Final[dict[By, str]] = {
+    "mean": "mean code vector",
+    "codes": "code histogram",
+    "continuous": "mean semantic feature, not quantized",
+    "sequence": "code vectors in their order",
+}
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Some clips of one modality, ready to be compared.
+
+    Attributes:
+        by: What of them.
+        vectors: Unit vectors, float32 [N, D]; of sequences a unit vector per step, [N, T, D].
+        lengths: Steps of each clip, int64 [N].
+        ids: Of the clips.
+    """
+
+    by: By
+    vectors: Tensor
+    lengths: Tensor
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def subset(self, rows: Sequence[int] | Tensor) -> Represented:
+        """Some of the clips, in this order."""
+        places = torch.as_tensor(rows, dtype=torch.int64)
+        ids = tuple(self.ids[i] for i in places.tolist())
+        return Represented(self.by, self.vectors[places], self.lengths[places], ids)
+
+
+def represent(encoded: EncodedModality, by: By, size: int, ids: Sequence[str]) -> Represented:
+    """Bring encoded clips to what they are compared by.
+
+    Args:
+        encoded: Of one modality; every clip has it.
+        by: ``mean``: mean code vector. ``codes``: how often each code occurs. ``continuous``: mean
+            of the features before they are quantized. ``sequence``: the code vectors in order.
+        size: K.
+        ids: Of the clips.
+
+    Raises:
+        DataError: a clip without the modality, or with NaN or infinite features.
+    """
+    mask, lengths = encoded.mask, encoded.mask.sum(1)
+    if not bool((lengths > 0).all()):
+        lacking = ids[int((lengths == 0).nonzero()[0])]
+        raise DataError(f"clip {lacking!r} lacks the modality; leave it out")
+    if by == "codes":
+        found = torch.zeros(len(mask), size)
+        found.scatter_add_(1, encoded.indices.clamp_min(0), mask.float())
+    elif by == "sequence":
+        found = encoded.codes
+    else:
+        steps = encoded.codes if by == "mean" else encoded.semantic
+        found = (steps * mask[..., None]).sum(1) / lengths[:, None]
+    return unit(found.float(), by, lengths, ids)
+
+
+def unit(vectors: Tensor, by: By, lengths: Tensor, ids: Sequence[str]) -> Represented:
+    """Vectors as unit vectors.
+
+    Raises:
+        DataError: NaN or infinite values.
+    """
+    finite = vectors.flatten(1).isfinite().all(1)
+    if not bool(finite.all()):
+        broken = ids[int((~finite).nonzero()[0])]
+        raise DataError(
+            f"the embedding of clip {broken!r} is NaN or infinite; check its features with "
+            "`cmg data verify`"
+        )
+    return Represented(by, functional.normalize(vectors, dim=-1), lengths, tuple(ids))

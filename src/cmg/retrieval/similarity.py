@@ -1,0 +1,65 @@
+"""How alike clips are: the cosine, or the best alignment of two sequences.
+
+Scores are rounded to what float32 can tell apart, so that what is equal in exact arithmetic ties,
+whatever the order of a sum.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cmg.errors import DataError
+from cmg.retrieval.representation import Represented
+
+QUERIES_AT_ONCE = 256
+DECIMALS = 6
+
+
+def similarity(queries: Represented, gallery: Represented) -> Tensor:
+    """Scores of all pairs, float32 [N, M]; larger is more alike.
+
+    Raises:
+        DataError: see :func:`alignment`.
+    """
+    if queries.by == "sequence":
+        return alignment(queries, gallery)
+    return (queries.vectors @ gallery.vectors.T).round(decimals=DECIMALS)
+
+
+def alignment(queries: Represented, gallery: Represented) -> Tensor:
+    """The best mean cosine of a query's steps as it slides along a clip, [N, M].
+
+    At offset o step t of the query meets step o + t of the clip; the query lies within the clip.
+
+    Raises:
+        DataError: a query has more steps than a clip of the gallery.
+    """
+    longest, shortest = int(queries.lengths.max()), int(gallery.lengths.min())
+    if longest > shortest:
+        query = queries.ids[int(queries.lengths.argmax())]
+        clip = gallery.ids[int(gallery.lengths.argmin())]
+        raise DataError(
+            f"query {query!r} has {longest} steps and clip {clip!r} of the gallery {shortest}: a "
+            "query cannot slide along a shorter clip; cut the query, or compare by mean"
+        )
+    parts = [
+        _aligned(queries.subset(torch.arange(i, min(i + QUERIES_AT_ONCE, len(queries)))), gallery)
+        for i in range(0, len(queries), QUERIES_AT_ONCE)
+    ]
+    return torch.cat(parts).round(decimals=DECIMALS)
+
+
+def _aligned(queries: Represented, gallery: Represented) -> Tensor:
+    best = torch.full((len(queries), len(gallery)), -torch.inf, device=gallery.vectors.device)
+    lengths = queries.lengths.to(best.device)
+    steps = queries.vectors.shape[1]
+    exists = torch.arange(steps, device=best.device) < lengths[:, None]
+    vectors = queries.vectors.to(best.device) * exists[..., None]
+    room = gallery.lengths.to(best.device)[None] - lengths[:, None]  # offsets of each pair
+    for offset in range(int(room.max()) + 1):
+        part = gallery.vectors[:, offset : offset + steps]
+        total = torch.einsum("ntd,mtd->nm", vectors[:, : part.shape[1]], part)
+        score = total / lengths[:, None]
+        best = torch.where(offset <= room, torch.maximum(best, score), best)
+    return best

@@ -1,0 +1,247 @@
+"""Segmentation models on disk: safetensors and JSON, written whole or not at all.
+
+The layout::
+
+    MODEL/
+        segmenter.json          options, query, what it was trained by, progress, checksums
+        model.safetensors       weights of the best epoch so far: all that using it needs
+        training.safetensors    weights and moments of the newest epoch: what resuming needs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from cmg.errors import CheckpointError, DataError
+from cmg.files import Staging, file_sha256, write_synced
+from cmg.segmentation.model import Segmenter
+from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
+from cmg.training.checkpoint import flat, load_tensors, restore, write_tensors
+
+if TYPE_CHECKING:
+    from cmg.segmentation.training import Progress
+
+FORMAT, VERSION = "cmg-segmenter", 1
+DESCRIPTION, MODEL, TRAINING = "segmenter.json", "model.safetensors", "training.safetensors"
+
+
+@dataclass(frozen=True)
+class SegmenterRecord:
+    """What a segmentation model is.
+
+    Attributes:
+        model: Its options.
+        training: How it was trained.
+        query_width: D.
+        query_steps: Q; None where queries come with a step per frame (published).
+        frames: T.
+        trained_by: Modality of its queries; empty for a model without.
+        protocol: ``published`` or ``clean``.
+        encoder: Checkpoint of the frozen model that made the queries.
+        encoder_sha256: Of that checkpoint's weights.
+    """
+
+    model: SegmenterOptions
+    training: SegmentationTraining
+    query_width: int
+    query_steps: int | None
+    frames: int
+    trained_by: str
+    protocol: str
+    encoder: str
+    encoder_sha256: str
+
+    def told(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self) | {
+            "model": self.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
+
+    def new_model(self, weights: str | Path | None = None) -> Segmenter:
+        """The untrained model."""
+        seed = self.training.seed
+        return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
+
+
+class TrainingFolder:
+    """Where one model's training keeps its newest epoch and its best.
+
+    Args:
+        path: The folder; made by the first epoch.
+        record: Of the model; a folder of another model is refused.
+
+    Raises:
+        CheckpointError: the folder holds another model, or is damaged.
+    """
+
+    def __init__(self, path: Path, record: SegmenterRecord) -> None:
+        self.path, self.record = path, record
+        if (path / DESCRIPTION).is_file():
+            kept = read_description(path)
+            if differing := different(kept, record.told()):
+                raise CheckpointError(
+                    f"{path} was trained with other settings ({', '.join(differing)}); say the "
+                    "same to resume, or choose another folder"
+                )
+
+    @property
+    def done(self) -> bool:
+        """Whether the training has reached its last epoch."""
+        if not (self.path / DESCRIPTION).is_file():
+            return False
+        scores = read_description(self.path)["progress"]["scores"]
+        return len(scores) >= self.record.training.epochs
+
+    def restore(self, model: Segmenter, optimizer: torch.optim.Optimizer) -> Progress:
+        """Put the newest epoch into model and optimizer.
+
+        Returns:
+            How far the training is; its beginning where nothing was kept.
+
+        Raises:
+            CheckpointError: damaged files.
+        """
+        from cmg.segmentation.training import Progress
+
+        if not (self.path / DESCRIPTION).is_file():
+            return Progress()
+        told = read_description(self.path)
+        tensors = load_tensors(self.path / TRAINING)
+        weights = {n.removeprefix("model."): x for n, x in tensors.items() if "model." in n[:6]}
+        restore(model, weights, self.path / TRAINING)
+        for name, parameter in _optimized(model, optimizer):
+            moments = {
+                kind: tensors[f"{kind}.{name}"].to(parameter.device)
+                for kind in ("step", "exp_avg", "exp_avg_sq")
+                if f"{kind}.{name}" in tensors
+            }
+            if moments:
+                optimizer.state[parameter] = moments
+        return Progress(**told["progress"])
+
+    def best(self) -> dict[str, Tensor] | None:
+        """Weights of the best epoch so far."""
+        if not (self.path / DESCRIPTION).is_file():
+            return None
+        return load_tensors(self.path / MODEL)
+
+    def keep(
+        self,
+        model: Segmenter,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+        best: Mapping[str, Tensor],
+    ) -> None:
+        """Write an epoch in the place of the one before.
+
+        Raises:
+            CheckpointError: it cannot be written; the epoch before is untouched.
+        """
+        training = {f"model.{n}": x for n, x in flat(model).items()}
+        for name, parameter in _optimized(model, optimizer):
+            for kind, value in optimizer.state.get(parameter, {}).items():
+                training[f"{kind}.{name}"] = value.detach().cpu().contiguous().clone()
+        files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
+        try:
+            staging = Staging(self.path, overwrite=True, marker=DESCRIPTION)
+        except DataError as error:
+            raise CheckpointError(str(error)) from error
+        try:
+            for name, tensors in files.items():
+                write_tensors(staging.folder / name, tensors)
+            told = {"format": FORMAT, "version": VERSION} | self.record.told()
+            told["progress"] = dataclasses.asdict(progress)
+            told["sha256"] = {name: file_sha256(staging.folder / name) for name in files}
+            write_synced(staging.folder / DESCRIPTION, json.dumps(told, indent=1).encode())
+            staging.publish()
+        except (OSError, SafetensorError, DataError) as error:
+            raise CheckpointError(
+                f"cannot write {self.path}: {error}; free space and resume (the epoch before is "
+                "intact)"
+            ) from error
+        finally:
+            staging.discard()
+
+
+def _optimized(
+    model: Segmenter, optimizer: torch.optim.Optimizer
+) -> list[tuple[str, nn.Parameter]]:
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [(name, p) for name, p in model.named_parameters() if id(p) in known]
+
+
+def different(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names of settings that differ, dotted."""
+    found = []
+    for key, value in json.loads(json.dumps(wanted)).items():
+        if isinstance(value, dict):
+            found += [f"{key}.{name}" for name in different(kept.get(key, {}), value)]
+        elif kept.get(key) != value:
+            found.append(f"{key} {kept.get(key)!r}, now {value!r}")
+    return found
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What ``segmenter.json`` says.
+
+    Raises:
+        CheckpointError: absent, damaged, or of another format.
+    """
+    file = path / DESCRIPTION
+    try:
+        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if (told["format"], told["version"]) != (FORMAT, VERSION):
+            raise CheckpointError(f"{file} is of another format or version")
+        for key in ("progress", "sha256", "model", "training"):
+            told[key]
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is no segmentation model (there is no {DESCRIPTION}); `cmg evaluate avs` "
+            "trains them into OUT/models"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file} is damaged: {error!r}") from error
+    return told
+
+
+def read_record(path: Path) -> SegmenterRecord:
+    """What a model is.
+
+    Raises:
+        CheckpointError: absent or damaged.
+    """
+    told = read_description(path)
+    try:
+        fields = {f.name: told[f.name] for f in dataclasses.fields(SegmenterRecord)}
+        fields["model"] = SegmenterOptions.model_validate(told["model"])
+        fields["training"] = SegmentationTraining.model_validate(told["training"])
+    except (KeyError, ValidationError) as error:
+        raise CheckpointError(f"{path / DESCRIPTION} is damaged: {error!r}") from error
+    return SegmenterRecord(**fields)
+
+
+def read_segmenter(
+    path: Path, device: torch.device | str = "cpu"
+) -> tuple[Segmenter, SegmenterRecord]:
+    """A trained model with the weights of its best epoch, in eval mode.
+
+    Raises:
+        CheckpointError: absent, damaged, or files that were changed.
+    """
+    record, file = read_record(path), path / MODEL
+    if not file.is_file() or file_sha256(file) != read_description(path)["sha256"][MODEL]:
+        raise CheckpointError(f"{file} is missing or was changed; train again")
+    model = record.new_model()
+    restore(model, load_tensors(file), file)
+    return model.to(device).eval(), record

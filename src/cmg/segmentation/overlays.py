@@ -1,0 +1,119 @@
+"""Pictures of masks: frame, truth, and what each query gave, side by side.
+
+Shape legend: T frames of a strip.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cmg.segmentation.clips import MaskedClips
+from cmg.segmentation.model import Segmenter
+from cmg.segmentation.options import SegmentationTraining
+from cmg.segmentation.training import Asked, segmented
+from cmg.training.seeding import derived_seed
+
+Pixels = NDArray[np.uint8]
+
+TRUE, FOUND = (46, 204, 113), (230, 60, 60)
+"""Colors of a true and of a predicted mask."""
+_BORDER = 4
+
+
+def blended(frames: Tensor, masks: Tensor, color: tuple[int, int, int]) -> Pixels:
+    """Frames in a row with a mask laid over them, uint8 [S, T S + borders, 3].
+
+    Args:
+        frames: uint8 [T, 3, S, S].
+        masks: bool [M, S, S]; frames beyond the masks are shown faint, as they are not known.
+        color: Of the mask.
+    """
+    cells = []
+    for index, frame in enumerate(frames.permute(0, 2, 3, 1).numpy()):
+        if index >= len(masks):
+            cells.append((frame * 0.35 + 160).clip(0, 255).astype(np.uint8))
+            continue
+        inside = masks[index].numpy()[..., None]
+        tinted = 0.45 * frame + 0.55 * np.array(color)
+        gray = frame.mean(2, keepdims=True) * 0.6 + frame * 0.4
+        cells.append(np.where(inside, tinted, gray).astype(np.uint8))
+    return in_a_row(cells)
+
+
+def in_a_row(cells: Sequence[Pixels]) -> Pixels:
+    """Pictures of one size beside each other, with white borders."""
+    border = np.full((cells[0].shape[0], _BORDER, 3), 255, np.uint8)
+    parts = [part for cell in cells for part in (cell, border)][:-1]
+    return np.concatenate(parts, 1)
+
+
+def strips(frames: Tensor, truth: Tensor, found: Mapping[str, Tensor]) -> dict[str, Pixels]:
+    """A row of pictures for the frames, the truth, and each prediction.
+
+    Args:
+        frames: uint8 [T, 3, S, S].
+        truth: bool [M, S, S].
+        found: Predicted masks by name, bool [T, S, S].
+    """
+    plain = in_a_row(list(frames.permute(0, 2, 3, 1).numpy()))
+    rows = {"frames": plain, "truth": blended(frames, truth, TRUE)}
+    return rows | {name: blended(frames, mask, FOUND) for name, mask in found.items()}
+
+
+def png(pixels: Pixels) -> bytes:
+    """A picture as PNG."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def labeled_sheet(rows: Mapping[str, Pixels]) -> Pixels:
+    """Rows below each other, each under its name."""
+    from PIL import Image, ImageDraw
+
+    parts = []
+    for name, row in rows.items():
+        bar = Image.new("RGB", (row.shape[1], 16), "white")
+        ImageDraw.Draw(bar).text((2, 2), name, fill="black")
+        parts += [np.asarray(bar), row]
+    return np.concatenate(parts, 0)
+
+
+@torch.no_grad()
+def predicted_masks(
+    model: Segmenter,
+    clips: MaskedClips,
+    places: Sequence[int],
+    asked: Asked,
+    options: SegmentationTraining,
+) -> list[Tensor]:
+    """Masks of some clips, bool [T, S, S] each.
+
+    Args:
+        model: Left untouched.
+        clips: Of which some are segmented.
+        places: Which.
+        asked: By what.
+        options: For precision and seed.
+    """
+    training = model.training
+    model.eval()
+    try:
+        found = []
+        for place in places:
+            batch = clips.batch([place])
+            draw = derived_seed(options.seed, "overlay query", place)
+            query = asked.queries.vectors(asked.modality, batch.ids, draw)
+            said = segmented(model, batch, query, options.precision)
+            found.append(said.logits[0].cpu() > 0)
+        return found
+    finally:
+        model.train(training)

@@ -1,0 +1,196 @@
+"""Queries: a clip's sound or words as vectors of the frozen codebook.
+
+Shape legend: N clips, n own steps of a query, Q steps all queries are brought to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmg.data.source import ClipSource
+from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.evaluation.encoding import FrozenEncoder
+from cmg.models.unified import UnifiedModel
+from cmg.segmentation.mixer import StepMixer
+from cmg.training.seeding import derived_seed
+
+STEPS = 10
+"""Q of AVSBench: five seconds of sound are tiled twice, a sentence has ten places for words."""
+
+
+class Queries(Protocol):
+    """Where the vectors of queries come from."""
+
+    @property
+    def steps(self) -> int | None:
+        """Q, to be brought to the frames by the model; None where that is done already."""
+
+    @property
+    def width(self) -> int:
+        """D."""
+
+    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """Queries of some clips, [N, Q, D] on the model's device.
+
+        Args:
+            modality: Of the query.
+            ids: Of the clips.
+            draw: Seed of dropout, where there is any.
+
+        Raises:
+            ModalityError: the model or the clips lack the modality.
+            DataError: a clip has no such query.
+        """
+
+
+class ClipFinder:
+    """Finds the clips of a source by id and modality.
+
+    Args:
+        source: Of the queries.
+    """
+
+    def __init__(self, source: ClipSource) -> None:
+        self.source = source
+        self._places = {row.id: i for i, row in enumerate(source.rows)}
+
+    def inputs(
+        self, encoder: FrozenEncoder, modality: str, ids: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
+        """What the temporal encoder reads of some clips, [N, n, C], and their lengths.
+
+        Raises:
+            ModalityError: the source lacks the modality.
+            DataError: a clip has no such query, or it cannot be read.
+        """
+        source = self.source
+        if modality not in source.modalities:
+            hint = did_you_mean(modality, source.modalities)
+            raise ModalityError(f"{source.path}: no queries of modality {modality!r}{hint}")
+        for clip in ids:
+            place = self._places.get(clip)
+            if place is None or not source.rows[place].lengths.get(modality, 0):
+                raise DataError(
+                    f"{source.path}: clip {clip!r} has frames but no {modality}; extract it, or "
+                    "leave the clip out"
+                )
+        places = np.array([self._places[clip] for clip in ids], dtype=np.int64)
+        features, lengths = source.gather(modality, places)
+        return encoder.inputs(features, lengths, ids), lengths
+
+
+class CodeQueries:
+    """Code vectors in eval mode, each clip encoded once.
+
+    A query of n steps is repeated from its beginning until it has Q of them (five seconds twice,
+    as the release tiles sounds); words that do not exist are not filled with zeros.
+
+    Args:
+        model: Left untouched.
+        source: Features of the queries by clip id.
+        steps: Q.
+
+    Raises:
+        DataError: a query longer than Q, when it is asked for.
+    """
+
+    def __init__(self, model: UnifiedModel, source: ClipSource, steps: int = STEPS) -> None:
+        self.model, self.steps, self.width = model, steps, model.codebook.codes.shape[1]
+        self._finder = ClipFinder(source)
+        self._codes: dict[tuple[str, str], Tensor] = {}
+
+    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """See :class:`Queries`; nothing is drawn."""
+        new = [clip for clip in dict.fromkeys(ids) if (modality, clip) not in self._codes]
+        if new:
+            self._encode(modality, new)
+        codes = torch.stack([self._codes[modality, clip] for clip in ids])
+        table = self.model.codebook.codes
+        return table[codes.to(table.device)].float()
+
+    def _encode(self, modality: str, ids: Sequence[str]) -> None:
+        encoder = FrozenEncoder(self.model, modality)
+        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        codes = query_codes(encoder, inputs, lengths, self.steps, ids)
+        self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
+
+
+def query_codes(
+    encoder: FrozenEncoder, inputs: Tensor, lengths: Tensor, steps: int, ids: Sequence[str]
+) -> Tensor:
+    """Codes of queries, repeated from the beginning until there are Q: int64 [N, Q].
+
+    Args:
+        encoder: Of the queries' modality.
+        inputs: What its temporal encoder reads, [N, n, C].
+        lengths: Own steps of each, int64 [N].
+        steps: Q.
+        ids: Of the clips, for messages.
+
+    Raises:
+        DataError: a query longer than Q.
+    """
+    codes = encoder.codes(encoder.semantic(inputs, lengths), lengths).cpu()
+    rows = []
+    for clip, own, length in zip(ids, codes, lengths.tolist(), strict=True):
+        if length > steps:
+            raise DataError(
+                f"clip {clip!r}: the {encoder.modality} query has {length} steps and the model "
+                f"takes at most {steps}; cut it, or train with more query steps"
+            )
+        rows.append(own[torch.arange(steps) % length])
+    return torch.stack(rows)
+
+
+class PublishedQueries:
+    """Code vectors as the release makes them.
+
+    Five seconds of sound tiled twice, or ten places of words, go through a random linear map over
+    time *before* the frozen encoder, which runs with dropout; nothing trains the map, and testing
+    draws another one [as coded].
+
+    Args:
+        model: Left untouched.
+        source: Features of the queries by clip id.
+        frames: T.
+        seed: Of the map.
+        phase: ``train`` or ``test``; each has a map of its own.
+    """
+
+    steps = None
+
+    def __init__(
+        self, model: UnifiedModel, source: ClipSource, frames: int, seed: int, phase: str
+    ) -> None:
+        self.model, self.width = model, model.codebook.codes.shape[1]
+        self._finder = ClipFinder(source)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(seed, f"mixer {phase}"))
+            self._mixer = StepMixer(STEPS, frames)
+            self._mixer.map.reset_parameters()
+        self._mixer.requires_grad_(False).to(model.device, model.dtype)
+
+    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """See :class:`Queries`; without `draw` dropout draws from torch's global generator."""
+        encoder = FrozenEncoder(self.model, modality)
+        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        if int(lengths.max()) > STEPS:
+            raise DataError(f"the published queries have at most {STEPS} steps")
+        if encoder.model.modalities[modality].kind == "tokens":
+            tiled = inputs.new_zeros(len(inputs), STEPS, inputs.shape[2])
+            tiled[:, : inputs.shape[1]] = inputs
+        else:
+            tiled = inputs[:, torch.arange(STEPS, device=inputs.device) % inputs.shape[1]]
+        mixed = self._mixer(tiled)
+        whole = torch.full((len(ids),), mixed.shape[1])
+        with torch.random.fork_rng(devices=[], enabled=draw is not None):
+            if draw is not None:
+                torch.manual_seed(draw)
+            z = encoder.semantic(mixed, whole, dropout=True)
+        codes = encoder.codes(z, whole)
+        return self.model.codebook.codes[codes].float()

@@ -1,0 +1,252 @@
+"""Training the segmentation model: one step, epochs, selection, exact resumption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cmg.errors import NonFiniteError
+from cmg.segmentation.checkpoint import TrainingFolder
+from cmg.segmentation.clips import MaskedBatch, MaskedClips
+from cmg.segmentation.losses import first_frame_loss, matching_loss
+from cmg.segmentation.metrics import MaskMeter, MaskScores
+from cmg.segmentation.model import Segmented, Segmenter
+from cmg.segmentation.options import SegmentationTraining
+from cmg.segmentation.queries import Queries
+from cmg.segmentation.stages import FeatureCache
+from cmg.training.seeding import derived_seed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What clips are asked by.
+
+    Attributes:
+        queries: Where the vectors come from.
+        modality: Of the query.
+    """
+
+    queries: Queries
+    modality: str
+
+
+@dataclass
+class SegmentationJob:
+    """One model to train.
+
+    Attributes:
+        model: Trained in place.
+        options: Of the training.
+        train: Clips to learn from.
+        by: What they are asked by.
+        val: Clips that decide which epoch is kept.
+        select_by: What those are asked by: the modality of training, or the other one [as coded].
+        folder: Keeps checkpoints; None keeps nothing on disk.
+        cache: Of the maps of a frozen backbone.
+    """
+
+    model: Segmenter
+    options: SegmentationTraining
+    train: MaskedClips
+    by: Asked
+    val: MaskedClips
+    select_by: Asked
+    folder: TrainingFolder | None = None
+    cache: FeatureCache | None = None
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: Steps done.
+        best: Largest validation mIoU so far, percent.
+        best_epoch: Whose it is, from 1.
+        scores: Validation mIoU of every epoch.
+        losses: Mean training loss of every epoch.
+    """
+
+    step: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    running: float = 0.0
+
+
+def segmentation_step(
+    job: SegmentationJob, batch: MaskedBatch, optimizer: torch.optim.Optimizer, draw: int
+) -> float:
+    """One step: ask, segment, compare, update.
+
+    Args:
+        job: Its model is updated.
+        batch: Of training clips.
+        optimizer: Of the model.
+        draw: Seed of what is random in the query.
+
+    Returns:
+        The loss.
+
+    Raises:
+        NonFiniteError: the loss is NaN or infinite; the model is as before.
+    """
+    options = job.options
+    query = job.by.queries.vectors(job.by.modality, batch.ids, draw)
+    first = None if options.matching else 1  # only the matching loss looks at later frames
+    said = segmented(job.model, batch, query, options.precision, job.cache, first)
+    masks = batch.masks.to(said.logits.device)
+    loss = first_frame_loss(said.logits, masks)
+    if options.matching:
+        stages = options.matching_stages
+        maps, queries = [said.maps[s] for s in stages], [said.queries[s] for s in stages]
+        matching = matching_loss(said.logits, maps, queries, options.matching_pooling)
+        loss = loss + options.matching * matching
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise NonFiniteError(
+            f"the loss is {value} for clips {', '.join(batch.ids)}; lower the learning rate"
+        )
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return value
+
+
+def segmented(
+    model: Segmenter,
+    batch: MaskedBatch,
+    query: Tensor,
+    precision: str = "float32",
+    cache: FeatureCache | None = None,
+    first: int | None = None,
+) -> Segmented:
+    """The model's masks of a batch, logits in float32.
+
+    Args:
+        model: In the mode it is in.
+        batch: Of clips.
+        query: [B, Q, D].
+        precision: ``float32``, or ``bfloat16`` by autocast.
+        cache: Gives the stage maps.
+        first: How many frames need a mask; None is all.
+    """
+    device = model.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        if cache is None:
+            said = model(batch.frames.to(device), query.to(device), first)
+        else:
+            stages = [x.to(device) for x in cache.stages(batch)]
+            said = model.from_stages(stages, query.to(device), first)
+    whole = {s: x.float() for s, x in said.maps.items()}
+    return Segmented(said.logits.float(), whole, {s: x.float() for s, x in said.queries.items()})
+
+
+@torch.no_grad()
+def mask_scores(
+    model: Segmenter,
+    clips: MaskedClips,
+    asked: Asked,
+    options: SegmentationTraining,
+    cache: FeatureCache | None = None,
+    change: Callable[[list[str], Tensor], Tensor] | None = None,
+) -> tuple[MaskScores, Tensor]:
+    """Score a model on the masks of some clips.
+
+    Args:
+        model: Left untouched.
+        clips: To be segmented.
+        asked: By what.
+        options: Batch size and precision.
+        cache: Gives the stage maps.
+        change: Makes another query of the ids and queries of a batch.
+
+    Returns:
+        Scores of all frames, and the mean IoU of every clip, float64 [N].
+    """
+    training, meter = model.training, MaskMeter()
+    model.eval()
+    try:
+        for at, places in enumerate(clips.batches(options.test_batch_size)):
+            batch = clips.batch(places)
+            draw = derived_seed(options.seed, "test query", at)
+            query = asked.queries.vectors(asked.modality, batch.ids, draw)
+            query = query if change is None else change(batch.ids, query)
+            logits = segmented(model, batch, query, options.precision, cache).logits
+            known = batch.masks.shape[1]
+            meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
+    finally:
+        model.train(training)
+    return meter.result(), torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
+
+
+def train_segmenter(
+    job: SegmentationJob,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    stop_after: Callable[[int], bool] = lambda step: False,
+) -> Progress:
+    """Train to the last epoch; the model ends with the weights of its best epoch.
+
+    Args:
+        job: What to train.
+        progress: Told the steps done and of how many.
+        stop_after: Asked after every step; True ends early (tests of resumption).
+
+    Raises:
+        NonFiniteError: the loss became NaN or infinite.
+        CheckpointError: a checkpoint cannot be read or written.
+        DataError: a picture, mask or query that cannot be read.
+    """
+    options, model = job.options, job.model
+    trained = [p for n, p in model.named_parameters() if not _frozen(n, options)]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not _frozen(name, options))
+    optimizer = torch.optim.Adam(trained, lr=options.lr)
+    at = Progress() if job.folder is None else job.folder.restore(model, optimizer)
+    best = None if job.folder is None else job.folder.best()
+    per_epoch = math.ceil(len(job.train) / options.batch_size)
+    while at.step < options.epochs * per_epoch:
+        epoch, index = divmod(at.step, per_epoch)
+        model.train()
+        if options.freeze_backbone:
+            model.backbone.eval()
+        order = job.train.shuffled(epoch, options.seed)
+        batch = job.train.batch(job.train.batches(options.batch_size, order)[index])
+        draw = derived_seed(options.seed, "query", at.step)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(options.seed, "step", at.step))
+            at.running += segmentation_step(job, batch, optimizer, draw)
+        at.step += 1
+        progress(at.step, options.epochs * per_epoch)
+        if at.step % per_epoch == 0:
+            best = _end_epoch(job, at, per_epoch, best)
+            if job.folder is not None:
+                job.folder.keep(model, optimizer, at, best)
+        if stop_after(at.step):
+            return at
+    assert best is not None
+    model.load_state_dict(best)
+    return at
+
+
+def _frozen(parameter: str, options: SegmentationTraining) -> bool:
+    return options.freeze_backbone and parameter.startswith("backbone.")
+
+
+def _end_epoch(
+    job: SegmentationJob, at: Progress, steps: int, best: dict[str, Tensor] | None
+) -> dict[str, Tensor]:
+    """Score the epoch; the weights of the best one so far."""
+    scores, _ = mask_scores(job.model, job.val, job.select_by, job.options, job.cache)
+    at.losses.append(at.running / steps)
+    at.running = 0.0
+    at.scores.append(scores.miou)
+    if scores.miou > at.best or best is None:
+        at.best, at.best_epoch = scores.miou, len(at.scores)
+        return {n: x.detach().cpu().clone() for n, x in job.model.state_dict().items()}
+    return best

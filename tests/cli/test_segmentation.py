@@ -1,0 +1,286 @@
+"""``cmg evaluate avs`` and ``cmg segment``, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmg.data.inmemory import write_store
+from cmg.extract import registry
+from cmg.types import Kind
+
+from .conftest import SMALL
+from .test_encode_media import CARDS, write_clip
+
+FRAMES, SIDE = 3, 32
+QUICK = [
+    "--backbone", "pvt_v2_b0", "--channels", "4", "--stages", "2,3", "--image-size", "32",
+    "--epochs", "1", "--batch-size", "2", "--test-batch-size", "2", "--pictures", "2",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setattr(registry, "CARDS", CARDS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Frames and masks of ten clips: a red and a blue square, of which one is meant."""
+    root = tmp_path_factory.mktemp("own") / "clips"
+    rows = ["id,split,category"]
+    for i in range(10):
+        split = "train" if i < 5 else "val" if i < 7 else "test"
+        kind = ("red", "blue")[i % 2]
+        rows.append(f"c{i},{split},{kind}")
+        for name in ("frames", "masks"):
+            (root / name / f"c{i}").mkdir(parents=True)
+        for t in range(FRAMES):
+            picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+            picture[8:24, 2 + t : 14 + t, 0] = 220
+            picture[8:24, 18 - t : 30 - t, 2] = 220
+            Image.fromarray(picture).save(root / "frames" / f"c{i}" / f"{t}.png")
+            if split != "train" or t == 0:
+                mask = picture[..., 0 if kind == "red" else 2] > 0
+                Image.fromarray(mask).save(root / "masks" / f"c{i}" / f"{t}.png")
+    (root / "clips.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def queries(tmp_path_factory):
+    """Sounds and words of the ten clips, shaped as the test extractors make them."""
+    rng = np.random.default_rng(0)
+    kinds = [1.0 - 2.0 * (i % 2) for i in range(10)]
+    return write_store(
+        tmp_path_factory.mktemp("queries") / "store",
+        {
+            "audio": [(k + rng.normal(0, 0.1, (4, 2))).astype(np.float32) for k in kinds],
+            "text": [(k + rng.normal(0, 0.1, (3, 2))).astype(np.float32) for k in kinds],
+        },
+        ids=[f"c{i}" for i in range(10)],
+        split=["train"] * 6 + ["test"] * 4,
+        kinds={"text": Kind.TOKENS},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(queries, tmp_path_factory):
+    from cmg.config.load import load_config, override_config
+    from cmg.recipes.pretrain import pretrain
+
+    out = tmp_path_factory.mktemp("run") / "run"
+    pretrain(override_config(load_config("own-data"), [f"data.store={queries.path}", *SMALL]), out)
+    return out
+
+
+@pytest.fixture
+def avs(cmg, folder, queries, run):
+    def call(out, *more, data=folder):
+        base = ["--data", data, "--queries", queries.path, "--model", run, "--out", out]
+        return cmg("evaluate", "avs", *base, *QUICK, *more)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(folder, queries, run, tmp_path_factory):
+    """A folder of models of both modalities and the control."""
+    import os
+    import subprocess
+    import sys
+
+    out = tmp_path_factory.mktemp("avs") / "out"
+    base = ["--data", folder, "--queries", queries.path, "--model", run, "--out", out]
+    command = [sys.executable, "-m", "cmg", "evaluate", "avs", *base, *QUICK, "--train-only"]
+    subprocess.run([str(x) for x in command], check=True, env=os.environ, capture_output=True)
+    return out
+
+
+def test_train_and_test_with_controls_and_pictures(avs, tmp_path):
+    out = tmp_path / "out"
+    said = avs(out, "--json")
+    assert said.code == 0, said.err
+    assert set(said.json["directions"]) == {
+        "audio->audio",
+        "audio->text",
+        "text->audio",
+        "text->text",
+    }
+    for variants in said.json["directions"].values():
+        assert set(variants) == {"query", "shuffled", "zero"}
+        assert 0 <= variants["query"]["miou"]["mean"] <= 100
+    assert set(said.json["salient"]) == {"miou", "f_measure", "published_miou", "published_f"}
+    assert json.loads((out / "results.json").read_text()) == said.json
+    assert {p.name for p in (out / "models").iterdir()} == {"audio-0", "text-0", "salient-0"}
+    sheets = sorted((out / "overlays").glob("*.png"))
+    assert len(sheets) == 2
+    # Three frames with borders; a bar and a row for frames, truth, four queries and the control.
+    assert Image.open(sheets[0]).size == (3 * SIDE + 2 * 4, 7 * (SIDE + 16))
+    report = (out / "report.md").read_text()
+    assert "How much the query does" in report
+    for name in ("A2T", "T2A", "A2A", "T2T", "shuffled", "salient"):
+        assert name in report
+    html = (out / "report.html").read_text()
+    assert html.count("data:image/png") == 2 * 7
+    rows = (out / "clips.csv").read_text().splitlines()
+    assert len(rows) == 4
+    refused = avs(out)
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    before = (out / "models" / "audio-0" / "segmenter.json").read_bytes()
+    resumed = avs(out, "--resume", "--json")
+    assert resumed.json == said.json
+    assert (out / "models" / "audio-0" / "segmenter.json").read_bytes() == before
+    other = avs(out, "--resume", "--lr", "0.5")
+    assert other.code == 2
+    assert "other settings (training.lr" in other.err
+
+
+def test_training_and_testing_apart_say_what_both_together_say(avs, trained, tmp_path):
+    apart = avs(tmp_path / "a", "--test-only", "--checkpoint", trained, "--json")
+    assert apart.code == 0, apart.err
+    together = avs(tmp_path / "b", "--json")
+    assert apart.json == together.json
+    one = avs(
+        tmp_path / "c", "--test-only", "--checkpoint", trained / "models" / "text-0", "--json"
+    )
+    assert set(one.json["directions"]) == {"text->audio", "text->text"}
+    assert one.json["salient"] == {}
+
+
+def test_the_published_protocol_differs(avs, trained, tmp_path):
+    said = avs(tmp_path / "p", "--protocol", "published", "--no-salient", "--json")
+    assert said.code == 0, said.err
+    told = json.loads((tmp_path / "p" / "models" / "audio-0" / "segmenter.json").read_text())
+    assert told["query_steps"] is None
+    assert not any("mixer" in name for name in told)
+    # Said to be clean, the published models are taken as what they are.
+    apart = avs(tmp_path / "q", "--test-only", "--checkpoint", tmp_path / "p", "--json")
+    assert apart.json == said.json
+
+
+BAD = {
+    "both halves": (["--train-only", "--test-only"], "exclude each other"),
+    "test what": (["--test-only"], "belong together"),
+    "no checkpoint": (["--test-only", "--checkpoint", "nowhere"], "neither a segmentation model"),
+    "protocol": (["--protocol", "x"], "published or clean"),
+    "backbone": (["--backbone", "resnet8"], "did you mean 'resnet18'"),
+    "stages": (["--stages", "1,a"], "whole numbers"),
+    "size": (["--image-size", "40"], "multiple of 16"),
+    "cache": (["--cache-features"], "needs freeze_backbone"),
+    "modality": (["--modalities", "audio,smell"], "has no modality 'smell'"),
+    "attention": (["--attention", "dott"], "attention"),
+    "seeds": (["--seeds", "0"], "at least one"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_options_are_told_and_nothing_is_written(avs, tmp_path, name):
+    given, told = BAD[name]
+    said = avs(tmp_path / "out", *given)
+    assert said.code == 2
+    assert told in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def damaged(folder, to, change):
+    shutil.copytree(folder, to)
+    change(to)
+    return to
+
+
+def _smaller_mask(root):
+    Image.new("1", (8, 8), 1).save(root / "masks" / "c0" / "0.png")
+
+
+def _empty_mask(root):
+    Image.new("1", (SIDE, SIDE)).save(root / "masks" / "c2" / "0.png")
+
+
+def _no_frame(root):
+    (root / "frames" / "c1" / "2.png").unlink()
+
+
+def _no_mask(root):
+    shutil.rmtree(root / "masks" / "c7")
+
+
+def _broken_picture(root):
+    (root / "frames" / "c3" / "1.png").write_bytes(b"no picture")
+
+
+def _unknown_clip(root):
+    (root / "frames" / "c4").rename(root / "frames" / "x4")
+    (root / "masks" / "c4").rename(root / "masks" / "x4")
+    text = (root / "clips.csv").read_text().replace("c4,", "x4,")
+    (root / "clips.csv").write_text(text)
+
+
+DAMAGE = {
+    "mask of another size": (_smaller_mask, "mask of 8 x 8 pixels"),
+    "empty mask": (_empty_mask, "is empty"),
+    "frame missing": (_no_frame, "has 2 frames where the others have 3"),
+    "mask missing": (_no_mask, "c7"),
+    "picture broken": (_broken_picture, "cannot read"),
+    "query missing": (_unknown_clip, "'x4' has frames but no audio"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_bad_clips_are_told(avs, folder, tmp_path, name):
+    change, told = DAMAGE[name]
+    said = avs(tmp_path / "out", data=damaged(folder, tmp_path / "data", change))
+    assert said.code == 2
+    assert told in said.err
+
+
+def test_empty_masks_may_be_allowed(avs, folder, tmp_path):
+    data = damaged(folder, tmp_path / "data", _empty_mask)
+    assert avs(tmp_path / "out", "--allow-empty-masks", "--train-only", data=data).code == 0
+
+
+def test_a_video_is_segmented_by_its_sound_and_by_words(cmg, trained, tmp_path):
+    video = write_clip(tmp_path, 0, seconds=4.0, caption=False)
+    base = ["--model", trained / "models" / "audio-0"]
+    by_sound = cmg(
+        "segment", video, *base, "--query", "audio", "--extractor", "audio=ears",
+        "--out", tmp_path / "s", "--json",
+    )  # fmt: skip
+    assert by_sound.code == 0, by_sound.err
+    assert by_sound.json["seconds"] == 4
+    masks = sorted((tmp_path / "s" / "masks").glob("*.png"))
+    assert len(masks) == 4
+    white = np.asarray(Image.open(masks[1]).convert("L")) > 128
+    assert 100 * white.mean() == pytest.approx(by_sound.json["percent_of_pixels"][1], abs=0.06)
+    assert Image.open(tmp_path / "s" / "overlay.png").size[0] == 4 * SIDE + 3 * 4
+    words = ["--query", "text", "--text", "a red one", "--extractor", "text=letters"]
+    by_words = cmg("segment", video, *base, *words, "--out", tmp_path / "w", "--json")
+    assert by_words.code == 0, by_words.err
+    again = cmg("segment", video, *base, *words, "--out", tmp_path / "w")
+    assert again.code == 2
+    assert "not empty" in again.err
+    assert cmg("segment", video, *base, *words, "--out", tmp_path / "w", "--overwrite").code == 0
+
+
+def test_what_cannot_be_segmented_is_told(cmg, trained, tmp_path):
+    video = write_clip(tmp_path, 1, caption=False)
+    model, out = trained / "models" / "audio-0", tmp_path / "o"
+    ears = ["--query", "audio", "--extractor", "audio=ears"]
+    for given, told in (
+        ([tmp_path / "no.mp4", "--model", model, *ears], "does not exist"),
+        ([video, "--model", tmp_path, *ears], "is no segmentation model"),
+        ([video, "--model", trained / "models" / "salient-0", *ears], "takes no query"),
+        ([video, "--model", model, "--query", "smell"], "no modality 'smell'"),
+        ([video, "--model", model, "--query", "audio"], "does not say which extractors"),
+        ([video, "--model", model, "--query", "text", "--extractor", "text=letters"], "text"),
+        ([video, "--model", model, *ears, "--encoder", tmp_path / "x"], "does not exist"),
+    ):
+        said = cmg("segment", *given, "--out", out)
+        assert said.code == 2, given
+        assert told in said.err
+        assert not out.exists()

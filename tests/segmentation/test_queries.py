@@ -1,0 +1,63 @@
+"""Queries are codes of the frozen model, brought to one number of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cmg.errors import DataError, ModalityError
+from cmg.segmentation.queries import CodeQueries, PublishedQueries
+from cmg.types import Batch
+
+
+def test_steps_are_repeated_from_the_beginning(frozen, query_store, queries):
+    row = next(r for r in query_store.rows if r.id == "c1")
+    features, lengths = query_store.gather("text", np.array([1]))
+    assert int(lengths[0]) == row.lengths["text"] == 3
+    codes = frozen.encode(Batch({"text": features}, {"text": lengths}))["text"][0, :3]
+    expected = frozen.codebook.codes[codes[[0, 1, 2, 0, 1, 2]]]
+    torch.testing.assert_close(queries.vectors("text", ["c1"])[0], expected)
+
+
+def test_a_query_does_not_depend_on_its_neighbors(frozen, query_store):
+    ids = [r.id for r in query_store.rows]
+    together = CodeQueries(frozen, query_store, 6).vectors("text", ids)
+    alone = CodeQueries(frozen, query_store, 6)
+    for i, clip in enumerate(ids):
+        torch.testing.assert_close(alone.vectors("text", [clip])[0], together[i])
+
+
+def test_the_model_is_left_as_it_was(frozen, queries):
+    before = {n: x.clone() for n, x in frozen.state_dict().items()}
+    queries.vectors("audio", ["c0"])
+    assert not frozen.training
+    assert all(torch.equal(x, before[n]) for n, x in frozen.state_dict().items())
+
+
+def test_missing_and_long_queries_are_refused(frozen, query_store, queries):
+    with pytest.raises(DataError, match=r"'nobody' has frames but no audio"):
+        queries.vectors("audio", ["nobody"])
+    with pytest.raises(ModalityError, match="no modality 'smell'"):
+        queries.vectors("smell", ["c0"])
+    with pytest.raises(DataError, match=r"'c2': the text query has 4 steps .* at most 3"):
+        CodeQueries(frozen, query_store, 3).vectors("text", ["c2"])
+
+
+def test_published_queries_have_a_map_per_phase_and_dropout(frozen, query_store):
+    make = lambda phase, seed=0: PublishedQueries(frozen, query_store, 3, seed, phase)  # noqa: E731
+    train, test = make("train"), make("test")
+    assert train.steps is None
+    one = train.vectors("audio", ["c0", "c1"], draw=5)
+    assert one.shape == (2, 3, 8)
+    torch.testing.assert_close(one, make("train").vectors("audio", ["c0", "c1"], draw=5))
+    maps = [q._mixer.map.weight for q in (train, test, make("train", 1))]
+    assert not torch.equal(maps[0], maps[1])
+    assert not torch.equal(maps[0], maps[2])
+    assert maps[0].abs().max() <= 10**-0.5
+
+
+def test_published_dropout_differs_between_draws(frozen, query_store):
+    queries = PublishedQueries(frozen, query_store, 3, 0, "train")
+    seen = {queries.vectors("text", ["c0"], draw=d).sum().item() for d in range(20)}
+    assert len(seen) > 1
