@@ -31,7 +31,9 @@ def run(command, folder):
 def test_console_and_python_blocks_run(readme, tmp_path):
     (digits,) = [block for block in blocks(readme, "console") if "pretrain digits" in block]
     lines = [line for line in digits.splitlines() if line]
-    assert [line.split()[1] for line in lines] == ["pretrain", "probe", "encode", "report"]
+    assert [line.split()[1] for line in lines] == [
+        "pretrain", "probe", "encode", "report", "evaluate", "retrieve",
+    ]  # fmt: skip
     for line in lines:
         done = run([sys.executable, "-m", *line.split()], tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"

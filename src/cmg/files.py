@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cmg.errors import DataError
+from cmg.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -28,6 +28,21 @@ def writing(target: Path) -> Iterator[None]:
             f"cannot write {target}: {reason}; free space or choose another folder "
             "(nothing was left behind)"
         ) from error
+
+
+def is_occupied(path: Path) -> bool:
+    """Whether something is at a path: a file, or a folder with something in it."""
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
+
+def refuse_occupied(path: Path, remedy: str = "choose another --out") -> None:
+    """Refuse to write among other things, before the work rather than after it.
+
+    Raises:
+        ConfigError: `path` is occupied.
+    """
+    if is_occupied(path):
+        raise ConfigError(f"{path} exists and is not empty; {remedy}")
 
 
 def file_sha256(path: Path) -> str:

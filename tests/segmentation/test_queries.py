@@ -61,3 +61,21 @@ def test_published_dropout_differs_between_draws(frozen, query_store):
     queries = PublishedQueries(frozen, query_store, 3, 0, "train")
     seen = {queries.vectors("text", ["c0"], draw=d).sum().item() for d in range(20)}
     assert len(seen) > 1
+
+
+def test_jitter_takes_neighbors_and_only_where_something_is_drawn(frozen, query_store):
+    plain = CodeQueries(frozen, query_store, 6)
+    jitter = CodeQueries(frozen, query_store, 6, jitter=0.5)
+    ids = [r.id for r in query_store.rows]
+    exact = plain.vectors("audio", ids)
+    torch.testing.assert_close(jitter.vectors("audio", ids), exact)
+    drawn = jitter.vectors("audio", ids, draw=3)
+    torch.testing.assert_close(drawn, jitter.vectors("audio", ids, draw=3))
+    changed = (drawn != exact).any(2)
+    assert 0.3 < changed.float().mean() < 0.7
+    table = frozen.codebook.codes
+    distances = torch.cdist(table, table).fill_diagonal_(torch.inf)
+    before = torch.cdist(exact[changed], table).argmin(1)
+    after = torch.cdist(drawn[changed], table).argmin(1)
+    nearest = distances.topk(4, largest=False).indices
+    assert all(b in nearest[a] for a, b in zip(before.tolist(), after, strict=True))

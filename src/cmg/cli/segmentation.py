@@ -83,6 +83,9 @@ def avs(
         float, typer.Option(help="Weight of the masked-feature matching loss; published 0.5.")
     ] = 0.0,
     matching_pooling: Annotated[str, typer.Option(help="avg or max.")] = "avg",
+    query_jitter: Annotated[
+        float, typer.Option(help="Share of a training query's codes replaced by a neighbor's.")
+    ] = 0.0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Forward passes in bfloat16.")] = False,
     allow_empty_masks: Annotated[
         bool, typer.Option("--allow-empty-masks", help="Train on empty first masks too.")
@@ -97,13 +100,13 @@ def avs(
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
     say_json(json_)
+    from cmg.files import refuse_occupied
     from cmg.options import checked_options
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segmentation import (
         PUBLISHED_EPOCHS,
         Segmentation,
         SegmentationPlan,
-        check_out,
         found_models,
         planned_from,
         score_all,
@@ -141,6 +144,7 @@ def avs(
             matching_pooling=matching_pooling,
             freeze_backbone=freeze_backbone,
             cache_features=cache_features,
+            query_jitter=query_jitter,
             precision="bfloat16" if bf16 else "float32",
             test_batch_size=test_batch_size,
             seed=seed,
@@ -157,7 +161,8 @@ def avs(
     if checkpoint is not None:
         folders = found_models(checkpoint)
         plan = planned_from(plan, folders)
-    check_out(out, resume)
+    if not resume:
+        refuse_occupied(out, "go on with it by --resume, or choose another --out")
     segmentation = Segmentation(open_segmentation(data, queries, lists), plan)
     with progress_bar() as tell:
         if checkpoint is None:

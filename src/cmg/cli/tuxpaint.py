@@ -53,9 +53,11 @@ def build(
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
     say_json(json_)
     from cmg.cli.data import described, facts
+    from cmg.files import refuse_occupied
     from cmg.recipes.tuxpaint_store import write_stamps
 
-    refuse_occupied(out, overwrite)
+    if not overwrite:
+        refuse_occupied(out)
     found = read_with_progress(source, languages, stamps)
     store = write_stamps(found, out, text.value, seed, overwrite)
     told = facts(store) | {"stamps": len(found.stamps), "skipped": found.skipped}
@@ -88,7 +90,7 @@ def compare(
     """
     say_json(json_)
     from cmg.cli.progress import ProgressBar
-    from cmg.files import replace_file
+    from cmg.files import refuse_occupied, replace_file
     from cmg.recipes.tuxpaint import as_dict, plan_tuxpaint, run_tuxpaint
     from cmg.recipes.tuxpaint_store import write_stamps
     from cmg.report.tuxpaint import tuxpaint_markdown, tuxpaint_tables
@@ -111,16 +113,6 @@ def compare(
     if strict and failing:
         typer.echo(f"not above majority and shuffled pairs: {', '.join(failing)}", err=True)
         raise typer.Exit(1)
-
-
-def refuse_occupied(out: Path, overwrite: bool = False) -> None:
-    """Refuse a folder with something in it before the minutes of reading, not after.
-
-    Raises:
-        ConfigError: it exists and is not empty.
-    """
-    if not overwrite and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} exists and is not empty; choose another --out")
 
 
 def read_with_progress(

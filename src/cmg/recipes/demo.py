@@ -16,7 +16,7 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import merge, scores
-from cmg.files import replace_file
+from cmg.files import is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS, Tables, chance_of
 from cmg.recipes.jobs import Job, Report, run_jobs
 
@@ -83,9 +83,9 @@ def prepare_out(out: Path, overwrite: bool) -> None:
         ConfigError: it is not empty, and no earlier demo that may be overwritten.
         DataError: it cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not overwrite:
-            raise ConfigError(f"{out} exists and is not empty; choose another --out or --overwrite")
+    if not overwrite:
+        refuse_occupied(out, "choose another --out or --overwrite")
+    if is_occupied(out):
         if not (out / MARKER).is_file():
             raise ConfigError(f"{out} holds no earlier demo, so it is not overwritten")
         shutil.rmtree(out)

@@ -145,12 +145,15 @@ class Segmentation:
         self.val = MaskedClips(val, side, self.frames, self.frames)
         self.width = self.encoder.codebook.codes.shape[1]
         self._clean = CodeQueries(self.encoder, data.queries)
+        jitter = plan.training.query_jitter
+        self._training = CodeQueries(self.encoder, data.queries, jitter=jitter)
 
-    def queries(self, phase: str, seed: int) -> Queries:
-        """Queries of a phase, ``train`` (validation included, as coded) or ``test``."""
+    def queries(self, phase: Literal["train", "val", "test"], seed: int) -> Queries:
+        """Queries of a phase; as coded, training and validation share a random step mixer."""
         if self.plan.protocol == "clean":
-            return self._clean
-        return PublishedQueries(self.encoder, self.data.queries, self.frames, seed, phase)
+            return self._training if phase == "train" else self._clean
+        mixer = "test" if phase == "test" else "train"
+        return PublishedQueries(self.encoder, self.data.queries, self.frames, seed, mixer)
 
     def record(self, modality: str, seed: int) -> SegmenterRecord:
         """What the model trained by a modality is."""
@@ -175,15 +178,14 @@ class Segmentation:
             return
         model = record.new_model(self.plan.backbone_weights).to(self.plan.device)
         by = modality or self.plan.modalities[0]  # a model without query ignores it
-        queries = self.queries("train", seed)
         options = record.training
         job = SegmentationJob(
             model,
             options,
             self.train,
-            Asked(queries, by),
+            Asked(self.queries("train", seed), by),
             self.val,
-            Asked(queries, self._selecting(by)),
+            Asked(self.queries("val", seed), self._selecting(by)),
             kept,
             self._cache(folder, model, options),
         )
@@ -410,15 +412,3 @@ def planned_from(plan: SegmentationPlan, folders: dict[str, Path]) -> Segmentati
         protocol="published" if records[0].protocol == "published" else "clean",
         seeds=len(set(seeds)),
     )
-
-
-def check_out(out: Path, resume: bool) -> None:
-    """Refuse to write among other things; a folder of an earlier call is resumed if that is said.
-
-    Raises:
-        ConfigError: `out` is occupied.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not resume:
-        raise ConfigError(
-            f"{out} exists and is not empty; go on with it by --resume, or choose another --out"
-        )

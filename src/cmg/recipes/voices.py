@@ -20,6 +20,7 @@ from cmg.data.store import FeatureStore
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
 from cmg.evaluation.probe import Labeled, train_head
+from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.jobs import Job, Relay, Report, run_all
@@ -164,8 +165,7 @@ def plan_voices(
         ConfigError: `out` is not empty, no seed, or overrides that do not fit.
         DataError: `out` cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} exists and is not empty; choose another --out")
+    refuse_occupied(out)
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds} must be at least 1")
     base = override_config(load_config("digits"), [*overrides, "training.tensorboard=false"])

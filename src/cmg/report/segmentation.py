@@ -119,14 +119,15 @@ def about_table(results: SegmentationResults) -> Table:
             f"{training['epochs']} epochs, batch {training['batch_size']}, "
             f"lr {training['lr']:g}, {training['precision']}",
         ),
-        ("matching loss", f"{training['matching']:g}"),
+        ("matching loss, query jitter", f"{training['matching']:g}, {training['query_jitter']:g}"),
     ]
     return plain("What was evaluated", ("", ""), rows)
 
 
 def segmentation_tables(results: SegmentationResults) -> list[Table]:
     """All tables, for a terminal."""
-    return [scores_table(results), control_table(results)]
+    controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
+    return [scores_table(results), *controls]
 
 
 def segmentation_markdown(results: SegmentationResults) -> str:
@@ -134,7 +135,7 @@ def segmentation_markdown(results: SegmentationResults) -> str:
     parts = [f"# {TITLE}", WHAT]
     if results.about["simulated"]:
         parts.append(f"> {SIMULATED}")
-    tables = [*segmentation_tables(results), control_table(results, "f_measure")]
+    tables = segmentation_tables(results)
     for one in (*tables, training_table(results), about_table(results)):
         parts += [f"## {one.title}", markdown.table(one)]
     return "\n\n".join(parts) + "\n"

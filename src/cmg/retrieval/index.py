@@ -48,13 +48,7 @@ class ExactIndex:
     def __init__(self, gallery: Represented, device: torch.device | str = "cpu") -> None:
         self.gallery = gallery
         self.device = torch.device(device)
-        vectors = gallery.vectors.to(self.device)
-        self._by_column = None
-        if gallery.by != "sequence":
-            # Padded to whole blocks; the padding's scores are overwritten in every search.
-            missing = -len(gallery) % BLOCK
-            padded = torch.cat([vectors, vectors.new_zeros(missing, vectors.shape[1])])
-            self._by_column = padded.T.contiguous()
+        self._vectors = gallery.vectors.to(self.device)
 
     def __len__(self) -> int:
         return len(self.gallery)
@@ -69,23 +63,32 @@ class ExactIndex:
         """
         self._check(queries)
         k = min(k, len(self))
-        if self._by_column is None:
+        if self.gallery.by == "sequence":
             scores = alignment(queries, self._on_device())
             top = scores.topk(k)
             return Hits(top.indices.cpu(), top.values.cpu())
-        scores = queries.vectors.to(self.device) @ self._by_column
-        scores[:, len(self) :] = -torch.inf
-        blocks = scores.view(len(queries), -1, BLOCK)
-        chosen = blocks.amax(2).topk(min(k, blocks.shape[1])).indices.sort(1).values
-        near = blocks.gather(1, chosen[..., None].expand(-1, -1, BLOCK)).flatten(1)
+        blocks = self._scores_in_blocks(queries.vectors.to(self.device))
+        best = blocks.amax(1).T
+        chosen = best.topk(min(k, best.shape[1])).indices.sort(1).values
+        which = torch.arange(len(queries), device=self.device)[:, None]
+        near = blocks.permute(2, 0, 1)[which, chosen].flatten(1)
         top = near.topk(k)
         places = chosen.gather(1, top.indices // BLOCK) * BLOCK + top.indices % BLOCK
         return Hits(places.cpu(), top.values.cpu())
 
+    def _scores_in_blocks(self, queries: Tensor) -> Tensor:
+        """Cosines, [blocks, BLOCK, N]; minus infinity where the last block is not full."""
+        clips = len(self)
+        whole = -(-clips // BLOCK) * BLOCK
+        scores = torch.empty(whole, len(queries), device=self.device)
+        # The long side first: this product is half again as fast as its transpose.
+        torch.mm(self._vectors, queries.T, out=scores[:clips])
+        scores[clips:] = -torch.inf
+        return scores.view(-1, BLOCK, len(queries))
+
     def _on_device(self) -> Represented:
         given = self.gallery
-        moved = given.vectors.to(self.device)
-        return Represented(given.by, moved, given.lengths.to(self.device), given.ids)
+        return Represented(given.by, self._vectors, given.lengths.to(self.device), given.ids)
 
     def _check(self, queries: Represented) -> None:
         refuse_other_kind(queries, self.gallery)

@@ -26,7 +26,14 @@ from cmg.errors import CheckpointError, DataError
 from cmg.files import Staging, file_sha256, write_synced
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
-from cmg.training.checkpoint import flat, load_tensors, restore, write_tensors
+from cmg.training.checkpoint import (
+    flat,
+    load_tensors,
+    moments,
+    restore,
+    restore_moments,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from cmg.segmentation.training import Progress
@@ -118,16 +125,9 @@ class TrainingFolder:
             return Progress()
         told = read_description(self.path)
         tensors = load_tensors(self.path / TRAINING)
-        weights = {n.removeprefix("model."): x for n, x in tensors.items() if "model." in n[:6]}
+        weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
         restore(model, weights, self.path / TRAINING)
-        for name, parameter in _optimized(model, optimizer):
-            moments = {
-                kind: tensors[f"{kind}.{name}"].to(parameter.device)
-                for kind in ("step", "exp_avg", "exp_avg_sq")
-                if f"{kind}.{name}" in tensors
-            }
-            if moments:
-                optimizer.state[parameter] = moments
+        restore_moments("optimizer", optimizer, _optimized(model, optimizer), tensors)
         return Progress(**told["progress"])
 
     def best(self) -> dict[str, Tensor] | None:
@@ -149,9 +149,7 @@ class TrainingFolder:
             CheckpointError: it cannot be written; the epoch before is untouched.
         """
         training = {f"model.{n}": x for n, x in flat(model).items()}
-        for name, parameter in _optimized(model, optimizer):
-            for kind, value in optimizer.state.get(parameter, {}).items():
-                training[f"{kind}.{name}"] = value.detach().cpu().contiguous().clone()
+        training |= moments("optimizer", optimizer, _optimized(model, optimizer))
         files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
         try:
             staging = Staging(self.path, overwrite=True, marker=DESCRIPTION)

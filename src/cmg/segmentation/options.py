@@ -54,6 +54,9 @@ class SegmentationTraining(Options):
         freeze_backbone: Whether the backbone keeps its weights and statistics.
         cache_features: Whether the maps of a frozen backbone are kept on disk, in the run.
         precision: Of the forward pass.
+        query_jitter: Share of a training query's codes that are replaced by a neighbor of theirs in
+            the codebook. A sentence often is one code throughout, and what learned from it alone
+            takes the codes of a sound for something else. The release has nothing like it.
         test_batch_size: Clips per batch of the published metrics.
         seed: Of weights and order.
     """
@@ -68,6 +71,7 @@ class SegmentationTraining(Options):
     freeze_backbone: bool = False
     cache_features: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
+    query_jitter: float = Field(0.0, ge=0.0, le=1.0)
     test_batch_size: int = Field(4, ge=1)
     seed: int = 0
 

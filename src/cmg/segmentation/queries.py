@@ -6,6 +6,7 @@ Shape legend: N clips, n own steps of a query, Q steps all queries are brought t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,10 @@ from cmg.training.seeding import derived_seed
 
 STEPS = 10
 """Q of AVSBench: five seconds of sound are tiled twice, a sentence has ten places for words."""
+
+
+NEIGHBORS = 4
+"""Of a code, among which jitter chooses."""
 
 
 class Queries(Protocol):
@@ -94,30 +99,60 @@ class CodeQueries:
         model: Left untouched.
         source: Features of the queries by clip id.
         steps: Q.
+        jitter: Share of the codes that are replaced by one of their nearest neighbors, drawn anew
+            for every draw; for training only.
 
     Raises:
         DataError: a query longer than Q, when it is asked for.
     """
 
-    def __init__(self, model: UnifiedModel, source: ClipSource, steps: int = STEPS) -> None:
+    def __init__(
+        self, model: UnifiedModel, source: ClipSource, steps: int = STEPS, jitter: float = 0.0
+    ) -> None:
         self.model, self.steps, self.width = model, steps, model.codebook.codes.shape[1]
+        self.jitter = jitter
         self._finder = ClipFinder(source)
         self._codes: dict[tuple[str, str], Tensor] = {}
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """See :class:`Queries`; nothing is drawn."""
+        """See :class:`Queries`; only jitter is drawn."""
         new = [clip for clip in dict.fromkeys(ids) if (modality, clip) not in self._codes]
         if new:
             self._encode(modality, new)
         codes = torch.stack([self._codes[modality, clip] for clip in ids])
         table = self.model.codebook.codes
+        if self.jitter and draw is not None:
+            codes = jittered(codes, self._neighbors, self.jitter, draw)
         return table[codes.to(table.device)].float()
+
+    @cached_property
+    def _neighbors(self) -> Tensor:
+        """The nearest other codes of every code, int64 [K, NEIGHBORS]."""
+        codes = self.model.codebook.codes.detach().cpu()
+        distances = torch.cdist(codes, codes).fill_diagonal_(torch.inf)
+        return distances.topk(min(NEIGHBORS, len(codes) - 1), largest=False).indices
 
     def _encode(self, modality: str, ids: Sequence[str]) -> None:
         encoder = FrozenEncoder(self.model, modality)
         inputs, lengths = self._finder.inputs(encoder, modality, ids)
         codes = query_codes(encoder, inputs, lengths, self.steps, ids)
         self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
+
+
+def jittered(codes: Tensor, neighbors: Tensor, share: float, draw: int) -> Tensor:
+    """Codes of which some are replaced by a neighbor, int64 [N, Q].
+
+    Args:
+        codes: int64 [N, Q].
+        neighbors: Of every code, int64 [K, n].
+        share: How many are replaced, 0..1, in expectation.
+        draw: Seed.
+    """
+    generator = torch.Generator().manual_seed(draw)
+    which = torch.randint(neighbors.shape[1], codes.shape, generator=generator)
+    replaced = torch.rand(codes.shape, generator=generator) < share
+    others = neighbors[codes].gather(2, which[..., None])[..., 0]
+    return torch.where(replaced, others, codes)
 
 
 def query_codes(

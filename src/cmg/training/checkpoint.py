@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,10 +163,36 @@ def training_tensors(state: TrainingState) -> dict[str, Tensor]:
     """Objectives and optimizer moments, by parameter name."""
     tensors = {f"objectives.{n}": x for n, x in flat(state.objectives).items()}
     for prefix, optimizer, named in optimizers(state):
-        for name, parameter in named:
-            for key, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"{prefix}.{key}.{name}"] = value.detach().cpu().contiguous().clone()
+        tensors |= moments(prefix, optimizer, named)
     return tensors
+
+
+def moments(
+    prefix: str, optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]]
+) -> dict[str, Tensor]:
+    """What an Adam knows of its parameters, as CPU tensors named ``prefix.key.parameter``."""
+    return {
+        f"{prefix}.{key}.{name}": value.detach().cpu().contiguous().clone()
+        for name, parameter in named
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_moments(
+    prefix: str,
+    optimizer: torch.optim.Optimizer,
+    named: Iterable[tuple[str, nn.Parameter]],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """The inverse of :func:`moments`; parameters that had no step yet are left without."""
+    for name, parameter in named:
+        found = {
+            kind: tensors[f"{prefix}.{kind}.{name}"].to(parameter.device)
+            for kind in ("step", "exp_avg", "exp_avg_sq")
+            if f"{prefix}.{kind}.{name}" in tensors
+        }
+        if found:
+            optimizer.state[parameter] = found
 
 
 def optimizers(
@@ -309,12 +335,5 @@ def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:
     own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
     if own:
         restore(state.objectives, own, source)
-    for name, optimizer, parameters in optimizers(state):
-        for key, parameter in parameters:
-            moments = {
-                kind: tensors[f"{name}.{kind}.{key}"].to(parameter.device)
-                for kind in ("step", "exp_avg", "exp_avg_sq")
-                if f"{name}.{kind}.{key}" in tensors
-            }
-            if moments:
-                optimizer.state[parameter] = moments
+    for prefix, optimizer, named in optimizers(state):
+        restore_moments(prefix, optimizer, named, tensors)

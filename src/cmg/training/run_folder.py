@@ -24,8 +24,8 @@ import torch
 
 from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
-from cmg.errors import CheckpointError, ConfigError
-from cmg.files import write_synced
+from cmg.errors import CheckpointError
+from cmg.files import refuse_occupied, write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
@@ -42,10 +42,7 @@ def create_run(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         ConfigError: the folder is not empty; nothing is overwritten.
         CheckpointError: it cannot be written.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise ConfigError(
-            f"{run} exists and is not empty; resume it with --resume or choose another --out"
-        )
+    refuse_occupied(run, "resume it with --resume or choose another --out")
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_synced(run / CONFIG, to_yaml(config).encode())
