@@ -61,7 +61,7 @@ def scores_table(results: SegmentationResults) -> Table:
         rows.append((short(direction), *cells, shown))
     sizes = {f.n for v in results.figures.values() for f in v[QUERY].values()}
     note = (
-        f"Percent, {max(sizes, default=1)} model(s) a direction: trained by the first, asked by "
+        f"Percent, models a direction: {max(sizes, default=1)}; trained by the first, asked by "
         "the second (A sound, T words). mIoU and F over the whole test set; by batch as published, "
         "which depends on the size of the test batches."
     )

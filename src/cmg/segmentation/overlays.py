@@ -21,7 +21,7 @@ from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]
 
-TRUE, FOUND = (46, 204, 113), (230, 60, 60)
+TRUE, FOUND = (0, 200, 90), (255, 210, 0)
 """Colors of a true and of a predicted mask."""
 _BORDER = 4
 
@@ -41,8 +41,10 @@ def blended(frames: Tensor, masks: Tensor, color: tuple[int, int, int]) -> Pixel
             continue
         inside = masks[index].numpy()[..., None]
         tinted = 0.45 * frame + 0.55 * np.array(color)
-        gray = frame.mean(2, keepdims=True) * 0.6 + frame * 0.4
-        cells.append(np.where(inside, tinted, gray).astype(np.uint8))
+        faded = (
+            0.35 * frame + 0.25 * frame.mean(2, keepdims=True) + 90
+        )  # so that the mask stands out
+        cells.append(np.where(inside, tinted, faded).astype(np.uint8))
     return in_a_row(cells)
 
 
