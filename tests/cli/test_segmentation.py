@@ -116,7 +116,10 @@ def test_train_and_test_with_controls_and_pictures(avs, tmp_path):
         assert 0 <= variants["query"]["miou"]["mean"] <= 100
     assert set(said.json["salient"]) == {"miou", "f_measure", "published_miou", "published_f"}
     assert json.loads((out / "results.json").read_text()) == said.json
-    assert {p.name for p in (out / "models").iterdir()} == {"audio-0", "text-0", "salient-0"}
+    models = {"audio-0", "text-0", "salient-0"}
+    assert {p.name for p in (out / "models").iterdir()} == models
+    assert {p.name for p in (out / "tensorboard").iterdir()} == models
+    assert all(list((out / "tensorboard" / name).glob("events*")) for name in models)
     sheets = sorted((out / "overlays").glob("*.png"))
     assert len(sheets) == 2
     # Three frames with borders; a bar and a row for frames, truth, four queries and the control.

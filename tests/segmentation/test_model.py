@@ -110,6 +110,22 @@ def test_weights_of_a_folder_are_loaded_and_those_of_another_network_refused(tmp
         Backbone("resnet18", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "pvt_v2_b0"])
+def test_weights_of_a_classifier_as_the_hub_has_them(tmp_path, name):
+    import transformers
+
+    kind = "ResNet" if name == "resnet18" else "PvtV2"
+    config = getattr(transformers, f"{kind}Config")(**network_options(name))
+    classifier = getattr(transformers, f"{kind}ForImageClassification")(config).eval()
+    classifier.save_pretrained(tmp_path)
+    backbone = Backbone(name, tmp_path).eval()
+    x = torch.randint(0, 255, (1, 3, 64, 64))
+    with torch.no_grad():
+        body = classifier.resnet if name == "resnet18" else classifier.pvt_v2
+        expected = body((x / 255 - backbone.mean) / backbone.std).last_hidden_state
+        torch.testing.assert_close(backbone(x)[3], expected)
+
+
 def test_unknown_names_and_sizes_are_refused():
     with pytest.raises(ConfigError, match=r"did you mean 'resnet18'"):
         Backbone("resnet8")

@@ -121,18 +121,27 @@ class ProgressBar(ClipBar):
 
 
 class TensorBoard:
-    """Every term and measure as a scalar, under RUN/tensorboard."""
+    """Every term and measure as a scalar.
 
-    def __init__(self, run: Path, steps_done: int) -> None:
+    Args:
+        folder: Of the events.
+        steps_done: By earlier processes.
+    """
+
+    def __init__(self, folder: Path, steps_done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # purge_step hides what a killed process logged after its last checkpoint.
-        self.writer = SummaryWriter(str(run / "tensorboard"), purge_step=steps_done + 1)
+        self.writer = SummaryWriter(str(folder), purge_step=steps_done + 1)
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
         """A step is done."""
-        for name, value in log.items():
-            self.writer.add_scalar(name, value, position.step)
+        self.add(position.step, log)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Something was measured after a step."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Write what is left."""
@@ -145,7 +154,7 @@ def tensorboard(run: Path | None, wanted: bool, steps_done: int) -> Iterator[lis
     if run is None or not wanted:
         yield []
         return
-    board = TensorBoard(run, steps_done)
+    board = TensorBoard(run / "tensorboard", steps_done)
     try:
         yield [board]
     finally:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
-from cmg.cli.progress import progress_bar
+from cmg.cli.progress import TensorBoard, progress_bar
 from cmg.cli.tasks import DeviceOption
 from cmg.cli.values import pairs
 from cmg.errors import ConfigError
@@ -93,6 +95,9 @@ def avs(
     pictures: Annotated[int, typer.Option(help="Test clips to show.")] = 6,
     lists: Annotated[str | None, typer.Option(help="Folder with further annotation files.")] = None,
     device: DeviceOption = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option(help="Losses and validation under OUT/tensorboard.")
+    ] = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on in OUT; finished models are kept.")
     ] = False,
@@ -109,10 +114,10 @@ def avs(
         SegmentationPlan,
         found_models,
         planned_from,
-        score_all,
         train_all,
     )
     from cmg.recipes.segmentation_data import open_segmentation
+    from cmg.recipes.segmentation_scores import score_all
     from cmg.report.segmentation import segmentation_tables, told, write_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 
@@ -164,9 +169,21 @@ def avs(
     if not resume:
         refuse_occupied(out, "go on with it by --resume, or choose another --out")
     segmentation = Segmentation(open_segmentation(data, queries, lists), plan)
+
+    @contextmanager
+    def watch(name: str, steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+        if not tensorboard:
+            yield lambda step, values: None
+            return
+        board = TensorBoard(out / "tensorboard" / name, steps)
+        try:
+            yield board.add
+        finally:
+            board.close()
+
     with progress_bar() as tell:
         if checkpoint is None:
-            folders = train_all(segmentation, out, tell)
+            folders = train_all(segmentation, out, tell, watch)
         if train_only:
             names = {name: str(folder) for name, folder in folders.items()}
             show({"models": names}, *(f"{name}: {folder}" for name, folder in names.items()))

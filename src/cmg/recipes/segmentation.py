@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import Literal
 
 from cmg.data.frames import clips_of
-from cmg.errors import CheckpointError, ConfigError, DataError, ModalityError
+from cmg.errors import CheckpointError, ConfigError, ModalityError
 from cmg.files import file_sha256
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.segmentation_data import SegmentationData
@@ -18,37 +18,29 @@ from cmg.segmentation.checkpoint import (
     DESCRIPTION,
     SegmenterRecord,
     TrainingFolder,
-    read_description,
     read_record,
-    read_segmenter,
 )
 from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.controls import shuffled, zero
-from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
-from cmg.segmentation.overlays import Pixels, predicted_masks, strips
 from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
     Asked,
+    Observer,
     SegmentationJob,
-    mask_scores,
     train_segmenter,
 )
 from cmg.tasks.frozen import Progress as Telling
 from cmg.tasks.frozen import quiet
-from cmg.tasks.outcome import Figure
 from cmg.training.checkpoint import MODEL, Checkpoint, load_model, read_checkpoint
-from cmg.training.run_folder import versions
 
 Protocol = Literal["published", "clean"]
 PUBLISHED_EPOCHS = 1
 MODELS = "models"
 SALIENT = "salient"
 """Name of the model without a query."""
-QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
-METRICS = ("miou", "f_measure", "published_miou", "published_f")
+Watching = Callable[[str, int], AbstractContextManager[Observer]]
 
 
 @dataclass(frozen=True)
@@ -86,30 +78,6 @@ class SegmentationPlan:
                 yield f"{modality}-{seed}", modality, seed
             if self.salient and self.model.by_query:
                 yield f"{SALIENT}-{seed}", "", seed
-
-
-@dataclass
-class SegmentationResults:
-    """What was found.
-
-    Attributes:
-        figures: By direction ``audio->text``, variant (``query``, ``shuffled``, ``zero``) and
-            metric, in percent.
-        salient: By metric, of the model without a query; empty where none was trained.
-        ious: Mean IoU of every test clip by model and ``modality/variant``, in the clips' order.
-        progress: Of every model's training.
-        clips: Ids of the test clips.
-        pictures: Rows of pictures by clip.
-        about: Model, data, settings, versions.
-    """
-
-    figures: dict[str, dict[str, dict[str, Figure]]]
-    salient: dict[str, Figure]
-    ious: dict[str, dict[str, list[float]]]
-    progress: dict[str, dict[str, Any]]
-    clips: list[str]
-    pictures: dict[str, dict[str, Pixels]]
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 class Segmentation:
@@ -170,7 +138,9 @@ class Segmentation:
             file_sha256(self.checkpoint.path / MODEL),
         )
 
-    def train_one(self, folder: Path, modality: str, seed: int, tell: Telling) -> None:
+    def train_one(
+        self, folder: Path, modality: str, seed: int, tell: Telling, watch: Watching
+    ) -> None:
         """Train a model, or go on with it; nothing where it is done."""
         record = self.record(modality, seed)
         kept = TrainingFolder(folder, record)
@@ -189,7 +159,8 @@ class Segmentation:
             kept,
             self._cache(folder, model, options),
         )
-        train_segmenter(job, lambda done, of: tell(f"train {folder.name}", done, of))
+        with watch(folder.name, kept.steps) as observe:
+            train_segmenter(job, partial(tell, f"train {folder.name}"), observe)
 
     def _selecting(self, modality: str) -> str:
         """Which modality decides the epoch: as coded the other one, else that of training."""
@@ -205,8 +176,22 @@ class Segmentation:
         return FeatureCache(cache, model.backbone.eval(), options.side)
 
 
-def train_all(segmentation: Segmentation, out: Path, tell: Telling = quiet) -> dict[str, Path]:
+@contextmanager
+def unwatched(name: str, steps: int) -> Iterator[Observer]:
+    """Nobody is told what a training measures."""
+    yield lambda step, values: None
+
+
+def train_all(
+    segmentation: Segmentation, out: Path, tell: Telling = quiet, watch: Watching = unwatched
+) -> dict[str, Path]:
     """Train every model of a plan into ``OUT/models``; finished ones are left as they are.
+
+    Args:
+        segmentation: Data and frozen model.
+        out: The folder.
+        tell: Told the steps of every model.
+        watch: Opens, per model and the steps it has done, what is told every loss.
 
     Returns:
         Folder of every model by its name.
@@ -217,160 +202,8 @@ def train_all(segmentation: Segmentation, out: Path, tell: Telling = quiet) -> d
     folders = {}
     for name, modality, seed in segmentation.plan.named_models():
         folders[name] = out / MODELS / name
-        segmentation.train_one(folders[name], modality, seed, tell)
+        segmentation.train_one(folders[name], modality, seed, tell, watch)
     return folders
-
-
-def score_all(
-    segmentation: Segmentation,
-    folders: dict[str, Path],
-    pictures: int = 6,
-    tell: Telling = quiet,
-) -> SegmentationResults:
-    """Test trained models by every modality, with controls.
-
-    Args:
-        segmentation: Data and frozen model.
-        folders: Of the models, by name.
-        pictures: Test clips to show.
-        tell: Told how many models are done.
-
-    Raises:
-        CheckpointError: a model is missing, damaged, or was trained with another codebook.
-        DataError: a picture, mask or query that cannot be read.
-    """
-    asked_by = segmentation.plan.modalities
-    values: dict[str, dict[str, dict[str, list[float]]]] = {}
-    salient: dict[str, list[float]] = {}
-    ious: dict[str, dict[str, list[float]]] = {}
-    progress, chosen = {}, spread(len(segmentation.test), pictures)
-    found: dict[int, dict[str, torch.Tensor]] = {place: {} for place in chosen}
-    for done, (name, folder) in enumerate(folders.items()):
-        model, record = read_segmenter(folder, segmentation.plan.device)
-        _refuse_other(segmentation, record, folder)
-        progress[name] = progress_of(folder)
-        queries = segmentation.queries("test", record.training.seed)
-        each = ious.setdefault(name, {})
-        for modality in asked_by if record.model.by_query else asked_by[:1]:
-            asked = Asked(queries, modality)
-            for variant, scores, clip_ious in _variants(segmentation, model, record, asked):
-                each[f"{modality}/{variant}"] = clip_ious
-                if record.model.by_query:
-                    row = values.setdefault(f"{record.trained_by}->{modality}", {})
-                    _gather(row.setdefault(variant, {}), scores)
-                else:
-                    _gather(salient, scores)
-            title = f"trained by {record.trained_by}, asked by {modality}"
-            if not record.model.by_query:
-                title = "without a query"
-            if record.training.seed == segmentation.plan.training.seed:
-                masks = predicted_masks(model, segmentation.test, chosen, asked, record.training)
-                for place, mask in zip(chosen, masks, strict=True):
-                    found[place][title] = mask
-        tell("test models", done + 1, len(folders))
-    return SegmentationResults(
-        {
-            direction: {
-                v: {k: Figure.of(x) for k, x in scores.items()} for v, scores in variants.items()
-            }
-            for direction, variants in values.items()
-        },
-        {k: Figure.of(x) for k, x in salient.items()},
-        ious,
-        progress,
-        [clip.id for clip in segmentation.test.clips],
-        _pictures(segmentation, found),
-        about(segmentation),
-    )
-
-
-def _variants(
-    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: Asked
-) -> Iterator[tuple[str, MaskScores, list[float]]]:
-    """(variant, scores, mean IoU per clip): the query and its controls."""
-    clips, seed = segmentation.test, record.training.seed
-    options = record.training.model_copy(
-        update={"test_batch_size": segmentation.plan.training.test_batch_size}
-    )
-    changes: dict[str, Any] = {QUERY: None}
-    if record.model.by_query:
-        changes |= {SHUFFLED: shuffled(clips.clips, asked, seed), ZERO: zero}
-    for variant, change in changes.items():
-        scores, each = mask_scores(model, clips, asked, options, change=change)
-        yield variant, scores, (100 * each).tolist()
-
-
-def _gather(row: dict[str, list[float]], scores: MaskScores) -> None:
-    told = asdict(scores)
-    for metric in METRICS:
-        row.setdefault(metric, []).append(float(told[metric]))
-
-
-def _refuse_other(segmentation: Segmentation, record: SegmenterRecord, folder: Path) -> None:
-    """A model asks in the codes it was trained with; those of another codebook mean nothing."""
-    if record.encoder_sha256 != file_sha256(segmentation.checkpoint.path / MODEL):
-        raise CheckpointError(
-            f"{folder} was trained with the codebook of {record.encoder}, and "
-            f"{segmentation.checkpoint.path} has another one"
-        )
-    if record.protocol != segmentation.plan.protocol:
-        raise CheckpointError(
-            f"{folder} was trained by the protocol {record.protocol}; say --protocol "
-            f"{record.protocol}"
-        )
-    if record.frames != segmentation.frames:
-        raise DataError(
-            f"{folder} segments clips of {record.frames} frames; {segmentation.data.path} has "
-            f"clips of {segmentation.frames}"
-        )
-
-
-def spread(n: int, wanted: int) -> list[int]:
-    """Evenly spaced places among n."""
-    wanted = min(n, wanted)
-    return [i * n // wanted for i in range(wanted)]
-
-
-def _pictures(
-    segmentation: Segmentation, found: dict[int, dict[str, torch.Tensor]]
-) -> dict[str, dict[str, Pixels]]:
-    shown = {}
-    for place, masks in found.items():
-        batch = segmentation.test.batch([place])
-        clip = batch.clips[0]
-        title = f"{clip.id} ({clip.category})" if clip.category else clip.id
-        shown[title] = strips(batch.frames[0], batch.masks[0], masks)
-    return shown
-
-
-def progress_of(folder: Path) -> dict[str, Any]:
-    """How a model's training went."""
-    told: dict[str, Any] = read_description(folder)["progress"]
-    return told
-
-
-def about(segmentation: Segmentation) -> dict[str, Any]:
-    """Model, data, settings and versions, JSON."""
-    plan = segmentation.plan
-    return {
-        "encoder": str(segmentation.checkpoint.path),
-        "data": str(segmentation.data.path),
-        "simulated": segmentation.data.simulated,
-        "protocol": plan.protocol,
-        "model": plan.model.model_dump(mode="json"),
-        "training": plan.training.model_dump(mode="json"),
-        "seeds": plan.seeds,
-        "backbone_weights": plan.backbone_weights,
-        "clips": {
-            name: len(clips)
-            for name, clips in (
-                ("train", segmentation.train),
-                ("val", segmentation.val),
-                ("test", segmentation.test),
-            )
-        },
-        "versions": versions(),
-    }
 
 
 def found_models(path: Path) -> dict[str, Path]:

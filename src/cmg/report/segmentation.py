@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.files import replace_file
-from cmg.recipes.segmentation import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
+from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
 from cmg.report import markdown
 from cmg.report.benchmarks import figure_text
 from cmg.report.html import page, paragraph, table, tag

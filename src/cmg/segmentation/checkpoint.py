@@ -103,6 +103,13 @@ class TrainingFolder:
                 )
 
     @property
+    def steps(self) -> int:
+        """Steps that the newest epoch has behind it."""
+        if not (self.path / DESCRIPTION).is_file():
+            return 0
+        return int(read_description(self.path)["progress"]["step"])
+
+    @property
     def done(self) -> bool:
         """Whether the training has reached its last epoch."""
         if not (self.path / DESCRIPTION).is_file():

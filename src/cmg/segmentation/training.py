@@ -185,9 +185,14 @@ def mask_scores(
     return meter.result(), torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
 
 
+Observer = Callable[[int, dict[str, float]], None]
+"""Told the steps done and what was measured: ``loss``, and after an epoch ``val/miou``."""
+
+
 def train_segmenter(
     job: SegmentationJob,
     progress: Callable[[int, int], None] = lambda done, of: None,
+    observe: Observer = lambda step, values: None,
     stop_after: Callable[[int], bool] = lambda step: False,
 ) -> Progress:
     """Train to the last epoch; the model ends with the weights of its best epoch.
@@ -195,6 +200,7 @@ def train_segmenter(
     Args:
         job: What to train.
         progress: Told the steps done and of how many.
+        observe: Told what was measured.
         stop_after: Asked after every step; True ends early (tests of resumption).
 
     Raises:
@@ -220,11 +226,14 @@ def train_segmenter(
         draw = derived_seed(options.seed, "query", at.step)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(options.seed, "step", at.step))
-            at.running += segmentation_step(job, batch, optimizer, draw)
+            loss = segmentation_step(job, batch, optimizer, draw)
+        at.running += loss
         at.step += 1
+        observe(at.step, {"loss": loss})
         progress(at.step, options.epochs * per_epoch)
         if at.step % per_epoch == 0:
             best = _end_epoch(job, at, per_epoch, best)
+            observe(at.step, {"val/miou": at.scores[-1]})
             if job.folder is not None:
                 job.folder.keep(model, optimizer, at, best)
         if stop_after(at.step):
