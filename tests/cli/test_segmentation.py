@@ -149,6 +149,10 @@ def test_training_and_testing_apart_say_what_both_together_say(avs, trained, tmp
     assert apart.code == 0, apart.err
     together = avs(tmp_path / "b", "--json")
     assert apart.json == together.json
+    told = avs(tmp_path / "d", "--test-only", "--checkpoint", trained, "--lr", "0.5", "--json")
+    assert told.json == apart.json
+    about = json.loads((tmp_path / "d" / "segmentation.json").read_text())["about"]
+    assert about["training"]["lr"] == 1e-4
     one = avs(
         tmp_path / "c", "--test-only", "--checkpoint", trained / "models" / "text-0", "--json"
     )

@@ -42,7 +42,9 @@ extract.register(app)
 using.register(app)
 convert.register(app)
 evaluate = typer.Typer(
-    help="Evaluate a model: the paper's benchmarks, segmentation, retrieval.", no_args_is_help=True
+    cls=tasks.Benchmarks,
+    help="Evaluate a model: the paper's benchmarks, segmentation, retrieval.",
+    no_args_is_help=True,
 )
 tasks.register(app, evaluate)
 segmentation.register(app, evaluate)

@@ -223,7 +223,7 @@ def found_models(path: Path) -> dict[str, Path]:
 
 
 def planned_from(plan: SegmentationPlan, folders: dict[str, Path]) -> SegmentationPlan:
-    """A plan that tests models as they were trained: their size, protocol and first seed.
+    """A plan that tests models as they were trained, in test batches of the given plan.
 
     Raises:
         CheckpointError: a model is damaged, or they differ in the size of pictures.
@@ -236,7 +236,8 @@ def planned_from(plan: SegmentationPlan, folders: dict[str, Path]) -> Segmentati
             "one by one"
         )
     seeds = [record.training.seed for record in records]
-    training = plan.training.model_copy(update={"side": sides.pop(), "seed": min(seeds)})
+    told = {"seed": min(seeds), "test_batch_size": plan.training.test_batch_size}
+    training = records[0].training.model_copy(update=told)
     described = next((r.model for r in records if r.model.by_query), records[0].model)
     return replace(
         plan,
