@@ -53,7 +53,7 @@ def test_cmg_select_prints_a_row_per_checkpoint(cmg, opened, run):
 
 def test_errors_of_the_commands_are_messages(cmg, opened, run, tmp_path):
     out = tmp_path / "out"
-    said = cmg("evaluate", "aev", "--data", "ROOT", "--model", run, "--out", out)
+    said = cmg("evaluate", "avee", "--data", "ROOT", "--model", run, "--out", out)
     assert said.code == 2
     assert "did you mean 'ave'" in said.err
     said = cmg("evaluate", "ave", "--data", "ROOT", "--model", run, "--out", out)
