@@ -38,7 +38,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(store, tmp_path_factory):
-    """Two runs of all modalities, and one of video and text."""
+    """Two runs of all modalities and two of video and text, and the store."""
     from cmg.config.load import load_config, override_config
     from cmg.recipes.pretrain import pretrain
 
@@ -48,11 +48,12 @@ def runs(store, tmp_path_factory):
         "one": [],
         "two": ["training.seed=1"],
         "vt": ["data.modalities=[video,text]"],
+        "vt2": ["data.modalities=[video,text]", "training.seed=1"],
     }.items():
-        told = [f"data.store={store.path}", *SMALL, *more, "training.epochs=20"]
+        told = [f"data.store={store.path}", *SMALL, *more, "training.epochs=10"]
         pretrain(override_config(load_config("own-data"), told), folder / name)
         found[name] = folder / name
-    return found
+    return found | {"store": store.path}
 
 
 def test_evaluation_of_several_runs(cmg, runs, tmp_path):
@@ -71,6 +72,7 @@ def test_evaluation_of_several_runs(cmg, runs, tmp_path):
     assert "By mean code vector" in report
     assert "±" in report
     assert "Not defined" in report
+    assert "8.33 / 41.67 / 83.33" in report  # chance of R@1, R@5 and R@10
     again = cmg("evaluate", "retrieval", *args)
     assert again.code == 2
     assert "not empty" in again.err
@@ -100,6 +102,85 @@ def test_a_clip_of_a_store_finds_clips_of_another_modality(cmg, runs, store, tmp
     assert "is a gallery of 'video'" in wrong.err
     by = cmg("retrieve", "clip-00020", *base, "--gallery", index, "--by", "codes")
     assert "say --by mean" in by.err
+    split = cmg("retrieve", "clip-00020", *base, "--gallery", index, "--split", "train")
+    assert split.code == 2
+    assert "is of split 'test'" in split.err
+
+
+def test_the_query_is_of_the_store_that_an_index_was_made_of(cmg, runs, tmp_path):
+    rng = np.random.default_rng(3)
+    sides = {
+        name: rng.normal(size=(4, 6, width)).astype(np.float32)
+        for name, width in {"audio": 6, "video": 7}.items()
+    }
+    write_store(tmp_path / "other", sides, ids=list("wxyz"), split=["test"] * 4)
+    base = ["--model", runs["one"], "--from", "audio", "--to", "video", "--json"]
+    index = tmp_path / "other.safetensors"
+    made = cmg("retrieve", "x", *base, "--gallery", tmp_path / "other", "--save-index", index)
+    assert made.code == 0, made.err
+    found = cmg("retrieve", "x", *base, "--gallery", index)
+    assert found.json["hits"] == made.json["hits"]
+    assert {hit["id"] for hit in found.json["hits"]} == set("wxyz")
+    given = cmg("retrieve", "clip-00020", *base, "--gallery", index, "--queries", runs["store"])
+    assert given.code == 0, given.err
+
+
+@pytest.mark.parametrize("bad", ["audio", "video"])
+def test_features_that_are_nan_are_refused_by_id(cmg, runs, tmp_path, bad):
+    sides = {name: np.ones((4, 6, n), np.float32) for name, n in {"audio": 6, "video": 7}.items()}
+    store = write_store(tmp_path / "s", sides, ids=list("wxyz"), split=["test"] * 4)
+    (shard,) = store.path.rglob(f"*.{bad}.safetensors")
+    width = {"audio": 6, "video": 7}[bad]
+    content = bytearray(shard.read_bytes())
+    first = len(content) - 3 * 6 * width * 4  # the last three of four clips begin here: x, y, z
+    content[first : first + 4] = np.float32(np.nan).tobytes()
+    shard.write_bytes(content)
+    base = ["--model", runs["one"], "--from", "audio", "--to", "video", "--gallery", store.path]
+    index = tmp_path / "i.safetensors"
+    said = cmg("retrieve", "x", *base, "--save-index", index)
+    assert said.code == 2, said.out
+    assert f"modality {bad!r} has NaN or infinite features: clip 'x'" in said.err
+    assert not index.exists()
+    out = tmp_path / "r"
+    told = cmg("evaluate", "retrieval", "--model", runs["one"], "--data", store.path, "--out", out)
+    assert told.code == 2
+    assert "NaN" in told.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s"]
+
+
+def test_a_gallery_without_the_modality_names_what_there_is(cmg, runs, tmp_path):
+    sides = {"audio": np.ones((4, 6, 6), np.float32)}
+    store = write_store(tmp_path / "s", sides, ids=list("wxyz"), split=["test"] * 4)
+    base = ["--model", runs["one"], "--from", "audio", "--to", "video"]
+    said = cmg("retrieve", "x", *base, "--gallery", store.path)
+    assert said.code == 2
+    assert "no clip of split 'test' has 'video'" in said.err
+    assert "share audio" in said.err
+    out = tmp_path / "r"
+    told = cmg("evaluate", "retrieval", "--model", runs["one"], "--data", store.path, "--out", out)
+    assert told.code == 2
+    assert "has only audio" in told.err
+    assert not out.exists()
+
+
+def test_runs_that_are_not_alike_have_no_mean(cmg, runs, tmp_path):
+    out = tmp_path / "r"
+    for pair, told in {("one", "vt"): "differ in modalities", ("one", "one"): "twice"}.items():
+        models = [part for name in pair for part in ("--model", runs[name])]
+        said = cmg("evaluate", "retrieval", *models, "--out", out)
+        assert said.code == 2
+        assert told in said.err
+        assert not out.exists()
+    nothing = cmg("evaluate", "retrieval", "--model", runs["one"], "--by", ",", "--out", out)
+    assert nothing.code == 2
+    assert "names nothing" in nothing.err
+
+
+def test_without_faiss_or_with_sequences_the_remedy_is_named(cmg, runs):
+    base = ["--model", runs["one"], "--from", "audio", "--to", "video", "--engine", "faiss"]
+    said = cmg("retrieve", "clip-00020", *base, "--by", "sequence")
+    assert said.code == 2
+    assert "cmg-torch[faiss]" in said.err or "sequences are searched exactly" in said.err
 
 
 BAD = {
@@ -108,7 +189,12 @@ BAD = {
     "query too long": (["clip-00020", "--to", "text", "--by", "sequence"], "cannot slide"),
     "no clip wanted": (["clip-00020", "--top", "0"], "at least 1"),
     "unknown kind": (["clip-00020", "--by", "meen"], "did you mean 'mean'"),
-    "unknown engine": (["clip-00020", "--engine", "x"], "exact or faiss"),
+    "unknown engine": (["clip-00020", "--engine", "x"], "say exact, faiss, faiss-flat"),
+    "no kind": (["clip-00020", "--by", ","], "names nothing"),
+    "two kinds": (["clip-00020", "--by", "mean,codes"], "one of them"),
+    "unknown store": (["clip-00020", "--gallery", "nowhere"], "nowhere"),
+    "unknown index": (["clip-00020", "--gallery", "no.safetensors"], "is no index"),
+    "unknown modality of the query": (["clip-00020", "--from", "smell"], "has no 'smell'"),
     "suffix of the index": (["clip-00020", "--save-index", "x.bin"], "must end in .safetensors"),
     "unknown split": (["clip-00020", "--split", "tset"], "did you mean 'test'"),
 }
@@ -125,7 +211,8 @@ def test_bad_input_is_told(cmg, runs, name):
 
 
 def test_a_modality_joins_later(cmg, runs, store, tmp_path):
-    args = ["--model", runs["vt"], "--new", "audio", "--pivot", "text", "--seeds", "2"]
+    args = ["--model", runs["vt"], "--model", runs["vt2"], "--new", "audio", "--pivot", "text"]
+    args += ["--seeds", "1"]
     small = ["--epochs", "40", "--batch-size", "6", "--lr", "0.01"]
     said = cmg("evaluate", "two-stage", *args, *small, "--out", tmp_path / "t", "--json")
     assert said.code == 0, said.err
@@ -135,9 +222,12 @@ def test_a_modality_joins_later(cmg, runs, store, tmp_path):
         for variant, seeds in said.json["scores"].items()
     }
     assert mean["trained"] > mean["shuffled_pairs"]
+    assert [len(seeds) for seeds in said.json["scores"].values()] == [2, 2, 2]
+    assert said.json["about"]["training_split"] == "train"
     report = (tmp_path / "t" / "report.md").read_text()
     assert "video → audio (zero-shot)" in report
     assert "text → audio (fitted)" in report
+    assert "2 runs of stage 1, 1 fit of each; split test, gallery 12 clips" in report
     for bad, told in {
         "--new": ("video", "was pre-trained with 'video'"),
         "--pivot": ("audio", "has no modality 'audio'"),

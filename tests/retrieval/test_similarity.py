@@ -16,7 +16,7 @@ from cmg.retrieval.representation import ALL_BY, represent, unit
 from cmg.retrieval.similarity import alignment, similarity
 
 K, D = 5, 4
-TABLE = torch.randn(K, D, generator=torch.Generator().manual_seed(1))
+TABLE = torch.randn(K, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 def encoded(codes):
@@ -38,7 +38,9 @@ def test_representations_by_hand():
     torch.testing.assert_close(found.vectors[0], mean / mean.norm())
     torch.testing.assert_close(found.vectors[1], TABLE[2] / TABLE[2].norm())
     histogram = represent(given, "codes", K, names(2)).vectors
-    torch.testing.assert_close(histogram[0], torch.tensor([1.0, 2, 0, 0, 0]) / math.sqrt(5))
+    torch.testing.assert_close(
+        histogram[0], torch.tensor([1.0, 2, 0, 0, 0]).double() / math.sqrt(5)
+    )
     continuous = represent(given, "continuous", K, names(2)).vectors
     torch.testing.assert_close(continuous[0], (mean + 0.1) / (mean + 0.1).norm())
     sequence = represent(given, "sequence", K, names(2))
@@ -61,7 +63,7 @@ def test_alignment_against_loops():
     clips = [[0, 1, 2, 3], [4, 3, 2, -1], [1, 1, 2, 0]]
     gallery = represent(encoded(clips), "sequence", K, names(3))
     unit_table = TABLE / TABLE.norm(dim=1, keepdim=True)
-    expected = torch.zeros(2, 3)
+    expected = torch.zeros(2, 3, dtype=torch.float64)
     for i, q in enumerate([[0, 1], [2, 3, 4]]):
         for j, g in enumerate([[0, 1, 2, 3], [4, 3, 2], [1, 1, 2, 0]]):
             expected[i, j] = max(
@@ -93,9 +95,11 @@ def test_exact_search_is_sorting_everything(size, k):
     gallery = unit(torch.randn(size, 8), "mean", torch.ones(size), names(size))
     queries = unit(torch.randn(7, 8), "mean", torch.ones(7), names(7))
     hits = ExactIndex(gallery).search(queries, k)
-    scores = queries.vectors @ gallery.vectors.T
+    scores = (queries.vectors @ gallery.vectors.T).float()
     k = min(k, size)
-    torch.testing.assert_close(hits.scores, scores.sort(1, descending=True).values[:, :k])
+    torch.testing.assert_close(
+        hits.scores, scores.sort(1, descending=True).values[:, :k], rtol=0, atol=2e-6
+    )
     assert torch.equal(hits.places, scores.argsort(1, descending=True)[:, :k])
 
 
@@ -154,7 +158,7 @@ def test_an_index_is_read_back(tmp_path):
     kept = StoredGallery(random_clips(4, "sequence"), "audio", "test", "store", "ab")
     kept.save(tmp_path / "g.safetensors")
     found = StoredGallery.load(tmp_path / "g.safetensors")
-    assert torch.equal(found.gallery.vectors, kept.gallery.vectors)
+    assert torch.equal(found.gallery.vectors, kept.gallery.vectors.float())
     assert found.gallery.ids == kept.gallery.ids
     assert (found.modality, found.split, found.model_sha256) == ("audio", "test", "ab")
     (tmp_path / "g.safetensors").write_bytes(b"x")

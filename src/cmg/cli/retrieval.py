@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,16 +38,24 @@ def representations(given: str) -> list[By]:
     """``mean,codes`` or ``all``.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: an unknown name, or none.
     """
     from cmg.errors import did_you_mean
     from cmg.retrieval.representation import ALL_BY
 
     names = list(ALL_BY) if given == "all" else [n.strip() for n in given.split(",") if n.strip()]
+    if not names:
+        raise ConfigError(f"--by {given!r} names nothing; valid: {', '.join(ALL_BY)}, all")
     for name in names:
         if name not in ALL_BY:
             raise ConfigError(f"--by {name}: unknown{did_you_mean(name, [*ALL_BY, 'all'])}")
     return [by for by in ALL_BY if by in names]
+
+
+def say_remarks(remarks: Iterable[str]) -> None:
+    """On stderr, what is different from training."""
+    for remark in remarks:
+        typer.echo(remark, err=True)
 
 
 def retrieval(
@@ -78,20 +87,25 @@ def retrieval(
         write_retrieval(results, staging)
     finally:
         staging.discard()
+    say_remarks(results.about["remarks"])
     tables = [in_terminal(one) for one in retrieval_tables(results)]
     show(results.told(), *tables, f"Report: {out / 'report.html'}")
 
 
 def two_stage(
     model: Annotated[
-        Path, typer.Option(help="Stage 1: a run that was pre-trained without the new modality.")
+        list[Path],
+        typer.Option(
+            help="Stage 1: run that was pre-trained without the new modality; several are told as "
+            "mean and spread."
+        ),
     ],
     new: Annotated[str, typer.Option(help="Modality that joins.")],
     pivot: Annotated[str, typer.Option(help="Modality of the run that it is fitted to.")],
     out: OutOption,
     data: StoreOption = None,
     split: SplitOption = None,
-    seeds: Annotated[int, typer.Option(help="Fits per variant.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fits per run and variant.")] = 3,
     epochs: Annotated[int, typer.Option(help="Of a fit.")] = 20,
     lr: Annotated[float, typer.Option(help="Of Adam.")] = 2e-3,
     batch_size: Annotated[int, typer.Option(help="Clips per step.")] = 64,
@@ -143,6 +157,7 @@ def two_stage(
         write_two_stage(results, staging)
     finally:
         staging.discard()
+    say_remarks(results.about["remarks"])
     tables = [in_terminal(one) for one in two_stage_tables(results)]
     show(two_stage_told(results), *tables, f"Report: {out / 'report.html'}")
 
@@ -166,7 +181,8 @@ def retrieve(
     by: Annotated[str, typer.Option(help="mean, codes, continuous or sequence.")] = "mean",
     top: Annotated[int, typer.Option(help="How many clips.")] = 10,
     engine: Annotated[
-        str, typer.Option(help="exact, or faiss for very large galleries.")
+        str,
+        typer.Option(help="exact; faiss (approximate) or faiss-flat for very large galleries."),
     ] = "exact",
     save_index: Annotated[
         Path | None, typer.Option(help="Keep the gallery in this file (.safetensors).")
@@ -186,9 +202,11 @@ def retrieve(
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.retrieve import INDEX, Wanted
     from cmg.recipes.retrieve import retrieve as run_retrieve
+    from cmg.retrieval.index import ENGINES
 
-    if engine not in ("exact", "faiss"):
-        raise ConfigError(f"--engine {engine}: say exact or faiss")
+    chosen = next((one for one in ENGINES if one == engine), None)
+    if chosen is None:
+        raise ConfigError(f"--engine {engine}: say {', '.join(ENGINES)}")
     if save_index is not None and save_index.suffix != INDEX:
         raise ConfigError(f"--save-index {save_index} must end in {INDEX}")
     kinds = representations(by)
@@ -202,12 +220,11 @@ def retrieve(
         queries,
         pairs(extractor, "--extractor"),
         {m: Path(path) for m, path in pairs(weights, "--weights").items()},
-        "faiss" if engine == "faiss" else "exact",
+        chosen,
         str(choose_device(device)),
         save_index,
     )
-    for remark in found.remarks:
-        typer.echo(remark, err=True)
+    say_remarks(found.remarks)
     stored = found.gallery
     told = {
         "query": query,

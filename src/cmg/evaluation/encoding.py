@@ -58,13 +58,14 @@ def encode_split(
 
     Raises:
         ModalityError: the split has a modality in another shape than the model.
-        DataError: the split has fewer than two clips.
+        DataError: the split has fewer than two clips, or a clip has NaN or infinite features.
     """
     names = [m for m in model.modalities if m in split.modalities]
     batches = Batches(split, batch_size, names, shuffle=False)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in names}
     for index in range(len(batches)):
-        batch = batches.at(0, index).to(model.device, model.dtype)
+        batch = batches.at(0, index).to(model.device, model.dtype).zero_padded()
+        refuse_non_finite(batch)
         encoded = frozen_semantics(model, batch, dropout)
         quantized = model.codebook.lookup(encoded, batch.steps)
         for m, z in encoded.items():

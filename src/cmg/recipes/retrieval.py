@@ -15,6 +15,7 @@ from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.files import file_sha256
 from cmg.models.unified import UnifiedModel
+from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import open_clips, open_other
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
@@ -58,6 +59,37 @@ def clips_to_search(checkpoint: Checkpoint, data: str | None) -> ClipSource:
     return open_clips(config) if data is None else open_other(config, data)
 
 
+def read_alike(runs: Sequence[str | Path]) -> list[Checkpoint]:
+    """The checkpoints of runs whose figures are told as mean and spread.
+
+    Raises:
+        ConfigError: none, one run twice, or runs of other modalities, codebook size or steps.
+        CheckpointError: no checkpoint.
+    """
+    if not runs:
+        raise ConfigError("name at least one run")
+    found = [read_checkpoint(run) for run in runs]
+    first = found[0]
+    for place, other in enumerate(found):
+        if other.path.resolve() in {c.path.resolve() for c in found[:place]}:
+            raise ConfigError(f"{other.path} is named twice, which would feign a small spread")
+        for what, one, two in zip(
+            ("modalities", "codes", "data.step_seconds"), _kind(first), _kind(other), strict=True
+        ):
+            if one != two:
+                raise ConfigError(
+                    f"{first.path} and {other.path} differ in {what} ({one} and {two}); a mean is "
+                    "of runs that were trained alike, so evaluate them apart"
+                )
+    return found
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[object, ...]:
+    config = checkpoint.config
+    names = sorted(m.name for m in checkpoint.modalities)
+    return names, config.model.codebook.size, config.data.step_seconds
+
+
 def evaluate_retrieval(
     runs: Sequence[str | Path],
     data: str | None = None,
@@ -77,12 +109,14 @@ def evaluate_retrieval(
         device: Where to encode.
 
     Raises:
-        ConfigError: an unknown representation.
+        ConfigError: an unknown representation or none, or runs that are not alike.
         DataError: an unknown split or label, fewer than two clips with two modalities, or
             embeddings that are not finite.
         CheckpointError: no checkpoint.
     """
-    checkpoints = [read_checkpoint(run) for run in runs]
+    checkpoints = read_alike(runs)
+    if not by:
+        raise ConfigError(f"name what clips are compared by: {', '.join(ALL_BY)}")
     store = clips_to_search(checkpoints[0], data)
     chosen = store.split(split or checkpoints[0].config.data.test_split)
     known = class_label(store, label)
@@ -94,8 +128,14 @@ def evaluate_retrieval(
             results.scores[one] += own.scores[one]
         results.undefined.update(own.undefined)
         results.about.update(own.about)
-    told = {"checkpoints": [str(c.path) for c in checkpoints], "data": str(store.path)}
-    results.about.update(told)
+    remarks = [remark for c in checkpoints for remark in other_extractors(c, store)]
+    results.about.update(
+        {
+            "checkpoints": [str(c.path) for c in checkpoints],
+            "data": str(store.path),
+            "remarks": list(dict.fromkeys(remarks)),
+        }
+    )
     return results
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from cmg.data.alignment import on_grid
-from cmg.errors import ConfigError, DataError
+from cmg.data.source import ClipSource
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import clip_features
 from cmg.models.unified import UnifiedModel
@@ -22,7 +23,7 @@ from cmg.recipes.retrieval import (
     query_of,
     represented_query,
 )
-from cmg.recipes.run_extractors import load_readers, recorded_extractors
+from cmg.recipes.run_extractors import load_readers, other_extractors, recorded_extractors
 from cmg.retrieval.index import Engine, StoredGallery, open_index, shown_hits
 from cmg.retrieval.representation import By, Represented
 from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
@@ -85,10 +86,10 @@ def retrieve(
         run: Run folder or checkpoint.
         gallery: Store, or an index that was saved; None is what the run was trained on.
         split: Of the gallery; None is the run's test split.
-        queries: Store that has the query's clip; None is the gallery's.
+        queries: Store that has the query's clip; None is the gallery's, also that of an index.
         extractors: By modality, for a query of media where the run does not know them.
         weights: Files or folders of an extractor's weights by modality.
-        engine: ``exact`` or ``faiss``.
+        engine: See :data:`~cmg.retrieval.index.Engine`.
         device: Where to encode and search.
         save_index: Keeps the gallery in this file.
 
@@ -99,10 +100,14 @@ def retrieve(
         raise ConfigError(f"--top {wanted.top} must be at least 1")
     checkpoint = read_checkpoint(run)
     model = load_model(checkpoint.path, device)
-    stored = _gallery(wanted, model, checkpoint, gallery, split)
-    query, remarks = _query(
-        wanted, model, checkpoint, gallery, queries, extractors, weights, device
-    )
+    stored, remarks = _gallery(wanted, model, checkpoint, gallery, split)
+    if wanted.text or Path(wanted.query).exists():
+        query, more = _media_query(wanted, model, checkpoint, extractors, weights, device)
+    else:
+        store = _store_of_query(checkpoint, stored, queries)
+        query = query_of(model, store, wanted.query, wanted.source, wanted.by)
+        more = tuple(other_extractors(checkpoint, store))
+    remarks = tuple(dict.fromkeys((*remarks, *more)))
     hits = open_index(stored.gallery, engine, device).search(query, wanted.top)
     if save_index is not None:
         stored.save(save_index)
@@ -115,7 +120,7 @@ def _gallery(
     checkpoint: Checkpoint,
     gallery: str | None,
     split: str | None,
-) -> StoredGallery:
+) -> tuple[StoredGallery, tuple[str, ...]]:
     if gallery is not None and gallery.endswith(INDEX):
         stored = StoredGallery.load(Path(gallery))
         check_gallery(stored, checkpoint, wanted.target, Path(gallery))
@@ -123,27 +128,39 @@ def _gallery(
             raise DataError(
                 f"{gallery} compares by {stored.gallery.by}; say --by {stored.gallery.by}"
             )
-        return stored
+        if split not in (None, stored.split):
+            raise DataError(f"{gallery} is of split {stored.split!r}; leave --split {split} out")
+        return stored, ()
     store = clips_to_search(checkpoint, gallery)
     chosen = split or checkpoint.config.data.test_split
-    return gallery_of(model, checkpoint, store, chosen, wanted.target, wanted.by)
+    found = gallery_of(model, checkpoint, store, chosen, wanted.target, wanted.by)
+    return found, tuple(other_extractors(checkpoint, store))
 
 
-def _query(
+def _store_of_query(
+    checkpoint: Checkpoint, stored: StoredGallery, queries: str | None
+) -> ClipSource:
+    """The given store, or the gallery's; a collection can only be opened as the run's own."""
+    if queries is not None:
+        return clips_to_search(checkpoint, queries)
+    try:
+        own = clips_to_search(checkpoint, None)
+    except DataError:
+        return clips_to_search(checkpoint, stored.store)
+    return own if str(own.path) == stored.store else clips_to_search(checkpoint, stored.store)
+
+
+def _media_query(
     wanted: Wanted,
     model: UnifiedModel,
     checkpoint: Checkpoint,
-    gallery: str | None,
-    queries: str | None,
     extractors: Mapping[str, str] | None,
     weights: Mapping[str, Path] | None,
     device: str,
 ) -> tuple[Represented, tuple[str, ...]]:
-    if not wanted.text and not Path(wanted.query).exists():
-        place = queries or (None if gallery is None or gallery.endswith(INDEX) else gallery)
-        store = clips_to_search(checkpoint, place)
-        return query_of(model, store, wanted.query, wanted.source, wanted.by), ()
     m = wanted.source
+    if m not in model.modalities:
+        raise ModalityError(f"the model has no modality {m!r}{did_you_mean(m, model.modalities)}")
     recorded = recorded_extractors(checkpoint, training_store(checkpoint))
     readers = load_readers(
         checkpoint,
@@ -152,6 +169,12 @@ def _query(
         weights or {},
         device,
     )
+    if m not in readers.by_modality:
+        raise ConfigError(
+            f"the run does not say which extractor made {m!r}; name it: --extractor {m}=NAME"
+        )
+    if wanted.text and readers.by_modality[m].takes != "text":
+        raise ConfigError(f"--text gives words, {m!r} reads {readers.by_modality[m].takes}")
     clip = _media_clip(wanted)
     features = clip_features(clip, readers.by_modality).get(m)
     if features is None or len(features) == 0:
@@ -168,5 +191,7 @@ def _query(
 def _media_clip(wanted: Wanted) -> MediaClip:
     if wanted.text:
         return MediaClip("query", "query", texts={wanted.source: " ".join(wanted.query.split())})
-    (clip,) = named_clips([Path(wanted.query)])
-    return clip
+    clips = named_clips([Path(wanted.query)])
+    if len(clips) != 1:
+        raise DataError(f"{wanted.query} has {len(clips)} clips; a query is one, name its file")
+    return clips[0]

@@ -21,6 +21,7 @@ from cmg.evaluation.encoding import encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.evaluation.transfer import Score, Table, merge, scores
 from cmg.files import replace_file
+from cmg.models.unified import UnifiedModel
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.jobs import Job, Relay, Report, run_all
@@ -181,13 +182,18 @@ def run_stamp_job(job: Job, send: Report) -> StampTables:
     training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
     model = training.state.model
     tables = evaluate(model, job.config, job.config.training.seed)
-    split = open_clips(job.config.data).split(job.config.data.test_split)
+    return StampTables(tables, stamp_retrieval(model, job.config))
+
+
+def stamp_retrieval(model: UnifiedModel, config: RunConfig) -> Directions:
+    """Retrieval of test stamps by mean code vector; the recordings of a language are a gallery."""
+    split = open_clips(config.data).split(config.data.test_split)
     languages: dict[str, list[int]] = {}
     for index, row in enumerate(split.rows):
         languages.setdefault(row.meta["language"], []).append(index)
     groups = [torch.tensor(members) for members in languages.values()]
     found = retrieval_of(model, split, encode_split(model, split), ["mean"], LABEL, groups)
-    return StampTables(tables, found.scores["mean"][0])
+    return found.scores["mean"][0]
 
 
 def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None) -> TuxPaintResults:

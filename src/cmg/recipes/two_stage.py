@@ -17,11 +17,11 @@ The authors have lost their code; what the paper leaves open is chosen here:
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,24 @@ from torch.nn import functional
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
-from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
-from cmg.recipes.retrieval import class_label, retrieval_of
+from cmg.recipes.retrieval import class_label, clips_to_search, read_alike, retrieval_of
+from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import training_split
 from cmg.retrieval.evaluate import Directions
 from cmg.tasks.frozen import Progress, quiet
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.training.checkpoint import load_model
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch
 
 VARIANTS = ("trained", "shuffled_pairs", "untrained")
 """Controls: stage 2 on wrong pairs; a new encoder that was never trained."""
+
+
+IDLE = "codebook.idle"
 
 
 class JoinOptions(Options):
@@ -73,10 +76,10 @@ class TwoStageResults:
     """What was found.
 
     Attributes:
-        scores: By variant, for every seed the scores by direction.
+        scores: By variant, for every run of stage 1 and every seed the scores by direction.
         pivot: The modality that the new one was fitted to.
         new: The new modality.
-        about: Run, data, split, options.
+        about: Runs, data, split, options.
     """
 
     scores: dict[str, list[Directions]]
@@ -105,9 +108,9 @@ def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) 
         )
     names = [*stage1.modalities.values(), declared]
     model = UnifiedModel(names, stage1.options, seed=derived_seed(seed, "joined"))
-    own = model.state_dict()
-    kept = {n: x for n, x in stage1.state_dict().items() if own[n].shape == x.shape}
-    model.load_state_dict(kept, strict=False)
+    # How long codes have been idle is counted per modality, and only in training.
+    kept = {n: x for n, x in stage1.state_dict().items() if n != IDLE}
+    model.load_state_dict(model.state_dict() | kept)
     model.to(stage1.device, stage1.dtype)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -157,7 +160,8 @@ def join(
     trained = [p for part in parts_of(model, new) for p in part.parameters()]
     optimizer = torch.optim.Adam(trained, lr=options.lr)
     steps, losses = options.epochs * len(batches), []
-    with torch.random.fork_rng(devices=[]):
+    here = [model.device.index or 0] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=here):
         for epoch in range(options.epochs):
             total = 0.0
             for index in range(len(batches)):
@@ -230,7 +234,7 @@ def clip_means(vectors: Tensor, batch: Batch, modality: str) -> Tensor:
 
 
 def two_stage(
-    run: str | Path,
+    runs: Sequence[str | Path],
     new: str,
     pivot: str,
     data: str | None = None,
@@ -241,58 +245,61 @@ def two_stage(
     device: torch.device | str = "cpu",
     progress: Progress = quiet,
 ) -> TwoStageResults:
-    """Fit a new modality to a finished run and test it in every direction, with controls.
+    """Fit a new modality to finished runs and test it in every direction, with controls.
 
     Args:
-        run: Stage 1: run folder or checkpoint.
+        runs: Stage 1: run folders or checkpoints, of models that were trained alike.
         new: Name of the new modality.
         pivot: The modality it is fitted to.
-        data: Store with all modalities; None is the run's.
+        data: Store with all modalities; None is what the first run was trained on.
         split: To test on; None is the run's.
         options: Of stage 2.
-        seeds: Fits per variant.
+        seeds: Fits per run and variant; no two have one seed.
         variants: Of :data:`VARIANTS`.
         device: Where to compute.
         progress: Told about fits.
 
     Raises:
-        ConfigError: no seed.
+        ConfigError: no seed, or runs that are not alike.
         ModalityError: unknown or known modalities.
         DataError: a split that is not there, or too few clips.
     """
     options = options or JoinOptions()
     if seeds < 1:
         raise ConfigError(f"seeds = {seeds}; give at least one")
-    checkpoint: Checkpoint = read_checkpoint(run)
-    stage1 = load_model(checkpoint.path, device)
-    if pivot not in stage1.modalities:
-        raise ModalityError(
-            f"{run} has no modality {pivot!r}{did_you_mean(pivot, stage1.modalities)}"
-        )
-    config = checkpoint.config.data
-    source = FeatureStore.open(data or config.store)
+    checkpoints = read_alike(runs)
+    config = checkpoints[0].config.data
+    source = clips_to_search(checkpoints[0], data)
     training = source.split(training_split(config))
     chosen = source.split(split or config.test_split)
     label = class_label(source, None)
-    scores: dict[str, list[Directions]] = {}
-    for variant in variants:
-        for seed in range(seeds):
-            model = joined_model(copy.deepcopy(stage1), source, new, seed)
+    scores: dict[str, list[Directions]] = {variant: [] for variant in variants}
+    for place, checkpoint in enumerate(checkpoints):
+        stage1 = load_model(checkpoint.path, device)
+        if pivot not in stage1.modalities:
+            raise ModalityError(
+                f"{checkpoint.path} has no modality {pivot!r}"
+                f"{did_you_mean(pivot, stage1.modalities)}"
+            )
+        for variant, seed in product(variants, range(place * seeds, (place + 1) * seeds)):
+            model = joined_model(stage1, source, new, seed)
             if variant != "untrained":
                 wrong = variant == "shuffled_pairs"
                 what = f"fit {new} to {pivot}, {variant.replace('_', ' ')}, seed {seed}"
                 join(model, training, pivot, new, options, seed, wrong, partial(progress, what))
-            encoded = encode_split(model, chosen)
-            found = retrieval_of(model, chosen, encoded, ["mean"], label)
-            scores.setdefault(variant, []).extend(found.scores["mean"])
+            found = retrieval_of(model, chosen, encode_split(model, chosen), ["mean"], label)
+            scores[variant] += found.scores["mean"]
+    remarks = [remark for c in checkpoints for remark in other_extractors(c, source)]
     about = {
-        "stage1": str(checkpoint.path),
-        "stage1_modalities": list(stage1.modalities),
+        "stage1": [str(c.path) for c in checkpoints],
+        "stage1_modalities": [m.name for m in checkpoints[0].modalities],
         "data": str(source.path),
+        "training_split": training.name,
         "split": chosen.name,
         "clips": len(chosen),
         "label": label,
         "options": options.model_dump(),
         "seeds": seeds,
+        "remarks": list(dict.fromkeys(remarks)),
     }
     return TwoStageResults(scores, pivot, new, about)

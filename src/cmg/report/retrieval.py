@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ TITLE = "Retrieval across modalities"
 WHAT = (
     "A clip of one modality finds, in a gallery of another, the clip it belongs to (R@k, percent) "
     "and clips of its class (mAP, percent). Chance: a random order. Class-perfect: a system that "
-    "knows every clip's class and nothing more. Ties count against the query."
+    "knows every clip's class and nothing more. Both are given for R@1, R@5 and R@10. Ties count "
+    "against the query."
 )
 TWO_STAGE = "Retrieval of a modality that joined later"
 TWO_STAGE_WHAT = (
@@ -33,8 +34,8 @@ TWO_STAGE_WHAT = (
 COLUMNS = (
     "query → gallery",
     *(f"R@{k}" for k in RANKS),
-    "chance R@1",
-    "class-perfect R@1",
+    "chance",
+    "class-perfect",
     "median rank",
     "mAP",
     "chance mAP",
@@ -46,6 +47,10 @@ def _arrow(direction: str) -> str:
     return direction.replace("->", " → ")
 
 
+def _each(figures: Mapping[int, float], decimals: int) -> str:
+    return " / ".join(f"{figures[k]:.{decimals}f}" for k in RANKS)
+
+
 def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
     """One direction: figures over models, and what they would be without one."""
     told, first = over_seeds(seeds)[direction], seeds[0][direction]
@@ -54,8 +59,8 @@ def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
     return [
         _arrow(direction),
         *(shown[f"R@{k}"] for k in RANKS),
-        f"{first.chance[1]:.2f}",
-        f"{first.ceiling[1]:.1f}" if first.ceiling else "–",
+        _each(first.chance, 2),
+        _each(first.ceiling, 1) if first.ceiling else "–",
         shown["median rank"],
         shown["mAP"],
         "–" if first.map_chance is None else f"{first.map_chance:.1f}",
@@ -93,12 +98,19 @@ def two_stage_tables(results: TwoStageResults) -> list[Table]:
             cells = [score_text(found[direction][name]) for found in figures.values()]
             rows.append([f"{_arrow(direction)} ({kind})", *cells])
         columns = ("query → gallery", *(v.replace("_", " ") for v in figures))
+        runs, seeds = len(results.about["stage1"]), results.about["seeds"]
         note = (
-            f"Percent, {results.about['seeds']} seeds; gallery {first.gallery:,} clips, "
-            f"chance {chance:.2f}."
+            f"Percent; {_count(runs, 'run')} of stage 1, {_count(seeds, 'fit')} of each; split "
+            f"{results.about['split']}, gallery {first.gallery:,} clips; chance {chance:.2f}"
         )
+        perfect = {f"R@{k}": value for k, value in first.ceiling.items()}.get(name)
+        note += "." if perfect is None else f", class-perfect {perfect:.1f}."
         tables.append(replace(plain(name, columns, rows), note=note))
     return tables
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def check_out(out: Path, overwrite: bool) -> Staging:

@@ -11,12 +11,14 @@ from torch import Tensor
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
 from cmg.evaluation.transfer import Score
-from cmg.retrieval.metrics import RetrievalScores, retrieval_scores
+from cmg.retrieval.metrics import RetrievalScores, joined, query_figures, scores_of
 from cmg.retrieval.representation import By, Represented, represent
-from cmg.retrieval.similarity import similarity
+from cmg.retrieval.similarity import refuse_longer, similarity
 
 Directions = dict[str, RetrievalScores]
 """By ``query->gallery``."""
+SCORES_AT_ONCE = 1 << 22
+"""Pairs that are compared at a time; ranking them takes some ten times their memory."""
 
 
 def paired(encoded: Mapping[str, EncodedModality], a: str, b: str) -> Tensor:
@@ -74,22 +76,47 @@ def evaluate_directions(
     """
     found, undefined = {}, {}
     for direction, queries, gallery, rows in both_sides(encoded, by, size, ids):
-        parts = []
-        try:
-            for group in groups or [rows]:
-                inside = torch.isin(rows, group).nonzero()[:, 0]
-                if len(inside) < 2:
-                    continue
-                scores = similarity(queries.subset(inside), gallery.subset(inside))
-                own = None if classes is None else classes[rows[inside]]
-                parts.append(retrieval_scores(scores, None, own, own))
-        except DataError as error:
-            undefined[direction] = str(error)
-            continue
-        if not parts:
+        places = [torch.isin(rows, g).nonzero()[:, 0] for g in groups or [rows]]
+        sides = [(queries.subset(p), gallery.subset(p), rows[p]) for p in places if len(p) > 1]
+        if not sides:
             raise DataError(f"{direction}: no gallery has two clips with both modalities")
-        found[direction] = mean_scores(parts)
+        if by == "sequence":
+            try:
+                for own, others, _ in sides:
+                    refuse_longer(own, others)
+            except DataError as error:
+                undefined[direction] = str(error)
+                continue
+        found[direction] = mean_scores(
+            [
+                scores_of_pairs(own, others, None if classes is None else classes[members])
+                for own, others, members in sides
+            ]
+        )
     return found, undefined
+
+
+def scores_of_pairs(
+    queries: Represented, gallery: Represented, classes: Tensor | None = None
+) -> RetrievalScores:
+    """Scores of a gallery where query i belongs to clip i; some queries at a time.
+
+    Args:
+        queries: N clips by one modality.
+        gallery: The same clips by another.
+        classes: Of the clips, int64 [N], -1 where unknown.
+
+    Raises:
+        DataError: see :func:`~cmg.retrieval.similarity.similarity`.
+    """
+    own, parts = torch.arange(len(queries)), []
+    at_once = max(1, SCORES_AT_ONCE // len(gallery))
+    for first in range(0, len(queries), at_once):
+        rows = own[first : first + at_once]
+        scores = similarity(queries.subset(rows), gallery)
+        known = None if classes is None else classes[rows]
+        parts.append(query_figures(scores, rows, known, classes))
+    return scores_of(joined(parts), len(gallery))
 
 
 def mean_scores(parts: Sequence[RetrievalScores]) -> RetrievalScores:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,13 +15,18 @@ from torch import Tensor
 
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import replace_file
-from cmg.retrieval.representation import By, Represented
-from cmg.retrieval.similarity import alignment
+from cmg.retrieval.representation import ALL_BY, By, Represented
+from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
 
 FORMAT, VERSION = "cmg-retrieval-index", 1
 BLOCK = 64
 """Clips of which only the best is looked at first."""
-Engine = Literal["exact", "faiss"]
+CLIPS_AT_ONCE, QUERIES_AT_ONCE = 1 << 17, 256
+"""What is compared at a time: a gallery of any size takes the memory of one such part."""
+NEIGHBORS, CANDIDATES = 32, 128
+"""Of the HNSW graph: links of a clip, and clips that a search keeps in view."""
+Engine = Literal["exact", "faiss", "faiss-flat"]
+ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class Hits:
     """The best clips for each query, the best first.
 
     Attributes:
-        places: In the gallery, int64 [N, k].
-        scores: Cosines, float32 [N, k].
+        places: In the gallery, int64 [N, k]; -1 where an approximate search found fewer.
+        scores: Cosines, float32 [N, k]; minus infinity there.
     """
 
     places: Tensor
@@ -48,50 +53,103 @@ class ExactIndex:
     def __init__(self, gallery: Represented, device: torch.device | str = "cpu") -> None:
         self.gallery = gallery
         self.device = torch.device(device)
-        self._vectors = gallery.vectors.to(self.device)
+        self._vectors = gallery.vectors.to(self.device, torch.float32)
 
     def __len__(self) -> int:
         return len(self.gallery)
 
     def search(self, queries: Represented, k: int = 10) -> Hits:
-        """The k best clips.
+        """The k best clips, in float32; of equal ones the first of the gallery.
 
-        The best k lie in the k blocks with the largest maxima, so only these are sorted.
+        Scores are rounded to :data:`~cmg.retrieval.similarity.DECIMALS` decimals; clips that differ
+        by less than that may change places with the number of clips that are compared at a time.
 
         Raises:
             DataError: a query compared by something else, or longer than a clip of the gallery.
         """
-        self._check(queries)
-        k = min(k, len(self))
-        if self.gallery.by == "sequence":
-            scores = alignment(queries, self._on_device())
-            top = scores.topk(k)
-            return Hits(top.indices.cpu(), top.values.cpu())
-        blocks = self._scores_in_blocks(queries.vectors.to(self.device))
-        best = blocks.amax(1).T
-        chosen = best.topk(min(k, best.shape[1])).indices.sort(1).values
-        which = torch.arange(len(queries), device=self.device)[:, None]
-        near = blocks.permute(2, 0, 1)[which, chosen].flatten(1)
-        top = near.topk(k)
-        places = chosen.gather(1, top.indices // BLOCK) * BLOCK + top.indices % BLOCK
-        return Hits(places.cpu(), top.values.cpu())
-
-    def _scores_in_blocks(self, queries: Tensor) -> Tensor:
-        """Cosines, [blocks, BLOCK, N]; minus infinity where the last block is not full."""
-        clips = len(self)
-        whole = -(-clips // BLOCK) * BLOCK
-        scores = torch.empty(whole, len(queries), device=self.device)
-        # The long side first: this product is half again as fast as its transpose.
-        torch.mm(self._vectors, queries.T, out=scores[:clips])
-        scores[clips:] = -torch.inf
-        return scores.view(-1, BLOCK, len(queries))
-
-    def _on_device(self) -> Represented:
-        given = self.gallery
-        return Represented(given.by, self._vectors, given.lengths.to(self.device), given.ids)
-
-    def _check(self, queries: Represented) -> None:
         refuse_other_kind(queries, self.gallery)
+        if queries.by == "sequence":
+            refuse_longer(queries, self.gallery)
+        parts = [
+            self._search(queries.subset(range(len(queries))[i : i + QUERIES_AT_ONCE]), k)
+            for i in range(0, len(queries), QUERIES_AT_ONCE)
+        ]
+        return Hits(torch.cat([p.places for p in parts]), torch.cat([p.scores for p in parts]))
+
+    def _search(self, queries: Represented, k: int) -> Hits:
+        """Part by part of the gallery; what is found later comes behind its equals."""
+        best: Hits | None = None
+        # A step of a sequence takes the room of a clip.
+        size = max(1, CLIPS_AT_ONCE // self._vectors[0].numel() * self._vectors.shape[-1])
+        for first in range(0, len(self), size):
+            found = self._search_part(queries, slice(first, first + size), k)
+            found = Hits(found.places + first, found.scores)
+            if best is not None:
+                found = Hits(
+                    torch.cat([best.places, found.places], 1),
+                    torch.cat([best.scores, found.scores], 1),
+                )
+            order = descending(found.scores)[:, :k]
+            best = Hits(found.places.gather(1, order), found.scores.gather(1, order))
+        assert best is not None  # a gallery has clips
+        return Hits(best.places.cpu(), best.scores.cpu())
+
+    def _search_part(self, queries: Represented, part: slice, k: int) -> Hits:
+        vectors = self._vectors[part]
+        if queries.by == "sequence":
+            lengths = self.gallery.lengths[part].to(self.device)
+            clips = Represented(queries.by, vectors, lengths, self.gallery.ids[part])
+            scores = alignment(queries, clips)
+            places = first_of_best(scores, min(k, len(vectors)))
+            return Hits(places, scores.gather(1, places))
+        return best_in_blocks(vectors, queries.vectors.to(vectors), min(k, len(vectors)))
+
+
+def best_in_blocks(vectors: Tensor, queries: Tensor, k: int) -> Hits:
+    """The k best of some clips.
+
+    They lie in the k blocks with the largest maxima (of equal ones the first), so only the clips
+    of these are sorted.
+
+    Args:
+        vectors: [M, D].
+        queries: [N, D].
+        k: At most M.
+    """
+    count = -(-len(vectors) // BLOCK)
+    scores = torch.empty(count * BLOCK, len(queries), device=vectors.device)
+    # The long side first: this product is half again as fast as its transpose.
+    torch.mm(vectors, queries.T, out=scores[: len(vectors)])
+    scores[len(vectors) :] = -torch.inf
+    blocks = scores.view(count, BLOCK, len(queries))
+    # Rounding keeps the order, so that maxima can be rounded instead of all scores.
+    maxima = blocks.amax(1).T.round(decimals=DECIMALS)
+    chosen = first_of_best(maxima, min(k, count)).sort(1).values
+    which = torch.arange(len(queries), device=vectors.device)[:, None]
+    near = blocks.permute(2, 0, 1)[which, chosen].flatten(1).round(decimals=DECIMALS)
+    found = first_of_best(near, k)
+    places = chosen.gather(1, found // BLOCK) * BLOCK + found % BLOCK
+    return Hits(places, near.gather(1, found))
+
+
+def first_of_best(scores: Tensor, k: int) -> Tensor:
+    """Places of the k largest of each row, the largest first; of equal ones the first places.
+
+    Args:
+        scores: [N, M].
+        k: At most M.
+    """
+    last = scores.topk(k).values[:, -1:]
+    room = scores.shape[1]
+    earlier = torch.arange(room, 0, -1, device=scores.device)
+    worth = torch.where(scores == last, earlier, 0).masked_fill(scores > last, room + 1)
+    chosen = worth.topk(k).indices.sort(1).values
+    return chosen.gather(1, descending(scores.gather(1, chosen)))
+
+
+def descending(scores: Tensor) -> Tensor:
+    """Order of each row, the largest first, equal ones as they stand."""
+    return torch.sort(scores, dim=1, descending=True, stable=True).indices
 
 
 class FaissIndex:
@@ -99,7 +157,8 @@ class FaissIndex:
 
     Args:
         gallery: To be searched; not sequences.
-        kind: ``flat`` is exact, ``hnsw`` approximate.
+        kind: ``flat`` is exact, ``hnsw`` approximate; it may find fewer clips than are asked for,
+            most of all where many clips are alike.
 
     Raises:
         ConfigError: FAISS is not installed, or the gallery is of sequences.
@@ -117,10 +176,12 @@ class FaissIndex:
         self.gallery = gallery
         width = gallery.vectors.shape[1]
         metric = faiss.METRIC_INNER_PRODUCT
-        self._index: Any = (
-            faiss.IndexFlatIP(width) if kind == "flat" else faiss.IndexHNSWFlat(width, 32, metric)
-        )
-        self._index.add(gallery.vectors.numpy())
+        if kind == "flat":
+            self._index: Any = faiss.IndexFlatIP(width)
+        else:
+            self._index = faiss.IndexHNSWFlat(width, NEIGHBORS, metric)
+            self._index.hnsw.efSearch = CANDIDATES
+        self._index.add(gallery.vectors.float().numpy())
 
     def __len__(self) -> int:
         return len(self.gallery)
@@ -128,8 +189,9 @@ class FaissIndex:
     def search(self, queries: Represented, k: int = 10) -> Hits:
         """The k best clips; see :meth:`ExactIndex.search`."""
         refuse_other_kind(queries, self.gallery)
-        scores, places = self._index.search(queries.vectors.numpy(), min(k, len(self)))
-        return Hits(torch.from_numpy(places), torch.from_numpy(scores))
+        found, where = self._index.search(queries.vectors.float().numpy(), min(k, len(self)))
+        places, scores = torch.from_numpy(where), torch.from_numpy(found)
+        return Hits(places, scores.masked_fill(places < 0, -torch.inf))
 
 
 def refuse_other_kind(queries: Represented, gallery: Represented) -> None:
@@ -180,7 +242,7 @@ class StoredGallery:
             "ids": list(self.gallery.ids),
         }
         tensors = {
-            "vectors": self.gallery.vectors.contiguous(),
+            "vectors": self.gallery.vectors.float().contiguous(),
             "lengths": self.gallery.lengths.contiguous(),
         }
         replace_file(path, save(tensors, {"index": json.dumps(told)}))
@@ -198,15 +260,40 @@ class StoredGallery:
                 vectors, lengths = file.get_tensor("vectors"), file.get_tensor("lengths")
             if (told["format"], told["version"]) != (FORMAT, VERSION):
                 raise CheckpointError(f"{path} is of another format or version")
+            names = [told[key] for key in ("modality", "split", "store", "model_sha256")]
             ids = tuple(str(name) for name in told["ids"])
-            if not len(ids) == len(vectors) == len(lengths):
-                raise CheckpointError(f"{path}: {len(ids)} ids for {len(vectors)} vectors")
             gallery = Represented(cast("By", told["by"]), vectors, lengths, ids)
-            return cls(
-                gallery, told["modality"], told["split"], told["store"], told["model_sha256"]
-            )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is no index of `cmg retrieve`: {error!r}") from error
+        if (wrong := _wrong_with(gallery)) or not all(isinstance(name, str) for name in names):
+            raise CheckpointError(f"{path} is damaged: {wrong or names}; make it again")
+        return cls(gallery, *names)
+
+
+def _wrong_with(gallery: Represented) -> str:
+    """What keeps a gallery from a file from being searched; empty where nothing does."""
+    vectors, lengths = gallery.vectors, gallery.lengths
+    told = {
+        f"it compares by {gallery.by!r}": gallery.by in ALL_BY,
+        f"vectors are {vectors.dtype} {list(vectors.shape)}": vectors.dtype == torch.float32
+        and vectors.ndim == (3 if gallery.by == "sequence" else 2),
+        f"lengths are {lengths.dtype} {list(lengths.shape)}": lengths.dtype == torch.int64
+        and lengths.ndim == 1,
+        f"{len(gallery)} ids": 0 < len(gallery) == len(vectors) == len(lengths),
+    }
+    wrong = next((what for what, fine in told.items() if not fine), "")
+    return wrong or _wrong_values(gallery)
+
+
+def _wrong_values(gallery: Represented) -> str:
+    longest = gallery.vectors.shape[1] if gallery.by == "sequence" else torch.inf
+    lowest, highest = (int(length) for length in gallery.lengths.aminmax())
+    if lowest < 1 or highest > longest:
+        return f"lengths from {lowest} to {highest}"
+    finite = gallery.vectors.flatten(1).isfinite().all(1)
+    if not bool(finite.all()):
+        return f"the embedding of clip {gallery.ids[int((~finite).nonzero()[0])]!r} is not finite"
+    return ""
 
 
 def open_index(
@@ -217,13 +304,15 @@ def open_index(
     Raises:
         ConfigError: FAISS is asked for and is not installed.
     """
-    return FaissIndex(gallery) if engine == "faiss" else ExactIndex(gallery, device)
+    if engine == "exact":
+        return ExactIndex(gallery, device)
+    return FaissIndex(gallery, "flat" if engine == "faiss-flat" else "hnsw")
 
 
 def shown_hits(hits: Hits, gallery: Represented) -> list[list[tuple[str, float]]]:
-    """(id, score) of the best clips of every query."""
+    """(id, score) of the clips that every query found."""
     return [
-        [(gallery.ids[i], s) for i, s in zip(places, scores, strict=True)]
+        [(gallery.ids[i], s) for i, s in zip(places, scores, strict=True) if i >= 0]
         for places, scores in zip(_lists(hits.places), _lists(hits.scores), strict=True)
     ]
 

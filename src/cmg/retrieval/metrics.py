@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cmg.errors import DataError
+
 RANKS = (1, 5, 10)
 
 
@@ -81,6 +83,83 @@ def expected_average_precision(relevant: Tensor, gallery: int) -> Tensor:
     return (harmonic + others * (gallery - harmonic)) / gallery
 
 
+@dataclass(frozen=True)
+class QueryFigures:
+    """What each of some queries found.
+
+    Attributes:
+        ranks: Of its own clip, int64 [N].
+        precision: Average precision by class, float64 [N]; NaN where it has no class, or no clip
+            of the gallery has it.
+        relevant: Clips of its class in the gallery, its own included, int64 [N]; 0 as above. None
+            without classes.
+    """
+
+    ranks: Tensor
+    precision: Tensor
+    relevant: Tensor | None
+
+
+def query_figures(
+    scores: Tensor,
+    own: Tensor,
+    query_classes: Tensor | None = None,
+    gallery_classes: Tensor | None = None,
+) -> QueryFigures:
+    """What each query found.
+
+    Args:
+        scores: [N, M], larger is more alike.
+        own: Where a query's clip is in the gallery, int64 [N].
+        query_classes: int64 [N], -1 where unknown.
+        gallery_classes: int64 [M], -1 where unknown.
+
+    Raises:
+        DataError: NaN scores, which have no rank.
+    """
+    if bool(scores.isnan().any()):
+        raise DataError("a score is NaN, so the clips have no order; check the embeddings")
+    ranks = ranks_of(scores, own)
+    if query_classes is None or gallery_classes is None:
+        return QueryFigures(ranks, torch.full(ranks.shape, torch.nan, dtype=torch.float64), None)
+    known = (query_classes >= 0)[:, None]
+    relevant = (query_classes[:, None] == gallery_classes[None]) & known
+    return QueryFigures(ranks, average_precision(scores, relevant), relevant.sum(1))
+
+
+def joined(parts: Sequence[QueryFigures]) -> QueryFigures:
+    """Figures of several parts of the queries as those of all; at least one part."""
+    relevant = [part.relevant for part in parts if part.relevant is not None]
+    return QueryFigures(
+        torch.cat([part.ranks for part in parts]),
+        torch.cat([part.precision for part in parts]),
+        torch.cat(relevant) if relevant else None,
+    )
+
+
+def scores_of(found: QueryFigures, gallery: int, ks: Sequence[int] = RANKS) -> RetrievalScores:
+    """Everything of one direction.
+
+    The class-perfect ceiling and mAP are over the queries whose class is known and in the gallery.
+
+    Args:
+        found: Of all queries.
+        gallery: M.
+        ks: k of R@k.
+    """
+    recall = {k: 100.0 * float((found.ranks <= k).double().mean()) for k in ks}
+    chance = {k: 100.0 * min(1.0, k / gallery) for k in ks}
+    precision, ceiling, expected = None, {}, None
+    if found.relevant is not None and bool((found.relevant > 0).any()):
+        counted = found.relevant > 0
+        sizes = found.relevant[counted]
+        precision = 100.0 * float(found.precision[counted].mean())
+        expected = 100.0 * float(expected_average_precision(sizes, gallery).mean())
+        ceiling = {k: 100.0 * float((k / sizes.double()).clamp_max(1.0).mean()) for k in ks}
+    median, queries = float(found.ranks.double().quantile(0.5)), len(found.ranks)
+    return RetrievalScores(recall, chance, ceiling, median, precision, expected, queries, gallery)
+
+
 def retrieval_scores(
     scores: Tensor,
     own: Tensor | None = None,
@@ -88,7 +167,7 @@ def retrieval_scores(
     gallery_classes: Tensor | None = None,
     ks: Sequence[int] = RANKS,
 ) -> RetrievalScores:
-    """Everything of one direction.
+    """Everything of one direction whose scores are all there.
 
     Args:
         scores: [N, M], larger is more alike.
@@ -96,23 +175,10 @@ def retrieval_scores(
         query_classes: int64 [N], -1 where unknown.
         gallery_classes: int64 [M], -1 where unknown.
         ks: k of R@k.
+
+    Raises:
+        DataError: NaN scores.
     """
-    n, m = scores.shape
-    own = torch.arange(n, device=scores.device) if own is None else own
-    ranks = ranks_of(scores, own)
-    recall = {k: 100.0 * float((ranks <= k).double().mean()) for k in ks}
-    chance = {k: 100.0 * min(1.0, k / m) for k in ks}
-    found, ceiling, expected = None, {}, None
-    if query_classes is not None and gallery_classes is not None:
-        known = query_classes >= 0
-        relevant = query_classes[known][:, None] == gallery_classes[None]
-        sizes = relevant.sum(1)
-        if bool((sizes > 0).any()):
-            each = average_precision(scores[known], relevant)[sizes > 0]
-            found = 100.0 * float(each.mean())
-            expected = 100.0 * float(expected_average_precision(sizes[sizes > 0], m).mean())
-            ceiling = {
-                k: 100.0 * float((k / sizes[sizes > 0].double()).clamp_max(1.0).mean()) for k in ks
-            }
-    median = float(ranks.double().quantile(0.5))
-    return RetrievalScores(recall, chance, ceiling, median, found, expected, n, m)
+    own = torch.arange(len(scores), device=scores.device) if own is None else own
+    found = query_figures(scores, own, query_classes, gallery_classes)
+    return scores_of(found, scores.shape[1], ks)

@@ -29,7 +29,8 @@ class Represented:
 
     Attributes:
         by: What of them.
-        vectors: Unit vectors, float32 [N, D]; of sequences a unit vector per step, [N, T, D].
+        vectors: Unit vectors [N, D]; of sequences a unit vector per step, [N, T, D]. Float64, so
+            that what is equal in exact arithmetic is equal after rounding; float32 from a file.
         lengths: Steps of each clip, int64 [N].
         ids: Of the clips.
     """
@@ -67,18 +68,18 @@ def represent(encoded: EncodedModality, by: By, size: int, ids: Sequence[str]) -
         lacking = ids[int((lengths == 0).nonzero()[0])]
         raise DataError(f"clip {lacking!r} lacks the modality; leave it out")
     if by == "codes":
-        found = torch.zeros(len(mask), size)
-        found.scatter_add_(1, encoded.indices.clamp_min(0), mask.float())
+        found = torch.zeros(len(mask), size, dtype=torch.float64)
+        found.scatter_add_(1, encoded.indices.clamp_min(0), mask.double())
     elif by == "sequence":
         found = encoded.codes
     else:
         steps = encoded.codes if by == "mean" else encoded.semantic
-        found = (steps * mask[..., None]).sum(1) / lengths[:, None]
-    return unit(found.float(), by, lengths, ids)
+        found = (steps.double() * mask[..., None]).sum(1) / lengths[:, None]
+    return unit(found, by, lengths, ids)
 
 
 def unit(vectors: Tensor, by: By, lengths: Tensor, ids: Sequence[str]) -> Represented:
-    """Vectors as unit vectors.
+    """Vectors as unit vectors, float64.
 
     Raises:
         DataError: NaN or infinite values.
@@ -90,4 +91,4 @@ def unit(vectors: Tensor, by: By, lengths: Tensor, ids: Sequence[str]) -> Repres
             f"the embedding of clip {broken!r} is NaN or infinite; check its features with "
             "`cmg data verify`"
         )
-    return Represented(by, functional.normalize(vectors, dim=-1), lengths, tuple(ids))
+    return Represented(by, functional.normalize(vectors.double(), dim=-1), lengths, tuple(ids))

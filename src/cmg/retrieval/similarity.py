@@ -1,7 +1,8 @@
 """How alike clips are: the cosine, or the best alignment of two sequences.
 
-Scores are rounded to what float32 can tell apart, so that what is equal in exact arithmetic ties,
-whatever the order of a sum.
+Scores are computed in float64 and rounded to what float32 features can tell apart, so that what is
+equal in exact arithmetic ties, whatever the order of a sum. Float32 would not do: its noise is a
+tenth of the last digit, and as often carries one of two equal scores over the edge.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DECIMALS = 6
 
 
 def similarity(queries: Represented, gallery: Represented) -> Tensor:
-    """Scores of all pairs, float32 [N, M]; larger is more alike.
+    """Scores of all pairs, [N, M]; larger is more alike.
 
     Raises:
         DataError: see :func:`alignment`.
@@ -33,6 +34,20 @@ def alignment(queries: Represented, gallery: Represented) -> Tensor:
     At offset o step t of the query meets step o + t of the clip; the query lies within the clip.
 
     Raises:
+        DataError: see :func:`refuse_longer`.
+    """
+    refuse_longer(queries, gallery)
+    parts = [
+        _aligned(queries.subset(torch.arange(i, min(i + QUERIES_AT_ONCE, len(queries)))), gallery)
+        for i in range(0, len(queries), QUERIES_AT_ONCE)
+    ]
+    return torch.cat(parts).round(decimals=DECIMALS)
+
+
+def refuse_longer(queries: Represented, gallery: Represented) -> None:
+    """Refuse sequences that cannot slide along every clip of a gallery.
+
+    Raises:
         DataError: a query has more steps than a clip of the gallery.
     """
     longest, shortest = int(queries.lengths.max()), int(gallery.lengths.min())
@@ -43,19 +58,14 @@ def alignment(queries: Represented, gallery: Represented) -> Tensor:
             f"query {query!r} has {longest} steps and clip {clip!r} of the gallery {shortest}: a "
             "query cannot slide along a shorter clip; cut the query, or compare by mean"
         )
-    parts = [
-        _aligned(queries.subset(torch.arange(i, min(i + QUERIES_AT_ONCE, len(queries)))), gallery)
-        for i in range(0, len(queries), QUERIES_AT_ONCE)
-    ]
-    return torch.cat(parts).round(decimals=DECIMALS)
 
 
 def _aligned(queries: Represented, gallery: Represented) -> Tensor:
-    best = torch.full((len(queries), len(gallery)), -torch.inf, device=gallery.vectors.device)
+    best = gallery.vectors.new_full((len(queries), len(gallery)), -torch.inf)
     lengths = queries.lengths.to(best.device)
     steps = queries.vectors.shape[1]
     exists = torch.arange(steps, device=best.device) < lengths[:, None]
-    vectors = queries.vectors.to(best.device) * exists[..., None]
+    vectors = queries.vectors.to(best) * exists[..., None]
     room = gallery.lengths.to(best.device)[None] - lengths[:, None]  # offsets of each pair
     for offset in range(int(room.max()) + 1):
         part = gallery.vectors[:, offset : offset + steps]
