@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from cmg.convolutions import Library
 from cmg.decoders import ClipHead, MapDecoder, StepHead, VectorDecoder
 from cmg.encoders import MapDetail, VectorDetail
-from cmg.encoders.detail import ResidualBlock, build_detail, convolution_padding
+from cmg.encoders.detail import ResidualBlock, build_detail, convolution_padding, convolve_all
 from cmg.types import Kind, Modality
 
 
@@ -22,7 +23,7 @@ def test_skip_path_carries_the_rectified_input():
     torch.nn.init.zeros_(block.pointwise.weight)
     x = features(2, 3, 4, 4)
     before = x.clone()
-    assert torch.equal(block(x), x.clamp_min(0))
+    assert torch.equal(block(x.movedim(1, -1), Library()).movedim(-1, 1), x.clamp_min(0))
     assert torch.equal(x, before)
 
 
@@ -33,7 +34,9 @@ def test_residual_block_formula():
     r = x.clamp_min(0)
     inner = functional.conv2d(r, block.spatial.weight, padding=1).clamp_min(0)
     out = torch.einsum("oi,nihw->nohw", block.pointwise.weight[:, :, 0, 0], inner)
-    torch.testing.assert_close(block(x), (r + out).clamp_min(0))
+    torch.testing.assert_close(
+        block(x.movedim(1, -1), Library()).movedim(-1, 1), (r + out).clamp_min(0)
+    )
 
 
 def test_vector_detail_is_rectified_and_seen_whole():
@@ -88,7 +91,7 @@ def test_map_decoder_spreads_the_content_first():
     content, detail = features(1, 2, 4), features(1, 2, 3, 3, 3, seed=1)
     projected = content @ decoder.content.weight.T + decoder.content.bias
     stacked = torch.cat([projected[:, :, None, None].expand(1, 2, 3, 3, 4), detail], -1)
-    maps = decoder.convolutions(stacked.flatten(0, 1).permute(0, 3, 1, 2))
+    maps = convolve_all(decoder.convolutions, stacked.flatten(0, 1)).permute(0, 3, 1, 2)
     torch.testing.assert_close(decoder(content, detail)[0], maps.permute(0, 2, 3, 1))
 
 

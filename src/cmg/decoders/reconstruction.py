@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmg.encoders.detail import ResidualBlock, convolution_padding
+from cmg.encoders.detail import ResidualBlock, convolution_padding, convolve_all
 from cmg.types import Kind, Modality
 
 
@@ -55,10 +55,8 @@ class MapDecoder(nn.Module):
     def forward(self, content: Tensor, detail: Tensor) -> Tensor:
         """[B, T, D] and [B, T, h, w, S] -> [B, T, H, W, C]."""
         spread = self.content(content)[:, :, None, None].expand(*detail.shape[:4], -1)
-        stacked = torch.cat([spread, detail], -1).flatten(0, 1).movedim(-1, 1)
-        maps = self.convolutions(stacked).movedim(1, -1)
-        rebuilt: Tensor = maps.unflatten(0, detail.shape[:2])
-        return rebuilt
+        maps = convolve_all(self.convolutions, torch.cat([spread, detail], -1).flatten(0, 1))
+        return maps.reshape(*detail.shape[:2], *maps.shape[1:])
 
 
 def build_decoder(modality: Modality, width: int, out_width: int) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cmg.convolutions import Form, form_for
 from cmg.types import Kind, Modality
 
 
@@ -29,10 +30,26 @@ class ResidualBlock(nn.Module):
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N, C, h, w]."""
+    def forward(self, x: Tensor, form: Form) -> Tensor:
+        """Maps in the layout of `form` -> the same."""
         x = torch.relu(x)
-        return torch.relu(x + self.pointwise(torch.relu(self.spatial(x))))
+        inner = torch.relu(form.convolve(self.spatial, x))
+        return torch.relu(x + form.convolve(self.pointwise, inner))
+
+
+def convolve_all(layers: nn.Sequential, maps: Tensor) -> Tensor:
+    """Pass maps [N, H, W, C] through convolutions, ReLUs and residual blocks, in the fast form."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    form = form_for(maps, [layer for layer in layers.modules() if isinstance(layer, kinds)])
+    x = form.enter(maps)
+    for layer in layers:
+        if isinstance(layer, ResidualBlock):
+            x = layer(x, form)
+        elif isinstance(layer, kinds):
+            x = form.convolve(layer, x)
+        else:
+            x = layer(x)
+    return form.leave(x)
 
 
 class VectorDetail(nn.Module):
@@ -85,8 +102,8 @@ class MapDetail(nn.Module):
         Returns:
             The detail [B, T, h, w, S], and what CLUB sees of it, [B, T, C].
         """
-        maps = self.convolutions(x.flatten(0, 1).movedim(-1, 1)).movedim(1, -1)
-        detail = maps.unflatten(0, x.shape[:2])
+        maps = convolve_all(self.convolutions, x.flatten(0, 1))
+        detail = maps.reshape(*x.shape[:2], *maps.shape[1:])
         return detail, self.private(detail.mean((2, 3)))
 
 

@@ -1,0 +1,168 @@
+"""The video detail encoder and decoder at published widths: our convolutions against the library's.
+
+`python -m benchmarks.maps [--frames 800] [--json FILE]`
+
+A step is forward and backward of both. Rates are nominal: the operations of the published layers,
+zeros that padding adds included, whatever a form really executes. float64 runs on fewer frames and
+is scaled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from benchmarks.cases import machine, machine_line
+from benchmarks.timing import side_by_side
+from cmg.convolutions import Library
+from cmg.decoders import MapDecoder
+from cmg.encoders.detail import MapDetail
+
+SHAPE, WIDTH, CONTENT = (7, 7, 512), 2048, 256
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def layer_flops(layers: nn.Module, size: int) -> tuple[int, int]:
+    """Nominal operations of one frame's forward pass, and those of the first layer alone.
+
+    Args:
+        layers: Convolutions in order, on square maps.
+        size: Positions along an axis of the input.
+    """
+    counts = []
+    for layer in layers.modules():
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        kernel, padding = layer.kernel_size[0], int(layer.padding[0])
+        grown = kernel - 1 - 2 * padding
+        out = size + grown if isinstance(layer, nn.ConvTranspose2d) else size - grown
+        positions = size if isinstance(layer, nn.ConvTranspose2d) else out
+        counts.append(2 * positions**2 * kernel**2 * layer.in_channels * layer.out_channels)
+        size = out
+    return sum(counts), counts[0]
+
+
+def step_flops(detail: MapDetail, decoder: MapDecoder) -> int:
+    """Nominal operations of one frame, forward and backward; features need no gradient."""
+    encoder, first = layer_flops(detail.convolutions, SHAPE[0])
+    return 3 * encoder - first + 3 * layer_flops(decoder.convolutions, SHAPE[0] - 4)[0]
+
+
+def step_of(precision: str, library: bool, frames: int) -> Callable[[int], object]:
+    """A function that runs both networks forward and backward."""
+    torch.manual_seed(0)
+    detail, decoder = MapDetail(SHAPE, WIDTH), MapDecoder(CONTENT, WIDTH, SHAPE)
+    maps, content = torch.randn(frames // 10, 10, *SHAPE), torch.randn(frames // 10, 10, CONTENT)
+    if precision == "float64":
+        detail, decoder = detail.double(), decoder.double()
+        maps, content = maps.double(), content.double()
+
+    def run(_: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            own, private = detail(maps)
+            rebuilt = decoder(content, own)
+        loss = (rebuilt.to(maps.dtype) - maps).square().mean() + private.to(maps.dtype).mean()
+        for network in (detail, decoder):
+            network.zero_grad(set_to_none=True)
+        loss.backward()
+
+    def by_library(turn: int) -> None:
+        with patch("cmg.encoders.detail.form_for", lambda *_: Library()):
+            run(turn)
+
+    return by_library if library else run
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048, turns: int = 5) -> float:
+    """Best rate of a square matrix product, in GFLOP/s."""
+    a, b = torch.randn(2, size, size).to(dtype)
+    best = float("inf")
+    for _ in range(turns):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2e-9 * size**3 / best
+
+
+def measure(frames: int, few: int, turns: int) -> dict[str, Any]:
+    """Every form in turns; seconds are scaled to `frames`."""
+    variants = {
+        "float64 library": step_of("float64", True, few),
+        "float32 library": step_of("float32", True, frames),
+        "float32": step_of("float32", False, frames),
+        "bf16 library": step_of("bf16", True, frames),
+        "bf16": step_of("bf16", False, frames),
+    }
+    timing = side_by_side(variants, turns, "wall")
+    peaks = {name: matmul_rate(dtype) for name, dtype in DTYPES.items()}
+    flops = step_flops(MapDetail(SHAPE, WIDTH), MapDecoder(CONTENT, WIDTH, SHAPE))
+    scale = {name: frames / few if name == "float64 library" else 1.0 for name in variants}
+    base = [scale["float64 library"] * s for s in timing.seconds["float64 library"]]
+    rows = {}
+    for name, seconds in timing.seconds.items():
+        scaled = sorted(scale[name] * s for s in seconds)
+        ratios = sorted(b / (scale[name] * s) for b, s in zip(base, seconds, strict=True))
+        middle = len(scaled) // 2
+        rate = 1e-9 * flops * frames / scaled[middle]
+        rows[name] = {
+            "seconds": round(scaled[middle], 3),
+            "faster": round(ratios[middle], 2),
+            "faster_min": round(ratios[0], 2),
+            "faster_max": round(ratios[-1], 2),
+            "nominal_gflops": round(rate, 1),
+            "of_matmul_peak": round(rate / peaks[name.split()[0]], 3),
+        }
+    return {
+        "frames": frames,
+        "float64_frames": few,
+        "turns": turns,
+        "matmul_gflops": peaks,
+        "forms": rows,
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """A Markdown table, a row per form."""
+    lines = [
+        f"| {found['frames']} frames, forward and backward | s | against float64 (range) "
+        "| nominal GFLOP/s | of the matmul peak |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {row['seconds']:.2f} | {row['faster']:.3g} "
+        f"({row['faster_min']:.3g}–{row['faster_max']:.3g}) | {row['nominal_gflops']:.0f} "
+        f"| {100 * row['of_matmul_peak']:.0f} % |"
+        for name, row in found["forms"].items()
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table and write JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.maps")
+    parser.add_argument("--frames", type=int, default=800, help="a published batch has 80 x 10")
+    parser.add_argument("--float64-frames", type=int, default=40, help="timed and scaled")
+    parser.add_argument("--repeats", type=int, default=3, help="turns; a table gives their median")
+    parser.add_argument("--json", type=Path, help="where the result is written")
+    given = parser.parse_args(arguments)
+    facts = machine()
+    found = measure(given.frames, given.float64_frames, given.repeats)
+    print(machine_line(facts) + "\n\n" + table(found))
+    print(
+        "\nmatmul: " + ", ".join(f"{k} {v:.0f} GFLOP/s" for k, v in found["matmul_gflops"].items())
+    )
+    if given.json is not None:
+        text = json.dumps({"machine": facts, **found}, indent=1)
+        given.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

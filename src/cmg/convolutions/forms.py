@@ -1,0 +1,79 @@
+"""Which form of convolution is used where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cmg.convolutions.layers import Layer, padding_of
+from cmg.convolutions.taps import Taps
+from cmg.convolutions.toom_cook import LARGEST, ToomCook, points_needed
+
+NARROWEST = 64
+"""Channels from which the matrix forms are used; narrower maps cost little either way."""
+
+FEWEST = 32
+"""Frames from which they are used: each call lays out the weights anew."""
+
+
+class Form(Protocol):
+    """How maps are laid out and convolved."""
+
+    def enter(self, maps: Tensor) -> Tensor:
+        """[N, H, W, C] -> the form's layout, channels last."""
+
+    def leave(self, x: Tensor) -> Tensor:
+        """The form's layout -> [N, H, W, C]."""
+
+    def convolve(self, layer: Layer, x: Tensor) -> Tensor:
+        """Apply a 1x1 or 3x3 convolution, transposed or not."""
+
+
+class Library:
+    """The library's convolutions, for GPUs, float64 and narrow maps."""
+
+    def enter(self, maps: Tensor) -> Tensor:
+        """[N, H, W, C] -> the same."""
+        return maps
+
+    def leave(self, x: Tensor) -> Tensor:
+        """The same."""
+        return x
+
+    def convolve(self, layer: Layer, x: Tensor) -> Tensor:
+        """Apply any convolution."""
+        found: Tensor = layer(x.movedim(-1, 1))
+        return found.movedim(1, -1)
+
+
+def form_for(maps: Tensor, layers: Sequence[Layer]) -> Form:
+    """The fast form for maps [N, H, W, C] that pass through `layers` one after the other.
+
+    On a CPU: :class:`Taps` under bfloat16 autocast, :class:`ToomCook` in float32 where all maps
+    are small enough; the library's own otherwise.
+    """
+    narrow = min(min(layer.in_channels, layer.out_channels) for layer in layers) < NARROWEST
+    if maps.device.type != "cpu" or narrow or maps.shape[0] < FEWEST:
+        return Library()
+    if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16:
+        return Taps()
+    if maps.dtype == torch.float32 and most_points(maps.shape[1:3], layers) <= LARGEST:
+        return ToomCook()
+    return Library()
+
+
+def most_points(size: Sequence[int], layers: Sequence[Layer]) -> int:
+    """Points per axis that Toom-Cook needs for maps of `size` (H, W), at most over the layers."""
+    most = 0
+    sizes = list(size)
+    for layer in layers:
+        if layer.kernel_size == (1, 1):
+            continue
+        transposed = isinstance(layer, torch.nn.ConvTranspose2d)
+        for i, padding in enumerate(padding_of(layer)):
+            most = max(most, points_needed(sizes[i], padding, transposed))
+            sizes[i] += 2 - 2 * padding if transposed else 2 * padding - 2
+    return most

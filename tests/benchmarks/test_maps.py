@@ -1,0 +1,18 @@
+"""The operation count behind the rates of ``benchmarks.maps``."""
+
+import torch
+from benchmarks.maps import layer_flops, step_flops
+
+from cmg.decoders import MapDecoder
+from cmg.encoders.detail import MapDetail
+
+
+def test_published_layers_have_the_operations_counted_by_hand() -> None:
+    with torch.device("meta"):
+        detail, decoder = MapDetail((7, 7, 512), 2048), MapDecoder(256, 2048, (7, 7, 512))
+    encoder = [25 * 9 * 512 * 1024, 9 * 9 * 1024 * 2048, 9 * 2048**2, 81 * 2048**2, 9 * 2048**2]
+    decoded = [81 * 2304 * 1024, 225 * 1024**2, 25 * 1024**2, 225 * 1024 * 512, 49 * 512**2]
+    assert layer_flops(detail.convolutions, 7) == (2 * sum(encoder), 2 * encoder[0])
+    assert layer_flops(decoder.convolutions, 3)[0] == 2 * sum(decoded)
+    # Both parts are 98.5 % of a published step's 6.09 TFLOP (800 frames).
+    assert abs(800 * step_flops(detail, decoder) / (0.985 * 6.09e12) - 1) < 0.01

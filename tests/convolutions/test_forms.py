@@ -1,0 +1,146 @@
+"""The fast forms of small convolutions against the library's, values and gradients."""
+
+from contextlib import nullcontext
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cmg.convolutions import Form, Library, Taps, ToomCook, form_for
+from cmg.decoders import MapDecoder
+from cmg.encoders.detail import MapDetail
+
+
+def layer_of(transposed: bool, padding: tuple[int, int], kernel: int = 3) -> nn.Module:
+    torch.manual_seed(1)
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    return kind(6, 5, kernel, padding=padding).double()
+
+
+def through(form: Form, layer: nn.Module, maps: Tensor) -> list[Tensor]:
+    """Output and every gradient, in float64."""
+    maps = maps.detach().clone().requires_grad_()
+    layer.zero_grad()
+    out = form.leave(form.convolve(layer, form.enter(maps)))
+    weights = torch.linspace(-1.0, 1.0, out.numel(), dtype=out.dtype).view(out.shape).sin()
+    (out * weights).sum().backward()
+    return [out.detach(), maps.grad, *(p.grad.clone() for p in layer.parameters())]
+
+
+@pytest.mark.parametrize("form", [ToomCook(), Taps(torch.float64)], ids=["toom-cook", "taps"])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    ("size", "padding"),
+    [
+        ((3, 3), (0, 0)),
+        ((5, 5), (0, 0)),
+        ((3, 3), (1, 1)),
+        ((5, 5), (1, 1)),
+        ((5, 3), (0, 1)),
+        ((1, 4), (1, 1)),
+    ],
+)
+def test_values_and_gradients_are_the_librarys(
+    form: Form, transposed: bool, size: tuple[int, int], padding: tuple[int, int]
+) -> None:
+    maps = torch.randn(4, *size, 6, generator=torch.Generator().manual_seed(0)).double()
+    layer = layer_of(transposed, padding)
+    for found, wanted in zip(
+        through(form, layer, maps), through(Library(), layer, maps), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", [ToomCook(), Taps(torch.float64)], ids=["toom-cook", "taps"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_pointwise_layers_are_the_librarys(form: Form, transposed: bool) -> None:
+    maps = torch.randn(3, 2, 4, 6, generator=torch.Generator().manual_seed(0)).double()
+    layer = layer_of(transposed, (0, 0), kernel=1)
+    for found, wanted in zip(
+        through(form, layer, maps), through(Library(), layer, maps), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [ToomCook(), Taps(torch.float64)], ids=["toom-cook", "taps"])
+def test_the_published_first_layer_is_the_librarys(form: Form) -> None:
+    maps = torch.randn(4, 7, 7, 6, generator=torch.Generator().manual_seed(0)).double()
+    layer = layer_of(False, (0, 0))
+    expected = through(Library(), layer, maps)
+    for found, wanted in zip(through(form, layer, maps), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_more_points_than_keep_their_digits_are_refused() -> None:
+    with pytest.raises(ValueError, match="up to 7 points per axis, not 9"):
+        ToomCook().convolve(layer_of(True, (0, 0)), torch.zeros(7, 7, 2, 6).double())
+
+
+def test_a_polynomial_product_by_hand() -> None:
+    from cmg.convolutions.toom_cook import axis
+
+    evaluate, kernel, interpolate = axis(3, 0, True, torch.float64)
+    first, second = torch.tensor([1.0, 2.0, 3.0]).double(), torch.tensor([4.0, 5.0, 6.0]).double()
+    product = interpolate @ ((evaluate @ first) * (kernel @ second))
+    # (1 + 2x + 3x^2)(4 + 5x + 6x^2) = 4 + 13x + 28x^2 + 27x^3 + 18x^4
+    torch.testing.assert_close(product, torch.tensor([4.0, 13.0, 28.0, 27.0, 18.0]).double())
+
+
+def detail_and_decoder() -> tuple[MapDetail, MapDecoder]:
+    torch.manual_seed(0)
+    return MapDetail((7, 7, 64), 128), MapDecoder(64, 128, (7, 7, 64))
+
+
+def run_both(precision: str, library: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+    """Detail and reconstruction, and all gradients of encoder and decoder."""
+    detail, decoder = detail_and_decoder()
+    generator = torch.Generator().manual_seed(3)
+    maps = torch.randn(4, 10, 7, 7, 64, generator=generator)
+    content = torch.randn(4, 10, 64, generator=generator)
+    if precision == "float64":
+        detail, decoder = detail.double(), decoder.double()
+        maps, content = maps.double(), content.double()
+    choice = patch("cmg.encoders.detail.form_for", lambda *_: Library())
+    with choice if library else nullcontext():
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            own, _ = detail(maps)
+            rebuilt = decoder(content, own)
+        (rebuilt.to(maps.dtype) - maps).square().mean().backward()
+    parameters = [*detail.convolutions.parameters(), *decoder.parameters()]
+    return [own.detach(), rebuilt.detach()], [p.grad for p in parameters]
+
+
+def errors(found: list[Tensor], wanted: list[Tensor]) -> list[float]:
+    """Relative to the norm."""
+    pairs = zip(found, wanted, strict=True)
+    return [float((a.double() - b).norm() / b.norm()) for a, b in pairs]
+
+
+def test_encoder_and_decoder_in_float32_agree_with_float64() -> None:
+    """Gradients less closely: where an activation is near zero, rounding flips its ReLU."""
+    out, gradients = run_both("float32")
+    expected, expected_gradients = run_both("float64")
+    assert max(errors(out, expected)) < 2e-5
+    assert max(errors(gradients, expected_gradients)) < 0.01
+
+
+def test_bfloat16_is_as_close_to_float64_as_the_librarys() -> None:
+    expected = run_both("float64")
+    ours, theirs = run_both("bf16"), run_both("bf16", library=True)
+    for found, other, wanted in zip(ours, theirs, expected, strict=True):
+        for own, library in zip(errors(found, wanted), errors(other, wanted), strict=True):
+            assert own < 1.5 * library
+
+
+def test_the_form_follows_device_precision_and_size() -> None:
+    wide = [nn.Conv2d(64, 64, 3), nn.Conv2d(64, 64, 1)]
+    maps = torch.zeros(40, 7, 7, 64)
+    assert isinstance(form_for(maps, wide), ToomCook)
+    assert isinstance(form_for(maps.double(), wide), Library)
+    assert isinstance(form_for(maps[:8], wide), Library)
+    assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide), Library)
+    assert isinstance(form_for(maps, [nn.Conv2d(64, 16, 3)]), Library)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert isinstance(form_for(maps, wide), Taps)
+        assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide), Taps)
