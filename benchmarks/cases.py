@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,15 @@ def case_of(name: str, sizes: Sizes | None = None) -> Case:
     config = load_config("digits" if name == DEMO else name, overrides)
     modalities = demo_modalities(config) if name == DEMO else published_modalities(name)
     return Case(name, modalities, config, sizes.batch, sizes.length)
+
+
+def narrowed(case: Case, divisor: int) -> Case:
+    """The case with all detail widths divided, for quick runs."""
+    modalities = [
+        m.model_copy(update={"detail_width": max(1, m.detail_width // divisor)})
+        for m in case.modalities
+    ]
+    return replace(case, modalities=modalities)
 
 
 def demo_modalities(config: RunConfig) -> list[Modality]:

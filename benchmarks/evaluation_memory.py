@@ -14,12 +14,10 @@ import argparse
 import ctypes
 import gc
 import json
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.anonymous import anonymous_bytes, peak_of
 from benchmarks.encode_once import TRAIN, Only, RandomAVE, random_model
 from cmg.models.unified import UnifiedModel
 from cmg.tasks.classification import ave_plan
@@ -30,34 +28,6 @@ from cmg.tasks.world import Opened, World
 from cmg.training.run_folder import versions
 
 PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
-
-
-def anonymous_bytes() -> int:
-    """RssAnon of this process, Linux only."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no RssAnon; this needs Linux")
-
-
-def peak_of(work: Callable[[], object]) -> int:
-    """Most anonymous memory while `work` runs, in bytes."""
-    peak, ended = anonymous_bytes(), threading.Event()
-
-    def sample() -> None:
-        nonlocal peak
-        while not ended.is_set():
-            peak = max(peak, anonymous_bytes())
-            time.sleep(0.01)
-
-    watcher = threading.Thread(target=sample)
-    watcher.start()
-    try:
-        work()
-    finally:
-        ended.set()
-        watcher.join()
-    return peak
 
 
 def beyond_the_model(source: RandomAVE, model: UnifiedModel, protocol: Protocol, seeds: int) -> int:

@@ -11,7 +11,7 @@ only the kernels themselves count: views, copies, Python and autograd around a m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 REST = "rest"
@@ -64,15 +64,19 @@ def group_times(events: Iterable[Any]) -> tuple[Counter[str], Counter[str]]:
     return groups, rest
 
 
-def forward_scopes(events: Sequence[Any]) -> dict[int, str | None]:
+def forward_scopes(
+    events: Sequence[Any], scope: Callable[[Any], str | None] | None = None
+) -> dict[int, str | None]:
     """The scope in which each autograd node was recorded, by the node's sequence number.
 
-    Every operation carries the number that the next node will take, so the last forward operation
-    with a number is the one that recorded the node.
+    `scope` says where an operation is, :func:`scope_around` unless told. Every operation carries the
+    number that the next node will take, so the last forward operation with a number is the one that
+    recorded the node.
     """
     forward = [e for e in events if e.sequence_nr >= 0 and backward_ancestor(e) is None]
     forward.sort(key=lambda e: e.time_range.start)
-    return {e.sequence_nr: scope_around(e) for e in forward}
+    find = scope or scope_around
+    return {e.sequence_nr: find(e) for e in forward}
 
 
 def group_of(event: Any, scope_of_node: dict[int, str | None]) -> str:

@@ -1,20 +1,23 @@
 """A pre-training step as a plain script writes it: float64, loops over clips, codes and nets.
 
 The baseline of the ratios in README.md. Encoders, decoders, context LSTMs and CLUB's nets are the
-same modules as ours in float64, because nobody would loop there; the codebook, Cross-CPC, CLUB,
-CMCM, gradient clipping and the log are written out again in loops, and Adam is torch's loop over
-parameters. On complete batches it gives the numbers of :func:`cmg.training.step.pretraining_step`.
+same modules as ours with the library's convolutions, because nobody would loop there; the codebook,
+Cross-CPC, CLUB, CMCM, gradient clipping and the log are written out again in loops, and Adam is
+torch's loop over parameters. On complete batches it gives the numbers of :func:`cmg.training.step.pretraining_step`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import combinations
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.looped_codebook import LoopedCodebook, usage
+from cmg.convolutions import Library
 from cmg.objectives.club import CLUB
 from cmg.objectives.commitment import CommitmentOptions
 from cmg.objectives.cross_cpc import CrossCPC
@@ -29,8 +32,8 @@ class LoopedTraining:
     """What the looped step carries: the modules of a training state, and loops around them.
 
     Args:
-        state: A fresh state in float64; its modules are trained, its codebook and optimizers left
-            alone.
+        state: A fresh state in float64 (or float32, to tell what the dtype gives); its modules are
+            trained, its codebook and optimizers left alone.
     """
 
     def __init__(self, state: TrainingState) -> None:
@@ -48,10 +51,12 @@ class LoopedTraining:
     def step(self, batch: Batch, draws: Draws) -> dict[str, float]:
         """Train on one complete batch; the log is that of our step."""
         model, objectives = self.state.model, self.state.objectives
-        encoded = model.represent(batch, objectives.need_detail)
+        with library_convolutions():
+            encoded = model.represent(batch, objectives.need_detail)
         indices = self.book.lookup(encoded.semantic)
         quantized = self.quantized(encoded, indices)
-        rebuilt = model.reconstruct(encoded, quantized)
+        with library_convolutions():
+            rebuilt = model.reconstruct(encoded, quantized)
         measures = self.fit_club(encoded, quantized)
         terms = self.terms(encoded, quantized, rebuilt, draws, measures)
         weights = objectives.options.weights()
@@ -152,6 +157,13 @@ class LoopedTraining:
         return norms
 
 
+@contextmanager
+def library_convolutions() -> Iterator[None]:
+    """All convolutions by the library, whatever form would be faster."""
+    with patch("cmg.encoders.detail.form_for", lambda *_: Library()):
+        yield
+
+
 def plain_adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Adam:
     """Torch's Adam in its plain form: a loop over parameters."""
     return torch.optim.Adam(list(parameters), lr=lr, foreach=False, fused=False)
@@ -177,13 +189,14 @@ def looped_cpc(
     clips, length, _ = next(iter(semantic.values())).shape
     choices = length - options.prediction_steps - options.min_start
     t = options.min_start + min(int(draw * choices), choices - 1)
-    total = torch.zeros((), dtype=torch.float64)
+    zero = next(iter(semantic.values())).new_zeros(())
+    total = zero
     for k in range(options.prediction_steps):
         for a, z in semantic.items():
             for b, partner in semantic.items():
                 context = cpc.context[b](partner[:, : t + 1])[0][:, -1]
                 predicted = cpc.predictors[b][k](context)  # type: ignore[index]
-                loss = torch.zeros((), dtype=torch.float64)
+                loss = zero
                 softmax = []
                 for i in range(clips):
                     row = z[i, t + k + 1] @ predicted.T
@@ -199,7 +212,7 @@ def looped_cpc(
 def looped_club(net: CLUB, x: Tensor, y: Tensor, permutation: Tensor) -> Tensor:
     """CLUB's bound clip by clip."""
     mean, log_variance = net.mean(x), net.log_variance(x)
-    total = torch.zeros((), dtype=torch.float64)
+    total = x.new_zeros(())
     for b in range(len(x)):
         variance = log_variance[b].mean(0).exp()
         positive = -((mean[b] - y[b]) ** 2).mean(0) / variance
@@ -217,7 +230,7 @@ def looped_cmcm(semantic: Mapping[str, Tensor], codes: Tensor, floor: float) -> 
             square = (clip**2).sum(1, keepdim=True) + (codes**2).sum(1) - 2 * clip @ codes.T
             rows.append((-square.sqrt()).softmax(1).mean(0))
         shares[m] = rows
-    total = torch.zeros((), dtype=torch.float64)
+    total = codes.new_zeros(())
     for a, b in combinations(shares, 2):
         log_a = [(p + 1e-10).log() for p in shares[a]]
         log_b = [(p + 1e-10).log() for p in shares[b]]
@@ -228,7 +241,7 @@ def looped_cmcm(semantic: Mapping[str, Tensor], codes: Tensor, floor: float) -> 
                 for i in clips
             ]
         )
-        least, loss = score.min(), torch.zeros((), dtype=torch.float64)
+        least, loss = score.min(), codes.new_zeros(())
         for i in clips:
             loss = loss + ((score[i] - least).exp().sum() + floor).log() - (score[i, i] - least)
         total = total + loss / len(clips)

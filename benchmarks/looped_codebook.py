@@ -25,7 +25,7 @@ class LoopedCodebook:
     """Codes, counts and sums as tensors and lists that loops fill.
 
     Args:
-        book: Where state and options are copied from; in float64.
+        book: Where state and options are copied from, with its dtype.
 
     Attributes:
         codes: [K, D].
@@ -131,7 +131,7 @@ class LoopedCodebook:
             return
         picks, noise = draw(len(stale), len(sources), self.codes.shape[1])
         for i, k in enumerate(stale):
-            self.codes[k] = sources[int(picks[i])] + noise[i].double()
+            self.codes[k] = sources[int(picks[i])] + noise[i].to(self.codes.dtype)
             for m in self.modalities:
                 self.idle[m][k] = 0
             if options.reseed_stats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 
 import pytest
 import torch
@@ -104,3 +105,33 @@ def test_bad_input_is_named_before_the_first_step(tiny_config, tmp_path, overrid
     with pytest.raises(error, match=said):
         pretrain(tiny_config(override), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_batches_are_read_ahead_by_a_thread_that_ends_with_the_run(tiny_config):
+    training = prepare(tiny_config("training.epochs=1"))
+    real, readers = training.batches.at, []
+
+    def watched(epoch, index):
+        readers.append((epoch, index, threading.current_thread().name))
+        return real(epoch, index)
+
+    training.batches.at = watched
+    training.train(stop_after=lambda position: position.step == 2)
+    assert {name.partition("_")[0] for *_, name in readers} == {"cmg-prefetch"}
+    assert [(e, i) for e, i, _ in readers][:4] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert not [t for t in threading.enumerate() if t.name.startswith("cmg-prefetch")]
+
+
+def test_an_unreadable_batch_stops_the_run_at_its_own_step(tiny_config):
+    training = prepare(tiny_config("training.epochs=1"))
+    real = training.batches.at
+
+    def broken(epoch, index):
+        if index == 2:
+            raise DataError("shard gone")
+        return real(epoch, index)
+
+    training.batches.at = broken
+    with pytest.raises(DataError, match="shard gone"):
+        training.train()
+    assert training.position.step == 2

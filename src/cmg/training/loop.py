@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import torch
 
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
+from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
@@ -19,6 +21,7 @@ from cmg.training.run_folder import MetricsLog
 from cmg.training.seeding import derived_seed, step_generator
 from cmg.training.state import TrainingState
 from cmg.training.step import codebook_step, pretraining_step
+from cmg.types import Batch
 
 
 class StepObserver(Protocol):
@@ -75,11 +78,14 @@ class Pretraining:
         """
         metrics = MetricsLog(self.run, self.position.step) if self.run else None
         # Dropout draws from the global generator: seed it per step, leave it as it was found.
-        devices = [self.state.device] if self.state.device.type == "cuda" else []
+        gpu = self.state.device.type == "cuda"
+        steps = range(self.position.step, self.steps_in_all)
+        addresses = (divmod(step, len(self.batches)) for step in steps)
+        reading = closing(prefetch(self.batches, addresses, pin=gpu))
         try:
-            with torch.random.fork_rng(devices=devices):
-                while self.position.step < self.steps_in_all:
-                    self._one_step(metrics)
+            with torch.random.fork_rng(devices=[self.state.device] if gpu else []), reading as read:
+                for batch in read:
+                    self._one_step(batch, metrics)
                     if stop_after is not None and stop_after(self.position):
                         return
         finally:
@@ -91,14 +97,13 @@ class Pretraining:
         """Steps of the whole run."""
         return self.config.training.epochs * len(self.batches)
 
-    def _one_step(self, metrics: MetricsLog | None) -> None:
+    def _one_step(self, batch: Batch, metrics: MetricsLog | None) -> None:
         seed, state = self.config.training.seed, self.state
         step = self.position.step
         epoch, index = divmod(step, len(self.batches))
         rate = learning_rate(self.config.optimizer, step, epoch, self.steps_in_all)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        batch = self.batches.at(epoch, index)
         moved = batch.to(state.device, state.model.dtype)
         generator = step_generator(seed, "draws", step)
         noise = self.config.model.codebook.reset.noise
