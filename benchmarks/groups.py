@@ -69,9 +69,9 @@ def forward_scopes(
 ) -> dict[int, str | None]:
     """The scope in which each autograd node was recorded, by the node's sequence number.
 
-    `scope` says where an operation is, :func:`scope_around` unless told. Every operation carries the
-    number that the next node will take, so the last forward operation with a number is the one that
-    recorded the node.
+    `scope` says where an operation is, :func:`scope_around` unless told. Every operation carries
+    the number that the next node will take, so the last forward operation with a number is the one
+    that recorded the node.
     """
     forward = [e for e in events if e.sequence_nr >= 0 and backward_ancestor(e) is None]
     forward.sort(key=lambda e: e.time_range.start)

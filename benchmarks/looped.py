@@ -3,7 +3,8 @@
 The baseline of the ratios in README.md. Encoders, decoders, context LSTMs and CLUB's nets are the
 same modules as ours with the library's convolutions, because nobody would loop there; the codebook,
 Cross-CPC, CLUB, CMCM, gradient clipping and the log are written out again in loops, and Adam is
-torch's loop over parameters. On complete batches it gives the numbers of :func:`cmg.training.step.pretraining_step`.
+torch's loop over parameters. On complete batches it gives the numbers of
+:func:`cmg.training.step.pretraining_step`.
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ def test_kept_runs_go_on_from_their_last_checkpoint(run, whole, monkeypatch):
     steps = []
     real = Pretraining._one_step
 
-    def counted(self, metrics):
-        real(self, metrics)
+    def counted(self, batch, metrics):
+        real(self, batch, metrics)
         steps.append(self.position.step)
         if len(steps) == 4:  # of 6: inside the second epoch
             raise Killed

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmg.cli.output import JsonFlag, results_tables, say_json, show
-from cmg.errors import ConfigError
+from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
     from cmg.config.schema import RunConfig
+    from cmg.training.world import World
 
 Assignments = Annotated[
     list[str] | None,
@@ -80,16 +82,92 @@ def pretrain(
             help="Also write OUT/official/DCID-model-<epoch>.pt, which the authors' scripts load.",
         ),
     ] = False,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train as this many processes: one per GPU, or on CPU cores."),
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="How often to start anew when a process of --devices dies.")
+    ] = 3,
     json_: JsonFlag = False,
 ) -> None:
-    """Learn a shared codebook from unlabeled pairs."""
+    """Learn a shared codebook from unlabeled pairs.
+
+    With --devices N, or started by torchrun, N processes train as one with the same batch would.
+    """
     say_json(json_)
+    from cmg.training.world import World
+
+    world = World.of_environment()
+    if devices is not None:
+        if world is not None:
+            raise ConfigError("--devices starts processes, and so does torchrun; use one of them")
+        launch_pretraining(assignments or [], out, resume, devices, restarts)
+        return
+    if world is None:
+        train_and_show(assignments or [], out, resume, official_checkpoints, None)
+        return
+    from cmg.recipes.launch import already_failed, leave_error
+    from cmg.training.world import RankError
+
+    if already_failed():
+        raise typer.Exit(2)
+    try:
+        train_and_show(assignments or [], out, resume, official_checkpoints, world)
+    except RankError as error:
+        typer.echo(f"rank {world.rank} stops: {error}", err=True)
+        raise typer.Exit(3) from error
+    except CmgError as error:
+        if leave_error(error):
+            raise typer.Exit(2) from error
+        raise
+    finally:
+        world.leave()
+
+
+def launch_pretraining(
+    assignments: list[str], out: Path, resume: bool, devices: int, restarts: int
+) -> None:
+    """Start this command again, once per device."""
+    from cmg.files import refuse_occupied
+    from cmg.recipes.launch import launch
+
+    configuration(assignments, out, resume)  # what is wrong with it is said before any start
+    if not resume:
+        refuse_occupied(out, "resume it with --resume or choose another --out")
+    launch(without_launch_options(sys.argv[1:]), devices, restarts)
+
+
+def without_launch_options(arguments: list[str]) -> list[str]:
+    """The command line without ``--devices`` and ``--restarts``."""
+    kept, skip = [], False
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if skip or name in ("--devices", "--restarts"):
+            skip = not skip and "=" not in argument
+            continue
+        kept.append(argument)
+    return kept
+
+
+def train_and_show(
+    assignments: list[str],
+    out: Path,
+    resume: bool,
+    official_checkpoints: bool,
+    world: World | None,
+) -> None:
+    """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
     from cmg.recipes.pretrain import prepare
     from cmg.training.checkpoint import find_checkpoint
 
-    config = configuration(assignments or [], out, resume)
-    training = prepare(config, out, resume, official_checkpoints)
+    config = configuration(assignments, out, resume)
+    training = prepare(config, out, resume, official_checkpoints, world)
+    if world is not None and not world.first:
+        training.train()
+        world.barrier()
+        return
     per_epoch = len(training.batches.clips)
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
@@ -97,6 +175,8 @@ def pretrain(
     with board as boards, ProgressBar(per_epoch * epochs, done, epochs) as bar:
         training.observers += [bar, *boards]
         training.train()
+    if world is not None:
+        world.barrier()
     told = {
         "run": str(out),
         "checkpoint": str(find_checkpoint(out)),

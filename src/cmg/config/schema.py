@@ -69,6 +69,12 @@ class TrainingOptions(Options):
         checkpoint_every_steps: Checkpoints between the one at the end of each epoch.
         keep_checkpoints: How many of the newest to keep; null keeps all.
         tensorboard: Write scalars for TensorBoard.
+        micro_batch: Clips that are encoded at once; null for all. Terms still compare the whole
+            batch, so results are the same to rounding, with less memory and more time.
+        recompute_maps: Compute the private path of maps again for its gradients instead of keeping
+            what is in between: less memory, more time, the same results.
+        parallel: With several processes: ``exact`` trains as one process with the same batch does;
+            ``naive`` averages gradients only, the control.
         codebook_only: Control: encoders stay as initialized, only the codebook moves.
     """
 
@@ -80,6 +86,9 @@ class TrainingOptions(Options):
     checkpoint_every_steps: int | None = Field(None, ge=1)
     keep_checkpoints: int | None = Field(None, ge=1)
     tensorboard: bool = True
+    micro_batch: int | None = Field(None, ge=1)
+    recompute_maps: bool = False
+    parallel: Literal["exact", "naive"] = "exact"
     codebook_only: bool = False
 
 

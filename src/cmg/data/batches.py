@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Batches:
 
     Args:
         split: Where the clips are from.
-        batch_size: B, at least 2.
+        batch_size: B, at least 2; of all ranks together.
         modalities: Names; None for all of the store.
         seed: Of the order of the clips, and of the wrong pairs.
         shuffle: Whether each epoch has an order of its own; otherwise the order of the store.
@@ -49,13 +50,13 @@ class Batches:
         shuffled_pairs: The control experiment: the clips of each modality are permuted by a fixed
             permutation of their own, so that pairs are wrong and every modality alone is as it
             was. The permutation is among the clips that have the modality.
-        rank: Of this process. Batch i of all ranks together are the clips of batch i of a single
-            process with batches of ``world * batch_size``; all ranks have as many batches, and
-            over an epoch every clip is in one batch of one rank.
-        world: Number of processes that share an epoch's clips.
+        rank: Of this process: it reads every `world`-th clip of each batch, from number `rank` on.
+            All ranks have as many batches, and together they read those of a single process.
+        world: Number of processes that share a batch's clips.
 
     Raises:
-        DataError: fewer than two clips (per rank), a batch size below 2, or no batch at all.
+        DataError: fewer than two clips, a batch size below 2, no batch at all, or a batch of fewer
+            clips than ranks.
         ModalityError: the store lacks a modality.
     """
 
@@ -85,6 +86,7 @@ class Batches:
         if not self.modalities:
             raise DataError("batches need at least one modality")
         lengths = {m: split.lengths(m).numpy() for m in self.modalities}
+        self._lengths = lengths
         self.clips = np.flatnonzero(np.stack(list(lengths.values())).any(axis=0))
         self._check_count()
         self.sources = {
@@ -93,22 +95,35 @@ class Batches:
         }
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
+    def of_all_ranks(self) -> Batches:
+        """The same batches as a single process has them."""
+        if self.world == 1:
+            return self
+        whole = copy(self)
+        whole.rank, whole.world = 0, 1
+        return whole
+
     def _check_count(self) -> None:
-        count = len(self.clips) // self.world
+        count = len(self.clips)
         where = f"split {self.split.name!r} of {self.split.store.path}"
         if count < 2:
             raise DataError(
-                f"{where} has {count} clip(s) with {', '.join(self.modalities)}{self._each()}; "
+                f"{where} has {count} clip(s) with {', '.join(self.modalities)}; "
                 "contrastive terms need at least 2"
             )
         if len(self) == 0:
             raise DataError(
-                f"{where}: {count} clips{self._each()} make no full batch of {self.batch_size}; "
+                f"{where}: {count} clips make no full batch of {self.batch_size}; "
                 "lower the batch size or keep the last batch"
             )
-
-    def _each(self) -> str:
-        return f" for each of {self.world} ranks" if self.world > 1 else ""
+        last = count - (len(self) - 1) * self.batch_size
+        smallest = self.batch_size if self.drop_last else min(self.batch_size, last)
+        if smallest < self.world:
+            raise DataError(
+                f"{where}: {count} clips in batches of {self.batch_size} end with a batch of "
+                f"{smallest}, too few for {self.world} ranks; choose another batch size or at most "
+                f"{smallest} rank(s)"
+            )
 
     def _partners(self, modality: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         have = np.flatnonzero(lengths)
@@ -118,21 +133,29 @@ class Batches:
         return partners
 
     def __len__(self) -> int:
-        """Batches per epoch, of each rank."""
-        full, rest = divmod(len(self.clips) // self.world, self.batch_size)
+        """Batches per epoch."""
+        full, rest = divmod(len(self.clips), self.batch_size)
         if rest == 0 or self.drop_last or (rest == 1 and full > 0):
             return full
         return full + 1
 
     def indices(self, epoch: int, index: int) -> NDArray[np.int64]:
-        """Positions in the split of the clips of one batch, int64 [B].
+        """Positions in the split of this rank's clips of one batch, int64 [B].
+
+        Raises:
+            IndexError: `epoch` is negative or `index` outside ``range(len(self))``.
+        """
+        return self.whole(epoch, index)[self.rank :: self.world]
+
+    def whole(self, epoch: int, index: int) -> NDArray[np.int64]:
+        """Positions in the split of all ranks' clips of one batch.
 
         Raises:
             IndexError: `epoch` is negative or `index` outside ``range(len(self))``.
         """
         if epoch < 0 or not 0 <= index < len(self):
             raise IndexError(f"no batch ({epoch}, {index}); an epoch has {len(self)} batches")
-        order = self._ordered(epoch)[self.rank :: self.world]
+        order = self._ordered(epoch)
         first = index * self.batch_size
         whole = index == len(self) - 1 and not self.drop_last
         return order[first:] if whole else order[first : first + self.batch_size]
@@ -145,11 +168,16 @@ class Batches:
             kept = self._order = (epoch, self.clips[permutation(len(self.clips), self.seed, epoch)])
         return kept[1]
 
-    def at(self, epoch: int, index: int) -> Batch:
-        """One batch.
+    def whole_lengths(self, epoch: int, index: int) -> dict[str, Tensor]:
+        """Steps of all ranks' clips of one batch, int64 [B] per modality."""
+        clips = self.whole(epoch, index)
+        return {m: torch.from_numpy(n[self.sources[m][clips]]) for m, n in self._lengths.items()}
 
-        Features are float32 whatever their stored dtype, T is the longest of the batch over all
-        modalities, padding is zero, and lengths are None where nothing is padded.
+    def at(self, epoch: int, index: int) -> Batch:
+        """One batch, or this rank's clips of it.
+
+        Features are float32 whatever their stored dtype, T is the longest of the whole batch over
+        all modalities, padding is zero, and lengths are None where nothing is padded.
 
         Raises:
             IndexError: there is no such batch.
@@ -159,6 +187,10 @@ class Batches:
         ids = [self.split.rows[i].id for i in clips]
         found = {m: self.split.features(m, self.sources[m][clips]) for m in self.modalities}
         longest = max(x.shape[1] for x, _ in found.values())
+        if self.world > 1:
+            longest = max(
+                longest, *(int(n.max()) for n in self.whole_lengths(epoch, index).values())
+            )
         features = {m: _padded(x, longest) for m, (x, _) in found.items()}
         lengths = {m: n for m, (_, n) in found.items()}
         complete = all(bool((n == longest).all()) for n in lengths.values())

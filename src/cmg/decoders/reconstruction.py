@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmg.encoders.detail import ResidualBlock, convolution_padding, convolve_all
+from cmg.decoders.lean import LeanMapDecoder
+from cmg.encoders.detail import MapPath, ResidualBlock, convolution_padding, convolve_all
 from cmg.types import Kind, Modality
 
 
@@ -59,9 +60,19 @@ class MapDecoder(nn.Module):
         return maps.reshape(*detail.shape[:2], *maps.shape[1:])
 
 
-def build_decoder(modality: Modality, width: int, out_width: int) -> nn.Module:
-    """The decoder of a modality; `out_width` is that of its vectors or of the token LSTM."""
+def build_decoder(
+    modality: Modality, width: int, out_width: int, of_maps: MapPath = "published"
+) -> nn.Module:
+    """The decoder of a modality.
+
+    Args:
+        modality: What is rebuilt.
+        width: D.
+        out_width: Of its vectors, or of the token LSTM.
+        of_maps: The form for maps.
+    """
     if modality.kind is Kind.MAPS:
         height, wide, channels = modality.shape
-        return MapDecoder(width, modality.detail_width, (height, wide, channels))
+        form = LeanMapDecoder if of_maps == "lean" else MapDecoder
+        return form(width, modality.detail_width, (height, wide, channels))
     return VectorDecoder(width, modality.detail_width, out_width)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from cmg.convolutions import Form, form_for
+from cmg.encoders.lean import LeanMapDetail
 from cmg.types import Kind, Modality
+
+MapPath = Literal["lean", "published"]
+"""Forms of the private path of maps: detail encoder and decoder."""
 
 
 def convolution_padding(size: int) -> int:
@@ -107,9 +113,16 @@ class MapDetail(nn.Module):
         return detail, self.private(detail.mean((2, 3)))
 
 
-def build_detail(modality: Modality, in_width: int) -> nn.Module:
-    """The specific encoder of a modality whose vectors have `in_width` channels."""
+def build_detail(modality: Modality, in_width: int, of_maps: MapPath = "published") -> nn.Module:
+    """The specific encoder of a modality.
+
+    Args:
+        modality: Whose detail it is.
+        in_width: Channels of its vectors.
+        of_maps: The form for maps.
+    """
     if modality.kind is Kind.MAPS:
         height, width, channels = modality.shape
-        return MapDetail((height, width, channels), modality.detail_width)
+        form = LeanMapDetail if of_maps == "lean" else MapDetail
+        return form((height, width, channels), modality.detail_width)
     return VectorDetail(in_width, modality.detail_width)

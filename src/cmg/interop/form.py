@@ -41,7 +41,7 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
     given = {name: getattr(model, name) for name in ModelOptions.model_fields}
     given["temporal"] = model.temporal.model_dump()
     for key, official in _leaves(published):
-        needless = {"spatial_pool": "video", "mask_tokens": "text"}.get(key)
+        needless = {"spatial_pool": "video", "map_detail": "video", "mask_tokens": "text"}.get(key)
         if key in FREE or (needless is not None and needless not in names):
             continue
         value = _at(given, key)

@@ -45,6 +45,7 @@ def published_options(
         width=width,
         temporal=TemporalOptions(kind="transformer", dropout=dropout),
         spatial_pool="sum",
+        map_detail="published",
         mask_tokens=False,
         codebook=CodebookOptions.model_validate(
             {"size": codes, "start": start, "ema": AS_CODED_EMA, "reset": AS_CODED_RESET}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.decoders.reconstruction import build_decoder
-from cmg.encoders.detail import build_detail
+from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling
 from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
@@ -25,6 +27,8 @@ class ModelOptions(Options):
         width: D; 256 in the paper.
         temporal: How steps become semantic features.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
+        map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
+            ``published``, or ``lean`` at 4 % of its operations (see docs/lean.md).
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The shared codebook.
     """
@@ -32,6 +36,7 @@ class ModelOptions(Options):
     width: int = Field(256, ge=1)
     temporal: TemporalOptions = TemporalOptions()
     spatial_pool: SpatialPooling = "sum"
+    map_detail: MapPath = "lean"
     mask_tokens: bool = True
     codebook: CodebookOptions = CodebookOptions()
 
@@ -93,6 +98,7 @@ class UnifiedModel(nn.Module):
             )
         self.modalities = {m.name: m for m in modalities}
         self.options = options
+        self.recompute_maps = False  # set for training: recompute rather than keep activations
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tokens = nn.ModuleDict()
@@ -105,8 +111,8 @@ class UnifiedModel(nn.Module):
                     self.tokens[m.name] = TokenLSTM(m.channels, m.token_hidden)
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
-                self.detail[m.name] = build_detail(m, in_width)
-                self.decoder[m.name] = build_decoder(m, options.width, in_width)
+                self.detail[m.name] = build_detail(m, in_width, options.map_detail)
+                self.decoder[m.name] = build_decoder(m, options.width, in_width, options.map_detail)
             self.codebook = SharedCodebook(names, options.width, options.codebook)
 
     @property
@@ -148,7 +154,7 @@ class UnifiedModel(nn.Module):
         inputs, semantic = self._content(batch, steps)
         specific, private = {}, {}
         for m, x in inputs.items() if detail else ():
-            own, seen = self.detail[m](x)
+            own, seen = self._private(self.detail, m, x)
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
         return Encoded(inputs, semantic, specific, private, steps)
 
@@ -159,9 +165,15 @@ class UnifiedModel(nn.Module):
     def reconstruct(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
         """Rebuild `encoded.inputs` from codes and detail, per modality."""
         return {
-            m: self.decoder[m](quantized.vectors[m], detail).to(self.dtype)
+            m: self._private(self.decoder, m, quantized.vectors[m], detail).to(self.dtype)
             for m, detail in encoded.detail.items()
         }
+
+    def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
+        """A detail encoder or decoder; that of maps is big enough to be computed twice."""
+        if self.recompute_maps and self.modalities[m].kind is Kind.MAPS:
+            return checkpoint(parts[m], *inputs, use_reentrant=False)
+        return parts[m](*inputs)
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cmg.config.load import to_yaml
-from cmg.config.schema import DataOptions, ModelSection, RunConfig
+from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
@@ -25,6 +25,7 @@ from cmg.training.loop import Pretraining, StepObserver
 from cmg.training.run_folder import RUN, create_run, read_facts
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
+from cmg.training.world import World
 from cmg.types import Modality
 
 
@@ -59,21 +60,45 @@ def prepare(
     run: Path | None = None,
     resume: bool = False,
     official_checkpoints: bool = False,
+    world: World | None = None,
 ) -> Pretraining:
     """Everything up to the first step; see :func:`pretrain`.
 
     With `official_checkpoints`, every epoch is also written as a file of the authors' release; a
     resumed run that did so before goes on doing so.
+
+    With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
+    restart by the launcher, the launch's own run is resumed.
     """
+    refuse_unfit_parts(config.training, world)
+    device = choose_device(config.training.device, world)
+    if world is None:
+        return prepare_alone(config, run, resume, official_checkpoints, device, None)
+    if world.restart and run is not None:
+        resume = resume or launched_by(run, world.launch)
+    world.join(device)
+    return world.together(
+        lambda: prepare_alone(config, run, resume, official_checkpoints, device, world)
+    )
+
+
+def prepare_alone(
+    config: RunConfig,
+    run: Path | None,
+    resume: bool,
+    official_checkpoints: bool,
+    device: torch.device,
+    world: World | None,
+) -> Pretraining:
+    """:func:`prepare` of one rank."""
     if resume and run is not None:
         refuse_converted(run)
     options = config.training
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
     store = open_clips(config.data)
     modalities = chosen_modalities(store, config)
-    batches = training_batches(store, config.data, options.seed, modalities)
+    batches = training_batches(store, config.data, options.seed, modalities, world)
     state = TrainingState(
         modalities,
         config.model,
@@ -82,11 +107,20 @@ def prepare(
         options.precision,
         options.seed,
         device,
+        options.recompute_maps,
     )
+    writes = world is None or world.first
     training = Pretraining(
-        config, state, batches, run, store.content_hash, Position(0, 0), observers=[]
+        config,
+        state,
+        batches,
+        run if writes else None,
+        store.content_hash,
+        Position(0, 0),
+        observers=[],
+        world=world,
     )
-    if run is not None and (official_checkpoints or (resume and keeps_official(run))):
+    if run is not None and writes and (official_checkpoints or (resume and keeps_official(run))):
         training.keepers.append(OfficialCheckpoints(run, state, options.seed))
     if resume:
         if run is None:
@@ -94,17 +128,53 @@ def prepare(
         resume_from(training, run)
     else:
         start_codebook(training)
-        if run is not None:
-            create_run(run, config, run_facts(store, config, modalities))
+        if run is not None and writes:
+            create_run(run, config, run_facts(store, config, modalities) | launch_facts(world))
     return training
 
 
-def choose_device(name: str) -> torch.device:
-    """The device a configuration names; ``auto`` is the first GPU, else the CPU.
+def refuse_unfit_parts(options: TrainingOptions, world: World | None) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        ConfigError: they do.
+    """
+    if options.parallel == "naive" and (options.micro_batch or options.codebook_only):
+        raise ConfigError(
+            "training.parallel=naive is a control of whole steps; leave out training.micro_batch "
+            "and training.codebook_only"
+        )
+    if options.parallel == "naive" and world is None:
+        raise ConfigError("training.parallel=naive needs several processes; give --devices")
+
+
+def launch_facts(world: World | None) -> dict[str, Any]:
+    """What ``run.json`` records of the processes."""
+    return {} if world is None else {"ranks": world.size, "launch": world.launch}
+
+
+def launched_by(run: Path, launch: str) -> bool:
+    """Whether the run at `run` was started by this very launch."""
+    return (run / RUN).is_file() and read_facts(run).get("launch") == launch
+
+
+def choose_device(name: str, world: World | None = None) -> torch.device:
+    """The device a configuration names; ``auto`` is a GPU if there is one, else the CPU.
+
+    Every rank of a `world` takes the GPU of its own number.
 
     Raises:
         ConfigError: an unknown device, or a GPU where there is none.
     """
+    if world is not None and name in ("auto", "cuda") and torch.cuda.is_available():
+        if world.local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"rank {world.rank} is number {world.local} on its machine, which has "
+                f"{torch.cuda.device_count()} GPU(s); start as many processes as there are GPUs"
+            )
+        return torch.device("cuda", world.local)
+    if world is not None and name.startswith("cuda:"):
+        raise ConfigError(f"training.device={name!r} is one GPU; use cuda with several processes")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -142,7 +212,11 @@ def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
 
 
 def training_batches(
-    store: ClipSource, data: DataOptions, seed: int, modalities: list[Modality]
+    store: ClipSource,
+    data: DataOptions,
+    seed: int,
+    modalities: list[Modality],
+    world: World | None = None,
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
@@ -151,6 +225,8 @@ def training_batches(
         [m.name for m in modalities],
         seed=seed,
         shuffled_pairs=data.shuffled_pairs,
+        rank=0 if world is None else world.rank,
+        world=1 if world is None else world.size,
     )
 
 
@@ -160,7 +236,7 @@ def start_codebook(training: Pretraining) -> None:
 
     As many batches are read as hold 20 tokens per code, at most one epoch.
     """
-    model, batches = training.state.model, training.batches
+    model, batches = training.state.model, training.batches.of_all_ranks()
     if model.codebook.options.start == "uniform":
         return
     found: list[torch.Tensor] = []
@@ -213,7 +289,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
         return
     restore_training(training.state, checkpoint)
     training.position = checkpoint.position
-    if training.position.step < training.steps_in_all:
+    if training.run is not None and training.position.step < training.steps_in_all:
         for outdated in ("results.json", "report.html", "report.md"):
             (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
 

@@ -258,6 +258,8 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
             raise CheckpointError(
                 f"{folder} has checkpoint version {told['version']}; this cmg reads {VERSION}"
             )
+        # Written before there was a choice.
+        told["config"]["model"].setdefault("map_detail", "published")
         checkpoint = Checkpoint(
             folder,
             RunConfig.model_validate(told["config"]),

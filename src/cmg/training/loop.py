@@ -16,12 +16,16 @@ from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
+from cmg.training.naive_step import naive_step
 from cmg.training.optimizer import learning_rate
+from cmg.training.parts import Parts
+from cmg.training.parts_step import codebook_parts_step, parts_step
 from cmg.training.run_folder import MetricsLog
 from cmg.training.seeding import derived_seed, step_generator
 from cmg.training.state import TrainingState
 from cmg.training.step import codebook_step, pretraining_step
-from cmg.types import Batch
+from cmg.training.world import GradientSum, World
+from cmg.types import Batch, Steps
 
 
 class StepObserver(Protocol):
@@ -54,6 +58,8 @@ class Pretraining:
         data_hash: Content hash of the store.
         position: Steps and epochs done.
         observers: Told of every step.
+        world: The processes that train together; None if this one is alone. Only rank 0 has a
+            `run`.
         keepers: Told of every whole epoch of a run that is kept on disk.
     """
 
@@ -64,6 +70,7 @@ class Pretraining:
     data_hash: str
     position: Position
     observers: list[StepObserver]
+    world: World | None = None
     keepers: list[EpochObserver] = field(default_factory=list)
 
     def train(self, stop_after: Callable[[Position], bool] | None = None) -> None:
@@ -92,27 +99,30 @@ class Pretraining:
             if metrics is not None:
                 metrics.close()
 
+    def __post_init__(self) -> None:
+        """Prepare the sums over ranks."""
+        self._gradients: GradientSum | None = None
+        if self.world is not None:
+            naive = self.config.training.parallel == "naive"
+            own = [p for _, p in self.state.named_parameters()]
+            trained = own if naive else list(self.state.model.parameters())
+            self._gradients = GradientSum(trained, self.world)
+
     @property
     def steps_in_all(self) -> int:
         """Steps of the whole run."""
         return self.config.training.epochs * len(self.batches)
 
     def _one_step(self, batch: Batch, metrics: MetricsLog | None) -> None:
-        seed, state = self.config.training.seed, self.state
-        step = self.position.step
+        state, step = self.state, self.position.step
         epoch, index = divmod(step, len(self.batches))
         rate = learning_rate(self.config.optimizer, step, epoch, self.steps_in_all)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         moved = batch.to(state.device, state.model.dtype)
-        generator = step_generator(seed, "draws", step)
-        noise = self.config.model.codebook.reset.noise
-        draws = Draws.from_generator(generator, moved.modalities, moved.steps, noise)
-        torch.manual_seed(derived_seed(seed, "dropout", step))
         state.model.train()
-        one_step = codebook_step if self.config.training.codebook_only else pretraining_step
         try:
-            log = one_step(state, moved, draws)
+            log = self._train_on(moved, epoch, index)
         except NonFiniteError as error:
             shown = ", ".join(batch.ids[:4]) + (", ..." if len(batch.ids) > 4 else "")
             kept = "the last checkpoint is intact" if self.run else "nothing was updated"
@@ -126,8 +136,34 @@ class Pretraining:
         if metrics is not None:
             metrics.add(epoch, done, log)
         for observer in self.observers:
-            observer.step(self.position, batch.size, log)
+            observer.step(self.position, len(self.batches.whole(epoch, index)), log)
         self._keep(metrics, whole_epoch=done % len(self.batches) == 0)
+
+    def _train_on(self, own: Batch, epoch: int, index: int) -> dict[str, float]:
+        """The step that the run's options and processes ask for."""
+        options, world, gradients = self.config.training, self.world, self._gradients
+        seed, step = options.seed, self.position.step
+        naive = world is not None and options.parallel == "naive"
+        suffix = f"/{world.rank}" if world is not None and naive and world.rank else ""
+        steps = own.steps
+        if world is not None and not naive:
+            lengths = self.batches.whole_lengths(epoch, index)
+            count = len(self.batches.whole(epoch, index))
+            steps = Steps(count, steps.length, lengths, self.state.device)
+        generator = step_generator(seed, f"draws{suffix}", step)
+        noise = self.config.model.codebook.reset.noise
+        draws = Draws.from_generator(generator, own.modalities, steps, noise)
+        dropout = derived_seed(seed, f"dropout{suffix}", step)
+        torch.manual_seed(dropout)
+        if naive and world is not None and gradients is not None:
+            return naive_step(self.state, own, draws, world, gradients)
+        if world is not None or options.micro_batch is not None:
+            parts = Parts(steps, dropout, world, options.micro_batch)
+            if options.codebook_only:
+                return codebook_parts_step(self.state, own, draws, parts)
+            return parts_step(self.state, own, draws, parts, gradients)
+        one_step = codebook_step if options.codebook_only else pretraining_step
+        return one_step(self.state, own, draws)
 
     def _keep(self, metrics: MetricsLog | None, whole_epoch: bool) -> None:
         options = self.config.training

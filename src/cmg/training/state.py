@@ -29,6 +29,7 @@ class TrainingState:
             weights, codebook and objectives in float32; ``float64`` for parity.
         seed: Of the initial weights.
         device: Where training runs.
+        recompute_maps: See :class:`cmg.config.schema.TrainingOptions`.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class TrainingState:
         precision: Precision = "float32",
         seed: int = 0,
         device: torch.device | str = "cpu",
+        recompute_maps: bool = False,
     ) -> None:
         self.precision = precision
         self.device = torch.device(device)
         dtype = torch.float64 if precision == "float64" else torch.float32
         self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
+        self.model.recompute_maps = recompute_maps
         seen = {m.name: private_width(m) for m in modalities}
         self.objectives = WeightedObjectives(seen, model.width, objectives, seed + 1)
         self.objectives.to(self.device, dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -13,13 +14,19 @@ from cmg.training.state import TrainingState
 from cmg.types import Batch, Losses
 
 
-def pretraining_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[str, float]:
+def pretraining_step(
+    state: TrainingState,
+    batch: Batch,
+    draws: Draws,
+    with_gradients: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """Train on one batch.
 
     Args:
         state: Model, objectives and optimizers; changed in place.
         batch: On the model's device, in its dtype.
         draws: The step's random choices.
+        with_gradients: Called between backward and clipping.
 
     Returns:
         Every term and measure of the step, taken before the update.
@@ -39,6 +46,7 @@ def pretraining_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[s
 
     state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(losses.total)
+    with_gradients()
     losses.measures |= fit | state.clip_gradients() | step_measures(quantized, model.size)
     log = losses.read()  # the step's one transfer to the host
     refuse_non_finite(log)

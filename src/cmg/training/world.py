@@ -1,0 +1,246 @@
+"""The processes (ranks) that train one model together, and what they tell each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from cmg.errors import CmgError, ConfigError
+
+T = TypeVar("T")
+RESTART = "TORCHELASTIC_RESTART_COUNT"
+PATIENCE = timedelta(minutes=30)
+"""How long a rank waits for the others before it gives up."""
+
+
+class RankError(CmgError, RuntimeError):
+    """Another rank failed; its own message says why."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together.
+
+    Attributes:
+        rank: Of this process, 0 .. size - 1. Rank 0 writes, the others do not.
+        size: Number of ranks.
+        local: Number of this process on its machine; the GPU it takes.
+        restart: How often the launcher has started all ranks anew.
+        launch: Name of the launch, the same after a restart.
+    """
+
+    rank: int
+    size: int
+    local: int = 0
+    restart: int = 0
+    launch: str = ""
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes."""
+        return self.rank == 0
+
+    @classmethod
+    def of_environment(cls, variables: Mapping[str, str] | None = None) -> World | None:
+        """The world that a launcher (``torchrun``) has described; None without one.
+
+        Raises:
+            ConfigError: RANK and WORLD_SIZE that make no sense.
+        """
+        told = os.environ if variables is None else variables
+        if "RANK" not in told or "WORLD_SIZE" not in told:
+            return None
+        try:
+            rank, size = int(told["RANK"]), int(told["WORLD_SIZE"])
+            local, restart = int(told.get("LOCAL_RANK", "0")), int(told.get(RESTART, "0"))
+        except ValueError as error:
+            raise ConfigError(f"RANK, WORLD_SIZE or LOCAL_RANK is no number: {error}") from error
+        if not 0 <= rank < size:
+            raise ConfigError(f"RANK={rank} must be from 0 to WORLD_SIZE - 1, which is {size - 1}")
+        name = told.get("TORCHELASTIC_RUN_ID", "none")
+        if name == "none":
+            name = f"{told.get('MASTER_ADDR')}:{told.get('MASTER_PORT')}"
+        return cls(rank, size, local, restart, name)
+
+    # ---- the group ---------------------------------------------------------------------------
+
+    def join(self, device: torch.device) -> None:
+        """Meet the other ranks, once: gloo between CPUs, NCCL between GPUs.
+
+        Raises:
+            RankError: they did not come.
+        """
+        if dist.is_initialized():
+            return
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        with others_needed():
+            dist.init_process_group(backend, rank=self.rank, world_size=self.size, timeout=PATIENCE)
+
+    def leave(self) -> None:
+        """End the meeting; harmless without one."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do `work` on every rank, and go on only if it went well on all of them.
+
+        Raises:
+            CmgError: this rank's own.
+            RankError: a rank before this one, or only another one, had an error of its own.
+        """
+        failed: CmgError | None = None
+        try:
+            done = work()
+        except CmgError as error:
+            failed = error
+        told: list[Any] = [None] * self.size
+        with others_needed():
+            dist.all_gather_object(told, failed is not None)
+        if any(told) and told.index(True) != self.rank:  # the first to fail tells it for all
+            raise RankError(f"rank {told.index(True)} failed")
+        if failed is not None:
+            raise failed
+        return done
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        with others_needed():
+            dist.barrier()
+
+    # ---- tensors -----------------------------------------------------------------------------
+
+    def gather_rows(self, own: Tensor, count: int) -> Tensor:
+        """Rows of all ranks in the order of a single process; no gradient.
+
+        Args:
+            own: [b, ...], rows ``rank``, ``rank + size``, ... of the whole.
+            count: B of the whole.
+
+        Returns:
+            [B, ...].
+        """
+        most = -(-count // self.size)
+        padded = own.new_zeros(most, *own.shape[1:])
+        padded[: own.shape[0]] = own.detach()
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        with others_needed():
+            dist.all_gather(found, padded)
+        return torch.stack(found, 1).flatten(0, 1)[:count]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks, in place."""
+        with others_needed():
+            dist.all_reduce(tensor)
+        return tensor
+
+    def start_sum(self, tensor: Tensor) -> dist.Work:
+        """Begin a sum over ranks, in place."""
+        with others_needed():
+            work: dist.Work = dist.all_reduce(tensor, async_op=True)
+        return work
+
+    def take_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors with those of rank 0."""
+        groups: dict[torch.dtype, list[Tensor]] = {}
+        for tensor in tensors:
+            groups.setdefault(tensor.dtype, []).append(tensor)
+        for group in groups.values():
+            flat = torch.cat([x.detach().flatten() for x in group])
+            with others_needed():
+                dist.broadcast(flat, 0)
+            for x, part in zip(group, pieces(flat, group), strict=True):
+                x.detach().copy_(part)
+
+
+class others_needed:  # noqa: N801 - reads like a function
+    """Turns the errors of a lost connection into a :class:`RankError`."""
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, _: Any) -> None:
+        """Raise the error by its name."""
+        if isinstance(error, RuntimeError) and not isinstance(error, CmgError):
+            raise RankError(f"the other ranks cannot be reached: {error}") from error
+
+
+def pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """A flat tensor in pieces of the shapes of others."""
+    found = torch.split(flat, [x.numel() for x in like])
+    return [piece.view_as(x) for piece, x in zip(found, like, strict=True)]
+
+
+class GradientSum:
+    """Sums gradients over ranks in buckets, while backward is still at work.
+
+    Args:
+        parameters: In the order of the forward pass, so that gradients arrive from the end.
+        world: The ranks; all must hold the same parameters.
+        bucket_bytes: From this size on a bucket is sent.
+    """
+
+    def __init__(
+        self, parameters: Sequence[torch.nn.Parameter], world: World, bucket_bytes: int = 25 << 20
+    ) -> None:
+        self.world = world
+        self.buckets: list[list[torch.nn.Parameter]] = [[]]
+        size = 0
+        for p in reversed(parameters):
+            if size >= bucket_bytes or (self.buckets[-1] and self.buckets[-1][0].dtype != p.dtype):
+                self.buckets.append([])
+                size = 0
+            self.buckets[-1].append(p)
+            size += p.numel() * p.element_size()
+        self._bucket_of = {p: i for i, bucket in enumerate(self.buckets) for p in bucket}
+        for p in self._bucket_of:
+            p.register_post_accumulate_grad_hook(self._arrived)  # type: ignore[no-untyped-call]
+        self._waiting: list[int] | None = None
+        self._sent: list[tuple[Tensor, dist.Work]] = []
+
+    def begin(self) -> None:
+        """Send buckets as they fill, from now on: the next backward is the step's last."""
+        self._waiting = [len(bucket) for bucket in self.buckets]
+        self._sent = []
+
+    def finish(self) -> None:
+        """Send what is left, wait, and put the sums where the gradients were.
+
+        A parameter that no rank has a gradient of keeps none.
+        """
+        while len(self._sent) < len(self.buckets):
+            self._send()
+        self._waiting = None
+        parameters = [p for bucket in self.buckets for p in bucket]
+        has = [float(p.grad is not None) for p in parameters]
+        device = parameters[0].device
+        anyone = self.world.sum(torch.tensor(has, device=device)).tolist()
+        used = dict(zip(parameters, anyone, strict=True))
+        for bucket, (flat, work) in zip(self.buckets, self._sent, strict=True):
+            with others_needed():
+                work.wait()
+            for p, total in zip(bucket, pieces(flat, bucket), strict=True):
+                p.grad = total if used[p] else None
+        self._sent = []
+
+    def _arrived(self, parameter: Tensor) -> None:
+        if self._waiting is None:
+            return
+        self._waiting[self._bucket_of[parameter]] -= 1  # type: ignore[index]
+        # In order, as all ranks must send the same bucket next.
+        while len(self._sent) < len(self.buckets) and self._waiting[len(self._sent)] == 0:
+            self._send()
+
+    def _send(self) -> None:
+        bucket = self.buckets[len(self._sent)]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
+        flat = torch.cat([g.detach().flatten() for g in grads])
+        self._sent.append((flat, self.world.start_sum(flat)))

@@ -1,0 +1,52 @@
+"""Trains configurations as one rank of several; torchrun starts it.
+
+`... train_ranks.py OUT JOBS.json`: each job is a list of overrides; what the rank ends with is
+OUT/<job>-<rank>.safetensors, and its log OUT/<job>-<rank>.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from cmg.config.load import load_config
+from cmg.recipes.pretrain import prepare
+from cmg.training.checkpoint import flat, training_tensors
+from cmg.training.world import World
+
+
+class Log:
+    """Keeps what every step says."""
+
+    def __init__(self) -> None:
+        self.steps = []
+
+    def step(self, position, clips, log):
+        self.steps.append({"clips": clips, **log})
+
+
+def trained(overrides, world=None, name=None):
+    """Weights, codebook, objectives and both Adams after a run, and its log."""
+    training = prepare(load_config(name, overrides), world=world)
+    log = Log()
+    training.observers.append(log)
+    training.train()
+    return flat(training.state.model) | training_tensors(training.state), log.steps
+
+
+def main() -> None:
+    out, jobs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    world = World.of_environment()
+    assert world is not None
+    for name, overrides in jobs.items():
+        tensors, steps = trained(overrides, world)
+        save_file(tensors, out / f"{name}-{world.rank}.safetensors")
+        (out / f"{name}-{world.rank}.json").write_text(json.dumps(steps))
+    world.leave()
+
+
+if __name__ == "__main__":
+    main()
