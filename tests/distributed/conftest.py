@@ -41,7 +41,7 @@ def overrides(store):
             "model.width=8",
             "model.temporal.heads=2",
             "model.temporal.hidden=16",
-            "model.detail_width={audio: 6, video: 8, text: 6}",
+            "model.detail_width={audio: 6, video: 32, text: 6}",
             "model.token_hidden={text: 4}",
             "model.codebook.size=9",
             "model.codebook.reset={patience: 3, active: 2, source: codes}",

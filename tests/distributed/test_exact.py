@@ -121,10 +121,10 @@ def test_recomputed_maps_change_nothing(alone, overrides):
 
 
 def test_recomputed_maps_are_really_recomputed(overrides, monkeypatch):
-    from cmg.encoders.lean import LeanMapDetail
+    from cmg.encoders.detail import MapDetail
 
-    calls, real = [], LeanMapDetail.forward
-    monkeypatch.setattr(LeanMapDetail, "forward", lambda self, x: calls.append(1) or real(self, x))
+    calls, real = [], MapDetail.forward
+    monkeypatch.setattr(MapDetail, "forward", lambda self, x: calls.append(1) or real(self, x))
     trained(overrides("training.epochs=1"))
     once = len(calls)
     trained(overrides("training.epochs=1", "training.recompute_maps=true"))

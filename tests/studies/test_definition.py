@@ -15,6 +15,7 @@ NAMES = [
     "ablation-avt",
     "codebook-size",
     "digits-parts",
+    "map-detail",
     "pretraining-lists",
     "pretraining-size",
     "pretraining-size-equal-steps",

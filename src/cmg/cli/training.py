@@ -107,7 +107,7 @@ def pretrain(
     if world is None:
         train_and_show(assignments or [], out, resume, official_checkpoints, None)
         return
-    from cmg.recipes.launch import already_failed, leave_error
+    from cmg.recipes.launch import already_failed, leave_error, under_launch
     from cmg.training.world import RankError
 
     if already_failed():
@@ -115,7 +115,8 @@ def pretrain(
     try:
         train_and_show(assignments or [], out, resume, official_checkpoints, world)
     except RankError as error:
-        typer.echo(f"rank {world.rank} stops: {error}", err=True)
+        if not under_launch():
+            typer.echo(f"rank {world.rank} stops: {error}", err=True)
         raise typer.Exit(3) from error
     except CmgError as error:
         if leave_error(error):

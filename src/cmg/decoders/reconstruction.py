@@ -5,8 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmg.decoders.lean import LeanMapDecoder
-from cmg.encoders.detail import MapPath, ResidualBlock, convolution_padding, convolve_all
+from cmg.encoders.detail import (
+    MapPath,
+    ResidualBlock,
+    convolution_padding,
+    convolve_all,
+    map_detail_width,
+)
 from cmg.types import Kind, Modality
 
 
@@ -73,6 +78,6 @@ def build_decoder(
     """
     if modality.kind is Kind.MAPS:
         height, wide, channels = modality.shape
-        form = LeanMapDecoder if of_maps == "lean" else MapDecoder
-        return form(width, modality.detail_width, (height, wide, channels))
+        detail_width = map_detail_width(modality.detail_width, of_maps)
+        return MapDecoder(width, detail_width, (height, wide, channels))
     return VectorDecoder(width, modality.detail_width, out_width)

@@ -8,11 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from cmg.convolutions import Form, form_for
-from cmg.encoders.lean import LeanMapDetail
 from cmg.types import Kind, Modality
 
 MapPath = Literal["lean", "published"]
-"""Forms of the private path of maps: detail encoder and decoder."""
+"""Forms of the private path of maps, detail encoder and decoder: as wide as published, or lean."""
+
+LEAN_DIVISOR = 8
+"""How much narrower the lean path is: 5 % of the published operations (docs/lean.md)."""
+
+
+def map_detail_width(width: int, path: MapPath) -> int:
+    """Channels of the detail of maps whose declared detail width S is `width`."""
+    return max(1, width // LEAN_DIVISOR) if path == "lean" else width
 
 
 def convolution_padding(size: int) -> int:
@@ -123,6 +130,6 @@ def build_detail(modality: Modality, in_width: int, of_maps: MapPath = "publishe
     """
     if modality.kind is Kind.MAPS:
         height, width, channels = modality.shape
-        form = LeanMapDetail if of_maps == "lean" else MapDetail
-        return form((height, width, channels), modality.detail_width)
+        own = map_detail_width(modality.detail_width, of_maps)
+        return MapDetail((height, width, channels), own)
     return VectorDetail(in_width, modality.detail_width)

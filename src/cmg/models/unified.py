@@ -28,7 +28,7 @@ class ModelOptions(Options):
         temporal: How steps become semantic features.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean`` at 4 % of its operations (see docs/lean.md).
+            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The shared codebook.
     """

@@ -87,6 +87,11 @@ def leave_error(error: CmgError) -> bool:
     return True
 
 
+def under_launch() -> bool:
+    """Whether this process was started by :func:`launch`, which says what there is to say."""
+    return ERROR_FILE in os.environ
+
+
 def already_failed() -> bool:
     """Whether a rank of an earlier start of this launch has left an error: trying again is vain."""
     path = os.environ.get(ERROR_FILE)

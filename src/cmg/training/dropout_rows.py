@@ -71,7 +71,10 @@ class RowsOfMasks(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise AssertionError(f"dropout over {tuple(like.shape)}: its first axis is not clips")
         # Draws fill memory in its order, which is not always that of the axes: steps may come
         # before clips. An axis of length 1 has the stride of the one that it lies within.
-        order = sorted(range(like.dim()), key=lambda d: (-like.stride(d), -like.shape[d]))
+        places = sorted(
+            zip(like.stride(), like.shape, range(like.dim()), strict=True), reverse=True
+        )
+        order = [axis for _, _, axis in places]
         shape = (self.count, *like.shape[1:])
         whole = torch.empty_permuted(shape, order, dtype=like.dtype, device=like.device)
         return whole.bernoulli_(keep)[self.rows.to(like.device)]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore, rendezvous  # type: ignore[attr-defined]
 
 from cmg.errors import CmgError, ConfigError
 
@@ -83,7 +84,12 @@ class World:
             torch.cuda.set_device(device)
         backend = "nccl" if device.type == "cuda" else "gloo"
         with others_needed():
-            dist.init_process_group(backend, rank=self.rank, world_size=self.size, timeout=PATIENCE)
+            store, rank, size = next(rendezvous("env://", self.rank, self.size))
+            # The launcher's store outlives a restart: the addresses in it would be of the dead.
+            fresh = PrefixStore(f"cmg-{self.restart}", store)
+            dist.init_process_group(
+                backend, store=fresh, rank=rank, world_size=size, timeout=PATIENCE
+            )
 
     def leave(self) -> None:
         """End the meeting; harmless without one."""
