@@ -95,6 +95,7 @@ def test_no_batch_has_a_single_clip(split, size, drop_last, sizes):
     batches = Batches(split, size, drop_last=drop_last)
     assert len(batches) == len(sizes)
     assert [b.size for b in batches.epoch(0)] == sizes
+    assert [batches.size_of(i) for i in range(len(sizes))] == sizes
 
 
 def test_shuffled_pairs_break_pairs_and_keep_each_modality(split):

@@ -169,7 +169,7 @@ def train_and_show(
         training.train()
         world.barrier()
         return
-    per_epoch = len(training.batches.clips)
+    per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
     epochs = config.training.epochs
@@ -189,12 +189,13 @@ def train_and_show(
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     """The configuration that the arguments name."""
-    from cmg.config.load import load_config
-
     if resume:
         if assignments:
             raise ConfigError("--resume takes the run's own configuration; leave out the rest")
-        return load_config(str(out / "config.yaml"))
+        from cmg.training.run_folder import read_config
+
+        return read_config(out)
+    from cmg.config.load import load_config
     from cmg.config.shorthands import OWN_DATA, written_out
 
     name, overrides = written_out(assignments)

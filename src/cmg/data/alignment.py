@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
-from cmg.data.source import ClipSource
+from cmg.data.rows import ChangedRows, LazyRows
+from cmg.data.source import ClipSource, lengths_of
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
 
@@ -134,13 +135,22 @@ class AlignedClips(WrappedClips):
         return {m: None if d is None else self.grid for m, d in self.source.step_seconds.items()}
 
     @cached_property
-    def rows(self) -> list[ClipRow]:
-        """Of the source, with their lengths on the grid."""
-        rows = []
-        for row in self.source.rows:
-            lengths = {m: self._length(m, n) for m, n in row.lengths.items()}
-            rows.append(row.model_copy(update={"lengths": lengths}))
-        return rows
+    def rows(self) -> Sequence[ClipRow]:
+        """Of the source, with their lengths on the grid; as lazy as those."""
+        rows = self.source.rows
+        if isinstance(rows, LazyRows):
+            return ChangedRows(rows, self._on_grid)
+        return [self._on_grid(row) for row in rows]
+
+    def _on_grid(self, row: ClipRow) -> ClipRow:
+        lengths = {m: self._length(m, n) for m, n in row.lengths.items()}
+        return row.model_copy(update={"lengths": lengths})
+
+    def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        steps, which = np.unique(lengths_of(self.source, modality, clips), return_inverse=True)
+        moved = [self._length(modality, int(n)) for n in steps]
+        return np.array(moved, dtype=np.int64)[which]
 
     @property
     def content_hash(self) -> str:

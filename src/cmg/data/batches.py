@@ -14,9 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.bijection import scattered
+from cmg.data.source import absent_of
 from cmg.data.split import Split
 from cmg.errors import DataError
 from cmg.types import Batch
+
+SORTED_UP_TO = 1_000_000
+"""Splits of more clips have orders that are computed place by place. Another value changes the
+orders of runs on splits between the two."""
 
 
 def permutation(n: int, *key: int) -> NDArray[np.int64]:
@@ -40,6 +46,10 @@ class Batches:
     merged into the one before it (contrastive terms need two clips), so a batch may have
     ``batch_size + 1`` clips.
 
+    Of a store with an index nothing is held per clip, except for those that are left out. The order
+    of an epoch is sorted (:func:`permutation`) up to :data:`SORTED_UP_TO` clips, and computed where
+    it is wanted (:func:`~cmg.data.bijection.scattered`) for more.
+
     Args:
         split: Where the clips are from.
         batch_size: B, at least 2; of all ranks together.
@@ -49,7 +59,8 @@ class Batches:
         drop_last: Whether to leave out a last batch that is smaller than `batch_size`.
         shuffled_pairs: The control experiment: the clips of each modality are permuted by a fixed
             permutation of their own, so that pairs are wrong and every modality alone is as it
-            was. The permutation is among the clips that have the modality.
+            was. The permutation is among the clips that have the modality. It is held in memory,
+            8 bytes per clip and modality, and made by sorting: a control for splits that allow it.
         rank: Of this process: it reads every `world`-th clip of each batch, from number `rank` on.
             All ranks have as many batches, and together they read those of a single process.
         world: Number of processes that share a batch's clips.
@@ -85,15 +96,31 @@ class Batches:
             raise DataError(f"rank {rank} must be from 0 to world - 1, world is {world}")
         if not self.modalities:
             raise DataError("batches need at least one modality")
-        lengths = {m: split.lengths(m).numpy() for m in self.modalities}
-        self._lengths = lengths
-        self.clips = np.flatnonzero(np.stack(list(lengths.values())).any(axis=0))
+        for name in self.modalities:
+            split.check_modality(name)
+        left_out = _without_any(split, self.modalities)
+        self.count = len(split) - len(left_out)
+        # How many clips are kept before each that is left out.
+        self._kept_before = left_out - np.arange(len(left_out))
         self._check_count()
-        self.sources = {
-            m: self._partners(m, n) if shuffled_pairs else np.arange(len(split))
-            for m, n in lengths.items()
-        }
+        self._partners = {m: self._wrong(m) for m in self.modalities} if shuffled_pairs else {}
         self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    @property
+    def clips(self) -> NDArray[np.int64]:
+        """Positions in the split of all clips that batches are of; made anew each time."""
+        return self._kept(np.arange(self.count))
+
+    def _kept(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions in the split of some of the clips that are not left out, by their number."""
+        if not len(self._kept_before):
+            return numbers
+        return np.asarray(numbers + np.searchsorted(self._kept_before, numbers, side="right"))
+
+    def _source(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions of the clips whose features of a modality some clips are given."""
+        partners = self._partners.get(modality)
+        return clips if partners is None else partners[clips]
 
     def of_all_ranks(self) -> Batches:
         """The same batches as a single process has them."""
@@ -104,7 +131,7 @@ class Batches:
         return whole
 
     def _check_count(self) -> None:
-        count = len(self.clips)
+        count = self.count
         where = f"split {self.split.name!r} of {self.split.store.path}"
         if count < 2:
             raise DataError(
@@ -125,7 +152,8 @@ class Batches:
                 f"{smallest} rank(s)"
             )
 
-    def _partners(self, modality: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _wrong(self, modality: str) -> NDArray[np.int64]:
+        lengths = self.split.lengths(modality).numpy()
         have = np.flatnonzero(lengths)
         partners = np.arange(len(lengths))
         key = zlib.crc32(modality.encode())
@@ -134,7 +162,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        full, rest = divmod(len(self.clips), self.batch_size)
+        full, rest = divmod(self.count, self.batch_size)
         if rest == 0 or self.drop_last or (rest == 1 and full > 0):
             return full
         return full + 1
@@ -147,6 +175,12 @@ class Batches:
         """
         return self.whole(epoch, index)[self.rank :: self.world]
 
+    def size_of(self, index: int) -> int:
+        """Clips of all ranks in one batch."""
+        first = index * self.batch_size
+        last = index == len(self) - 1 and not self.drop_last
+        return self.count - first if last else self.batch_size
+
     def whole(self, epoch: int, index: int) -> NDArray[np.int64]:
         """Positions in the split of all ranks' clips of one batch.
 
@@ -155,23 +189,27 @@ class Batches:
         """
         if epoch < 0 or not 0 <= index < len(self):
             raise IndexError(f"no batch ({epoch}, {index}); an epoch has {len(self)} batches")
-        order = self._ordered(epoch)
         first = index * self.batch_size
-        whole = index == len(self) - 1 and not self.drop_last
-        return order[first:] if whole else order[first : first + self.batch_size]
-
-    def _ordered(self, epoch: int) -> NDArray[np.int64]:
+        last = first + self.size_of(index)
         if not self.shuffle:
-            return self.clips
+            return self._kept(np.arange(first, last))
+        if self.count > SORTED_UP_TO:
+            return self._kept(scattered(self.count, np.arange(first, last), self.seed, epoch))
+        return self._kept(self._sorted(epoch)[first:last])
+
+    def _sorted(self, epoch: int) -> NDArray[np.int64]:
         kept = self._order  # read once, as other threads may ask for another epoch
         if kept is None or kept[0] != epoch:
-            kept = self._order = (epoch, self.clips[permutation(len(self.clips), self.seed, epoch)])
+            kept = self._order = (epoch, permutation(self.count, self.seed, epoch))
         return kept[1]
 
     def whole_lengths(self, epoch: int, index: int) -> dict[str, Tensor]:
         """Steps of all ranks' clips of one batch, int64 [B] per modality."""
         clips = self.whole(epoch, index)
-        return {m: torch.from_numpy(n[self.sources[m][clips]]) for m, n in self._lengths.items()}
+        return {
+            m: torch.from_numpy(self.split.lengths_of(m, self._source(m, clips)))
+            for m in self.modalities
+        }
 
     def at(self, epoch: int, index: int) -> Batch:
         """One batch, or this rank's clips of it.
@@ -184,8 +222,9 @@ class Batches:
             DataError: a shard cannot be read.
         """
         clips = self.indices(epoch, index)
-        ids = [self.split.rows[i].id for i in clips]
-        found = {m: self.split.features(m, self.sources[m][clips]) for m in self.modalities}
+        rows = self.split.rows
+        ids = [rows[i].id for i in clips]
+        found = {m: self.split.features(m, self._source(m, clips)) for m in self.modalities}
         longest = max(x.shape[1] for x, _ in found.values())
         if self.world > 1:
             longest = max(
@@ -200,6 +239,17 @@ class Batches:
         """The batches of one epoch, from batch `start` on."""
         for index in range(start, len(self)):
             yield self.at(epoch, index)
+
+
+def _without_any(split: Split, modalities: Sequence[str]) -> NDArray[np.int64]:
+    """Positions in the split of clips that have none of some modalities, in order."""
+    if any(absent_of(split.store, m) == 0 for m in modalities):
+        return np.zeros(0, np.int64)
+    found = [np.zeros(0, np.int64)]
+    for part in split.parts():
+        lengths = [split.lengths_of(m, part) for m in modalities]
+        found.append(part.start + np.flatnonzero(~np.stack(lengths).any(axis=0)))
+    return np.concatenate(found)
 
 
 def _padded(features: Tensor, length: int) -> Tensor:

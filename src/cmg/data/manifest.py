@@ -19,10 +19,12 @@ from pydantic import (
 )
 
 from cmg.errors import DataError
+from cmg.files import file_sha256
 from cmg.types import Kind, Modality
 
 MANIFEST = "manifest.json"
 CLIPS = "clips.jsonl"
+INDEX = "clips.index.safetensors"
 SHARDS = "shards"
 VERSION = 1
 
@@ -130,7 +132,22 @@ class Shard(Record):
 
 
 class Manifest(Record):
-    """The manifest of a store, see the module :mod:`cmg.data.store` for the layout."""
+    """The manifest of a store, see the module :mod:`cmg.data.store` for the layout.
+
+    Attributes:
+        format: Always the same.
+        version: Of the layout.
+        modalities: What is stored of each.
+        labels: The labels and their classes.
+        splits: Number of clips per split.
+        shards: The files of features.
+        media: What the rows' `meta` refers to.
+        notes: Where the data are from.
+        clips_sha256: Of `clips.jsonl`.
+        index_sha256: Of the index of its rows, see :mod:`cmg.data.index`; None where there is none.
+    """
+
+    added_later: ClassVar[tuple[str, ...]] = ("index_sha256",)
 
     format: Literal["cmg-store"] = "cmg-store"
     version: Literal[1] = 1
@@ -141,6 +158,7 @@ class Manifest(Record):
     media: Literal["digits"] | None = None
     notes: str = ""
     clips_sha256: Sha256
+    index_sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _covering_shards(self) -> Manifest:
@@ -249,13 +267,31 @@ def read_rows(folder: Path, manifest: Manifest) -> list[ClipRow]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
-    if hashlib.sha256(data).hexdigest() != manifest.clips_sha256:
-        raise DataError(
-            f"{path} was edited or damaged after the store was written (checksum differs); "
-            "restore it, or write the store again"
-        )
+    _check_digest(path, hashlib.sha256(data).hexdigest(), manifest)
     try:
         return [ClipRow.model_validate_json(line) for line in data.splitlines()]
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"{path}: {first['loc']}: {first['msg']}; rewrite the store") from error
+
+
+def check_clips(folder: Path, manifest: Manifest) -> None:
+    """Compare the checksum of `clips.jsonl` with the manifest, without holding the file.
+
+    Raises:
+        DataError: the file is missing, or was edited after the store was written.
+    """
+    path = folder / CLIPS
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
+    _check_digest(path, digest, manifest)
+
+
+def _check_digest(path: Path, digest: str, manifest: Manifest) -> None:
+    if digest != manifest.clips_sha256:
+        raise DataError(
+            f"{path} was edited or damaged after the store was written (checksum differs); "
+            "restore it, or write the store again"
+        )

@@ -1,10 +1,10 @@
 """Stores on object storage, read through fsspec into a local cache.
 
-Manifest and rows are read when a store is opened, a shard when one of its clips is first wanted. A
-store's place in the cache is named after its content hash, so that a changed store is another
-folder and equal stores share one. Files appear by a rename after their checksum was compared, so
-that many processes may fetch the same shard at the same time: the last one wins, with the same
-bytes.
+Manifest, rows and their index are fetched when a store is opened, a shard when one of its clips is
+first wanted. A store's place in the cache is named after its content hash, so that a changed store
+is another folder and equal stores share one. Files appear by a rename after their checksum was
+compared, so that many processes may fetch the same shard at the same time: the last one wins, with
+the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cmg.data.manifest import CLIPS, MANIFEST, Manifest, Shard, read_manifest
+from cmg.data.manifest import CLIPS, INDEX, MANIFEST, Manifest, Shard, read_manifest
 from cmg.errors import ConfigError, DataError
 from cmg.files import replace_file, replacing
 
@@ -59,16 +59,19 @@ class RemoteStore:
         manifest_bytes = read_remote(address, MANIFEST)
         manifest = _manifest(address, manifest_bytes)
         folder = cache_folder() / "stores" / manifest.content_hash[:32]
+        found = cls(address, folder, manifest)
+        damaged = (
+            "was edited or damaged after the store was written (checksum differs); restore it, or "
+            "write the store again"
+        )
         if not (folder / CLIPS).is_file() or not (folder / MANIFEST).is_file():
-            rows = read_remote(address, CLIPS)
-            if hashlib.sha256(rows).hexdigest() != manifest.clips_sha256:
-                raise DataError(
-                    f"{address}/{CLIPS} was edited or damaged after the store was written "
-                    "(checksum differs); restore it, or write the store again"
-                )
-            replace_file(folder / CLIPS, rows)
+            found._copy(CLIPS, manifest.clips_sha256, damaged)
             replace_file(folder / MANIFEST, manifest_bytes)
-        return cls(address, folder, manifest)
+        if manifest.index_sha256 is not None and not (folder / INDEX).is_file():
+            files, root = _filesystem(address)
+            if files.exists(f"{root}/{INDEX}"):  # it may be deleted: then all rows are read
+                found._copy(INDEX, manifest.index_sha256, damaged)
+        return found
 
     def fetch(self, shard: Shard) -> Path:
         """The local copy of a shard; it is fetched if it is not there yet.
@@ -79,20 +82,29 @@ class RemoteStore:
         path = self.folder / shard.file
         if path.is_file() and path.stat().st_size == shard.bytes:
             return path
+        damaged = "is truncated or damaged (checksum differs); upload it again"
+        return self._copy(shard.file, shard.sha256, damaged)
+
+    def _copy(self, file: str, sha256: str, damaged: str) -> Path:
+        """Bring a file into the cache, block by block.
+
+        Raises:
+            DataError: it cannot be read, differs from its checksum (then `damaged` says what to
+                do), or the disk is full.
+        """
+        path = self.folder / file
         files, root = _filesystem(self.address)
-        where = f"{self.address}/{shard.file}"
+        where = f"{self.address}/{file}"
         digest = hashlib.sha256()
         with replacing(path) as partial:
             with _reading(where):
-                source = files.open(f"{root}/{shard.file}", "rb")
+                source = files.open(f"{root}/{file}", "rb")
             with source, partial.open("wb") as stream:
                 while block := _block(where, source):
                     digest.update(block)
                     stream.write(block)
-            if digest.hexdigest() != shard.sha256:
-                raise DataError(
-                    f"{where} is truncated or damaged (checksum differs); upload it again"
-                )
+            if digest.hexdigest() != sha256:
+                raise DataError(f"{where} {damaged}")
         return path
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.index import id_key
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.types import Modality
 
@@ -74,6 +75,53 @@ class ClipSource(Protocol):
             ModalityError: the source lacks the modality.
             DataError: a clip cannot be read.
         """
+
+
+@runtime_checkable
+class KnowsAllRows(Protocol):
+    """What a :class:`ClipSource` may also answer, faster than by reading rows.
+
+    Sources that change rows of another one in these respects say it themselves.
+    """
+
+    def members_of(self, split: str) -> NDArray[np.int64] | None:
+        """Positions of the clips of one split; None where rows have to be read."""
+
+    def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Steps of some clips, 0 where they lack the modality."""
+
+    def absent_of(self, modality: str) -> int | None:
+        """Number of clips that lack a modality; None where they would have to be counted."""
+
+    def keys_of(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """First 63 bits of the SHA-256 of the ids of some clips."""
+
+
+def lengths_of(source: ClipSource, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Steps of some clips of any source, 0 where they lack the modality.
+
+    Args:
+        source: The clips.
+        modality: One of the source's.
+        clips: Positions in its rows.
+    """
+    if isinstance(source, KnowsAllRows):
+        return source.lengths_of(modality, clips)
+    rows = source.rows
+    return np.array([rows[i].lengths.get(modality, 0) for i in clips], dtype=np.int64)
+
+
+def absent_of(source: ClipSource, modality: str) -> int | None:
+    """How many clips of any source lack a modality; None where nobody has counted."""
+    return source.absent_of(modality) if isinstance(source, KnowsAllRows) else None
+
+
+def keys_of(source: ClipSource, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+    """First 63 bits of the SHA-256 of the ids of some clips of any source."""
+    if isinstance(source, KnowsAllRows):
+        return source.keys_of(clips)
+    rows = source.rows
+    return np.array([id_key(rows[i].id) for i in clips], dtype=np.int64)
 
 
 def extractors_of(source: ClipSource) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
-from cmg.data.source import ClipSource
+from cmg.data.rows import ChosenRows, LazyRows
+from cmg.data.source import ClipSource, KnowsAllRows, lengths_of
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.types import Modality
+
+AT_ONCE = 1 << 16
+"""Clips that are looked at together where all of a split have to be."""
 
 
 def members(source: ClipSource, name: str) -> NDArray[np.int64]:
@@ -23,42 +27,72 @@ def members(source: ClipSource, name: str) -> NDArray[np.int64]:
     Raises:
         DataError: there is no such split.
     """
-    parts = []
+    parts: list[NDArray[np.int64]] = []
     for part in name.split("+"):
         if part not in source.splits:
             raise DataError(
                 f"{source.path}: unknown split {part!r}{did_you_mean(part, source.splits)}"
             )
-        parts.append([i for i, row in enumerate(source.rows) if row.split == part])
-    return np.array([i for part in parts for i in part], dtype=np.int64)
+        found = source.members_of(part) if isinstance(source, KnowsAllRows) else None
+        if found is None:
+            places = [i for i, row in enumerate(source.rows) if row.split == part]
+            found = np.array(places, dtype=np.int64)
+        parts.append(found)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class Split:
     """Some clips of a store: a split of it, or a subset of a split.
 
+    Of a store with an index, rows are read when they are asked for and positions are
+    memory mapped, unless several splits are joined: these are 8 bytes per clip in memory.
+
     Attributes:
         store: The store.
         name: Name of the split.
-        positions: int64 [N], the clips' positions in the store's rows.
+        positions: int64 [N], the clips' positions in the store's rows; None at construction is
+            all clips of the split.
+
+    Raises:
+        DataError: there is no such split.
     """
 
-    def __init__(self, store: ClipSource, name: str, positions: NDArray[np.int64]) -> None:
+    def __init__(
+        self, store: ClipSource, name: str, positions: NDArray[np.int64] | None = None
+    ) -> None:
         self.store = store
         self.name = name
-        self.positions = positions
+        self._whole = positions is None
+        self.positions = members(store, name) if positions is None else positions
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: positions that are mapped, are found again."""
+        state = dict(self.__dict__)
+        if self._whole and isinstance(self.store.rows, LazyRows):
+            del state["positions"]
+            state.pop("rows", None)
+        return state
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """The clips' positions in the store's rows, int64 [N]."""
+        return members(self.store, self.name)
 
     def __len__(self) -> int:
         """Number of clips N."""
         return len(self.positions)
 
     @cached_property
-    def rows(self) -> list[ClipRow]:
+    def rows(self) -> Sequence[ClipRow]:
         """The rows of the clips."""
-        return [self.store.rows[i] for i in self.positions]
+        rows = self.store.rows
+        if isinstance(rows, LazyRows):
+            return ChosenRows(rows, self.positions)
+        return [rows[i] for i in self.positions]
 
     @property
     def ids(self) -> list[str]:
-        """The clips' ids."""
+        """The clips' ids; all rows are read for it, so ask :attr:`rows` for those of a few."""
         return [row.id for row in self.rows]
 
     @property
@@ -76,12 +110,42 @@ class Split:
         Raises:
             ModalityError: the store lacks the modality.
         """
-        if modality not in self.modalities:
+        self.check_modality(modality)
+        out = np.empty(len(self), np.int64)
+        for part in self.parts():
+            out[part] = self.lengths_of(modality, part)
+        return torch.from_numpy(out)
+
+    def total_steps(self, modality: str) -> int:
+        """Sum of :meth:`lengths`, without holding them.
+
+        Raises:
+            ModalityError: the store lacks the modality.
+        """
+        self.check_modality(modality)
+        return sum(int(self.lengths_of(modality, part).sum()) for part in self.parts())
+
+    def lengths_of(self, modality: str, clips: NDArray[np.int64] | slice) -> NDArray[np.int64]:
+        """Steps of some clips, given as positions in this split; int64 [B].
+
+        The modality is one of the store's.
+        """
+        return lengths_of(self.store, modality, self.positions[clips])
+
+    def parts(self) -> Iterator[slice]:
+        """Slices of the split, :data:`AT_ONCE` clips each, for what has to look at all of it."""
+        return (slice(i, min(i + AT_ONCE, len(self))) for i in range(0, len(self), AT_ONCE))
+
+    def check_modality(self, name: str) -> None:
+        """Refuse a modality that the store lacks.
+
+        Raises:
+            ModalityError: it does.
+        """
+        if name not in self.modalities:
             raise ModalityError(
-                f"{self.store.path}: unknown modality {modality!r}"
-                f"{did_you_mean(modality, self.modalities)}"
+                f"{self.store.path}: unknown modality {name!r}{did_you_mean(name, self.modalities)}"
             )
-        return torch.tensor([row.lengths.get(modality, 0) for row in self.rows], dtype=torch.int64)
 
     def features(
         self, modality: str, clips: Sequence[int] | NDArray[Any] | Tensor | None = None

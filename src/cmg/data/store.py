@@ -4,6 +4,7 @@ Layout of a store::
 
     manifest.json                    modalities, labels, splits, shards with checksums, notes
     clips.jsonl                      one row per clip: id, split, lengths, labels, meta
+    clips.index.safetensors          of many rows: where each is, see cmg.data.index
     shards/00000.audio.safetensors   the steps of consecutive clips, one after the other: tensor
                                      `features` [sum of lengths, *shape], or see cmg.data.compact
 
@@ -13,7 +14,7 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.index import RowIndex, id_key, open_index
 from cmg.data.manifest import (
     CLIPS,
     ClipRow,
@@ -34,8 +36,9 @@ from cmg.data.manifest import (
     read_rows,
 )
 from cmg.data.remote import RemoteStore, is_remote
+from cmg.data.rows import IndexedRows
 from cmg.data.shards import MappedShard, map_shard
-from cmg.data.split import Split, members
+from cmg.data.split import Split
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.types import Modality
@@ -52,8 +55,9 @@ class FeatureStore:
     Attributes:
         path: The folder; of a remote store its copy in the cache.
         manifest: Its manifest.
-        rows: One row per clip, in the order of the file.
+        rows: One row per clip, in the order of the file; read when asked for if there is an index.
         remote: Where shards that `path` lacks are fetched from.
+        index: Of the rows; small stores have none.
     """
 
     def __init__(
@@ -62,17 +66,18 @@ class FeatureStore:
         manifest: Manifest,
         rows: Sequence[ClipRow],
         remote: RemoteStore | None = None,
+        index: RowIndex | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
         self.rows = rows
         self.remote = remote
+        self.index = index
         self._maps: dict[str, MappedShard] = {}
-        self._lengths = {
-            m: np.array([row.lengths.get(m, 0) for row in rows], dtype=np.int64)
-            for m in manifest.modalities
-        }
-        self._offsets = {m: np.cumsum(n) - n for m, n in self._lengths.items()}
+        # Steps of the modality in all clips before a clip; the last is of all clips.
+        self._steps: Mapping[str, NDArray[np.int64]] = (
+            _steps(rows, manifest.modalities) if index is None else index.steps
+        )
         self._shards = {
             m: sorted((s for s in manifest.shards if s.modality == m), key=lambda s: s.clips)
             for m in manifest.modalities
@@ -84,9 +89,10 @@ class FeatureStore:
         """Open a store by its folder or address, or the embedded set by the name ``"digits"``.
 
         Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums
-        of the shards are for :meth:`verify`. An address as ``s3://bucket/store`` is read through
-        fsspec: each shard is fetched when it is first needed, checked against its checksum, and
-        kept in the cache (``CMG_CACHE``).
+        of the shards are for :meth:`verify`. Of a store with an index, only the header of that is
+        checked now, and each block of rows when it is first read. An address as
+        ``s3://bucket/store`` is read through fsspec: each shard is fetched when it is first needed,
+        checked against its checksum, and kept in the cache (``CMG_CACHE``).
 
         Raises:
             DataError: the folder is no store, or a file is missing, truncated or edited.
@@ -102,21 +108,36 @@ class FeatureStore:
         manifest = read_manifest(path)
         for shard in manifest.shards:
             _check_size(path / shard.file, shard)
-        store = cls(path, manifest, read_rows(path, manifest))
-        store._check_counts()
-        return store
+        return cls._with_rows(path, manifest)
 
     @classmethod
     def _open_remote(cls, address: str) -> FeatureStore:
         remote = RemoteStore.open(address)
-        store = cls(remote.folder, remote.manifest, read_rows(remote.folder, remote.manifest))
-        store.remote = remote
+        return cls._with_rows(remote.folder, remote.manifest, remote)
+
+    @classmethod
+    def _with_rows(
+        cls, path: Path, manifest: Manifest, remote: RemoteStore | None = None
+    ) -> FeatureStore:
+        index = open_index(path, manifest)
+        if index is not None:
+            return cls(path, manifest, IndexedRows(path, index), remote, index)
+        store = cls(path, manifest, read_rows(path, manifest), remote)
         store._check_counts()
         return store
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: everything but the memory maps, which are made again when needed."""
-        return self.__dict__ | {"_maps": {}}
+        state = self.__dict__ | {"_maps": {}}
+        if self.index is not None:
+            del state["_steps"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What was pickled, and what is mapped from the index."""
+        self.__dict__.update(state)
+        if self.index is not None:
+            self._steps = self.index.steps
 
     def __repr__(self) -> str:
         """Path, modalities and splits."""
@@ -170,9 +191,9 @@ class FeatureStore:
         Raises:
             DataError: there is no such split.
         """
-        return Split(self, name, members(self, name))
+        return Split(self, name)
 
-    def clips(self, split: str) -> list[ClipRow]:
+    def clips(self, split: str) -> Sequence[ClipRow]:
         """The rows of one split.
 
         Raises:
@@ -209,6 +230,27 @@ class FeatureStore:
             )
         return self.manifest.modalities[modality]
 
+    def members_of(self, split: str) -> NDArray[np.int64] | None:
+        """Positions of the clips of one split; None where no index has them."""
+        return None if self.index is None else self.index.members[split]
+
+    def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        ends = self._steps[modality]
+        return np.asarray(ends[1:][clips] - ends[:-1][clips])
+
+    def absent_of(self, modality: str) -> int:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        if self.index is not None:
+            return self.index.absent[modality]
+        return int((np.diff(self._steps[modality]) == 0).sum())
+
+    def keys_of(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        if self.index is not None:
+            return np.asarray(self.index.keys[clips])
+        return np.array([id_key(self.rows[i].id) for i in clips], dtype=np.int64)
+
     def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Features of some clips, given as positions in :attr:`rows`.
 
@@ -222,8 +264,8 @@ class FeatureStore:
         """
         spec = self.spec(modality)
         clips = np.asarray(clips, dtype=np.int64)
-        lengths = self._lengths[modality][clips]
-        starts = self._offsets[modality]
+        lengths = self.lengths_of(modality, clips)
+        starts = self._steps[modality]
         # NumPy asks for huge pages, so that large batches cost few page faults.
         out = np.zeros((len(clips), int(lengths.max(initial=0)), *spec.shape), spec.dtype)
         shards = self._shards[modality]
@@ -238,7 +280,8 @@ class FeatureStore:
         mapped = self._maps.get(shard.file)
         if mapped is None:
             first, last = shard.clips
-            steps = int(self._lengths[shard.modality][first:last].sum())
+            ends = self._steps[shard.modality]
+            steps = int(ends[last] - ends[first])
             path = self.path / shard.file if self.remote is None else self.remote.fetch(shard)
             mapped = self._maps[shard.file] = map_shard(path, spec, steps)
         return mapped
@@ -252,6 +295,16 @@ class FeatureStore:
                 f"{self.path / CLIPS} has splits {found}, the manifest says {self.splits}; "
                 "restore or rewrite the store"
             )
+
+
+def _steps(rows: Sequence[ClipRow], modalities: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+    """Sums of the lengths of all rows before each, [N + 1] per modality."""
+    found = {}
+    for name in modalities:
+        ends = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([row.lengths.get(name, 0) for row in rows], out=ends[1:])
+        found[name] = ends
+    return found
 
 
 def _check_size(path: Path, shard: Shard) -> None:

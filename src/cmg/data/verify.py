@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cmg.data.manifest import MANIFEST, SHARDS, ClipRow, Manifest, Shard, read_manifest, read_rows
+import numpy as np
+
+from cmg.data.index import Gathered, RowIndex, id_key, read_lines
+from cmg.data.manifest import (
+    CLIPS,
+    INDEX,
+    MANIFEST,
+    SHARDS,
+    ClipRow,
+    Manifest,
+    Shard,
+    check_clips,
+    read_manifest,
+)
 from cmg.data.shards import map_shard
 from cmg.data.writer import check_label
 from cmg.errors import DataError
@@ -27,51 +41,86 @@ def verify_store(path: str | Path) -> list[str]:
     except DataError as error:
         return [str(error)]
     try:
-        rows: list[ClipRow] | None = read_rows(folder, manifest)
-        problems = []
+        check_clips(folder, manifest)
+        found, problems = _gathered(folder, manifest)
+        problems += _row_problems(folder, manifest, found)
+        problems += _index_problems(folder, manifest, found)
+        steps: Mapping[str, Sequence[int]] | None = found.steps
     except DataError as error:
-        rows, problems = None, [str(error)]
-    if rows is not None:
-        problems += _row_problems(folder, manifest, rows)
+        steps, problems = None, [str(error)]
     listed = {shard.file for shard in manifest.shards}
     for shard in manifest.shards:
-        problems += _shard_problems(folder, manifest, shard, rows)
+        problems += _shard_problems(folder, manifest, shard, steps)
     for file in sorted((folder / SHARDS).glob("*")):
         if f"{SHARDS}/{file.name}" not in listed:
             problems.append(f"{file} is not in {MANIFEST}; remove it")
     return problems
 
 
-def _row_problems(folder: Path, manifest: Manifest, rows: list[ClipRow]) -> list[str]:
-    problems = []
+def _gathered(folder: Path, manifest: Manifest) -> tuple[Gathered, list[str]]:
+    """What the rows say, read one by one, and what is wrong with their labels."""
+    found, problems = Gathered(tuple(manifest.modalities)), []
+    for line, row in read_lines(folder / CLIPS):
+        found.add(line, row)
+        problems += _label_problems(folder / MANIFEST, manifest, row)
+    return found, problems
+
+
+def _row_problems(folder: Path, manifest: Manifest, found: Gathered) -> list[str]:
     where = folder / MANIFEST
-    found = dict(Counter(row.split for row in rows))
-    if found != manifest.splits:
-        problems.append(f"{where}: splits {manifest.splits}, but the rows have {found}")
-    problems += [
-        f"{where}: clip id {name!r} occurs {count} times"
-        for name, count in Counter(row.id for row in rows).items()
-        if count > 1
-    ]
-    return problems + _label_problems(where, manifest, rows)
-
-
-def _label_problems(where: Path, manifest: Manifest, rows: list[ClipRow]) -> list[str]:
+    splits = {name: len(clips) for name, clips in found.splits.items()}
     problems = []
-    for row in rows:
-        for name, label in row.labels.items():
-            if name not in manifest.labels:
-                problems.append(f"{where}: clip {row.id!r} has an undeclared label {name!r}")
-                continue
-            try:
-                check_label(row.id, name, manifest.labels[name], label, row.length)
-            except DataError as error:
-                problems.append(f"{where}: {error}")
+    if splits != manifest.splits:
+        problems.append(f"{where}: splits {manifest.splits}, but the rows have {splits}")
+    return problems + [
+        f"{where}: clip id {name!r} occurs {count} times"
+        for name, count in _repeated(folder, found).items()
+    ]
+
+
+def _repeated(folder: Path, found: Gathered) -> dict[str, int]:
+    """Ids that occur more than once; their rows are read again."""
+    keys = np.sort(np.frombuffer(found.keys, np.int64))
+    twice = set(keys[1:][keys[1:] == keys[:-1]].tolist())
+    if not twice:
+        return {}
+    ids = (row.id for _, row in read_lines(folder / CLIPS))
+    counts = Counter(name for name in ids if id_key(name) in twice)
+    return {name: count for name, count in counts.items() if count > 1}
+
+
+def _label_problems(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
+    problems = []
+    for name, label in row.labels.items():
+        if name not in manifest.labels:
+            problems.append(f"{where}: clip {row.id!r} has an undeclared label {name!r}")
+            continue
+        try:
+            check_label(row.id, name, manifest.labels[name], label, row.length)
+        except DataError as error:
+            problems.append(f"{where}: {error}")
     return problems
 
 
+def _index_problems(folder: Path, manifest: Manifest, found: Gathered) -> list[str]:
+    path = folder / INDEX
+    if manifest.index_sha256 is None:
+        return [f"{path} is not in {MANIFEST}; remove it"] if path.exists() else []
+    if not path.is_file():
+        return [f"index {path} is missing; all rows are read without it; restore it"]
+    try:
+        different = RowIndex(folder, manifest).differs(found)
+    except DataError as error:
+        return [str(error)]
+    if different is not None:
+        return [f"index {path}: {different} is not what the rows say; delete or restore it"]
+    if file_sha256(path) != manifest.index_sha256:
+        return [f"index {path} was changed after the store was written (checksum differs)"]
+    return []
+
+
 def _shard_problems(
-    folder: Path, manifest: Manifest, shard: Shard, rows: list[ClipRow] | None
+    folder: Path, manifest: Manifest, shard: Shard, steps: Mapping[str, Sequence[int]] | None
 ) -> list[str]:
     path = folder / shard.file
     if not path.is_file():
@@ -81,16 +130,19 @@ def _shard_problems(
         return [f"shard {path} is truncated or foreign: {size} bytes, not {shard.bytes}"]
     if file_sha256(path) != shard.sha256:
         return [f"shard {path} was changed after the store was written (checksum differs)"]
-    return [] if rows is None else _content_problems(folder, manifest, shard, rows)
+    return [] if steps is None else _content_problems(folder, manifest, shard, steps)
 
 
 def _content_problems(
-    folder: Path, manifest: Manifest, shard: Shard, rows: list[ClipRow]
+    folder: Path, manifest: Manifest, shard: Shard, steps: Mapping[str, Sequence[int]]
 ) -> list[str]:
     path = folder / shard.file
     first, last = shard.clips
-    steps = sum(row.lengths.get(shard.modality, 0) for row in rows[first:last])
+    ends = steps[shard.modality]
+    if last >= len(ends):
+        return []  # there are fewer rows than the manifest says, which is a problem of its own
+    count = ends[last] - ends[first]
     try:
-        return map_shard(path, manifest.modalities[shard.modality], steps).problems()
+        return map_shard(path, manifest.modalities[shard.modality], count).problems()
     except DataError as error:
         return [str(error)]

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from cmg.data.chunks import ChunkRecord, record_path
+from cmg.data.index import write_index
 from cmg.data.manifest import CLIPS, MANIFEST, SHARDS, Manifest, Shard
 from cmg.errors import DataError
 from cmg.files import Staging, file_sha256, replace_file, sync_folder, write_synced, writing
@@ -240,7 +241,7 @@ class Workspace(Kept):
             self._join_rows(whole)
             shards = self._join_shards(whole)
             sync_folder(self.folder / SHARDS)
-            manifest = self._joined_manifest(whole, shards, notes)
+            manifest = write_index(self.folder, self._joined_manifest(whole, shards, notes))
             for name, data in (beside or {}).items():
                 write_synced(self.folder / name, data)
             write_synced(self.folder / MANIFEST, manifest.pretty())

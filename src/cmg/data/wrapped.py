@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource, extractors_of
+from cmg.data.source import ClipSource, absent_of, extractors_of, keys_of, lengths_of
 from cmg.data.split import Split, members
 from cmg.types import Modality
 
@@ -84,7 +84,23 @@ class WrappedClips:
         Raises:
             DataError: there is no such split.
         """
-        return Split(self, name, members(self, name))
+        return Split(self, name)
+
+    def members_of(self, split: str) -> NDArray[int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        return members(self.source, split)
+
+    def lengths_of(self, modality: str, clips: NDArray[int64]) -> NDArray[int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        return lengths_of(self.source, modality, clips)
+
+    def absent_of(self, modality: str) -> int | None:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        return absent_of(self.source, modality)
+
+    def keys_of(self, clips: NDArray[int64]) -> NDArray[int64]:
+        """See :class:`~cmg.data.source.KnowsAllRows`."""
+        return keys_of(self.source, clips)
 
     def gather(self, modality: str, clips: NDArray[int64]) -> tuple[Tensor, Tensor]:
         """See :class:`~cmg.data.source.ClipSource`."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from cmg.data.index import write_index
 from cmg.data.manifest import (
     CLIPS,
     DTYPES,
@@ -217,6 +218,7 @@ class StoreWriter:
             notes=self.notes,
             clips_sha256=file_sha256(self._folder / CLIPS),
         )
+        manifest = write_index(self._folder, manifest)
         write_synced(self._folder / MANIFEST, manifest.pretty())
 
     def _checked_features(self, clip: Clip) -> dict[str, NDArray[Any]]:

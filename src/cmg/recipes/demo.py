@@ -72,7 +72,7 @@ def plan_demo(out: Path, recipe: str = "default", seeds: int = 3) -> DemoPlan:
             jobs.append(Job(f"{name} {seed}", RunConfig.model_validate(tree), run))
     store = FeatureStore.open(config.data.store)
     batches = Batches(store.split(config.data.train_split), config.data.batch_size)
-    clips = len(batches.clips) * config.training.epochs * len(jobs)
+    clips = batches.count * config.training.epochs * len(jobs)
     return DemoPlan(jobs, clips, config)
 
 

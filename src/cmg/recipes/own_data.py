@@ -44,7 +44,7 @@ def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     """Codebook size and epochs for the training clips of a store."""
     split = nested_part(store.split(training_split(config.data)), config.data.fraction)
     names = config.data.modalities or tuple(store.modalities)
-    tokens = sum(int(split.lengths(m).sum()) for m in names)
+    tokens = sum(split.total_steps(m) for m in names)
     least, most = SIZES
     size = min(most, max(least, tokens // TOKENS_PER_CODE // 16 * 16))
     batches = max(1, len(split) // config.data.batch_size)

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cmg.config.schema import DataOptions
 from cmg.data.alignment import aligned
 from cmg.data.manifest import MANIFEST
-from cmg.data.source import ClipSource
+from cmg.data.source import ClipSource, keys_of
 from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError
+
+RANGE_BITS = 16
+"""Digests are counted by as many of their first bits."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,27 @@ def nested_part(split: Split, fraction: float) -> Split:
     count = math.ceil(fraction * len(split))
     if count == len(split):
         return split
-    ids = split.ids
-    ranked = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
-    return split.subset(sorted(ranked[:count]))
+    return split.subset(_first_by_digest(split, count))
+
+
+def _first_by_digest(split: Split, count: int) -> NDArray[np.int64]:
+    """Positions of the `count` clips whose ids have the smallest SHA-256, in order.
+
+    Digests are compared by their first bits, which a store with an index knows. Nothing is held of
+    clips that do not come into question: the first pass counts the clips in each of 65,536 ranges
+    of digests, the second takes those below the range in which the count is reached.
+    """
+    counts = np.zeros(1 << RANGE_BITS, np.int64)
+    for part in split.parts():
+        ranges = keys_of(split.store, split.positions[part]) >> (63 - RANGE_BITS)
+        counts += np.bincount(ranges, minlength=len(counts))
+    last = int(np.searchsorted(np.cumsum(counts), count))
+    below, within = [], []
+    for part in split.parts():
+        ranges = keys_of(split.store, split.positions[part]) >> (63 - RANGE_BITS)
+        below.append(part.start + np.flatnonzero(ranges < last))
+        within.append(part.start + np.flatnonzero(ranges == last))
+    inside, undecided = np.concatenate(below), np.concatenate(within).tolist()
+    rows = split.rows
+    undecided.sort(key=lambda i: hashlib.sha256(rows[i].id.encode()).digest())
+    return np.sort(np.append(inside, undecided[: count - len(inside)])).astype(np.int64)

@@ -242,4 +242,4 @@ def clips_of(source: ClipSource, config: RunConfig) -> int:
         names = ",".join(source.modalities)
         raise ModalityError(f"{error}. Say which to use, e.g. modalities={names}") from error
     batches = training_batches(source, config.data, 0, modalities)
-    return len(batches.clips) * config.training.epochs
+    return batches.count * config.training.epochs

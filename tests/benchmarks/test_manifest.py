@@ -1,0 +1,65 @@
+"""The simulated stores of ``benchmarks.manifest`` are stores, and what it tells of them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import manifest
+from cmg.data import FeatureStore, StoreWriter, index, verify_store
+from cmg.data.rows import IndexedRows
+
+
+@pytest.mark.parametrize(("clips", "threshold"), [(1, 0), (130, 100), (130, 1000)])
+def test_bulk_stores_are_those_of_the_writer(tmp_path, monkeypatch, clips, threshold):
+    monkeypatch.setattr(index, "INDEXED_ABOVE", threshold)
+    monkeypatch.setattr(manifest, "AT_ONCE", 64)
+    manifest.write_bulk(tmp_path / "bulk", clips)
+    with StoreWriter(tmp_path / "written", manifest.SPECS, manifest.LABELS) as writer:
+        for clip in manifest.simulated_clips(clips):
+            writer.add(clip)
+    written = {
+        p.relative_to(tmp_path / "written"): p.read_bytes()
+        for p in (tmp_path / "written").rglob("*")
+        if p.is_file()
+    }
+    assert len(written) == (5 if clips > threshold else 4)
+    for file, data in written.items():
+        assert (tmp_path / "bulk" / file).read_bytes() == data
+    assert verify_store(tmp_path / "bulk") == []
+
+
+def test_a_simulated_clip_by_hand(tmp_path):
+    manifest.write_bulk(tmp_path / "bulk", 1100)
+    store = FeatureStore.open(tmp_path / "bulk")
+    assert store.splits == {"test": 110, "train": 990}
+    x, lengths = store.gather("audio", np.array([1025]))
+    assert x.tolist() == [[[1.0, 1.0]]]
+    assert lengths.tolist() == [1]
+    x, lengths = store.gather("sensor", np.array([1025, 3, 4]))
+    assert x[..., 0].tolist() == [[21, 21], [0, 0], [4, 0]]  # 1025 = 4 * 251 + 21
+    assert lengths.tolist() == [2, 0, 1]
+    assert store.rows[1025].labels == {"kind": 3}
+
+
+def test_it_measures_in_fresh_processes_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(index, "INDEXED_ABOVE", 250)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    file = tmp_path / "found.json"
+    manifest.main(["--sizes", "200", "300", "--turns", "1", "--json", str(file)])
+    assert "| 300 | indexed | 0 |" in capsys.readouterr().out
+    figures = json.loads(file.read_text())["figures"]
+    kinds = ["200 clips, read whole", "300 clips, indexed", "300 clips, read whole"]
+    labels = ["open", "first batch", "later batch", "memory"]
+    assert sorted(figures) == sorted(f"{kind}: {label}" for kind in kinds for label in labels)
+    for name, figure in figures.items():
+        assert figure["unit"] == ("MB" if name.endswith("memory") else "ms")
+        assert figure["value"] >= 0
+    for kind in kinds:
+        assert figures[f"{kind}: open"]["value"] < figures[f"{kind}: first batch"]["value"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+    manifest.main(["--sizes", "300", "--turns", "1", "--keep", str(tmp_path / "kept")])
+    assert isinstance(FeatureStore.open(tmp_path / "kept" / "300-clips").rows, IndexedRows)
