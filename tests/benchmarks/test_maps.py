@@ -16,3 +16,15 @@ def test_published_layers_have_the_operations_counted_by_hand() -> None:
     assert layer_flops(decoder.convolutions, 3)[0] == 2 * sum(decoded)
     # Both parts are 98.5 % of a published step's 6.09 TFLOP (800 frames).
     assert abs(800 * step_flops(detail, decoder) / (0.985 * 6.09e12) - 1) < 0.01
+
+
+def test_the_lean_path_has_a_twentieth_of_the_operations() -> None:
+    with torch.device("meta"):
+        detail, decoder = MapDetail((7, 7, 512), 256), MapDecoder(256, 256, (7, 7, 512))
+    encoder = [25 * 9 * 512 * 128, 9 * 9 * 128 * 256, 9 * 256**2, 81 * 256**2, 9 * 256**2]
+    decoded = [81 * 512 * 128, 225 * 128**2, 25 * 128**2, 225 * 128 * 512, 49 * 512**2]
+    assert layer_flops(detail.convolutions, 7)[0] == 2 * sum(encoder)
+    assert layer_flops(decoder.convolutions, 3)[0] == 2 * sum(decoded)
+    with torch.device("meta"):
+        wide, high = MapDetail((7, 7, 512), 2048), MapDecoder(256, 2048, (7, 7, 512))
+    assert 0.04 < step_flops(detail, decoder) / step_flops(wide, high) < 0.05

@@ -9,7 +9,13 @@ from torch.nn import functional
 from cmg.convolutions import Library
 from cmg.decoders import ClipHead, MapDecoder, StepHead, VectorDecoder
 from cmg.encoders import MapDetail, VectorDetail
-from cmg.encoders.detail import ResidualBlock, build_detail, convolution_padding, convolve_all
+from cmg.encoders.detail import (
+    ResidualBlock,
+    build_detail,
+    convolution_padding,
+    convolve_all,
+    map_detail_width,
+)
 from cmg.types import Kind, Modality
 
 
@@ -45,6 +51,13 @@ def test_vector_detail_is_rectified_and_seen_whole():
     own, seen = detail(x)
     torch.testing.assert_close(own, (x @ detail.linear.weight.T + detail.linear.bias).clamp_min(0))
     assert torch.equal(own, seen)
+
+
+def test_the_lean_path_is_an_eighth_as_wide_but_not_below_sixteen_channels():
+    widths = (2048, 256, 128, 100, 40, 16, 10, 1)
+    lean = {width: map_detail_width(width, "lean") for width in widths}
+    assert lean == {2048: 256, 256: 32, 128: 16, 100: 16, 40: 16, 16: 16, 10: 10, 1: 1}
+    assert map_detail_width(2048, "published") == 2048
 
 
 def test_map_detail_private_part_is_of_the_average():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -12,12 +13,12 @@ import time
 import pytest
 import torch
 
-from cmg.config.load import to_yaml
+from cmg.config.load import load_config, to_yaml
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import file_sha256
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.training.checkpoint import find_checkpoint, list_checkpoints, training_tensors
-from cmg.training.run_folder import read_metrics
+from cmg.training.run_folder import read_config, read_metrics
 
 
 def bits(training):
@@ -133,6 +134,27 @@ def test_resume_refuses_other_configuration_other_data_and_no_run(
         description.write_text(text.replace('"data_hash": "', '"data_hash": "0'))
     with pytest.raises(CheckpointError, match="content hash"):
         prepare(tiny_config("training.epochs=1"), run, resume=True)
+
+
+def test_a_run_from_before_maps_had_a_lean_path_goes_on_as_published(tiny_config, tmp_path):
+    """Keys that did not exist then are missing from its files; the default of one has changed."""
+    config = tiny_config("model.map_detail=published")
+    whole = pretrain(config, tmp_path / "whole")
+    run = tmp_path / "old"
+    prepare(config, run).train(stop_after=lambda position: position.step == 6)
+    newer = ("map_detail", "micro_batch", "recompute_maps", "compile", "parallel")
+    path = run / "config.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(x for x in lines if x.split(":")[0].strip() not in newer))
+    assert load_config(str(path)).model.map_detail == "lean"  # what it would be as a new run
+    for description in (run / "checkpoints").glob("*/checkpoint.json"):
+        told = json.loads(description.read_text())
+        for part in ("model", "training"):
+            for key in newer:
+                told["config"][part].pop(key, None)
+        description.write_text(json.dumps(told))
+    resumed = pretrain(read_config(run), run, resume=True)
+    assert_same_bits(bits(whole), bits(resumed))
 
 
 def test_resume_before_the_first_checkpoint_checks_the_data_too(tiny_config, tmp_path):

@@ -73,6 +73,8 @@ class TrainingOptions(Options):
             batch, so results are the same to rounding, with less memory and more time.
         recompute_maps: Compute the private path of maps again for its gradients instead of keeping
             what is in between: less memory, more time, the same results.
+        compile: Pass encoders and decoders through ``torch.compile``; where it does not work,
+            training says so and goes on without. For one process and whole batches.
         parallel: With several processes: ``exact`` trains as one process with the same batch does;
             ``naive`` averages gradients only, the control.
         codebook_only: Control: encoders stay as initialized, only the codebook moves.
@@ -88,6 +90,7 @@ class TrainingOptions(Options):
     tensorboard: bool = True
     micro_batch: int | None = Field(None, ge=1)
     recompute_maps: bool = False
+    compile: bool = False
     parallel: Literal["exact", "naive"] = "exact"
     codebook_only: bool = False
 

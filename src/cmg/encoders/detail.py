@@ -16,10 +16,13 @@ MapPath = Literal["lean", "published"]
 LEAN_DIVISOR = 8
 """How much narrower the lean path is: 5 % of the published operations (docs/lean.md)."""
 
+LEAN_LEAST = 16
+"""Channels that it keeps of a small model, whose maps could not be rebuilt from fewer."""
+
 
 def map_detail_width(width: int, path: MapPath) -> int:
     """Channels of the detail of maps whose declared detail width S is `width`."""
-    return max(1, width // LEAN_DIVISOR) if path == "lean" else width
+    return min(width, max(LEAN_LEAST, width // LEAN_DIVISOR)) if path == "lean" else width
 
 
 def convolution_padding(size: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cmg.config.load import to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
@@ -21,8 +21,9 @@ from cmg.training.checkpoint import (
     read_checkpoint,
     restore_training,
 )
+from cmg.training.compiling import compile_parts
 from cmg.training.loop import Pretraining, StepObserver
-from cmg.training.run_folder import RUN, create_run, read_facts
+from cmg.training.run_folder import RUN, create_run, read_config, read_facts
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.training.world import World
@@ -109,6 +110,12 @@ def prepare_alone(
         device,
         options.recompute_maps,
     )
+    refused = compile_parts(state.model) if options.compile else None
+    if refused is not None:
+        remark = (
+            f"training.compile: goes on without, as torch.compile does not work here: {refused}"
+        )
+        warnings.warn(remark, stacklevel=2)
     writes = world is None or world.first
     training = Pretraining(
         config,
@@ -146,6 +153,11 @@ def refuse_unfit_parts(options: TrainingOptions, world: World | None) -> None:
         )
     if options.parallel == "naive" and world is None:
         raise ConfigError("training.parallel=naive needs several processes; give --devices")
+    if options.compile and (world is not None or options.micro_batch or options.recompute_maps):
+        raise ConfigError(
+            "training.compile is for one process and whole batches; leave out --devices, "
+            "training.micro_batch and training.recompute_maps"
+        )
 
 
 def launch_facts(world: World | None) -> dict[str, Any]:
@@ -270,9 +282,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
     Raises:
         CheckpointError: no run there, another configuration, other data, or damaged files.
     """
-    if not (run / "config.yaml").is_file():
-        raise CheckpointError(f"{run} is no cmg run (no config.yaml); start it without --resume")
-    if (run / "config.yaml").read_text(encoding="utf-8") != to_yaml(training.config):
+    if read_config(run) != training.config:
         raise CheckpointError(
             f"{run} was started with another configuration; resume without overrides"
         )

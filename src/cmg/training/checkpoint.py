@@ -31,6 +31,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
 from cmg.files import Staging, file_sha256, write_synced
 from cmg.models.unified import UnifiedModel
+from cmg.training.run_folder import complete_old
 from cmg.training.state import TrainingState
 from cmg.types import Modality
 
@@ -258,8 +259,7 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
             raise CheckpointError(
                 f"{folder} has checkpoint version {told['version']}; this cmg reads {VERSION}"
             )
-        # Written before there was a choice.
-        told["config"]["model"].setdefault("map_detail", "published")
+        complete_old(told["config"])
         checkpoint = Checkpoint(
             folder,
             RunConfig.model_validate(told["config"]),

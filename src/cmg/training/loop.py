@@ -136,7 +136,7 @@ class Pretraining:
         if metrics is not None:
             metrics.add(epoch, done, log)
         for observer in self.observers:
-            observer.step(self.position, len(self.batches.whole(epoch, index)), log)
+            observer.step(self.position, self.batches.size_of(index), log)
         self._keep(metrics, whole_epoch=done % len(self.batches) == 0)
 
     def _train_on(self, own: Batch, epoch: int, index: int) -> dict[str, float]:
@@ -148,8 +148,7 @@ class Pretraining:
         steps = own.steps
         if world is not None and not naive:
             lengths = self.batches.whole_lengths(epoch, index)
-            count = len(self.batches.whole(epoch, index))
-            steps = Steps(count, steps.length, lengths, self.state.device)
+            steps = Steps(self.batches.size_of(index), steps.length, lengths, self.state.device)
         generator = step_generator(seed, f"draws{suffix}", step)
         noise = self.config.model.codebook.reset.noise
         draws = Draws.from_generator(generator, own.modalities, steps, noise)

@@ -48,11 +48,15 @@ class Parts:
         """B of the whole batch."""
         return self.steps.batch_size
 
+    @property
+    def rows(self) -> Tensor:
+        """Places of this rank's clips in the whole batch, int64 CPU."""
+        rows = torch.arange(self.count)
+        return rows if self.world is None else rows[self.world.rank :: self.world.size]
+
     def chunks(self, own: Batch) -> list[Chunk]:
         """The micro-batches of this rank's clips."""
-        rows = torch.arange(self.count)
-        if self.world is not None:
-            rows = rows[self.world.rank :: self.world.size]
+        rows = self.rows
         size = self.micro_batch or len(rows)
         return [
             Chunk(some_clips(own, slice(i, i + size)), rows[i : i + size])
@@ -75,6 +79,13 @@ class Parts:
     def share(self, m: str, steps: Steps) -> float:
         """Which share of the steps of `m` in the whole batch these are."""
         return float(steps.length_of(m).sum()) / max(1, int(self.steps.length_of(m).sum()))
+
+
+def clips_of(steps: Steps, rows: Tensor) -> Steps:
+    """Which steps of the clips `rows` exist, as padded as the batch is."""
+    lengths = steps.lengths
+    own = None if lengths is None else {m: n[rows] for m, n in lengths.items()}
+    return Steps(len(rows), steps.length, own, steps.device)
 
 
 def some_clips(batch: Batch, clips: slice) -> Batch:

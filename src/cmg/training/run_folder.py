@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from cmg.config.load import to_yaml
+from cmg.config.load import parse_yaml, to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError
 from cmg.files import refuse_occupied, write_synced
@@ -68,6 +68,33 @@ def versions() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "packages": found,
     }
+
+
+def read_config(run: Path) -> RunConfig:
+    """The configuration that a run was started with.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be read.
+        ConfigError: it is no valid configuration.
+    """
+    path = run / CONFIG
+    try:
+        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{run} is no cmg run (no {CONFIG}); start it without --resume"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    complete_old(tree)
+    return validate(tree, str(path))
+
+
+def complete_old(tree: dict[str, Any]) -> None:
+    """Say what runs did before there was a choice, where the default has changed since."""
+    model = tree.get("model")
+    if isinstance(model, dict):
+        model.setdefault("map_detail", "published")
 
 
 def read_facts(run: Path) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""``training.compile``: what is compiled, and what happens where it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cmg.errors import ConfigError
+from cmg.recipes.pretrain import prepare, pretrain
+from cmg.training import compiling
+from cmg.training.checkpoint import flat
+
+
+def weights(training):
+    return flat(training.state.model)
+
+
+def test_without_a_working_compiler_training_says_so_and_is_the_same(
+    tiny_config, tmp_path, monkeypatch
+):
+    plain = pretrain(tiny_config())
+
+    def broken(*_, **__):
+        raise RuntimeError("no C++ compiler\nand a long trace")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="goes on without.*here: no C\\+\\+ compiler$"):
+        other = pretrain(tiny_config("training.compile=true"), tmp_path / "run")
+    assert all(torch.equal(x, weights(other)[n]) for n, x in weights(plain).items())
+
+
+def test_encoders_and_decoders_are_compiled_but_for_maps_on_a_cpu(tiny_config, monkeypatch):
+    done = []
+
+    def record(part):
+        done.append(part)
+
+    monkeypatch.setattr(compiling, "why_not", lambda _: None)
+    monkeypatch.setattr(nn.Module, "compile", record)
+    model = prepare(tiny_config("training.compile=true")).state.model
+    names = {id(part): name for name, part in model.named_modules()}
+    expected = {f"semantic.{m}" for m in model.modalities}
+    expected |= {
+        f"{part}.{m.name}"
+        for part in ("detail", "decoder")
+        for m in model.modalities.values()
+        if m.kind != "maps"
+    }
+    assert {names[id(part)] for part in done} == expected
+    assert len(expected) < 3 * len(model.modalities)  # there are maps among them
+
+
+@pytest.mark.parametrize("other", ["training.micro_batch=2", "training.recompute_maps=true"])
+def test_what_it_does_not_go_with_is_refused(tiny_config, other):
+    with pytest.raises(ConfigError, match=r"training\.compile is for one process"):
+        prepare(tiny_config("training.compile=true", other))
+
+
+@pytest.mark.slow
+def test_compiled_training_gives_the_same_numbers(tiny_config):
+    double = "training.precision=float64"
+    whole = weights(pretrain(tiny_config(double)))
+    other = weights(pretrain(tiny_config(double, "training.compile=true")))
+    assert not any("_orig_mod" in name for name in other)
+    # Dropout inside a compiled function draws other masks: the run has none.
+    for name, x in whole.items():
+        torch.testing.assert_close(other[name], x, rtol=1e-8, atol=1e-9, msg=name)
