@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,6 +102,12 @@ def case_of(name: str, sizes: Sizes | None = None) -> Case:
     return Case(name, modalities, config, sizes.batch, sizes.length)
 
 
+def lean(case: Case) -> Case:
+    """The case with the lean private path of maps."""
+    model = case.config.model.model_copy(update={"map_detail": "lean"})
+    return replace(case, config=case.config.model_copy(update={"model": model}))
+
+
 def narrowed(case: Case, divisor: int) -> Case:
     """The case with all detail widths divided, for quick runs."""
     modalities = [
@@ -136,18 +143,40 @@ def published_modalities(name: str) -> list[Modality]:
         return list(BUILDERS[name]().modalities.values())
 
 
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Instructions that decide how fast a matrix product is."""
+
+
 def machine() -> dict[str, Any]:
-    """Versions, processor, threads and load, for results."""
+    """Versions, processor, memory, threads and load, for results."""
     facts = versions()
-    for line in _lines("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            facts["processor"] = line.split(":", 1)[1].strip()
-            break
+    cpu = dict(_pair(line) for line in reversed(_lines("/proc/cpuinfo")) if ":" in line)
+    memory = dict(_pair(line) for line in _lines("/proc/meminfo"))
+    flags = cpu.get("flags", "").split()
+    parallel = torch.__config__.parallel_info().splitlines()
     return facts | {
+        "processor": cpu.get("model name", facts["processor"]),
+        "instructions": [flag for flag in FLAGS if flag in flags],
         "cores": os.cpu_count(),
+        "memory_gb": round(int(memory.get("MemTotal", "0 kB").split()[0]) / 2**20, 1),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "parallel": [line.strip() for line in parallel if line.strip()],
+        "revision": revision(),
         "load": [round(x, 2) for x in os.getloadavg()],
         "cuda": torch.cuda.is_available(),
     }
+
+
+def revision() -> str | None:
+    """The commit of the working tree, with ``-dirty`` where it was changed; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip() or None
 
 
 def machine_line(facts: Mapping[str, Any]) -> str:
@@ -158,6 +187,11 @@ def machine_line(facts: Mapping[str, Any]) -> str:
         f"load {facts['load'][0]}; torch {packages['torch']}, Python {facts['python']}, "
         f"{facts['platform']}"
     )
+
+
+def _pair(line: str) -> tuple[str, str]:
+    key, _, value = line.partition(":")
+    return key.strip(), value.strip()
 
 
 def _lines(path: str) -> list[str]:

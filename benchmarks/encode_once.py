@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.figures import Figure, Section, markdown
 from cmg.data.batches import permutation
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.split import Split, members
@@ -234,6 +235,31 @@ def measure(clips: int, epochs: int, seeds: int) -> dict[str, Any]:
         "ratio": {clock: whole[clock] / once[clock] for clock in once},
         "machine": versions(),
     }
+
+
+def section(quick: bool = False, repeats: int | None = None) -> Section:
+    """Head training in both ways, on fewer clips than AVE has.
+
+    Args:
+        quick: A handful of clips, a single seed.
+        repeats: Turns.
+    """
+    clips, seeds = (60, 1) if quick else (480, 3)
+    turns = [measure(clips, 1, seeds) for _ in range(repeats or (1 if quick else 2))]
+    rows = {
+        "encoding in every epoch, one epoch of one seed": ("each_epoch_timed", "s"),
+        "encoding in every epoch, multiplied": ("each_epoch", "s"),
+        "encoding once, the whole run": ("encode_once", "s"),
+        "faster": ("ratio", "times"),
+    }
+    found = {
+        name: Figure.of([turn[key]["wall_s"] for turn in turns], unit)
+        for name, (key, unit) in rows.items()
+    }
+    title = f"{clips} training clips, {DIRECTIONS} directions, {EPOCHS} epochs, {seeds} seed(s)"
+    told = [[name, f"{figure.told()} {figure.unit}"] for name, figure in found.items()]
+    settings = {"clips": clips, "seeds": seeds, "epochs": EPOCHS}
+    return Section(found, markdown([title, "wall clock"], told), settings)
 
 
 def main() -> None:

@@ -42,6 +42,12 @@ class Figure:
         """A count."""
         return cls(value, value, value, unit, "exact")
 
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Figure:
+        """The figure that :meth:`as_dict` wrote."""
+        low, high = told["min"], told["max"]
+        return cls(told["value"], low, high, told["unit"], told["spread"])
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; seven digits are more than any clock gives."""
         return {

@@ -18,7 +18,7 @@ from benchmarks.cases import Case
 from benchmarks.maps import layer_flops
 from cmg.config.schema import RunConfig
 from cmg.decoders import MapDecoder
-from cmg.encoders.detail import MapDetail
+from cmg.encoders.detail import MapDetail, MapPath, map_detail_width
 from cmg.training.state import private_width
 from cmg.types import Kind, Modality
 
@@ -55,7 +55,7 @@ def nominal_flops(case: Case) -> dict[str, float]:
         if m.kind is Kind.TOKENS:
             found[TOKENS] += rows * lstm(m.channels, m.token_hidden, 2, both=True, trained=False)
         found[SEMANTIC] += rows * semantic(m, width, config, case.length)
-        detail, decoder = private_flops(m, width, config.model.width)
+        detail, decoder = private_flops(m, width, config.model.width, config.model.map_detail)
         if rebuilds or objectives.club is not None:
             found[MAP_DETAIL if m.kind is Kind.MAPS else VECTORS] += rows * detail
         if rebuilds:
@@ -116,17 +116,19 @@ def semantic(m: Modality, width: int, config: RunConfig, length: int) -> float:
     return total + linear([width, d], trained) + options.layers * per_layer
 
 
-def private_flops(m: Modality, width: int, content: int) -> tuple[float, float]:
+def private_flops(
+    m: Modality, width: int, content: int, path: MapPath = "published"
+) -> tuple[float, float]:
     """One row through the detail encoder and through the decoder."""
     if m.kind is Kind.MAPS:
         height, wide, channels = m.shape
+        own = map_detail_width(m.detail_width, path)
         size = height - 4 if height >= 5 else height
         with torch.device("meta"):
-            encoder = MapDetail((height, wide, channels), m.detail_width)
-            decoder = MapDecoder(content, m.detail_width, (height, wide, channels))
+            encoder = MapDetail((height, wide, channels), own)
+            decoder = MapDecoder(content, own, (height, wide, channels))
         both, first = layer_flops(encoder.convolutions, height)
-        half = max(1, m.detail_width // 2)
-        detail = 3.0 * both - first + linear([m.detail_width, half, channels])
+        detail = 3.0 * both - first + linear([own, max(1, own // 2), channels])
         back = 3.0 * layer_flops(decoder.convolutions, size)[0]
         return detail, back + linear([content, content])
     detail = linear([width, m.detail_width], trained=m.kind is Kind.TOKENS)

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from benchmarks.cases import machine, machine_line
+from benchmarks.figures import Section, read_figures
 from cmg.data.batches import Batches
 from cmg.data.manifest import ClipRow, FeatureSpec
 from cmg.data.prefetch import epoch_ahead
@@ -271,6 +272,21 @@ def table(result: Mapping[str, Any]) -> str:
     lines.append("profile of one worker: " + ", ".join(f"{k} {100 * v:.1f} %" for k, v in parts))
     lines.append(f"anonymous memory after reading: +{result['anonymous_growth_mb']:.0f} MB")
     return "\n".join(lines)
+
+
+def section(quick: bool = False, repeats: int | None = None) -> Section:
+    """Reading and import, on fewer clips than the command line's own run.
+
+    Args:
+        quick: A handful of clips.
+        repeats: Turns.
+    """
+    clips, batch, limit = (8, 4, 8) if quick else (240, 80, 240)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="cmg-loading-") as folder:
+        result = measure(Path(folder), clips, batch, repeats or (1 if quick else 3), limit)
+    settings = {"clips": clips, "batch": batch, "level": LEVEL}
+    return Section(read_figures(result), table(result), settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

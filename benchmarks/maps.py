@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from benchmarks.cases import machine, machine_line
+from benchmarks.figures import Figure, Section, Spread
 from benchmarks.timing import side_by_side
 from cmg.convolutions import Library
 from cmg.decoders import MapDecoder
@@ -56,10 +57,12 @@ def step_flops(detail: MapDetail, decoder: MapDecoder) -> int:
     return 3 * encoder - first + 3 * layer_flops(decoder.convolutions, SHAPE[0] - 4)[0]
 
 
-def step_of(precision: str, library: bool, frames: int) -> Callable[[int], object]:
+def step_of(
+    precision: str, library: bool, frames: int, width: int = WIDTH
+) -> Callable[[int], object]:
     """A function that runs both networks forward and backward."""
     torch.manual_seed(0)
-    detail, decoder = MapDetail(SHAPE, WIDTH), MapDecoder(CONTENT, WIDTH, SHAPE)
+    detail, decoder = MapDetail(SHAPE, width), MapDecoder(CONTENT, width, SHAPE)
     maps, content = torch.randn(frames // 10, 10, *SHAPE), torch.randn(frames // 10, 10, CONTENT)
     if precision == "float64":
         detail, decoder = detail.double(), decoder.double()
@@ -92,31 +95,43 @@ def matmul_rate(dtype: torch.dtype, size: int = 2048, turns: int = 5) -> float:
     return 2e-9 * size**3 / best
 
 
-def measure(frames: int, few: int, turns: int) -> dict[str, Any]:
-    """Every form in turns; seconds are scaled to `frames`."""
+def measure(
+    frames: int, few: int, turns: int, matmul: int = 2048, width: int = WIDTH
+) -> dict[str, Any]:
+    """Every form in turns; seconds are scaled to `frames`.
+
+    Args:
+        frames: Of a step.
+        few: Frames of float64.
+        turns: Counted.
+        matmul: Size of the matrix product that gives the peak.
+        width: S.
+    """
     variants = {
-        "float64 library": step_of("float64", True, few),
-        "float32 library": step_of("float32", True, frames),
-        "float32": step_of("float32", False, frames),
-        "bf16 library": step_of("bf16", True, frames),
-        "bf16": step_of("bf16", False, frames),
+        "float64 library": step_of("float64", True, few, width),
+        "float32 library": step_of("float32", True, frames, width),
+        "float32": step_of("float32", False, frames, width),
+        "bf16 library": step_of("bf16", True, frames, width),
+        "bf16": step_of("bf16", False, frames, width),
     }
     timing = side_by_side(variants, turns, "wall")
-    peaks = {name: matmul_rate(dtype) for name, dtype in DTYPES.items()}
-    flops = step_flops(MapDetail(SHAPE, WIDTH), MapDecoder(CONTENT, WIDTH, SHAPE))
+    peaks = {name: matmul_rate(dtype, matmul) for name, dtype in DTYPES.items()}
+    flops = step_flops(MapDetail(SHAPE, width), MapDecoder(CONTENT, width, SHAPE))
     scale = {name: frames / few if name == "float64 library" else 1.0 for name in variants}
     base = [scale["float64 library"] * s for s in timing.seconds["float64 library"]]
     rows = {}
     for name, seconds in timing.seconds.items():
-        scaled = sorted(scale[name] * s for s in seconds)
-        ratios = sorted(b / (scale[name] * s) for b, s in zip(base, seconds, strict=True))
-        middle = len(scaled) // 2
-        rate = 1e-9 * flops * frames / scaled[middle]
+        own = [scale[name] * s for s in seconds]
+        took = Figure.of(own, "s")
+        faster = Figure.of([b / s for b, s in zip(base, own, strict=True)], "times")
+        rate = 1e-9 * flops * frames / took.value
         rows[name] = {
-            "seconds": round(scaled[middle], 3),
-            "faster": round(ratios[middle], 2),
-            "faster_min": round(ratios[0], 2),
-            "faster_max": round(ratios[-1], 2),
+            "seconds": round(took.value, 3),
+            "seconds_min": round(took.low, 3),
+            "seconds_max": round(took.high, 3),
+            "faster": round(faster.value, 2),
+            "faster_min": round(faster.low, 2),
+            "faster_max": round(faster.high, 2),
             "nominal_gflops": round(rate, 1),
             "of_matmul_peak": round(rate / peaks[name.split()[0]], 3),
         }
@@ -127,6 +142,34 @@ def measure(frames: int, few: int, turns: int) -> dict[str, Any]:
         "matmul_gflops": peaks,
         "forms": rows,
     }
+
+
+def figures(found: dict[str, Any]) -> dict[str, Figure]:
+    """Seconds, ratios and shares of the peak."""
+    spread: Spread = "turns" if found["turns"] > 1 else "once"
+    told = {
+        f"matmul peak, {k}": Figure.of([v], "GFLOP/s") for k, v in found["matmul_gflops"].items()
+    }
+    for name, row in found["forms"].items():
+        for key, unit in (("seconds", "s"), ("faster", "times")):
+            low, high = row[f"{key}_min"], row[f"{key}_max"]
+            told[f"{name}: {key}"] = Figure(row[key], low, high, unit, spread)
+        told[f"{name}: of the peak"] = Figure.of([100 * row["of_matmul_peak"]], "%")
+    return told
+
+
+def section(quick: bool = False, repeats: int | None = None) -> Section:
+    """The convolutional part alone.
+
+    Args:
+        quick: Few frames and channels.
+        repeats: Turns.
+    """
+    frames, few, matmul, width = (40, 10, 256, 128) if quick else (400, 40, 2048, WIDTH)
+    turns = repeats or (1 if quick else 2)
+    found = measure(frames, few, turns, matmul, width)
+    settings = {"frames": frames, "float64_frames": few, "matmul": matmul, "width": width}
+    return Section(figures(found), table(found), settings)
 
 
 def table(found: dict[str, Any]) -> str:

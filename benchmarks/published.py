@@ -1,28 +1,68 @@
-"""The published step (80 clips of 10 steps, paper widths): float32 and bf16 against looped float64.
+"""The published step (80 clips of 10 steps, paper widths) against the plain looped form.
 
-`python -m benchmarks.published [--size audio-video-text] [--json FILE]`
+`python -m benchmarks --only published`
 
-The looped float64 form (:mod:`benchmarks.looped`) is timed on two small batches; a line through
-them gives its time on 80 clips, so that what does not grow with the batch (Adam, codes) is not
-multiplied.
+The looped form (:mod:`benchmarks.looped`) is timed in float64 and float32 on two small batches; a
+line through them gives its time on 80 clips, so that what does not grow with the batch (Adam,
+codes) is not multiplied. What grows with its square (pairs of clips) is told too short by that, so
+ratios are rather too low. Ours are timed on the whole batch. All take turns.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks.cases import Sizes, case_of, machine, machine_line
+from benchmarks.cases import Case, Sizes, case_of, lean, narrowed
+from benchmarks.figures import Figure, Section, markdown
+from benchmarks.flops import nominal_flops
 from benchmarks.looped import LoopedTraining
-from benchmarks.step import our_step
+from benchmarks.step import looped_on, our_step
 from benchmarks.timing import side_by_side
-from cmg.models.published import BUILDERS
+from cmg.training.state import Precision
 
-FLOAT32, BF16 = "float32", "bf16"
+SIZE = "audio-video-text"
+FLOAT32, BF16, LEAN32, LEAN = "float32", "bf16", "lean float32", "lean bf16"
+OURS: dict[str, Precision] = {FLOAT32: "float32", BF16: "bf16", LEAN32: "float32", LEAN: "bf16"}
+"""Our steps with their precision; the lean ones have the lean private path of maps."""
+
+LOOPED64, LOOPED32 = "looped float64", "looped float32"
+LOOPED: dict[str, Precision] = {LOOPED64: "float64", LOOPED32: "float32"}
+
+PARTS = (
+    ("the dtype", LOOPED64, LOOPED32),
+    ("the form, float32", LOOPED32, FLOAT32),
+    ("the form, bf16 instead of float32", FLOAT32, BF16),
+    ("fewer operations, in bf16", BF16, LEAN),
+)
+"""The way from the plain form to the lean bf16 step, a thing at a time."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large everything is.
+
+    Attributes:
+        batch: Clips of a step.
+        few: Clips of the two small batches of the looped form.
+        divisor: Of the detail widths; 1 is published.
+    """
+
+    batch: int = 80
+    few: tuple[int, int] = (4, 12)
+    divisor: int = 1
+
+    def case(self, batch: int | None = None) -> Case:
+        """The published case."""
+        return narrowed(case_of(SIZE, Sizes(batch=batch or self.batch)), self.divisor)
+
+    def settings(self) -> dict[str, object]:
+        """For a section."""
+        few = list(self.few)
+        return {"size": SIZE, "batch": self.batch, "few": few, "divisor": self.divisor}
+
+
+QUICK = Extent(batch=8, few=(2, 4), divisor=16)
 
 
 def on_a_line(few: tuple[int, float], more: tuple[int, float], clips: int) -> float:
@@ -31,79 +71,93 @@ def on_a_line(few: tuple[int, float], more: tuple[int, float], clips: int) -> fl
     return few[1] + slope * (clips - few[0])
 
 
-def measure(size: str, batch: int, few: tuple[int, int], turns: int) -> dict[str, Any]:
-    """Seconds and ratios of a step, all forms in turns."""
-    whole = case_of(size, Sizes(batch=batch))
-    looped = LoopedTraining(whole.state("float64"))
-    small = [case_of(size, Sizes(batch=b)) for b in few]
-    batches = [case.features(looped.state) for case in small]
-    variants = {
-        f"looped {case.batch}": lambda turn, case=case, clips=clips: looped.step(
-            clips, case.draws(clips, turn)
-        )
-        for case, clips in zip(small, batches, strict=True)
-    }
-    ours = {name: our_step(whole, name) for name in (FLOAT32, BF16)}
-    seconds = side_by_side(variants | ours, turns, "wall").seconds
-    first, second = (seconds[name] for name in variants)
-    base = [on_a_line((few[0], a), (few[1], b), batch) for a, b in zip(first, second, strict=True)]
-    found: dict[str, Any] = {
-        "size": size,
-        "batch": batch,
-        "turns": turns,
-        "looped_float64": {
-            "timed": {
-                str(few[0]): statistics.median(first),
-                str(few[1]): statistics.median(second),
-            },
-            "scaled_seconds": statistics.median(base),
-        },
-    }
-    for name in ours:
-        ratios = [b / s for b, s in zip(base, seconds[name], strict=True)]
-        found[name] = {
-            "seconds": statistics.median(seconds[name]),
-            "faster": statistics.median(ratios),
-            "faster_min": min(ratios),
-            "faster_max": max(ratios),
-        }
+def our_case(extent: Extent, name: str) -> Case:
+    """The case of one of :data:`OURS`."""
+    case = extent.case()
+    return lean(case) if name.startswith("lean") else case
+
+
+def variants(extent: Extent) -> dict[str, Callable[[int], object]]:
+    """A function of the turn per form; a looped one per small batch."""
+    found: dict[str, Callable[[int], object]] = {}
+    for name, precision in LOOPED.items():
+        looped = LoopedTraining(extent.case().state(precision))
+        for clips in extent.few:
+            found[f"{name}, {clips} clips"] = looped_on(looped, extent.case(clips))
+    return found | {name: our_step(our_case(extent, name), OURS[name]) for name in OURS}
+
+
+def measure(extent: Extent, turns: int) -> dict[str, list[float]]:
+    """Seconds per turn of every form; of the looped ones also on the whole batch, scaled."""
+    runs = variants(extent)
+    for name, run in runs.items():
+        if f", {extent.few[1]} clips" not in name:  # the smaller batch has warmed it up
+            run(0)
+    seconds = side_by_side(runs, turns, "wall", warmup=0).seconds
+    for name in LOOPED:
+        few, more = (seconds[f"{name}, {clips} clips"] for clips in extent.few)
+        seconds[name] = [
+            on_a_line((extent.few[0], a), (extent.few[1], b), extent.batch)
+            for a, b in zip(few, more, strict=True)
+        ]
+    return seconds
+
+
+def ratio(seconds: Mapping[str, Sequence[float]], slow: str, fast: str) -> Figure:
+    """How many times faster `fast` is, turn by turn."""
+    return Figure.of([a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)], "times")
+
+
+def figures(seconds: Mapping[str, list[float]], extent: Extent) -> dict[str, Figure]:
+    """Seconds, ratios and nominal operations."""
+    found = {}
+    for name, own in seconds.items():
+        scaled = f", {extent.batch} clips (scaled)" if name in LOOPED else ""
+        found[name + scaled] = Figure.of(own, "s")
+    for name in (LOOPED32, *OURS):
+        found[f"faster: {name}"] = ratio(seconds, LOOPED64, name)
+    for part, slow, fast in PARTS:
+        found[f"part: {part}"] = ratio(seconds, slow, fast)
+    for name in (FLOAT32, LEAN32):
+        total = sum(nominal_flops(our_case(extent, name)).values())
+        told = "lean" if name == LEAN32 else "published"
+        found[f"nominal operations, {told}"] = Figure.count(1e-12 * total, "TFLOP")
     return found
 
 
-def table(found: dict[str, Any]) -> str:
-    """A Markdown table."""
-    base = found["looped_float64"]
-    timed = ", ".join(f"{n} clips {s:.2f} s" for n, s in base["timed"].items())
-    lines = [
-        f"| {found['size']}, {found['batch']} clips | s | against looped float64 (range) |",
-        "|---|---|---|",
-        f"| looped float64, from {timed} | {base['scaled_seconds']:.1f} | 1 |",
+def table(found: Mapping[str, Figure], extent: Extent) -> str:
+    """Markdown."""
+    batch = extent.batch
+    rows = []
+    for name in (*LOOPED, *OURS):
+        scaled = f"{name}, {batch} clips (scaled)"
+        how = ", ".join(
+            f"{n} clips {found[f'{name}, {n} clips'].told()} s"
+            for n in extent.few
+            if scaled in found
+        )
+        own = found[scaled if scaled in found else name].told()
+        faster = "1" if name == LOOPED64 else f"**{found[f'faster: {name}'].told()}**"
+        rows.append([name, own, how or "timed whole", faster])
+    head = (f"{SIZE}, {batch} clips", "s (range)", "timed", f"times faster than {LOOPED64} (range)")
+    parts = [
+        [part, f"{slow} → {fast}", found[f"part: {part}"].told()] for part, slow, fast in PARTS
     ]
-    for name in (FLOAT32, BF16):
-        row = found[name]
-        spread = f"{row['faster_min']:.3g}–{row['faster_max']:.3g}"
-        lines.append(f"| {name} | {row['seconds']:.2f} | {row['faster']:.3g} ({spread}) |")
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table and write JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.published")
-    parser.add_argument("--size", choices=list(BUILDERS), default="audio-video-text")
-    parser.add_argument("--batch", type=int, default=80, help="clips; T is 10")
-    parser.add_argument(
-        "--few", type=int, nargs=2, default=(4, 12), help="clips of the looped form"
+    whole, few = (found[f"nominal operations, {k}"].value for k in ("published", "lean"))
+    both = markdown(("what gives it", "from → to", "times faster (range)"), parts)
+    return (
+        f"{markdown(head, rows)}\n\n{both}\n\nNominal operations of a step: published {whole:.3g} "
+        f"TFLOP, lean {few:.3g} TFLOP ({whole / few:.3g} times fewer)."
     )
-    parser.add_argument("--repeats", type=int, default=3, help="turns; a table gives their median")
-    parser.add_argument("--json", type=Path, help="where the result is written")
-    given = parser.parse_args(arguments)
-    facts = machine()
-    found = measure(given.size, given.batch, tuple(given.few), given.repeats)
-    print(machine_line(facts) + "\n\n" + table(found))
-    if given.json is not None:
-        text = json.dumps({"machine": facts, **found}, indent=1)
-        given.json.write_text(text + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def section(quick: bool = False, repeats: int | None = None) -> Section:
+    """The published step in all forms.
+
+    Args:
+        quick: Narrow and on few clips.
+        repeats: Turns.
+    """
+    extent = QUICK if quick else Extent()
+    found = figures(measure(extent, repeats or 2), extent)
+    return Section(found, table(found, extent), extent.settings())
