@@ -82,6 +82,13 @@ TARGETS = (
         )
         for form in ("dense float32", "compact float32")
     ),
+    Target(
+        "two ranks on a core each, lean, float32, 80 clips",
+        "ranks",
+        "lean, float32, 80 clips: efficiency",
+        85,
+        " %",
+    ),
     *(
         Target(
             f"published step, {name}, waits for data",

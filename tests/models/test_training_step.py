@@ -275,10 +275,12 @@ def test_bf16_keeps_state_and_losses_in_float32(
         return losses
 
     monkeypatch.setattr(type(state.objectives), "forward", watch)
-    inside = []
-    state.model.semantic["audio"].temporal.input.register_forward_hook(
-        lambda *args: inside.append(args[-1].dtype)
-    )
+    inside = {"content": [], "private": []}
+    for part, layer in (
+        ("content", state.model.semantic["audio"].temporal.input),
+        ("private", state.model.detail["audio"].linear),
+    ):
+        layer.register_forward_hook(lambda *args, part=part: inside[part].append(args[-1].dtype))
     exact = make_state(FOUR)
     for step in range(3):
         batch = make_batch(FOUR, clips=8, seed=step)
@@ -286,10 +288,24 @@ def test_bf16_keeps_state_and_losses_in_float32(
         plain = pretraining_step(exact, batch, draw(batch, step))
         for name in ("loss/reconstruction/video", "loss/reconstruction/text", "loss/cross_cpc"):
             assert log[name] == pytest.approx(plain[name], rel=0.1), name
-    assert inside == [torch.bfloat16] * 3
+    assert inside == {"content": [torch.float32] * 3, "private": [torch.bfloat16] * 3}
     assert all(dtypes == {torch.float32} for dtypes in seen.values()), seen
     assert set(seen) == {"semantic", "detail", "private", "vectors", "terms"}
     assert {x.dtype for x in snapshot(state).values()} == {torch.float32, torch.int64}
+
+
+def test_codes_are_chosen_from_the_same_content_in_bf16(make_state, make_batch):
+    """The first step's features and codes are float32's to the bit."""
+    batch = make_batch(FOUR, clips=8)
+    found = []
+    for precision in ("bf16", "float32"):
+        state = make_state(FOUR, precision=precision)
+        state.model.eval()
+        with state.autocast():
+            encoded = state.model.represent(batch)
+        found.append((encoded.semantic, state.model.quantize(encoded).indices))
+    for ours, plain in zip(*found, strict=True):
+        assert all(torch.equal(ours[m], plain[m]) for m in FOUR)
 
 
 def test_float64_is_float64_throughout(make_state, make_batch, draw, snapshot):

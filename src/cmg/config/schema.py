@@ -63,7 +63,7 @@ class TrainingOptions(Options):
     Attributes:
         epochs: Passes over the training split.
         seed: Of weights, order of the clips, draws and dropout.
-        precision: ``float32``, ``bf16`` (autocast) or ``float64``.
+        precision: ``float32``, ``bf16`` (autocast of detail encoders and decoders) or ``float64``.
         device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU if there is one.
         threads: CPU threads; null leaves torch's choice. The same number gives the same bits.
         checkpoint_every_steps: Checkpoints between the one at the end of each epoch.

@@ -247,15 +247,19 @@ class UnifiedModel(nn.Module):
         return vectors
 
     def _content(self, batch: Batch, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Inputs (token LSTM applied) and semantic features z, per modality."""
+        """Inputs (token LSTM applied) and semantic features z, per modality.
+
+        In full precision also under autocast: codes are chosen by small differences, and this path
+        is 1 % of a published step. Rounded to bf16 it cost transfer (docs/lean.md).
+        """
         inputs, semantic = {}, {}
         masked = self.options.mask_tokens and not steps.complete
-        for m, x in batch.features.items():
-            inputs[m] = x
-            if m in self.tokens:
-                read = self.tokens[m](x, steps.length_of(m) if masked else None)
-                inputs[m] = read.to(self.dtype)
-            semantic[m] = self.semantic[m](inputs[m], steps.mask(m)).to(self.dtype)
+        with torch.autocast(self.device.type, enabled=False):
+            for m, x in batch.features.items():
+                inputs[m] = x
+                if m in self.tokens:
+                    inputs[m] = self.tokens[m](x, steps.length_of(m) if masked else None)
+                semantic[m] = self.semantic[m](inputs[m], steps.mask(m))
         return inputs, semantic
 
 

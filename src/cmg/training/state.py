@@ -25,8 +25,8 @@ class TrainingState:
         model: Options of the model.
         objectives: Terms and weights.
         optimizer: Adam, clipping, schedule.
-        precision: ``float32``; ``bf16`` runs encoders and decoders under autocast and keeps
-            weights, codebook and objectives in float32; ``float64`` for parity.
+        precision: ``float32``; ``bf16`` runs detail encoders and decoders under autocast and keeps
+            weights, content, codebook and objectives in float32; ``float64`` for parity.
         seed: Of the initial weights.
         device: Where training runs.
         recompute_maps: See :class:`cmg.config.schema.TrainingOptions`.
@@ -75,7 +75,7 @@ class TrainingState:
         return named
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """bf16 autocast for encoders and decoders, or nothing."""
+        """bf16 autocast for the private path: detail encoders and decoders; or nothing."""
         if self.precision != "bf16":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
