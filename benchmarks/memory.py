@@ -26,6 +26,7 @@ from benchmarks.looped import LoopedTraining
 from benchmarks.published import SIZE, Extent, on_a_line
 from benchmarks.running import ROOT
 from benchmarks.step import looped_on
+from cmg.training.allocation import kept_memory
 from cmg.training.parts import Parts
 from cmg.training.parts_step import parts_step
 from cmg.training.state import Precision, TrainingState
@@ -101,8 +102,9 @@ def peak_here(name: str, extent: Extent, clips: int) -> int:
     """Peak of one step in this process, in bytes."""
     case = extent.case()
     run = looped_step(case) if name == LOOPED else our_step(case, OURS[name])
-    run(extent.case(2))
-    return peak_of(lambda: run(extent.case(clips)))
+    with kept_memory(name != LOOPED):  # as in training
+        run(extent.case(2))
+        return peak_of(lambda: run(extent.case(clips)))
 
 
 def peak_apart(name: str, extent: Extent, clips: int) -> float:

@@ -5,13 +5,19 @@
 The looped form (:mod:`benchmarks.looped`) is timed in float64 and float32 on two small batches; a
 line through them gives its time on 80 clips, so that what does not grow with the batch (Adam,
 codes) is not multiplied. What grows with its square (pairs of clips) is told too short by that, so
-ratios are rather too low. Ours are timed on the whole batch. All take turns.
+ratios are rather too low. Ours are timed on the whole batch, in a process of their own, which keeps
+freed memory as training does (:mod:`cmg.training.allocation`). All take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import torch
 
 from benchmarks.cases import Case, Sizes, case_of, lean, narrowed
 from benchmarks.figures import Figure, Section, markdown
@@ -19,6 +25,7 @@ from benchmarks.flops import nominal_flops
 from benchmarks.looped import LoopedTraining
 from benchmarks.step import looped_on, our_step
 from benchmarks.timing import side_by_side
+from cmg.training.allocation import kept_memory
 from cmg.training.state import Precision
 
 SIZE = "audio-video-text"
@@ -77,23 +84,59 @@ def our_case(extent: Extent, name: str) -> Case:
     return lean(case) if name.startswith("lean") else case
 
 
-def variants(extent: Extent) -> dict[str, Callable[[int], object]]:
-    """A function of the turn per form; a looped one per small batch."""
+def looped_forms(extent: Extent) -> dict[str, Callable[[int], object]]:
+    """A function of the turn per looped form and small batch."""
     found: dict[str, Callable[[int], object]] = {}
     for name, precision in LOOPED.items():
         looped = LoopedTraining(extent.case().state(precision))
         for clips in extent.few:
             found[f"{name}, {clips} clips"] = looped_on(looped, extent.case(clips))
-    return found | {name: our_step(our_case(extent, name), OURS[name]) for name in OURS}
+    return found
+
+
+def serve(extent: Extent, threads: int, asked: Connection) -> None:
+    """Run the steps that are asked for, by form and turn, until None comes."""
+    torch.set_num_threads(threads)
+    with kept_memory():
+        runs = {name: our_step(our_case(extent, name), OURS[name]) for name in OURS}
+        asked.send(None)
+        while (wanted := asked.recv()) is not None:
+            name, turn = wanted
+            runs[name](turn)
+            asked.send(None)
+
+
+@contextmanager
+def our_forms(extent: Extent) -> Iterator[dict[str, Callable[[int], object]]]:
+    """A function of the turn per form of ours, which runs in another process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    arguments = (extent, torch.get_num_threads(), there)
+    process = context.Process(target=serve, args=arguments, daemon=True)
+    process.start()
+    there.close()  # so that a process that dies is an EOFError here, not silence
+    here.recv()
+
+    def run(name: str, turn: int) -> None:
+        here.send((name, turn))
+        here.recv()
+
+    try:
+        yield {name: lambda turn, name=name: run(name, turn) for name in OURS}  # type: ignore[misc]
+        here.send(None)
+        process.join()
+    finally:
+        process.terminate()
 
 
 def measure(extent: Extent, turns: int) -> dict[str, list[float]]:
     """Seconds per turn of every form; of the looped ones also on the whole batch, scaled."""
-    runs = variants(extent)
-    for name, run in runs.items():
-        if f", {extent.few[1]} clips" not in name:  # the smaller batch has warmed it up
-            run(0)
-    seconds = side_by_side(runs, turns, "wall", warmup=0).seconds
+    with our_forms(extent) as ours:
+        runs = looped_forms(extent) | ours
+        for name, run in runs.items():
+            if f", {extent.few[1]} clips" not in name:  # the smaller batch has warmed it up
+                run(0)
+        seconds = side_by_side(runs, turns, "wall", warmup=0).seconds
     for name in LOOPED:
         few, more = (seconds[f"{name}, {clips} clips"] for clips in extent.few)
         seconds[name] = [

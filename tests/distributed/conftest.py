@@ -31,7 +31,15 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def overrides(store):
+def sparse(tmp_path_factory):
+    """As many clips, most of which have one modality: a rank of three may have none of a kind."""
+    path = tmp_path_factory.mktemp("data") / "sparse"
+    paired_store(path, MODALITIES, {"train": 22, "test": 12}, steps=6, classes=3, missing=0.6)
+    return path
+
+
+@pytest.fixture(scope="session")
+def overrides(store, sparse):
     """Every term, attention, dropout and resets; 5 epochs of 4 steps."""
 
     def make(*more):
@@ -43,14 +51,14 @@ def overrides(store):
             "model.temporal.hidden=16",
             "model.detail_width={audio: 6, video: 32, text: 6}",
             "model.token_hidden={text: 4}",
-            "model.codebook.size=9",
-            "model.codebook.reset={patience: 3, active: 2, source: codes}",
+            "model.codebook.size=24",
+            "model.codebook.reset={patience: 3, active: 3, source: codes}",
             "objectives.club={hidden: 8}",
             "optimizer.lr=0.001",
             "training.epochs=5",
             "training.threads=1",
             "training.tensorboard=false",
-            *more,
+            *(o.replace("SPARSE", str(sparse)) for o in more),
         ]
 
     return make

@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 
 from cmg.training.checkpoint import list_checkpoints
 
+OFFICIAL = ["data.modalities=[audio, text]", "model.temporal.heads=4", "model.mask_tokens=false"]
+"""A model that files of the authors' release can hold."""
+
 LONG = ["training.precision=float64", "training.epochs=10", "training.checkpoint_every_steps=2"]
 
 
@@ -62,10 +65,9 @@ def start(*arguments):
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
-def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturbed, tmp_path):
-    run = tmp_path / "run"
-    process = start("pretrain", *overrides(*LONG), "--out", run, "--devices", 2)
+def with_a_rank_killed(run, *arguments):
+    """Train as two ranks and kill one after the third checkpoint: exit code and stderr."""
+    process = start("pretrain", *arguments, "--out", run, "--devices", 2)
     try:
         deadline = time.monotonic() + 120
         while len(list_checkpoints(run)) < 3:
@@ -76,7 +78,26 @@ def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturb
         _, said = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 0, said
+    return process.returncode, said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
+def test_without_restarts_a_killed_rank_ends_the_run(overrides, tmp_path):
+    run = tmp_path / "run"
+    given = (*overrides(*LONG, *OFFICIAL), "--official-checkpoints", "--restarts", 0)
+    code, said = with_a_rank_killed(run, *given)
+    assert code == 2, said
+    assert "a rank ended before its work, after 0 restart(s)" in said
+    assert "--resume" in said
+    assert len(list_checkpoints(run)) >= 3
+    assert (run / "official" / "DCID-model-0.pt").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
+def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturbed, tmp_path):
+    run = tmp_path / "run"
+    code, said = with_a_rank_killed(run, *overrides(*LONG))
+    assert code == 0, said
     assert same_end(undisturbed, run)
     steps = [line.split(",")[1] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [f' "step": {n}' for n in range(1, 41)]

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmg.codebook.distances import squared_gap
+from cmg.config.load import load_config
+from cmg.recipes.pretrain import prepare, prepare_alone
+from cmg.training.world import World
+
 spec = importlib.util.spec_from_file_location(
     "train_ranks", Path(__file__).parent / "train_ranks.py"
 )
@@ -23,6 +28,7 @@ JOBS = {
     "no-reconstruction": [DOUBLE, "objectives.reconstruction=null"],
     "micro": [DOUBLE, "training.micro_batch=2"],
     "codebook": [DOUBLE, "training.codebook_only=true"],
+    "sparse": [DOUBLE, "data.store=SPARSE"],
     "float32": [],
 }
 
@@ -105,6 +111,56 @@ def test_in_float32_the_ranks_stay_within_rounding(two, alone):
     difference, name = furthest({n: one[n] for n in weights}, {n: other[n] for n in weights})
     assert difference < 1e-5, name
     assert torch.equal(one["codebook.idle"], other["codebook.idle"])
+
+
+def codes_of(overrides, tensors):
+    """Features of the training clips under trained weights, [N, D], and their codes, [N]."""
+    training = prepare(load_config(None, overrides))
+    model = training.state.model
+    model.load_state_dict({n: tensors[n] for n in model.state_dict()})
+    features, indices = [], []
+    for batch in training.batches.epoch(0):
+        there = model.encode(batch)
+        z = model.semantics(batch)
+        features += [z[m][there[m] >= 0] for m in z]
+        indices += [there[m][there[m] >= 0] for m in z]
+    return torch.cat(features), torch.cat(indices), model.codebook.codes
+
+
+def test_in_float32_the_codes_are_the_same_unless_two_are_as_near(two, alone, overrides):
+    z, one, codes = codes_of(overrides(), alone["float32"][0])
+    _, other, _ = codes_of(overrides(), two["float32", 0][0])
+    # Features and codes are off by 1e-5, squared distances by 1e-5 times some units of length.
+    assert bool((squared_gap(z, codes)[one != other] < 1e-4).all())
+    assert len(one.unique()) > 4
+
+
+def test_a_rank_may_lack_a_modality(overrides):
+    """What the job "sparse" is for happens in it."""
+    config = load_config(None, overrides(*JOBS["sparse"]))
+    batches = prepare(config).batches
+    lacking = [
+        not n[rank::2].any() and n.any()
+        for index in range(len(batches))
+        for n in batches.whole_lengths(0, index).values()
+        for rank in (0, 1)
+    ]
+    assert any(lacking)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_rank_0_writes(overrides, tmp_path, rank):
+    official = (
+        "data.modalities=[audio, text]",
+        "model.temporal.heads=4",
+        "model.mask_tokens=false",
+    )
+    config = load_config(None, overrides(*official))
+    run = tmp_path / "run"
+    device = torch.device("cpu")
+    training = prepare_alone(config, run, False, True, device, World(rank, 2))
+    assert run.exists() == (rank == 0)
+    assert (training.run, len(training.keepers)) == ((run, 1) if rank == 0 else (None, 0))
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 6])
