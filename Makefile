@@ -38,13 +38,15 @@ tuxpaint: venv
 	$(BIN)/cmg tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
 
 # All four run even when one fails, so that one call shows everything; pytest's summary comes last.
+# A process per core, with a thread each: tests are small, and two threads would wait for each other.
 test: venv
 	@failed=; \
 	run() { echo "$(BIN)/$$*"; "$(BIN)/$$@" || failed="$$failed [$$*]"; }; \
 	run ruff check .; \
 	run ruff format --check .; \
 	run mypy; \
-	run pytest; \
+	export OMP_NUM_THREADS=1; \
+	run pytest -n auto --dist loadfile; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-slow: venv

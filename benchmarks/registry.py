@@ -37,6 +37,9 @@ SECTIONS = {
     "codebook": Entry("benchmarks.codebook", "lookup and update, 400 to 65,536 codes", threads=1),
     "maps": Entry("benchmarks.maps", "the convolutional part alone, by form", threads=2),
     "memory": Entry("benchmarks.memory", "peak anonymous memory of a published step", threads=2),
+    "keep-memory": Entry(
+        "benchmarks.kept", "steps that keep freed memory, and steps that do not", threads=2
+    ),
     "first-step": Entry("benchmarks.first_step", "from the start of the process to the first step"),
     "loading": Entry("benchmarks.loading", "clips per second against a zip per clip", threads=1),
     "waiting": Entry(

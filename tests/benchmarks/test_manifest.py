@@ -44,6 +44,7 @@ def test_a_simulated_clip_by_hand(tmp_path):
     assert store.rows[1025].labels == {"kind": 3}
 
 
+@pytest.mark.slow
 def test_it_measures_in_fresh_processes_and_leaves_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(index, "INDEXED_ABOVE", 250)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))

@@ -72,6 +72,7 @@ def plain(overrides):
     return flat(training.state.model) | training_tensors(training.state)
 
 
+@pytest.mark.slow
 def test_with_all_parts_it_is_the_naive_ranks(overrides, plain, tmp_path):
     (tmp_path / "jobs.json").write_text(
         json.dumps({"naive": [*overrides, "training.parallel=naive"]})

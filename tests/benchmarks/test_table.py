@@ -18,6 +18,7 @@ from benchmarks.targets import targets_table
 from benchmarks import published, running
 
 
+@pytest.mark.slow
 def test_sections_run_apart_and_a_failure_stops_no_other(tmp_path, monkeypatch, capfd):
     """The registry's order whatever is asked; a section that breaks is told as failed."""
     monkeypatch.setattr(running, "ROOT", with_absent_costs(tmp_path))

@@ -114,6 +114,7 @@ def test_a_run_of_one_process_goes_on_as_two(shell, overrides, undisturbed, tmp_
     assert same_end(undisturbed, run)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_on_the_ranks_is_said_once(shell, overrides, tmp_path):
     wrong = overrides("data.batch_size=5")  # 22 clips: the last batch has two
     said = shell("pretrain", *wrong, "--out", tmp_path / "r", "--devices", 3)
