@@ -85,7 +85,7 @@ TARGETS = (
     Target(
         "two ranks on a core each, lean, float32, 80 clips",
         "ranks",
-        "lean, float32, 80 clips: efficiency",
+        "lean float32, 80 clips: efficiency",
         85,
         " %",
     ),
