@@ -1,19 +1,18 @@
 """``training.compile`` against the same step without it, and what compiling costs at first.
 
-`OMP_NUM_THREADS=1 python -m benchmarks.compiled [--sizes demo audio-text]`, and the section
-``compile`` of `python -m benchmarks`. The compiler's cache is an empty folder, so that the first
-step is one that a user meets once.
+`python -m benchmarks --only compile`
+
+The compiler's cache is an empty folder, so that the first step is one that a user meets once.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.cases import DEMO, SIZES, Case, Sizes, case_of, machine, machine_line
+from benchmarks.cases import DEMO, Case, Sizes, case_of
 from benchmarks.figures import Figure, Section, markdown, timing_figures
 from benchmarks.step import our_step
 from benchmarks.timing import side_by_side
@@ -79,17 +78,3 @@ def section(
         for name in sizes
     ]
     return Section(found, markdown(head, rows), {"sizes": list(sizes), "batch": batch})
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compiled")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=[DEMO, "audio-text"])
-    parser.add_argument("--repeats", type=int, default=7, help="turns; a table gives their median")
-    given = parser.parse_args(arguments)
-    print(machine_line(machine()))
-    print("\n" + section(repeats=given.repeats, sizes=given.sizes).text)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """How time and memory of a step grow with B, T, M, K, D and ranks: curves, exponents, coefficients.
 
-`python -m benchmarks.costs [--json FILE]`
+`python -m benchmarks --only costs`
 
 One size is varied at a time around a step that is small on purpose: with published widths the
 convolutions hide every other term. Each point is measured in a fresh process with one thread:
@@ -13,8 +13,6 @@ which terms have which power.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import multiprocessing
 import os
@@ -22,7 +20,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -30,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.anonymous import anonymous_bytes, peak_of
-from benchmarks.cases import Case, machine, machine_line
+from benchmarks.cases import Case
 from benchmarks.figures import Figure, Section, markdown
 from benchmarks.ranks import divided_step, free_port
 from cmg.config.schema import RunConfig
@@ -271,23 +268,3 @@ def section(quick: bool = False, repeats: int = 5, base: Point | None = None) ->
     head = ["", "from", "time: exponent", "at the end, %", "memory: exponent", "at the end, %"]
     text = markdown(head, models) + "\n\n" + markdown(["", "step, CPU ms", "peak, MiB"], points)
     return Section(figures, text, {"base": asdict(base), "repeats": repeats})
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the tables and write JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.costs")
-    parser.add_argument("--quick", action="store_true", help="few and short curves")
-    parser.add_argument("--repeats", type=int, default=5, help="timed steps per point")
-    parser.add_argument("--json", type=Path, help="where the result is written")
-    given = parser.parse_args(arguments)
-    facts = machine()
-    found = section(given.quick, given.repeats)
-    facts["load_after"] = machine()["load"]
-    print(machine_line(facts) + "\n\n" + found.text)
-    if given.json is not None:
-        text = json.dumps({"machine": facts, **found.as_dict()}, indent=1)
-        given.json.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """How well two ranks use two cores: the same batch on one core, and divided between two.
 
-`python -m benchmarks.ranks [--json FILE]`
+`python -m benchmarks --only ranks`
 
 One process with one thread, on a core of its own, trains on a batch; two such processes, on a core
 each, train on the same batch together (``parts_step``, gloo). The efficiency is the time of one,
@@ -11,14 +11,11 @@ one process's over the sum of the ranks'.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +23,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from benchmarks.cases import Case, Sizes, case_of, machine, machine_line, narrowed
+from benchmarks.cases import Case, Sizes, case_of, narrowed
 from benchmarks.figures import Figure, Section, markdown
 from cmg.encoders.detail import MapPath
 from cmg.training.parts import Parts, some_clips
@@ -321,23 +318,3 @@ def section(quick: bool = False, repeats: int = 3, workloads: Sequence[Workload]
     head += ["in CPU time, %", "in communication, %", "gathered, MB", "summed, MB"]
     settings = {"workloads": [asdict(w) for w in chosen], "repeats": repeats}
     return Section(figures, markdown(head, rows), settings)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table and write JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranks")
-    parser.add_argument("--quick", action="store_true", help="one small workload")
-    parser.add_argument("--repeats", type=int, default=3, help="turns; a table gives their median")
-    parser.add_argument("--json", type=Path, help="where the result is written")
-    given = parser.parse_args(arguments)
-    facts = machine()
-    found = section(given.quick, given.repeats)
-    facts["load_after"] = machine()["load"]
-    print(machine_line(facts) + "\n\n" + found.text)
-    if given.json is not None:
-        text = json.dumps({"machine": facts, **found.as_dict()}, indent=1)
-        given.json.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import operator
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +23,9 @@ from cmg.errors import DataError
 class LazyRows(Sequence[ClipRow]):
     """Rows that are not kept in memory; a row that is asked for twice is made twice."""
 
+    @abstractmethod
     def row(self, at: int) -> ClipRow:
         """One row, `at` is in ``range(len(self))``."""
-        raise NotImplementedError
 
     def chosen(self, at: range) -> Sequence[ClipRow]:
         """Some rows."""

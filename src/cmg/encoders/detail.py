@@ -14,7 +14,7 @@ MapPath = Literal["lean", "published"]
 """Forms of the private path of maps, detail encoder and decoder: as wide as published, or lean."""
 
 LEAN_DIVISOR = 8
-"""How much narrower the lean path is: 5 % of the published operations (docs/lean.md)."""
+"""How much narrower the lean path is: 4.5 % of the published operations (docs/lean.md)."""
 
 LEAN_LEAST = 16
 """Channels that it keeps of a small model, whose maps could not be rebuilt from fewer."""

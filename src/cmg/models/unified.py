@@ -250,7 +250,7 @@ class UnifiedModel(nn.Module):
         """Inputs (token LSTM applied) and semantic features z, per modality.
 
         In full precision also under autocast: codes are chosen by small differences, and this path
-        is 1 % of a published step. Rounded to bf16 it cost transfer (docs/lean.md).
+        has 1 % of the operations of a published step.
         """
         inputs, semantic = {}, {}
         masked = self.options.mask_tokens and not steps.complete

@@ -6,7 +6,8 @@ before every step; the bound is then minimized by the encoders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -130,6 +131,26 @@ class CLUB(nn.Module):
         return 0.5 * (negative - positive).sum(-1).mean()
 
 
+@dataclass(frozen=True)
+class Division:
+    """The inner fit of one process among several that share a batch.
+
+    It minimizes a mean over steps, so that losses and gradients of the processes, weighted by their
+    shares, add up to those of the whole batch.
+
+    Attributes:
+        rows: Places of this process's clips in the batch, int64.
+        steps: Which steps of these exist.
+        shares: Of the batch's steps of each modality, how many are theirs, 0 to 1.
+        add_up: Sums tensors over the processes.
+    """
+
+    rows: Tensor
+    steps: Steps
+    shares: Mapping[str, float]
+    add_up: Callable[[Sequence[Tensor]], list[Tensor]]
+
+
 class CLUBGroup(nn.Module):
     """One CLUB per modality.
 
@@ -152,26 +173,56 @@ class CLUBGroup(nn.Module):
         steps: Steps,
         optimizer: torch.optim.Optimizer,
         iterations: int,
+        division: Division | None = None,
     ) -> dict[str, Tensor]:
         """Fit q(y | x) to this batch; gradients stop at content and detail.
 
         One Adam over all nets equals one per net, because Adam works element by element and nets
         of modalities the batch lacks get no gradient.
 
+        Args:
+            content: Quantized vectors, [B, T, D] per modality.
+            private: What CLUB sees of the detail, [B, T, S].
+            steps: Which steps exist.
+            optimizer: Of all nets.
+            iterations: Steps of it.
+            division: Which clips this process fits to, where others fit to the rest.
+
         Returns:
             Negative log-likelihood per modality before the last iteration.
         """
-        pairs = {m: (content[m].detach(), private[m].detach()) for m in content if steps.any(m)}
+        names = [m for m in content if steps.any(m)]
+        pairs = {m: (content[m].detach(), private[m].detach()) for m in names}
+        shares: Mapping[str, float] = dict.fromkeys(names, 1.0)
+        if division is not None:
+            rows, steps, shares = division.rows, division.steps, division.shares
+            pairs = {m: (x[rows], y[rows]) for m, (x, y) in pairs.items()}
         losses: dict[str, Tensor] = {}
         for _ in range(iterations):
             optimizer.zero_grad(set_to_none=True)
             losses = {
-                m: self._net(m).negative_log_likelihood(x, y, steps.mask(m))
+                m: shares[m] * self._net(m).negative_log_likelihood(x, y, steps.mask(m))
                 for m, (x, y) in pairs.items()
+                if shares[m]  # none of this process's clips may have it; each has some modality
             }
             torch.autograd.backward(torch.stack(list(losses.values())).sum())
+            if division is not None:
+                losses = self._added_up(names, losses, division)
             optimizer.step()
         return {m: loss.detach() for m, loss in losses.items()}
+
+    def _added_up(
+        self, names: Sequence[str], losses: Mapping[str, Tensor], division: Division
+    ) -> dict[str, Tensor]:
+        """Losses of all processes; their gradients are put where this one's were."""
+        fitted = [p for m in names for p in self._net(m).parameters()]
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in fitted]
+        none = fitted[0].new_zeros(())
+        values = torch.stack([losses[m].detach() if m in losses else none for m in names])
+        *grads, values = division.add_up([*own, values])
+        for p, grad in zip(fitted, grads, strict=True):
+            p.grad = grad
+        return dict(zip(names, values, strict=True))
 
     def forward(
         self,

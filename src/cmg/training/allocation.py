@@ -1,7 +1,7 @@
 """Memory that a step frees is kept for the next one, on Linux with glibc.
 
 Large tensors are otherwise given back to the system when they are freed and are cleared, page by
-page, when the next step asks for them: a published float32 step of 40 clips takes 1.7 million page
+page, when the next step asks for them: a published float32 step of 40 clips takes 1.8 million page
 faults, a fifth of its time (docs/speed.md).
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cmg.objectives.club import Division
 from cmg.training.dropout_rows import dropout_of
 from cmg.training.world import World
 from cmg.types import Batch, Steps
@@ -75,6 +76,14 @@ class Parts:
             widths = [x.shape[-1] for x in found.values()]
             found = dict(zip(found, torch.split(joined, widths, -1), strict=True))
         return {m: x.contiguous().requires_grad_() for m, x in found.items()}
+
+    def division(self, names: Iterable[str]) -> Division | None:
+        """How ranks divide CLUB's inner fit on these modalities; None if this process is alone."""
+        if self.world is None:
+            return None
+        steps = clips_of(self.steps, self.rows)
+        shares = {m: self.share(m, steps) for m in names}
+        return Division(self.rows.to(self.steps.device), steps, shares, self.world.sums)
 
     def share(self, m: str, steps: Steps) -> float:
         """Which share of the steps of `m` in the whole batch these are."""

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from cmg.codebook.measures import step_measures
-from cmg.objectives.club import CLUB
 from cmg.objectives.draws import Draws
 from cmg.objectives.reconstruction import reconstruction_loss
-from cmg.training.parts import Chunk, Parts, clips_of
+from cmg.training.parts import Chunk, Parts
 from cmg.training.state import TrainingState
 from cmg.training.step import refuse_non_finite
-from cmg.training.world import GradientSum, pieces
+from cmg.training.world import GradientSum
 from cmg.types import Batch, Encoded, Losses, Quantized
 
 
@@ -51,7 +50,7 @@ def parts_step(
         encoded.append(found if at_once else features_of(found))
     whole = whole_batch(encoded, parts)  # z and private detail of all clips, as leaves
     quantized = model.quantize(whole)
-    fit = fit_club(state, whole, quantized, parts)
+    fit = state.fit_club(whole, quantized, parts.division(whole.semantic))
     losses: Losses = objectives(whole, quantized, {}, model.codebook, draws)
 
     state.optimizer.zero_grad(set_to_none=True)
@@ -116,42 +115,6 @@ def whole_batch(encoded: list[Encoded], parts: Parts) -> Encoded:
         {m: found[f"s/{m}"] for m in private},
         parts.steps,
     )
-
-
-def fit_club(
-    state: TrainingState, whole: Encoded, quantized: Quantized, parts: Parts
-) -> dict[str, Tensor]:
-    """:meth:`TrainingState.fit_club` on the whole batch, each rank on its own clips.
-
-    Gradients and log-likelihoods are sums over steps, so those of the ranks add up.
-    """
-    club, options = state.objectives.club, state.objectives.options.club
-    world, optimizer = parts.world, state.club_optimizer
-    if world is None or club is None or options is None or optimizer is None:
-        return state.fit_club(whole, quantized)
-    rows = parts.rows
-    names = [m for m in quantized.vectors if whole.steps.any(m)]
-    steps = clips_of(whole.steps, rows)
-    shares = {m: parts.share(m, steps) for m in names}
-    content = {m: quantized.vectors[m].detach()[rows.to(state.device)] for m in names}
-    private = {m: whole.private[m].detach()[rows.to(state.device)] for m in names}
-    nets = {m: net for m, net in club.nets.items() if m in shares and isinstance(net, CLUB)}
-    fitted = [p for net in nets.values() for p in net.parameters()]
-    found = torch.zeros(len(names), dtype=state.model.dtype, device=state.device)
-    for _ in range(options.inner_steps):
-        optimizer.zero_grad(set_to_none=True)
-        losses = torch.zeros_like(found)
-        for i, m in enumerate(names):
-            if shares[m]:  # none of this rank's clips may have it; each has some modality
-                mean = nets[m].negative_log_likelihood(content[m], private[m], steps.mask(m))
-                losses[i] = shares[m] * mean
-        grads = torch.autograd.grad(losses.sum(), fitted, materialize_grads=True)
-        flat = world.sum(torch.cat([g.flatten() for g in (*grads, losses.detach())]))
-        *sums, found = pieces(flat, [*fitted, found])
-        for p, total in zip(fitted, sums, strict=True):
-            p.grad = total
-        optimizer.step()
-    return {f"club_nll/{m}": found[i] for i, m in enumerate(names)} if options.inner_steps else {}
 
 
 def reconstruction_errors(

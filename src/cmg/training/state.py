@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.objectives.club import Division
 from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions, adam
 from cmg.types import Encoded, Kind, Modality, Quantized
@@ -80,8 +81,16 @@ class TrainingState:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def fit_club(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
-        """CLUB's inner fit on this batch; its negative log-likelihoods, for the log."""
+    def fit_club(
+        self, encoded: Encoded, quantized: Quantized, division: Division | None = None
+    ) -> dict[str, Tensor]:
+        """CLUB's inner fit on this batch; its negative log-likelihoods, for the log.
+
+        Args:
+            encoded: Of the whole batch.
+            quantized: Likewise.
+            division: Among the processes that fit together.
+        """
         club, options = self.objectives.club, self.objectives.options.club
         if club is None or options is None or self.club_optimizer is None:
             return {}
@@ -91,6 +100,7 @@ class TrainingState:
             encoded.steps,
             self.club_optimizer,
             options.inner_steps,
+            division,
         )
         return {f"club_nll/{m}": value for m, value in nll.items()}
 
