@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -219,3 +220,12 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(cmg, trained,
         assert told.code == 2, arguments
         assert "Traceback" not in told.err
     assert not (tmp_path / "demo").exists()
+
+
+def test_own_warnings_are_one_line_and_others_say_where_they_are_from():
+    from cmg.cli import main
+
+    ours = Path(main.__file__).parents[1] / "recipes" / "pretrain.py"
+    assert main.shown("goes on", UserWarning, str(ours), 7) == "warning: goes on\n"
+    theirs = main.shown("old", UserWarning, "/other/module.py", 7)
+    assert theirs.startswith("/other/module.py:7: UserWarning: old")

@@ -51,6 +51,22 @@ def test_encoders_and_decoders_are_compiled_but_for_maps_on_a_cpu(tiny_config, m
     assert len(expected) < 3 * len(model.modalities)  # there are maps among them
 
 
+def test_a_part_that_the_compiler_cannot_take_runs_as_it_is(tiny_config, monkeypatch):
+    plain = pretrain(tiny_config("training.epochs=1"))
+    compile_part, asked = nn.Module.compile, []
+
+    def broken(graph, inputs):
+        asked.append(graph)
+        raise RuntimeError("the backend broke")
+
+    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
+    monkeypatch.setattr(compiling, "why_not", lambda _: None)
+    monkeypatch.setattr(nn.Module, "compile", lambda part: compile_part(part, backend=broken))
+    other = pretrain(tiny_config("training.epochs=1", "training.compile=true"))
+    assert asked
+    assert all(torch.equal(x, weights(other)[n]) for n, x in weights(plain).items())
+
+
 @pytest.mark.parametrize("other", ["training.micro_batch=2", "training.recompute_maps=true"])
 def test_what_it_does_not_go_with_is_refused(tiny_config, other):
     with pytest.raises(ConfigError, match=r"training\.compile is for one process"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import warnings
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -27,6 +29,9 @@ from cmg.cli import (
 )
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
+
+FORMAT = warnings.formatwarning
+"""How Python shows warnings."""
 
 app = typer.Typer(
     name="cmg",
@@ -82,6 +87,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; errors a user can cause print one message and exit with 2."""
+    warnings.formatwarning = shown
     signal.signal(signal.SIGINT, _stop)
     try:
         app()
@@ -93,6 +99,19 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
+
+
+def shown(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A warning of ours without its place in the code, which says nothing to a user."""
+    if category is UserWarning and Path(filename).is_relative_to(Path(__file__).parents[1]):
+        return f"warning: {message}\n"
+    return FORMAT(message, category, filename, lineno, line)
 
 
 def fail(told: dict[str, Any], text: str, code: int) -> None:

@@ -24,6 +24,10 @@ def compile_parts(model: UnifiedModel) -> str | None:
     """
     reason = why_not(model.device)
     if reason is None:
+        import torch._dynamo  # a second, which only those pay who ask for it
+
+        # A function that the compiler cannot take runs as it is, and torch says so.
+        torch._dynamo.config.suppress_errors = True
         for part in compiled_parts(model):
             part.compile()
     return reason
