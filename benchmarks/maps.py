@@ -10,6 +10,7 @@ is scaled.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +22,9 @@ import torch
 from torch import nn
 
 from benchmarks.cases import machine, machine_line
-from benchmarks.figures import Figure, Section, Spread
+from benchmarks.figures import Figure, Section, Spread, markdown
 from benchmarks.timing import side_by_side
-from cmg.convolutions import Library
+from cmg.convolutions import Library, Taps, ToomCook
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail
 
@@ -144,6 +145,56 @@ def measure(
     }
 
 
+LAYERS = {
+    "3x3, 5x5 to 3x3 (5 points)": (nn.Conv2d, 5, 0),
+    "3x3, 3x3 padded (5 points)": (nn.Conv2d, 3, 1),
+    "3x3, 7x7 to 5x5 (7 points)": (nn.Conv2d, 7, 0),
+    "3x3, 5x5 padded (7 points)": (nn.Conv2d, 5, 1),
+    "transposed, 3x3 to 5x5 (5 points)": (nn.ConvTranspose2d, 3, 0),
+    "transposed, 5x5 to 7x7 (7 points)": (nn.ConvTranspose2d, 5, 0),
+}
+"""The layers of the published networks: kind, positions along an axis, padding."""
+FORMS = {"library": Library(), "Toom-Cook": ToomCook(), "windows": Taps()}
+ROUNDED = (
+    ("float32", "library"),
+    ("float32", "Toom-Cook"),
+    ("bf16", "library"),
+    ("bf16", "windows"),
+    ("bf16", "Toom-Cook"),
+)
+"""Dtypes and forms; the last is not used, and this is why."""
+
+
+@torch.no_grad()
+def rounding(channels: int = 256) -> dict[str, dict[str, float]]:
+    """Errors of one layer in every form, relative to the root mean square of the exact result.
+
+    Inputs and weights are normal and hold in the dtype; the exact result is float64's.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, (kind, size, padding) in LAYERS.items():
+        torch.manual_seed(0)
+        layer = kind(channels, channels, 3, padding=padding, bias=False)
+        maps = torch.randn(32, size, size, channels)
+        found[name] = {}
+        for dtype, form in ROUNDED:
+            rounded = layer.to(DTYPES[dtype])
+            x = maps.to(DTYPES[dtype])
+            exact = FORMS["library"].convolve(copy.deepcopy(rounded).double(), x.double())
+            own = FORMS[form]
+            y = own.leave(own.convolve(rounded, own.enter(x))).double()
+            error = (y - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+            found[name][f"{dtype}, {form}"] = float(error)
+    return found
+
+
+def rounding_table(found: dict[str, dict[str, float]]) -> str:
+    """Markdown."""
+    forms = [f"{dtype}, {form}" for dtype, form in ROUNDED]
+    rows = [[name, *(f"{100 * own[form]:.2g} %" for form in forms)] for name, own in found.items()]
+    return markdown(("relative error of a layer", *forms), rows)
+
+
 def figures(found: dict[str, Any]) -> dict[str, Figure]:
     """Seconds, ratios and shares of the peak."""
     spread: Spread = "turns" if found["turns"] > 1 else "once"
@@ -168,8 +219,14 @@ def section(quick: bool = False, repeats: int | None = None) -> Section:
     frames, few, matmul, width = (40, 10, 256, 128) if quick else (400, 40, 2048, WIDTH)
     turns = repeats or (1 if quick else 2)
     found = measure(frames, few, turns, matmul, width)
+    errors = rounding(64 if quick else 256)
+    told = figures(found) | {
+        f"error: {name}: {form}": Figure.of([100 * error], "%")
+        for name, own in errors.items()
+        for form, error in own.items()
+    }
     settings = {"frames": frames, "float64_frames": few, "matmul": matmul, "width": width}
-    return Section(figures(found), table(found), settings)
+    return Section(told, table(found) + "\n\n" + rounding_table(errors), settings)
 
 
 def table(found: dict[str, Any]) -> str:

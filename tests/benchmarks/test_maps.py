@@ -1,7 +1,7 @@
 """The operation count behind the rates of ``benchmarks.maps``."""
 
 import torch
-from benchmarks.maps import layer_flops, step_flops
+from benchmarks.maps import LAYERS, layer_flops, rounding, step_flops
 
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail
@@ -28,3 +28,13 @@ def test_the_lean_path_has_a_twentieth_of_the_operations() -> None:
     with torch.device("meta"):
         wide, high = MapDetail((7, 7, 512), 2048), MapDecoder(256, 2048, (7, 7, 512))
     assert 0.04 < step_flops(detail, decoder) / step_flops(wide, high) < 0.05
+
+
+def test_bf16_has_a_form_of_its_own_because_toom_cook_would_round_it_away() -> None:
+    found = rounding(channels=64)
+    assert list(found) == list(LAYERS)
+    for own in found.values():
+        assert own["float32, library"] < 2e-6
+        assert own["float32, Toom-Cook"] < 1e-5
+        assert own["bf16, windows"] < 0.004
+        assert own["bf16, Toom-Cook"] > 5 * own["bf16, windows"]
