@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
-from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter, build_digits
+from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter, build_digits, index
+from cmg.data.manifest import INDEX
 
 DTYPES = {"half": "float16", "single": "float32", "double": "float64", "bytes": "uint8"}
 
@@ -76,3 +79,22 @@ def store(write, clips) -> FeatureStore:
 def digits(tmp_path_factory) -> FeatureStore:
     """A small build of the embedded set, read only."""
     return build_digits(tmp_path_factory.mktemp("digits") / "store", 30, 20)
+
+
+CLIPS_IN_ALL = 150
+"""Three blocks of rows, the last one not full."""
+
+
+@pytest.fixture
+def indexed(write, monkeypatch):
+    """A store with an index: ragged lengths, absent modalities, two splits that alternate."""
+    monkeypatch.setattr(index, "INDEXED_ABOVE", CLIPS_IN_ALL - 1)
+    return write(random_clips(CLIPS_IN_ALL), "indexed", shard_bytes=4000)
+
+
+@pytest.fixture
+def eager(indexed, tmp_path):
+    """The same store without its index."""
+    shutil.copytree(indexed.path, tmp_path / "eager")
+    (tmp_path / "eager" / INDEX).unlink()
+    return FeatureStore.open(tmp_path / "eager")
