@@ -13,6 +13,7 @@ def found():
     return section(workloads=[TINY], repeats=2)
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_row(found):
     name = "lean float32, 6 clips, widths / 16"
     assert TINY.name == name
@@ -25,6 +26,7 @@ def test_figures_are_those_of_the_row(found):
     assert found.settings["repeats"] == 2
 
 
+@pytest.mark.slow
 def test_bytes_are_those_of_features_and_gradients(found):
     case = TINY.case()
     state = case.state("float32")

@@ -81,6 +81,7 @@ def with_a_rank_killed(run, *arguments):
     return process.returncode, said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
 def test_without_restarts_a_killed_rank_ends_the_run(overrides, tmp_path):
     run = tmp_path / "run"

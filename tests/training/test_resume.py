@@ -73,7 +73,7 @@ def test_same_seed_same_bits_other_seed_other_bits(tiny_config):
 
 def test_process_killed_at_random_steps_resumes_to_the_same_files(tiny_config, tmp_path):
     """One run, killed three times on its way, against one that was left alone."""
-    epochs = 40
+    epochs = 24
     config = tmp_path / "config.yaml"
     config.write_text(to_yaml(tiny_config(f"training.epochs={epochs}")))
     command = [sys.executable, "-m", "cmg", "pretrain"]
