@@ -42,8 +42,11 @@ def stated_end(path: Path, container: Any, stream: Any) -> float | None:
     if restarts(container):
         return None
     if stream is None:
-        start, length = container.start_time or 0, container.duration
-        return None if length is None else (start + length) / 1e6
+        if container.duration is None:
+            return None
+        # An flv states its last time stamp, wherever its first one is.
+        start = 0 if container.format.name == "flv" else container.start_time or 0
+        return float((start + container.duration) / 1e6)
     if stream.duration is not None:
         duration = stream.duration * _size_stated(path)
         return float(((stream.start_time or 0) + duration) * stream.time_base)

@@ -113,7 +113,7 @@ def _stretches(path: Path, part: Packets, errors: list[str]) -> list[_Stretch]:
         found[-1].samples += frame.samples
         if rate != found[0].rate and frame.duration:
             off += abs(frame.duration * float(part.stream.time_base) - frame.samples / rate)
-    if off > SLACK:
+    if off > GAP:
         rates = " and ".join(f"{rate} Hz" for rate in dict.fromkeys(s.rate for s in found))
         raise DataError(
             f"{path}: its sound has {rates}, but the time stamps only follow the first: "
