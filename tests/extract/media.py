@@ -15,7 +15,7 @@ from PIL import Image
 CODECS = {
     ".mp3": "libmp3lame", ".m4a": "aac", ".aac": "aac", ".ts": "aac", ".mka": "aac", ".flv": "aac",
     ".mpg": "mp2", ".amr": "libopencore_amrnb", ".ac3": "ac3", ".avi": "mp2", ".aiff": "pcm_s16be",
-    ".flac": "flac", ".wav": "pcm_s16le",
+    ".au": "pcm_s16be", ".flac": "flac", ".wav": "pcm_s16le",
 }  # fmt: skip
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.extract.decode import decode
+from cmg.extract.decode import FramePlan, decode
 from cmg.extract.media.claims import is_guess
 
-from .media import cut_file, join_files, tone_wave, write_sound
+from .media import copy_tracks, cut_file, join_files, tone_wave, write_sound, write_video
 
 RATE = 16000
 
@@ -60,7 +60,9 @@ def test_a_guessed_duration_drops_no_whole_file(tmp_path):
         assert np.sqrt((end**2).mean()) > 0.1
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.flac", "a.aiff", "a.flv", "a.mka", "a.avi"])
+@pytest.mark.parametrize(
+    "name", ["a.mp3", "a.wav", "a.flac", "a.aiff", "a.au", "a.flv", "a.mka", "a.avi"]
+)
 def test_a_stated_duration_is_no_guess_and_tells_a_truncated_file(tmp_path, name):
     path = write_sound(tmp_path / name, noise(4, 44100), 44100)
     assert decode(None, path, None, RATE).seconds == pytest.approx(4.0, abs=0.1)
@@ -76,6 +78,18 @@ def test_what_states_nothing_is_read_as_far_as_it_goes(tmp_path, name):
     path = write_sound(tmp_path / name, noise(4, 48000), 48000)
     found = decode(None, cut_file(path, 0.5), None, RATE)
     assert 0.9 < found.seconds < 3.1
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.flv"])
+def test_a_clock_that_begins_late_makes_no_file_truncated(tmp_path, name):
+    def later(packet):
+        packet.pts, packet.dts = (
+            t + round(10 / packet.time_base) for t in (packet.pts, packet.dts)
+        )
+
+    coded = write_video(tmp_path / "0.mp4", 3.0, tone=None, options={"bf": "2"})
+    path = copy_tracks(tmp_path / name, coded, change=later)
+    assert decode(path, None, FramePlan(1, (8, 8)), None).seconds == pytest.approx(3.0, abs=0.01)
 
 
 def test_asking_for_a_guess_leaves_the_log_as_it_was(tmp_path):

@@ -23,6 +23,8 @@ HEADS = {
     "mov,mp4,m4a,3gp,3g2,mj2": rb"\0\0\0.ftyp",
 }
 """How recordings begin that ffmpeg does not look for behind the end of the first one."""
+FROM_ZERO = frozenset({"flv", "matroska,webm"})
+"""Formats that state the last time stamp, wherever the first one is."""
 WHOLE = frozenset({"flac", "matroska,webm"})
 """Formats that say at the file's beginning how all of it is decoded: nothing can be joined to it
 though ffmpeg reads on."""
@@ -44,8 +46,7 @@ def stated_end(path: Path, container: Any, stream: Any) -> float | None:
     if stream is None:
         if container.duration is None:
             return None
-        # An flv states its last time stamp, wherever its first one is.
-        start = 0 if container.format.name == "flv" else container.start_time or 0
+        start = 0 if container.format.name in FROM_ZERO else container.start_time or 0
         return float((start + container.duration) / 1e6)
     if stream.duration is not None:
         duration = stream.duration * _size_stated(path)
