@@ -142,3 +142,13 @@ def test_frames_of_joined_videos_are_counted_on(tmp_path):
     found = decode(join_files(tmp_path / "a.ts", *parts), None, FramePlan(5, (24, 32)), None)
     assert np.rint((found.frames.mean(axis=(1, 2, 3)) - 8) / 15).tolist() == list(range(15))
     assert found.seconds == pytest.approx(3.0, abs=1e-3)
+
+
+def test_a_clock_that_wraps_is_no_new_recording(tmp_path):
+    """The clock of ts has 33 bits: it begins anew every 26.5 hours."""
+    path = write_video(
+        tmp_path / "a.ts", 2.0, 5, rate=RATE, muxing={"output_ts_offset": str(2**33 / 90000 - 1)}
+    )
+    found = decode(path, path, FramePlan(5, (24, 32)), RATE)
+    assert np.rint((found.frames.mean(axis=(1, 2, 3)) - 8) / 15).tolist() == list(range(10))
+    assert found.seconds == pytest.approx(2.0, abs=0.15)

@@ -118,7 +118,8 @@ class MediaFile:
         """The packets of streams that are needed to decode a part of the file, in one pass.
 
         Raises:
-            DataError: the file holds over a second less than it claims.
+            DataError: the file holds over a second less than it states, or recordings of which only
+                the first can be decoded.
         """
         found = None
         if start > SEEK_FROM and self._can_seek():
@@ -203,9 +204,7 @@ class MediaFile:
         wanted = wanted if end is None else min(wanted, end)
         read = max(part.end for part in parts)
         missing = read + max(part.longest_gap for part in parts) < wanted - SLACK
-        if not missing or (stated is None and reason is None):
-            return
-        if stated is not None and is_guess(self.path):
+        if not missing or (reason is None and (stated is None or is_guess(self.path))):
             return
         total = "" if wanted == float("inf") else f" of {wanted:.1f}"
         raise DataError(
