@@ -11,10 +11,20 @@ import time
 
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from cmg.data import FeatureStore
 
-from ..extract.media import counted_frame, cut_file, write_picture, write_sound, write_video
+from ..extract.media import (
+    copy_tracks,
+    counted_frame,
+    cut_file,
+    join_files,
+    tone_wave,
+    write_picture,
+    write_sound,
+    write_video,
+)
 from ..extract.networks import resnet, wav2vec2
 
 RATE = 16000
@@ -98,6 +108,29 @@ def test_a_second_run_does_nothing_but_say_so(extracted, pictures, networks, cmg
     assert "already there, nothing to do" in said.out
     assert all(name in said.out for name in BROKEN)
     assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before}
+
+
+def test_whole_sounds_are_kept_and_a_choice_of_tracks_is_recorded(tmp_path, networks, cmg):
+    """Raw AAC that begins quietly, two recordings of different rates in one file, two tracks."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE).astype(np.float32)
+    write_sound(clips / "quiet.aac", np.concatenate([0 * loud, loud]), RATE)
+    parts = [write_sound(tmp_path / f"{rate}.aac", loud[:rate], rate) for rate in (44100, 22050)]
+    join_files(clips / "two.aac", *parts)
+    sounds = [write_sound(tmp_path / f"{n}.m4a", tone_wave(1, n, RATE), RATE) for n in (300, 600)]
+    copy_tracks(clips / "tracks.mka", *sounds, flags=(0, Disposition.default))
+    out = tmp_path / "store"
+    said = cmg("extract", clips, "--out", out, *networks[2:], "--workers", "1")
+    assert said.code == 0, said.err
+    assert "left out" not in said.out
+    assert "clips with several tracks: 1, which was read" in said.out
+    rows = {row.id: row for row in FeatureStore.open(out).rows}
+    assert {name: row.lengths["audio"] for name, row in rows.items()} == {
+        "quiet": 8, "two": 2, "tracks": 1
+    }  # fmt: skip
+    assert rows["tracks"].meta["tracks_read"] == ["sound: track 2 of 2 (default)"]
+    assert "tracks_read" not in rows["quiet"].meta
 
 
 def test_a_store_of_something_else_is_not_replaced(extracted, pictures, networks, cmg):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import av
 import numpy as np
 from PIL import Image
 
-CODECS = {".mp3": "libmp3lame", ".m4a": "aac", ".flac": "flac", ".wav": "pcm_s16le"}
+CODECS = {
+    ".mp3": "libmp3lame", ".m4a": "aac", ".aac": "aac", ".ts": "aac", ".mka": "aac", ".flv": "aac",
+    ".mpg": "mp2", ".amr": "libopencore_amrnb", ".ac3": "ac3", ".avi": "mp2", ".aiff": "pcm_s16be",
+    ".au": "pcm_s16be", ".flac": "flac", ".wav": "pcm_s16le",
+}  # fmt: skip
 
 
 def counted_frame(index: int, size: tuple[int, int]) -> np.ndarray:
@@ -85,13 +90,57 @@ def write_video(
     return path
 
 
-def write_sound(path: Path, wave: np.ndarray, rate: int = 16000) -> Path:
+def write_sound(
+    path: Path,
+    wave: np.ndarray,
+    rate: int = 16000,
+    codec: str | None = None,
+    muxing: dict[str, str] | None = None,
+) -> Path:
     """Write a sound, float32 [S] or [channels, S] in [-1, 1]; the suffix chooses the format."""
     wave = np.atleast_2d(wave).astype(np.float32)
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
-    codec = CODECS.get(path.suffix, "libopus")
-    with av.open(str(path), "w") as container:
+    codec = codec or CODECS.get(path.suffix, "libopus")
+    with av.open(str(path), "w", options=muxing or {}) as container:
         add_sound(container, container.add_stream(codec, rate=rate, layout=layout), wave, rate, 0)
+    return path
+
+
+def join_files(path: Path, *parts: Path) -> Path:
+    """Write the bytes of some files one after the other, as `cat` does."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def copy_tracks(
+    path: Path,
+    *sources: Path,
+    flags: Sequence[int] = (),
+    titles: Sequence[str] = (),
+    change: Callable[[av.Packet], None] = lambda packet: None,
+) -> Path:
+    """Write the tracks of some files into one, without coding them anew.
+
+    Args:
+        path: The suffix chooses the container.
+        sources: Files of one track each.
+        flags: Disposition of each track; by default none.
+        titles: Of the tracks.
+        change: Called with every packet.
+    """
+    with ExitStack() as stack:
+        out = stack.enter_context(av.open(str(path), "w"))
+        files = [stack.enter_context(av.open(str(source))) for source in sources]
+        copies = [out.add_stream_from_template(file.streams[0]) for file in files]
+        for copy, flag in zip(copies, flags, strict=False):
+            copy.disposition = flag
+        for copy, title in zip(copies, titles, strict=False):
+            copy.metadata["title"] = title
+        packets = [(p, c) for f, c in zip(files, copies, strict=True) for p in f.demux() if p.size]
+        for packet, copy in sorted(packets, key=lambda pair: pair[0].dts * pair[0].time_base):
+            packet.stream = copy
+            change(packet)
+            out.mux(packet)
     return path
 
 

@@ -15,7 +15,7 @@ from cmg.extract.media import frames as frames_module
 from cmg.extract.media.choice import choose, step_count
 from cmg.extract.media.frames import needed_runs
 
-from .media import counted_frame, turn_mp4, write_picture, write_video
+from .media import copy_tracks, counted_frame, turn_mp4, write_picture, write_video
 
 SIZE = (24, 32)
 TEXTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -198,6 +198,68 @@ def test_frames_of_a_variable_rate_are_taken_by_when_they_are_shown(tmp_path):
     assert found.steps == 3
     assert levels(found) == [1, 3, 3, 4, 4, 4]  # at 0.25, 0.75, 1.25, 1.75, 2.25, 2.75
     assert levels(decode(path, None, FramePlan(1, SIZE, 1.0), None)) == [2, 4, 4]
+
+
+def last_lasts(seconds):
+    """Give the packet that was written last a duration."""
+
+    def change(packet):
+        last = float(packet.pts * packet.time_base) > 9.05
+        packet.duration = round((seconds if last else 2) / packet.time_base)
+
+    return change
+
+
+VARIABLE = [0, 2, 4, 9, 9.1]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.ts", "a.flv", "a.mkv"])
+def test_a_gap_of_decoding_times_is_not_how_long_the_last_frame_lasts(tmp_path, name):
+    """The muxer of mp4 writes the gap between decoding times; ts and flv write no duration."""
+    coded = write_video(tmp_path / "0.mp4", times=VARIABLE, tone=None, options={"bf": "2"})
+    seconds = 0.04 if name == "a.mkv" else 2.0
+    path = copy_tracks(tmp_path / name, coded, change=last_lasts(seconds))
+    found = decode(path, None, FramePlan(2, SIZE), None)
+    assert found.steps == 9
+    assert found.seconds == pytest.approx(9.2 if name != "a.mkv" else 9.14, abs=2e-3)
+    assert levels(found) == [0] * 4 + [1] * 4 + [2] * 10
+
+
+def test_an_avi_of_a_variable_rate_ends_with_its_last_frame(tmp_path):
+    path = write_video(
+        tmp_path / "a.avi", times=VARIABLE, tone=None, codec="mpeg4", options={"g": "1"}
+    )
+    assert decode(path, None, FramePlan(1, SIZE), None).seconds == pytest.approx(9.2)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_last_frame_that_is_said_to_last_does(tmp_path, name):
+    coded = write_video(tmp_path / "0.mp4", times=VARIABLE, tone=None, options={"bf": "0"})
+    path = copy_tracks(tmp_path / name, coded, change=last_lasts(3.5))
+    assert decode(path, None, FramePlan(1, SIZE), None).seconds == pytest.approx(12.6, abs=2e-3)
+    one = write_video(tmp_path / "1.mp4", times=[0], tone=None)
+    path = copy_tracks(tmp_path / f"1{name}", one, change=lambda p: setattr(p, "duration", 48000))
+    assert decode(path, None, FramePlan(1, SIZE), None).steps == 3  # a picture, shown for 3 s
+
+
+def test_a_gif_lasts_as_long_as_it_says(tmp_path):
+    frames = [Image.fromarray(counted_frame(4 * i, (16, 16))) for i in range(4)]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[500, 100, 2000, 3000])
+    found = decode(path, None, FramePlan(1, SIZE), None)
+    assert found.seconds == pytest.approx(5.6)
+    assert levels(found) == [4, 8, 8, 12, 12, 12]
+
+
+def test_an_edit_list_that_ends_within_a_frame_ends_the_video(tmp_path):
+    path = write_video(tmp_path / "a.mp4", times=[0, 5, 10, 15], tone=None, options={"bf": "0"})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12  # after version, flags and count: the duration in milliseconds
+    assert int.from_bytes(data[at : at + 4], "big") == 15040
+    data[at : at + 4] = (6000).to_bytes(4, "big")
+    path.write_bytes(data)
+    found = decode(path, None, FramePlan(1, SIZE), None)
+    assert (found.steps, levels(found)) == (6, [0] * 5 + [1])
 
 
 def test_an_odd_size_is_scaled_and_a_small_one_enlarged(tmp_path):

@@ -50,9 +50,12 @@ def test_channels_are_averaged(tmp_path):
     left, right = tone_wave(0.5, 300, 16000), tone_wave(0.5, 900, 16000)
     path = write_sound(tmp_path / "a.wav", np.stack([left, right]))
     np.testing.assert_allclose(decode(None, path, None, 16000).wave, (left + right) / 2, atol=1e-4)
-    six = np.stack([left, right, 0 * left, 0 * left, right, right])
+    six = np.stack([left, right, 0 * left, tone_wave(0.5, 60, 16000), right, right])
     path = write_sound(tmp_path / "b.wav", six)
-    np.testing.assert_allclose(decode(None, path, None, 16000).wave, six.mean(0), atol=1e-4)
+    wave = decode(None, path, None, 16000).wave
+    np.testing.assert_allclose(wave, six.mean(0), atol=1e-4)
+    spectrum = np.abs(np.fft.rfft(wave))
+    assert spectrum[30] == pytest.approx(len(wave) / 4 / 6, rel=1e-2)  # the low channel counts too
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 192000])
@@ -79,6 +82,38 @@ def test_every_format_is_heard_when_it_sounds(tmp_path, name, rate):
     assert found.seconds == pytest.approx(2.0, abs=0.08)
     late = 0.05 if name == "a.mp3" else 0.01  # this muxer does not note all of the delay
     assert heard_at(found.wave, 16000) == pytest.approx(1.21, abs=late)
+
+
+PRIMING = {
+    "a.aac": ("aac", 44100, 1024), "a.ts": ("aac", 44100, 1024), "a.flv": ("aac", 44100, 1024),
+    "a.avi": ("aac", 44100, 1024), "frag.mp4": ("aac", 44100, 1024),
+    "a.wav": ("libmp3lame", 44100, 1105), "slow.wav": ("libmp3lame", 16000, 1105),
+    "b.avi": ("libmp3lame", 44100, 1105), "bare.mp3": ("libmp3lame", 44100, 1105),
+    "a.mpg": ("mp2", 44100, 481), "a.ac3": ("ac3", 48000, 256), "b.ts": ("libopus", 48000, 312),
+    "a.amr": ("libopencore_amrnb", 8000, 39),
+    "a.mp3": ("libmp3lame", 44100, 0), "a.mp4": ("aac", 44100, 0), "a.mkv": ("aac", 44100, 0),
+    "b.mkv": ("libmp3lame", 44100, 0), "a.opus": ("libopus", 48000, 0),
+    "a.flac": ("flac", 44100, 0),
+}  # fmt: skip
+"""Codec, rate, and by how many samples sound is late: priming that the container cannot tell."""
+
+
+def late_by(folder, name):
+    """Samples by which a stretch of noise is later than it was written."""
+    codec, rate, _ = PRIMING[name]
+    muxing = {"bare.mp3": {"write_xing": "0"}, "frag.mp4": {"movflags": "empty_moov+frag_keyframe"}}
+    wave = np.zeros(rate, np.float32)
+    first, size = rate // 2, rate // 4
+    rough = np.convolve(np.random.default_rng(0).normal(size=size), np.ones(8) / 8, "same")
+    wave[first : first + size] = 0.1 * rough
+    path = write_sound(folder / name, wave, rate, codec, muxing.get(name))
+    heard = decode(None, path, None, rate).wave[first - 100 : first + size + 1500]
+    return int(np.correlate(heard, wave[first : first + size], "valid").argmax()) - 100
+
+
+@pytest.mark.parametrize("name", PRIMING)
+def test_sound_is_late_by_the_priming_that_the_container_cannot_tell(tmp_path, name):
+    assert late_by(tmp_path, name) == PRIMING[name][2]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.mov"])

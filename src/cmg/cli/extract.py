@@ -193,6 +193,8 @@ def lines(found: Extraction) -> list[Any]:
     """An extraction for a terminal."""
     from rich.table import Table
 
+    from cmg.extract.source import TRACKS
+
     told = found.as_dict()
     table = Table(title=told["store"], title_justify="left")
     table.add_column("modality")
@@ -216,6 +218,9 @@ def lines(found: Extraction) -> list[Any]:
     shown += [f"left out {clip.id}: {clip.reason}" for clip in found.skipped[:NAMED]]
     if found.skipped:
         shown.append(f"{len(found.skipped)} clips left out, see {told['store']}/extract.json")
+    if several := sum(TRACKS in row.meta for row in found.store.rows):
+        where = f"{TRACKS!r} in the store's clips.jsonl"
+        shown.append(f"clips with several tracks: {several}, which was read is {where}")
     if found.others:
         others = ", ".join(f"{count} {name}" for name, count in sorted(found.others.items()))
         shown.append(f"not read: {others}")

@@ -36,6 +36,7 @@ class Decoded:
         wave: Mono, float32 [S]; None like `frames`.
         rate: Samples per second of `wave`.
         seconds: Duration of the longer of both.
+        tracks: Which track was read where a file has several, e.g. ``sound: track 2 of 2 (eng)``.
     """
 
     frames: NDArray[np.uint8] | None
@@ -45,6 +46,7 @@ class Decoded:
     wave: NDArray[np.float32] | None
     rate: int | None
     seconds: float
+    tracks: tuple[str, ...] = ()
 
 
 def decode(
@@ -81,6 +83,7 @@ def decode(
     if rate is None:
         sound = None
     pictures, wave = None, None
+    tracks: list[str] = []
     if video is not None and plan is not None:
         if video.is_dir():
             pictures = picture_series(video, plan, picture_fps, start, end)
@@ -88,10 +91,10 @@ def decode(
             pictures = one_picture(video, plan)
         else:
             both = rate if sound == video else None
-            pictures, wave = _streams(video, plan, both, start, end, threads)
+            pictures, wave = _streams(video, plan, both, start, end, threads, tracks)
     if sound is not None and sound != video:
-        _, wave = _streams(sound, None, rate, start, end, threads)
-    return _joined(pictures, wave, rate)
+        _, wave = _streams(sound, None, rate, start, end, threads, tracks)
+    return _joined(pictures, wave, rate, tuple(tracks))
 
 
 def _streams(
@@ -101,8 +104,9 @@ def _streams(
     start: float,
     end: float | None,
     threads: int,
+    tracks: list[str],
 ) -> tuple[Pictures | None, NDArray[np.float32] | None]:
-    """Frames and sound of one file."""
+    """Frames and sound of one file; `tracks` gets which they were, if there was a choice."""
     with MediaFile(path, threads) as file:
         video = file.video if plan is not None else None
         sound = file.sound if rate is not None else None
@@ -110,6 +114,7 @@ def _streams(
         if not wanted:
             asked = "pictures nor sound" if plan and rate else "pictures" if plan else "sound"
             raise DataError(f"{path} has no {asked} that ffmpeg can decode")
+        tracks += [words for stream in wanted if (words := file.choice(stream))]
         parts = {part.stream.index: part for part in file.read(wanted, start, end)}
         pictures, wave = None, None
         if video is not None and plan is not None:
@@ -120,12 +125,15 @@ def _streams(
 
 
 def _joined(
-    pictures: Pictures | None, wave: NDArray[np.float32] | None, rate: int | None
+    pictures: Pictures | None,
+    wave: NDArray[np.float32] | None,
+    rate: int | None,
+    tracks: tuple[str, ...],
 ) -> Decoded:
     heard = 0.0 if wave is None or rate is None else len(wave) / rate
     if pictures is None:
         none, never = np.zeros(0, np.int64), np.zeros(0)
-        return Decoded(None, none, never, 0, wave, rate, heard)
+        return Decoded(None, none, never, 0, wave, rate, heard, tracks)
     return Decoded(
         pictures.frames,
         pictures.steps,
@@ -134,4 +142,5 @@ def _joined(
         wave,
         rate,
         max(pictures.seconds, heard),
+        tracks,
     )

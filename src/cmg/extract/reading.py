@@ -60,11 +60,13 @@ class Media:
         frames: Of modalities that are seen.
         waves: Of modalities that are heard, [S].
         texts: Of modalities that are read.
+        tracks: Which track was read of files with several, in words.
     """
 
     frames: Mapping[str, Decoded] = field(default_factory=dict)
     waves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    tracks: Sequence[str] = ()
 
 
 def file_of(clip: MediaClip, modality: str, takes: Takes) -> Path | None:
@@ -96,7 +98,7 @@ def decode_clip(
     files = {m: path for m, r in readers.items() if (path := file_of(clip, m, r.takes)) is not None}
     seen = [m for m in files if readers[m].takes == "frames"]
     heard = [m for m in files if readers[m].takes == "sound"]
-    frames, waves = {}, {}
+    frames, waves, tracks = {}, {}, list[str]()
     for eye, ear in zip_longest(seen, heard):
         found = decode(
             None if eye is None else files[eye],
@@ -107,12 +109,14 @@ def decode_clip(
             clip.end,
             picture_fps=clip.meta.get("picture_fps"),
         )
+        tracks += found.tracks
         if eye is not None and found.frames is not None:
             frames[eye] = found
         if ear is not None and found.wave is not None:
             waves[ear] = found.wave
     texts = {m: text_of(clip, m) for m, reader in readers.items() if reader.takes == "text"}
-    return Media(frames, waves, {m: text for m, text in texts.items() if text})
+    texts = {m: text for m, text in texts.items() if text}
+    return Media(frames, waves, texts, list(dict.fromkeys(tracks)))
 
 
 def extract_media(

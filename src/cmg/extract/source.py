@@ -36,6 +36,8 @@ from cmg.types import Modality
 
 GROUP = 16
 """Clips that are decoded one after the other before another group is."""
+TRACKS = "tracks_read"
+"""Key of a row's `meta`: which track was read of files with several."""
 FRAMES = 32
 """Frames that go through a network together, if a group has as many: pictures are one each."""
 
@@ -203,7 +205,8 @@ class ExtractedClips:
         group, place = divmod(position, GROUP)
         if group != self._group:
             self._group, self._found = None, []
-            self._found = self._extracted(self.clips[group * GROUP : (group + 1) * GROUP])
+            first = group * GROUP
+            self._found = self._extracted(range(first, min(first + GROUP, len(self.clips))))
             self._group = group
         found = self._found[place]
         if isinstance(found, CmgError):
@@ -217,9 +220,12 @@ class ExtractedClips:
         clip = self.clips[position]
         return ", ".join(dict.fromkeys(printable(p) for p in clip.files.values())) or clip.id
 
-    def _extracted(self, clips: Sequence[MediaClip]) -> list[dict[str, Features] | CmgError]:
-        """Features of clips, or why there are none; few frames wait for those of the next clips."""
-        found: list[dict[str, Features] | CmgError] = [{} for _ in clips]
+    def _extracted(self, positions: Sequence[int]) -> list[dict[str, Features] | CmgError]:
+        """Features of clips, or why there are none; few frames wait for those of the next clips.
+
+        Which of several tracks was read becomes known by it and is kept in the rows' `meta`.
+        """
+        found: list[dict[str, Features] | CmgError] = [{} for _ in positions]
         waiting: dict[int, Media] = {}
 
         def run() -> None:
@@ -229,9 +235,12 @@ class ExtractedClips:
                 found[index] = features
             waiting.clear()
 
-        for index, clip in enumerate(clips):
+        for index, position in enumerate(positions):
             try:
-                waiting[index] = decode_clip(clip, self.readers, self.rule)
+                media = decode_clip(self.clips[position], self.readers, self.rule)
+                waiting[index] = media
+                if media.tracks:
+                    self.rows[position].meta[TRACKS] = list(media.tracks)
             except CmgError as error:
                 found[index] = error
             if _frames(waiting.values()) >= FRAMES:

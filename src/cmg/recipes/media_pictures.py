@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.extract.decode import Decoded, FramePlan, decode
-from cmg.extract.media.container import pyav
+from cmg.extract.media.opening import pyav
 from cmg.extract.media.pictures import picture_files, read_picture
 from cmg.extract.media.suffixes import medium_of
 from cmg.recipes.media_codes import Thumbnail

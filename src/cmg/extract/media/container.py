@@ -6,18 +6,22 @@ sound keep their alignment whatever the file's own clock says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, lru_cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
+from cmg.extract.media.claims import is_guess, refuse_joined, restarts, stated_end
+from cmg.extract.media.opening import open_container, pyav, reason_of
+from cmg.extract.media.stamps import OneClock
+from cmg.extract.media.tracks import best_track, choice_of, moving_tracks
 
 SLACK = 1.0
 """Seconds that a file may lack of the duration it claims, or that may be undecodable."""
@@ -25,25 +29,8 @@ PREROLL = 0.5
 """Seconds that are read before a part, because sound decoders need what came before."""
 MOMENT = 1e-6
 """Seconds by which a time may be off through rounding."""
-LISTS = frozenset({"concat", "dash", "hls", "imf"})
-"""Formats that only name other files."""
 SEEK_FROM = 2.0
 """A part that starts earlier is reached by reading what is before it."""
-
-
-def pyav() -> Any:
-    """The module `av`.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise ConfigError(
-            "decoding video and sound needs PyAV: pip install 'cmg-torch[extract]'"
-        ) from error
-    return av
 
 
 @dataclass(frozen=True)
@@ -56,6 +43,7 @@ class Packets:
         origin: Time zero on the clock of the file, in seconds.
         reason: Why reading ended before the end of the file; None where it did not.
         more: Whether the stream goes on after the part.
+        joints: Which packets, by their place, are the first of another recording.
     """
 
     stream: Any
@@ -63,6 +51,12 @@ class Packets:
     origin: float
     reason: str | None
     more: bool
+    joints: Sequence[int] = ()
+
+    @property
+    def recordings(self) -> list[Sequence[Any]]:
+        """The packets of each recording."""
+        return [self.packets[a:b] for a, b in pairwise((0, *self.joints, len(self.packets)))]
 
     def seconds(self, pts: float) -> float:
         """A presentation time stamp of the stream as seconds after time zero."""
@@ -98,13 +92,11 @@ class MediaFile:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
-        self._container = _open(path)
+        self._container = open_container(path)
         streams = self._container.streams
-        cover = pyav().stream.Disposition.attached_pic
-        moving = [s for s in streams.video if not s.disposition & cover]
+        moving = moving_tracks(streams.video)
         self._timed = [*moving, *streams.audio]
-        self.video = next((s for s in moving if s.codec_context is not None), None)
-        self.sound = next((s for s in streams.audio if s.codec_context is not None), None)
+        self.video, self.sound = best_track(moving), best_track(streams.audio)
         self._moved = False
         self.origin = (self._container.start_time or 0) / 1e6
         for stream in (self.video, self.sound):
@@ -118,14 +110,19 @@ class MediaFile:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
+    def choice(self, stream: Any) -> str:
+        """Which of several tracks a stream is, in words; empty where it is the only one."""
+        return choice_of([s for s in self._timed if s.type == stream.type], stream)
+
     def read(self, streams: Sequence[Any], start: float, end: float | None) -> list[Packets]:
         """The packets of streams that are needed to decode a part of the file, in one pass.
 
         Raises:
-            DataError: the file holds over a second less than it claims.
+            DataError: the file holds over a second less than it states, or recordings of which only
+                the first can be decoded.
         """
         found = None
-        if start > SEEK_FROM:
+        if start > SEEK_FROM and self._can_seek():
             found = self._read_from(start - PREROLL, streams, end)
             if not all(_begins_before(part, start) for part in found):
                 found = None  # the file has no usable index
@@ -133,6 +130,14 @@ class MediaFile:
             found = self._read_from(None, streams, end)
         self._refuse_truncated(found, end)
         return found
+
+    def _can_seek(self) -> bool:
+        """Whether the file has one clock, by reading it where that is in doubt."""
+        raw_aac = self._container.format.name == "aac"
+        if not raw_aac and not restarts(self._container):
+            return True
+        told = self.path.stat()
+        return _has_one_clock(self.path, told.st_size, told.st_mtime_ns)
 
     def _read_from(
         self, start: float | None, streams: Sequence[Any], end: float | None
@@ -150,12 +155,21 @@ class MediaFile:
         limit = float("inf") if end is None else end + self.origin
         packets: dict[int, list[Any]] = {stream.index: [] for stream in streams}
         scale = {stream.index: float(stream.time_base) for stream in streams}
+        joints: dict[int, list[int]] = {stream.index: [] for stream in streams}
         running = set(packets)
         reason = None
+        # Where recordings may be joined, the longest of all streams says where the next one begins.
+        clocked = self._timed if restarts(container) else streams
+        clock = OneClock(clocked)
         try:
-            for packet in container.demux(*streams):
-                if packet.size == 0 or packet.stream_index not in running:
+            for packet in container.demux(*clocked):
+                if packet.size == 0:
                     continue
+                anew = clock.set(packet)
+                if packet.stream_index not in running:
+                    continue
+                if anew:
+                    joints[packet.stream_index].append(len(packets[packet.stream_index]))
                 if packet.dts is not None and packet.dts * scale[packet.stream_index] >= limit:
                     running.discard(packet.stream_index)
                     if not running:
@@ -163,10 +177,14 @@ class MediaFile:
                     continue
                 packets[packet.stream_index].append(packet)
         except pyav().FFmpegError as error:
-            reason = _reason(error)
+            reason = reason_of(error)
+        if running:
+            kind = container.format.name
+            every = [packet for found in packets.values() for packet in found]
+            refuse_joined(self.path, kind, every, steady=clock.steady)
         return [
-            Packets(s, packets[s.index], self.origin, reason, s.index not in running)
-            for s in streams
+            Packets(s, packets[i], self.origin, reason, i not in running, joints[i])
+            for i, s in ((stream.index, stream) for stream in streams)
         ]
 
     def _refuse_truncated(self, parts: Sequence[Packets], end: float | None) -> None:
@@ -174,34 +192,38 @@ class MediaFile:
         for part in parts:
             if not part.packets and part.reason is not None:
                 raise DataError(f"{self.path} cannot be read: {part.reason}")
-            claimed = self._claimed_end(part.stream)
-            if claimed is not None:
-                self._refuse_short([part], claimed, end)
-        total = self._container.duration
-        if total is not None and len(parts) == len(self._timed):
-            self._refuse_short(parts, total / 1e6, end)
+            self._refuse_short([part], part.stream, end)
+        if parts and len(parts) == len(self._timed):
+            self._refuse_short(parts, None, end)
 
-    def _refuse_short(self, parts: Sequence[Packets], claimed: float, end: float | None) -> None:
-        wanted = claimed if end is None else min(claimed, end)
+    def _refuse_short(self, parts: Sequence[Packets], stream: Any, end: float | None) -> None:
+        """Refuse what ends before the end that is stated of a stream, or of the file (None)."""
+        stated = stated_end(self.path, self._container, stream)
+        reason = parts[0].reason
+        wanted = float("inf") if stated is None else stated - self.origin
+        wanted = wanted if end is None else min(wanted, end)
         read = max(part.end for part in parts)
-        if read + max(part.longest_gap for part in parts) < wanted - SLACK:
-            raise DataError(
-                f"{self.path}: only {read:.1f} of {wanted:.1f} s could be read "
-                f"({parts[0].reason or 'the file ends there'}); it is truncated: restore it, or "
-                "name an end in a manifest"
-            )
+        missing = read + max(part.longest_gap for part in parts) < wanted - SLACK
+        if not missing or (reason is None and (stated is None or is_guess(self.path))):
+            return
+        total = "" if wanted == float("inf") else f" of {wanted:.1f}"
+        raise DataError(
+            f"{self.path}: only {read:.1f}{total} s could be read "
+            f"({reason or 'the file ends there'}); it is truncated, damaged or joined from "
+            "recordings of different kinds: restore it, or name an end in a manifest"
+        )
 
-    def _claimed_end(self, stream: Any) -> float | None:
-        """When a stream ends by what the file says of it."""
-        if stream.duration is not None:
-            duration = stream.duration * _size_claimed(self.path)
-            return float(((stream.start_time or 0) + duration) * stream.time_base) - self.origin
-        tag = stream.metadata.get("DURATION")  # Matroska's, hh:mm:ss.fraction
-        try:
-            hours, minutes, seconds = map(float, tag.split(":"))
-        except (AttributeError, ValueError):
-            return None
-        return 3600 * hours + 60 * minutes + seconds - self.origin
+
+@lru_cache(maxsize=256)
+def _has_one_clock(path: Path, size: int, changed: int) -> bool:
+    """Whether a file's clock never begins anew, by reading all of it."""
+    with MediaFile(path) as file:
+        clock = OneClock(file._timed)
+        with suppress(pyav().FFmpegError):
+            for packet in file._container.demux(*file._timed):
+                if packet.size:
+                    clock.set(packet)
+    return clock.steady
 
 
 def _begins_before(part: Packets, start: float) -> bool:
@@ -225,60 +247,5 @@ def decoded(part: Packets, packets: Iterable[Any], errors: list[str]) -> Iterato
             yield from context.decode(packet)
         except failure as error:
             if packet is not None:
-                errors.append(_reason(error))
+                errors.append(reason_of(error))
     context.flush_buffers()
-
-
-def _open(path: Path) -> Any:
-    av = pyav()
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty: restore it")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    address = f"file:{path}"  # a name is a file, never an address or a list of files
-    options = {"protocol_whitelist": "file"}
-    try:
-        container = av.open(address, options=options, metadata_errors="replace")
-    except av.FFmpegError as error:
-        reason = _logged_reason(address, options) or _reason(error)
-        raise DataError(f"{path} cannot be read: {reason}; restore it or leave it out") from error
-    kind = container.format.name
-    if kind in LISTS:
-        container.close()
-        raise DataError(f"{path} is a list of files ({kind}), not a media file: name these files")
-    return container
-
-
-def _logged_reason(address: str, options: Mapping[str, str]) -> str:
-    """Why a file cannot be opened, as ffmpeg logs it, which says more than its error code."""
-    av = pyav()
-    level, repeated = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as lines, suppress(av.FFmpegError):
-            av.open(address, options=dict(options), metadata_errors="replace").close()
-    finally:
-        av.logging.set_level(level)
-        av.logging.set_skip_repeated(repeated)
-    return ", ".join(dict.fromkeys(text.strip() for _, _, text in lines if text.strip()))
-
-
-def _reason(error: Any) -> str:
-    return str(error.strerror or error)
-
-
-def _size_claimed(path: Path) -> float:
-    """How much larger than it is a wav or avi file was, by its header.
-
-    ffmpeg takes the duration of these from the size that the file has.
-    """
-    if path.suffix.lower() not in (".wav", ".avi"):
-        return 1.0
-    with path.open("rb") as file:
-        head = file.read(8)
-        size = file.seek(0, 2)
-    claimed = int.from_bytes(head[4:8], "little")
-    streamed = claimed in (0, 0xFFFFFFFF)  # written without knowing the size
-    return 1.0 if head[:4] != b"RIFF" or streamed else max(1.0, (claimed + 8) / size)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from numpy.typing import NDArray
 
 from cmg.errors import DataError
 from cmg.extract.media.choice import Choice, FramePlan, choose, most_frames, refuse_large
-from cmg.extract.media.container import SLACK, Packets, decoded, pyav
+from cmg.extract.media.container import SLACK, Packets, decoded
+from cmg.extract.media.opening import pyav
 
 HIDDEN = frozenset({"vp8"})
 """Codecs some of whose packets hold frames that are never shown."""
+MILLISECOND = 1e-3
+"""The clock of an edit list may be as coarse."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,28 @@ def _by_decoding(path: Path, part: Packets, start: float) -> _Shown:
 
 
 def _end(part: Packets, times: NDArray[np.float64], duration: int) -> float:
-    """When the last frame ends: after its duration, or the usual one where it has none."""
+    """When the last frame ends: after its own duration, or the usual one where it has none.
+
+    An mp4 gives each packet the time to the next one to be decoded. Where frames are reordered that
+    is no frame's, and counts only if it is short; and an edit list may end within a frame.
+    """
     if part.more:
         return float("inf")
-    usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    if not usual:
-        usual = float(1 / (part.stream.average_rate or 25))
-    return float(times[-1]) + (float(duration * part.stream.time_base) or usual)
+    stream, scale = part.stream, float(part.stream.time_base)
+    own, gaps = duration * scale, np.diff(times)
+    usual = float(min(np.median(gaps), gaps[-1])) if len(gaps) else 0.0
+    usual = usual or own or float(1 / (stream.average_rate or 25))
+    last = float(times[-1])
+    if not stream.container.format.name.startswith("mov"):
+        return last + (own or usual)
+    end = last + min(own or usual, usual if _reordered(part) else float("inf"))
+    stated = part.seconds((stream.start_time or 0) + (stream.duration or 0))
+    return stated if last + MILLISECOND < stated < end - MILLISECOND else end
+
+
+def _reordered(part: Packets) -> bool:
+    stamps = [packet.pts for packet in part.packets if packet.pts is not None]
+    return any(after < before for before, after in pairwise(stamps))
 
 
 def _by_pts(part: Packets, wanted: set[int]) -> Iterator[tuple[int, Any]]:

@@ -6,6 +6,7 @@ Shape legend: C channels, S samples.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import DataError
-from cmg.extract.media.container import SLACK, Packets, decoded, pyav
+from cmg.extract.media.container import SLACK, Packets, decoded
+from cmg.extract.media.opening import pyav
 
 Wave = NDArray[np.float32]
 
@@ -75,7 +77,7 @@ def waveform(path: Path, part: Packets, rate: int, start: float, end: float | No
         DataError: there is no sound between start and end, or too much cannot be decoded.
     """
     errors: list[str] = []
-    stretches = _stretches(part, errors)
+    stretches = _stretches(path, part, errors)
     if not stretches or _undecoded_seconds(part, errors) > SLACK:
         why = errors[0] if errors else part.reason or "it holds none"
         raise DataError(
@@ -98,15 +100,25 @@ def waveform(path: Path, part: Packets, rate: int, start: float, end: float | No
     return out
 
 
-def _stretches(part: Packets, errors: list[str]) -> list[_Stretch]:
+def _stretches(path: Path, part: Packets, errors: list[str]) -> list[_Stretch]:
     found: list[_Stretch] = []
-    for frame in decoded(part, part.packets, errors):
+    off = 0.0
+    for frame in chain.from_iterable(decoded(part, run, errors) for run in part.recordings):
         now = found[-1].end if found else 0.0
         time = now if frame.pts is None else part.seconds(frame.pts)
-        if not found or abs(time - now) > GAP or frame.sample_rate != found[-1].rate:
-            found.append(_Stretch(time, frame.sample_rate))
+        rate = frame.sample_rate
+        if not found or abs(time - now) > GAP or rate != found[-1].rate:
+            found.append(_Stretch(time, rate))
         found[-1].pieces.append(_samples(frame))
         found[-1].samples += frame.samples
+        if rate != found[0].rate and frame.duration:
+            off += abs(frame.duration * float(part.stream.time_base) - frame.samples / rate)
+    if off > GAP:
+        rates = " and ".join(f"{rate} Hz" for rate in dict.fromkeys(s.rate for s in found))
+        raise DataError(
+            f"{path}: its sound has {rates}, but the time stamps only follow the first: "
+            "split or convert it"
+        )
     return found
 
 
