@@ -58,7 +58,7 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
         picture = image.alpha_composite(white, picture).convert("RGB")
     if size is not None:
         picture = picture.resize(size[::-1], image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8)
+    return np.array(picture, np.uint8)
 
 
 def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
@@ -75,9 +75,11 @@ def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
     image = pillow()
     from PIL import ImageOps
 
+    # Opened by its name, an uncompressed gray TIFF with an orientation comes out scrambled.
     with (
         _refused(path),
-        image.open(path if stream is None else stream, formats=tuple(FORMATS)) as file,
+        stream or path.open("rb") as content,
+        image.open(content, formats=tuple(FORMATS)) as file,
     ):
         if file.width * file.height > LARGEST:
             raise ValueError(f"{file.width} x {file.height} pixels are more than {LARGEST:,}")
