@@ -79,6 +79,7 @@ UNPLAIN = {
     "labels": (labels(1, 2), "the values 0, 1, 2;"),
     "labels and a white border": (labels(15, 255), "the values 0, 15, 255;"),
     "a middle that is no edge": (labels(128, 255), "the values 0, 128, 255;"),
+    "a picture": (Image.linear_gradient("L"), "the values 0, 1, 2, 3, 4, 5, ...;"),
     "many labels": (labels(1, 2, 3, 4), "the values 0, 1, 2, 3, 4;"),
     "two bright grays": (gray(200, 255), "the values 200, 255;"),
     "two dark grays": (gray(1, 100), "the values 1, 100;"),

@@ -79,5 +79,6 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
                 f"for a frame of {wanted[1]} x {wanted[0]}, both turned upright where their files "
                 "say so (EXIF); make the mask of the frame as it is shown"
             )
-        masks.append(np.asarray(image.fromarray(mask).resize(scaled, nearest)))
+        bits = image.fromarray(mask.view(np.uint8)).resize(scaled, nearest)
+        masks.append(np.asarray(bits, bool))
     return torch.from_numpy(np.stack(masks))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from cmg.errors import DataError
 from cmg.pictures.reader import WHITE_16, in_eight_bits, open_picture
 
-EDGES = 20
-"""A gray between the darkest and the brightest is at most one in so many pixels of a mask."""
+EDGE, EDGES = 20, 10
+"""Of soft edges, one gray is at most one in so many pixels of a mask, all middle grays together
+one in so many; more is another object, or no mask."""
 _TOLD = 6
 
 
@@ -43,8 +44,10 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     if plain and np.isfinite(found[-1]):
         return np.asarray(values != 0)
     if white is not None and found[-1] >= (half := (white + 1) // 2):
-        thin = (counts[1:-1] * EDGES <= values.size).all()
-        if alone or (found[0] < half and thin):
+        grays, many = found[1:-1].astype(int), counts[1:-1]
+        middle = many[abs(grays - half) < half // 2].sum()
+        edges = many.max(initial=0) * EDGE <= values.size and middle * EDGES <= values.size
+        if alone or (found[0] < half and edges):
             return np.asarray(values >= half)
     told = ", ".join(f"#{v:06x}" if values.dtype == np.uint32 else f"{v:g}" for v in found[:_TOLD])
     raise _unplain(path, f"it has the values {told}{', ...' if len(found) > _TOLD else ''}")
