@@ -82,13 +82,13 @@ def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
         image.open(content, formats=tuple(FORMATS)) as file,
     ):
         if file.width * file.height > LARGEST:
-            raise ValueError(f"{file.width} x {file.height} pixels are more than {LARGEST:,}")
+            raise _refusal(path, f"{file.width} x {file.height} pixels; {LARGEST:,} at most")
         # The further pictures of a photograph (MPO) are its preview, depth or brightness.
         if file.format != "MPO" and (count := getattr(file, "n_frames", 1)) > 1:
-            raise ValueError(
-                f"it holds {count} pictures; save the one that is meant, or make a video of them"
+            raise _refusal(
+                path, f"it holds {count} pictures; save the one that is meant, or make a video"
             )
-        _scale_color_key(file)
+        _scale_color_key(path, file)
         return _scale_tiff(file, ImageOps.exif_transpose(file))
 
 
@@ -108,12 +108,10 @@ def in_eight_bits(path: Path, picture: Image) -> Image:
         picture = pillow().fromarray((values // (WHITE_16 // 255)).astype(np.uint8))
         if key is not None:
             picture.putalpha(pillow().fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    if picture.mode in ("I", "F"):
+        numbers = "integers (signed, or of 32 bits)" if picture.mode == "I" else "floating point"
+        raise _refusal(path, f"nobody knows what is white in its {numbers}; save it with 16 bits")
     with _refused(path):
-        if picture.mode in ("I", "F"):
-            raise ValueError(
-                f"no one knows what is white in its {_NUMBERS[picture.mode]}; save it with 8 or "
-                "16 bits"
-            )
         return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
@@ -147,7 +145,6 @@ def pillow() -> Any:
     return Image
 
 
-_NUMBERS = {"I": "integers (signed, or of 32 bits)", "F": "floating point numbers"}
 _SCALES = {"L;2": 85, "L;4": 17}
 """What Pillow multiplies the pixels of small depths by."""
 
@@ -160,21 +157,27 @@ def _refused(path: Path) -> Iterator[None]:
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         yield
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, *bombs) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, UnidentifiedImageError):
             reason = f"it is none of {', '.join(FORMATS)} that Pillow knows"
-        raise DataError(f"{path} cannot be read: {reason}; restore it or leave it out") from error
+        raise _refusal(path, f"{reason}; restore it or leave it out") from error
 
 
-def _scale_color_key(file: Any) -> None:
+def _refusal(path: Path, why: str) -> DataError:
+    return DataError(f"{path} cannot be read: {why}")
+
+
+def _scale_color_key(path: Path, file: Any) -> None:
     """Bring the transparent value of a PNG to the scale of its pixels, which Pillow does not."""
     key = file.info.get("transparency")
     if file.format != "PNG" or key is None:
         return
     stored = file.tile[0][3]
     if stored == "RGB;16B":
-        raise ValueError("its transparent color has 16 bits; save it with 8 bits, or with alpha")
+        raise _refusal(path, "its transparent color has 16 bits; save it with 8, or with alpha")
     if stored in _SCALES:
         file.info["transparency"] = key * _SCALES[stored]
 
