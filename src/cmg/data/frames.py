@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cmg.errors import DataError
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import pillow, read_picture
+from cmg.pictures.reader import open_picture, pillow, read_picture
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
     masks, image = [], pillow()
     scaled, nearest = (side, side), image.Resampling.NEAREST
     for frame, path in zip(clip.frames, clip.masks, strict=False):
-        mask, wanted = read_mask(path), read_picture(frame).shape[:2]
-        if mask.shape != wanted:
+        mask, wanted = read_mask(path), open_picture(frame).size
+        if mask.shape[::-1] != wanted:
             raise DataError(
                 f"{path}: clip {clip.id!r} has a mask of {mask.shape[1]} x {mask.shape[0]} pixels "
-                f"for a frame of {wanted[1]} x {wanted[0]}, both turned upright where their files "
+                f"for a frame of {wanted[0]} x {wanted[1]}, both turned upright where their files "
                 "say so (EXIF); make the mask of the frame as it is shown"
             )
         bits = image.fromarray(mask.view(np.uint8)).resize(scaled, nearest)

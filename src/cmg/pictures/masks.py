@@ -58,13 +58,13 @@ def _values(path: Path) -> tuple[NDArray[Any], int | None]:
     picture = open_picture(path)
     if picture.mode in ("I", "F"):
         return np.asarray(picture), None
+    if picture.mode in ("1", "L") and not picture.has_transparency_data:
+        return np.asarray(picture.convert("L")), 255
     eight = in_eight_bits(path, picture)
     if eight.mode == "RGBA" and np.asarray(eight.getchannel("A")).min() < 255:
         raise _unplain(path, "it is transparent in places")
     if picture.mode == "I;16":
         return np.asarray(picture), WHITE_16
-    if picture.mode in ("1", "L"):
-        return np.asarray(eight.getchannel(0)), 255
     colors = np.asarray(eight, np.uint32)[..., :3]
     if (colors == colors[..., :1]).all():
         gray = colors[..., 0].astype(np.uint8)
