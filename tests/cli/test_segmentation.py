@@ -160,6 +160,43 @@ def test_training_and_testing_apart_say_what_both_together_say(avs, trained, tmp
     assert one.json["salient"] == {}
 
 
+def _differently_drawn(root):
+    """Test masks of 0 and 1, of a dark palette color, and red on black."""
+    for path in root.glob("masks/c[789]/*.png"):
+        mask = np.array(Image.open(path))
+        if path.stem == "0":
+            Image.fromarray(mask.astype(np.uint8)).save(path)
+        elif path.stem == "1":
+            dark = Image.fromarray(mask.astype(np.uint8))
+            dark.putpalette([0, 0, 0, 128, 0, 0])
+            dark.save(path)
+        else:
+            Image.fromarray(mask[..., None] * np.array([255, 0, 0], np.uint8)).save(path)
+
+
+def _one_empty(root):
+    Image.new("1", (SIDE, SIDE)).save(root / "masks" / "c8" / "1.png")
+
+
+def test_scores_do_not_depend_on_how_masks_are_drawn_and_empty_ones_are_counted(
+    avs, folder, trained, tmp_path
+):
+    again = ["--test-only", "--checkpoint", trained / "models" / "audio-0", "--json"]
+    plain = avs(tmp_path / "a", *again)
+    drawn = avs(tmp_path / "b", *again, data=damaged(folder, tmp_path / "d", _differently_drawn))
+    assert drawn.json == plain.json
+    assert "Nothing is marked" not in (tmp_path / "b" / "report.md").read_text()
+    some = avs(tmp_path / "c", *again, data=damaged(folder, tmp_path / "e", _one_empty))
+    assert some.code == 0, some.err
+    told = "Nothing is marked in 1 masks of 1 of the 3 clips: these count in mIoU by the share"
+    assert told in (tmp_path / "c" / "report.md").read_text()
+    empty = damaged(folder, tmp_path / "f", _no_test_object)
+    refused = avs(tmp_path / "g", *again, data=empty)
+    assert refused.code == 2
+    assert "a model that finds nothing would be perfect" in refused.err
+    assert not (tmp_path / "g").exists()
+
+
 def test_the_published_protocol_differs(avs, trained, tmp_path):
     said = avs(tmp_path / "p", "--protocol", "published", "--no-salient", "--json")
     assert said.code == 0, said.err
@@ -209,6 +246,17 @@ def _empty_mask(root):
     Image.new("1", (SIDE, SIDE)).save(root / "masks" / "c2" / "0.png")
 
 
+def _labels(root):
+    picture = Image.new("L", (SIDE, SIDE))
+    picture.putdata([0, 1, 2, 2] * (SIDE * SIDE // 4))
+    picture.save(root / "masks" / "c8" / "1.png")
+
+
+def _no_test_object(root):
+    for path in root.glob("masks/c[789]/*.png"):
+        Image.new("1", (SIDE, SIDE)).save(path)
+
+
 def _no_frame(root):
     (root / "frames" / "c1" / "2.png").unlink()
 
@@ -230,20 +278,23 @@ def _unknown_clip(root):
 
 DAMAGE = {
     "mask of another size": (_smaller_mask, "mask of 8 x 8 pixels"),
-    "empty mask": (_empty_mask, "is empty"),
+    "empty mask": (_empty_mask, "nothing is marked at 32 x 32 pixels"),
+    "labels for a mask": (_labels, "the values 0, 1, 2; draw the object white on black"),
+    "test masks all empty": (_no_test_object, "of the 3 clips of 'test', where a model that"),
     "frame missing": (_no_frame, "has 2 frames where the others have 3"),
     "mask missing": (_no_mask, "c7"),
-    "picture broken": (_broken_picture, "cannot read"),
+    "picture broken": (_broken_picture, "1.png cannot be read: it is none of"),
     "query missing": (_unknown_clip, "'x4' has frames but no audio"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_bad_clips_are_told(avs, folder, tmp_path, name):
+def test_bad_clips_are_told_before_any_training(avs, folder, tmp_path, name):
     change, told = DAMAGE[name]
     said = avs(tmp_path / "out", data=damaged(folder, tmp_path / "data", change))
     assert said.code == 2
     assert told in said.err
+    assert (tmp_path / "out").exists() == (name == "query missing")
 
 
 def test_empty_masks_may_be_allowed(avs, folder, tmp_path):

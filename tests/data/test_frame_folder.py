@@ -36,6 +36,15 @@ def test_clips_are_read_in_the_order_of_the_csv_and_of_numbers(root):
     assert [path.name for path in you.masks] == ["f1.png", "f2.png", "f10.png"]
 
 
+def test_any_picture_that_extraction_reads_is_a_frame_or_a_mask(root):
+    put(root / "frames/me/11.webp")
+    put(root / "frames/me/12.TIF")
+    (root / "masks/me/1.png").rename(root / "masks/me/1.bmp")
+    (me, _) = read_frame_folder(root)
+    assert [path.name for path in me.frames][-2:] == ["11.webp", "12.TIF"]
+    assert [path.name for path in me.masks] == ["1.bmp"]
+
+
 def test_the_category_may_be_left_out(root):
     (root / "clips.csv").write_text("split,id\ntest,you\n")
     (you,) = read_frame_folder(root)
@@ -83,7 +92,7 @@ def test_missing_parts_are_named(root):
         read_frame_folder(root)
     put(root / "masks/you/f2.png")
     put(root / "frames/me/2.png")
-    with pytest.raises(DataError, match="two frames named 2"):
+    with pytest.raises(DataError, match="two pictures named 2"):
         read_frame_folder(root)
     (root / "clips.csv").unlink()
     with pytest.raises(DataError, match=r"there is no .*clips.csv; write it with a header"):

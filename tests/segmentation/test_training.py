@@ -182,16 +182,27 @@ def test_clips_that_do_not_fit_are_refused(framed, sets):
         MaskedClips([], 32)
 
 
-def test_an_empty_mask_is_refused_unless_allowed(framed, tmp_path):
+def test_empty_masks_are_refused_in_training_and_a_set_of_nothing_else_always(
+    framed, tmp_path, job
+):
     from dataclasses import replace
 
     from PIL import Image
 
     Image.new("1", (32, 32)).save(tmp_path / "empty.png")
     clip = replace(framed[0], masks=(tmp_path / "empty.png",))
-    with pytest.raises(DataError, match=r"empty.png: the mask of clip 'c0' is empty"):
-        MaskedClips([clip], 32, allow_empty=False).batch([0])
-    assert not MaskedClips([clip], 32).batch([0]).masks.any()
+    with pytest.raises(DataError, match=r"empty.png: nothing is marked at 32 x 32 .* white on bl"):
+        MaskedClips([framed[1], clip], 32, allow_empty=False).check_masks()
+    told = []
+    some = MaskedClips([framed[1], clip], 32)
+    assert some.check_masks(lambda *done: told.append(done)) == [0, 1]
+    assert told == [(1, 2), (2, 2)]
+    nothing = MaskedClips([clip, replace(framed[1], masks=clip.masks)], 32)
+    with pytest.raises(DataError, match=r"empty.png: .* nor in any mask of the 2 clips of 'train'"):
+        nothing.check_masks()
+    task = job()
+    with pytest.raises(DataError, match="a model that finds nothing would be perfect"):
+        mask_scores(task.model, nothing, task.by, task.options)
 
 
 def test_pictures_beyond_the_limit_are_read_again(framed, monkeypatch):

@@ -27,7 +27,7 @@ def test_a_store_is_built_and_what_is_damaged_is_named(cmg, package, tmp_path):
     said = cmg("data", "tuxpaint", package, "--out", tmp_path / "store", "--json")
     assert said.code == 0, said.err
     assert said.json["stamps"] == 24
-    assert f"skipped: cannot draw {damaged}" in said.err
+    assert f"skipped: {damaged} cannot be read" in said.err
     again = cmg("data", "tuxpaint", package, "--out", tmp_path / "store")
     assert again.code == 2
     assert "exists" in again.err

@@ -3,7 +3,7 @@
 ```
 ROOT/
   clips.csv              id, split, and where there are some category
-  frames/<id>/*.png      or .jpg, in the order of their names (2 before 10)
+  frames/<id>/*.png      or another picture, in the order of their names (2 before 10)
   masks/<id>/*.png       masks of the first frames, named as these
 ```
 """
@@ -11,17 +11,15 @@ ROOT/
 from __future__ import annotations
 
 import csv
-import os
-import re
 from pathlib import Path
 
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
+from cmg.pictures.reader import picture_paths
 
 CLIPS = "clips.csv"
 FRAMES, MASKS = "frames", "masks"
 _COLUMNS = ("id", "split", "category")
-_FRAME_TYPES, _MASK_TYPES = (".png", ".jpg", ".jpeg"), (".png",)
 
 
 def read_frame_folder(root: str | Path, need_masks: bool = True) -> list[FramedClip]:
@@ -86,20 +84,17 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _frames(folder: Path, clip: str) -> tuple[Path, ...]:
-    found = _pictures(folder, _FRAME_TYPES)
+    found = _named_once(folder)
     if not found:
         raise DataError(
-            f"clip {clip!r} has no frames: no .png or .jpg is in {folder}; put them there, or "
-            f"remove its row from {CLIPS}"
+            f"clip {clip!r} has no frames: no picture (png, jpg, ...) is in {folder}; put them "
+            f"there, or remove its row from {CLIPS}"
         )
-    stems = [path.stem for path in found]
-    if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise DataError(f"{folder} has two frames named {twice[0]}; keep one of them")
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _masks(folder: Path, frames: tuple[Path, ...], needed: bool) -> tuple[Path, ...]:
-    masks = {path.stem: path for path in _pictures(folder, _MASK_TYPES)}
+    masks = _named_once(folder)
     stems = [frame.stem for frame in frames]
     if alone := [path for stem, path in masks.items() if stem not in stems]:
         raise DataError(
@@ -120,16 +115,11 @@ def _masks(folder: Path, frames: tuple[Path, ...], needed: bool) -> tuple[Path, 
     return tuple(masks[stem] for stem in stems[: len(masks)])
 
 
-def _pictures(folder: Path, types: tuple[str, ...]) -> list[Path]:
-    """Pictures in a folder, numbers in their names in the order of numbers."""
-    try:
-        names = [n for n in os.listdir(folder) if n.lower().endswith(types) and n[0] != "."]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror}") from error
-    return [folder / name for name in sorted(names, key=_in_order)]
-
-
-def _in_order(name: str) -> list[tuple[int, str]]:
-    return [(int(n or -1), text) for n, text in re.findall(r"([0-9]+)|([^0-9]+)", name)]
+def _named_once(folder: Path) -> dict[str, Path]:
+    """Pictures of a folder in order, by their names without suffix."""
+    found: dict[str, Path] = {}
+    for path in picture_paths(folder):
+        if path.stem in found:
+            raise DataError(f"{folder} has two pictures named {path.stem}; keep one of them")
+        found[path.stem] = path
+    return found

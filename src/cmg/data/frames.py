@@ -8,19 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cmg.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-WHITE = 128
-"""A pixel of a mask belongs to the object from this gray level on."""
+from cmg.errors import DataError
+from cmg.pictures.masks import read_mask
+from cmg.pictures.reader import open_picture, pillow, read_picture
 
 
 @dataclass(frozen=True)
@@ -59,12 +54,10 @@ def read_frames(clip: FramedClip, side: int) -> Tensor:
     """Frames of a clip, scaled to a square: uint8 [T, 3, S, S].
 
     Raises:
-        DataError: a picture is missing or damaged.
+        DataError: a picture cannot be read.
         ConfigError: Pillow is not installed.
     """
-    frames = [
-        np.asarray(_open(path, clip).convert("RGB").resize((side, side), 2)) for path in clip.frames
-    ]
+    frames = [read_picture(path, (side, side)) for path in clip.frames]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -72,39 +65,20 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
     """Masks of a clip's first frames: bool [M, S, S].
 
     Raises:
-        DataError: a mask is missing, damaged, or of another size than its frame.
+        DataError: a mask cannot be read, does not say what the object is, or is of another size
+            than its frame.
         ConfigError: Pillow is not installed.
     """
-    masks = []
+    masks, image = [], pillow()
+    scaled, nearest = (side, side), image.Resampling.NEAREST
     for frame, path in zip(clip.frames, clip.masks, strict=False):
-        mask, wanted = _open(path, clip), _open(frame, clip).size
-        if mask.size != wanted:
+        mask, wanted = read_mask(path), open_picture(frame).size
+        if mask.shape[::-1] != wanted:
             raise DataError(
-                f"{path}: clip {clip.id!r} has a mask of {mask.size[0]} x {mask.size[1]} pixels "
-                f"for a frame of {wanted[0]} x {wanted[1]}; make the mask of the frame as it is"
+                f"{path}: clip {clip.id!r} has a mask of {mask.shape[1]} x {mask.shape[0]} pixels "
+                f"for a frame of {wanted[0]} x {wanted[1]}, both turned upright where their files "
+                "say so (EXIF); make the mask of the frame as it is shown"
             )
-        masks.append(np.asarray(mask.convert("L").resize((side, side), 0)) >= WHITE)
+        bits = image.fromarray(mask.view(np.uint8)).resize(scaled, nearest)
+        masks.append(np.asarray(bits, bool))
     return torch.from_numpy(np.stack(masks))
-
-
-def _open(path: Path, clip: FramedClip) -> Image:
-    """A picture, decoded."""
-    try:
-        from PIL import Image as Pictures
-        from PIL import UnidentifiedImageError
-    except ImportError as error:
-        raise ConfigError("frames and masks need Pillow; pip install 'cmg-torch[avs]'") from error
-    try:
-        with Pictures.open(path) as opened:
-            opened.load()
-            return opened.copy()
-    except FileNotFoundError as error:
-        raise DataError(f"clip {clip.id!r}: there is no file {path}") from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        UnidentifiedImageError,
-        Pictures.DecompressionBombError,
-    ) as error:
-        raise DataError(f"clip {clip.id!r}: cannot read {path}: {error}") from error

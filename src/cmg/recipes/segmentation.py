@@ -116,6 +116,11 @@ class Segmentation:
         jitter = plan.training.query_jitter
         self._training = CodeQueries(self.encoder, data.queries, jitter=jitter)
 
+    @property
+    def splits(self) -> dict[str, MaskedClips]:
+        """Clips by split."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
     def queries(self, phase: Literal["train", "val", "test"], seed: int) -> Queries:
         """Queries of a phase; as coded, training and validation share a random step mixer."""
         if self.plan.protocol == "clean":
@@ -199,6 +204,8 @@ def train_all(
     Raises:
         CmgError: by its type, whatever goes wrong; finished epochs are kept.
     """
+    for split, clips in segmentation.splits.items():
+        clips.check_masks(partial(tell, f"read {split} clips"))
     folders = {}
     for name, modality, seed in segmentation.plan.named_models():
         folders[name] = out / MODELS / name

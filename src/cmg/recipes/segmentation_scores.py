@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def score_all(
         DataError: a picture, mask or query that cannot be read.
     """
     asked_by = segmentation.plan.modalities
+    empty = segmentation.test.check_masks(partial(tell, "read test clips"))
     values: dict[str, dict[str, dict[str, list[float]]]] = {}
     salient: dict[str, list[float]] = {}
     ious: dict[str, dict[str, list[float]]] = {}
@@ -111,7 +113,7 @@ def score_all(
         progress,
         [clip.id for clip in segmentation.test.clips],
         _pictures(segmentation, found),
-        about(segmentation),
+        about(segmentation, empty),
     )
 
 
@@ -180,8 +182,13 @@ def progress_of(folder: Path) -> dict[str, Any]:
     return told
 
 
-def about(segmentation: Segmentation) -> dict[str, Any]:
-    """Model, data, settings and versions, JSON."""
+def about(segmentation: Segmentation, empty: Sequence[int]) -> dict[str, Any]:
+    """Model, data, settings and versions, JSON.
+
+    Args:
+        segmentation: Data and frozen model.
+        empty: How many masks of each test clip are empty.
+    """
     plan = segmentation.plan
     return {
         "encoder": str(segmentation.checkpoint.path),
@@ -192,13 +199,7 @@ def about(segmentation: Segmentation) -> dict[str, Any]:
         "training": plan.training.model_dump(mode="json"),
         "seeds": plan.seeds,
         "backbone_weights": plan.backbone_weights,
-        "clips": {
-            name: len(clips)
-            for name, clips in (
-                ("train", segmentation.train),
-                ("val", segmentation.val),
-                ("test", segmentation.test),
-            )
-        },
+        "clips": {split: len(clips) for split, clips in segmentation.splits.items()},
+        "empty_test_masks": {"masks": sum(empty), "clips": sum(n > 0 for n in empty)},
         "versions": versions(),
     }

@@ -65,6 +65,12 @@ def scores_table(results: SegmentationResults) -> Table:
         "the second (A sound, T words). mIoU and F over the whole test set; by batch as published, "
         "which depends on the size of the test batches."
     )
+    if (empty := results.about["empty_test_masks"])["masks"]:
+        note += (
+            f" Nothing is marked in {empty['masks']:,} masks of {empty['clips']:,} of the "
+            f"{results.about['clips']['test']:,} clips: these count in mIoU by the share of pixels "
+            "that was left empty, and not in F."
+        )
     columns = ("direction", *(NAMES[m] for m in METRICS), "paper, mIoU / F")
     return replace(plain("Masks of test clips", columns, rows), note=note)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,11 +44,10 @@ class MaskedClips:
         side: S, pixels.
         frames: T that every clip must have; None takes that of the first.
         masks: M that every clip must have at least; the others are left out.
-        allow_empty: Whether the first mask may be empty.
+        allow_empty: Whether the first mask may be empty; see `check_masks`.
 
     Raises:
-        DataError: a clip with another number of frames, with too few masks, or with an empty
-            first mask where that is refused.
+        DataError: a clip with another number of frames, or with too few masks.
     """
 
     def __init__(
@@ -85,11 +84,40 @@ class MaskedClips:
         """Read some clips.
 
         Raises:
-            DataError: a picture is missing, damaged, or a mask of another size or empty.
+            DataError: a picture cannot be read, or a mask is of another size than its frame.
         """
         found = [self._read(place) for place in places]
         frames, masks = (torch.stack(parts) for parts in zip(*found, strict=True))
         return MaskedBatch([self.clips[i] for i in places], frames, masks)
+
+    def check_masks(self, tell: Callable[[int, int], None] = lambda done, of: None) -> list[int]:
+        """Read every clip once, so that a bad picture is known before a training, not after it.
+
+        Args:
+            tell: Told how many clips were read, and of how many.
+
+        Returns:
+            How many masks of each clip are empty at this size.
+
+        Raises:
+            DataError: as for `batch`, an empty first mask where that is refused, or nothing but
+                empty masks, by which nothing can be learned or scored.
+        """
+        empty = []
+        for place, clip in enumerate(self.clips):
+            masks = self._read(place)[1].flatten(1).any(1)
+            if not self.allow_empty and not masks[0]:
+                raise DataError(
+                    f"{clip.masks[0]}: nothing is marked at {self.side} x {self.side} pixels, so "
+                    f"clip {clip.id!r} teaches that there is nothing; draw the object white on "
+                    "black, leave the clip out, or, where its frame truly shows no object, train "
+                    "on it by --allow-empty-masks"
+                )
+            empty.append(int((~masks).sum()))
+            tell(place + 1, len(self))
+        if sum(empty) == self.masks * len(self):
+            raise nothing_marked(self.clips)
+        return empty
 
     def _check(self, clip: FramedClip) -> None:
         where = clip.frames[0].parent if clip.frames else "nowhere"
@@ -109,12 +137,16 @@ class MaskedClips:
             return self._held[place]
         clip = self.clips[place]
         frames, masks = read_frames(clip, self.side), read_masks(clip, self.side)[: self.masks]
-        if not self.allow_empty and not bool(masks[0].any()):
-            raise DataError(
-                f"{clip.masks[0]}: the mask of clip {clip.id!r} is empty, so there is nothing "
-                "to learn; leave the clip out, or allow empty masks"
-            )
         if self._held_bytes < HELD_BYTES:
             self._held[place] = frames, masks
             self._held_bytes += frames.nbytes + masks.nbytes
         return frames, masks
+
+
+def nothing_marked(clips: Sequence[FramedClip]) -> DataError:
+    """The error of a set of clips whose masks are all empty: any score of it would mean nothing."""
+    return DataError(
+        f"{clips[0].masks[0]}: nothing is marked in it, nor in any mask of the {len(clips)} clips "
+        f"of {clips[0].split!r}, where a model that finds nothing would be perfect; draw the "
+        "objects white on black"
+    )

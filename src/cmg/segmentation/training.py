@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cmg.errors import NonFiniteError
 from cmg.segmentation.checkpoint import TrainingFolder
-from cmg.segmentation.clips import MaskedBatch, MaskedClips
+from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
@@ -168,6 +168,9 @@ def mask_scores(
 
     Returns:
         Scores of all frames, and the mean IoU of every clip, float64 [N].
+
+    Raises:
+        DataError: all masks are empty, or one cannot be read.
     """
     training, meter = model.training, MaskMeter()
     model.eval()
@@ -182,7 +185,10 @@ def mask_scores(
             meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
     finally:
         model.train(training)
-    return meter.result(), torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
+    found = meter.result()
+    if found.empty == found.frames:
+        raise nothing_marked(clips.clips)
+    return found, torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
 
 
 Observer = Callable[[int, dict[str, float]], None]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError, DataError
+from cmg.pictures.reader import in_eight_bits, open_picture, pillow
 
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
 SVG_WIDTH = 448
@@ -30,12 +31,12 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         ConfigError: pillow or resvg-py is missing.
         DataError: it cannot be drawn, or nothing is on it.
     """
-    image = _module("PIL.Image", "pillow")
+    image = pillow()
     try:
-        opened = image.open(io.BytesIO(_drawn(path)) if path.suffix == ".svg" else path)
-        picture = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
+        drawn = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else None
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot draw {path}: {error}") from error
+    picture = in_eight_bits(path, open_picture(path, drawn)).convert("RGBA")
     box = picture.getchannel("A").getbbox()
     if box is None:
         raise DataError(f"{path} is transparent everywhere")

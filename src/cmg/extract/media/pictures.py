@@ -2,71 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
 from cmg.extract.media.choice import FramePlan, choose, most_frames, refuse_large
 from cmg.extract.media.frames import Pictures
-from cmg.extract.media.suffixes import medium_of
-
-FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-"""What Pillow may try; some of its other readers start programs."""
-
-
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """A picture as RGB, upright, on white where it is transparent.
-
-    Args:
-        path: The file.
-        size: Height and width to scale to, bilinear; None keeps the picture's own.
-
-    Returns:
-        uint8 [H, W, 3].
-
-    Raises:
-        DataError: it cannot be read.
-        ConfigError: Pillow is not installed.
-    """
-    image = _pillow()
-    try:
-        with image.open(path, formats=FORMATS) as file:
-            picture = _upright_rgb(file)
-    except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path} cannot be read: {reason}; restore it or leave it out") from error
-    if size is not None:
-        picture = picture.resize(size[::-1], image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8)
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ConfigError(
-            "reading pictures needs Pillow: pip install 'cmg-torch[extract]'"
-        ) from error
-    return Image
-
-
-def _upright_rgb(picture: Any) -> Any:
-    from PIL import Image, ImageOps
-
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits of gray, which convert would clip to 255
-        return Image.fromarray((np.asarray(picture, np.float64) / 257).astype(np.uint8)).convert(
-            "RGB"
-        )
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+from cmg.pictures.reader import SUFFIXES, picture_paths, read_picture
 
 
 def one_picture(path: Path, plan: FramePlan) -> Pictures:
@@ -86,19 +29,11 @@ def picture_files(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder cannot be read, or holds no picture.
     """
-    try:
-        files = [path for path in folder.iterdir() if medium_of(path) == "picture"]
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
+    files = picture_paths(folder)
     if not files:
-        raise DataError(f"{folder} holds no picture (png, jpg, webp, bmp, tif)")
-    return sorted(files, key=_numbers_first)
-
-
-def _numbers_first(path: Path) -> list[tuple[int, str]]:
-    """A key that sorts frame2 before frame10."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
+        names = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        raise DataError(f"{folder} holds no picture ({names})")
+    return files
 
 
 def picture_series(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from cmg.pictures.reader import SUFFIXES as PICTURES
+
 VIDEOS = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )
 SOUNDS = frozenset(
     ".aac .aif .aiff .amr .au .flac .m4a .m4b .mka .mp3 .oga .ogg .opus .wav .wma".split()
 )
-PICTURES = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp".split())
 CAPTION = ".txt"
 
 Medium = Literal["video", "sound", "picture"]

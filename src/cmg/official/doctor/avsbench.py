@@ -6,12 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cmg.data.frames import WHITE
-from cmg.errors import DataError
+from cmg.errors import ConfigError, DataError
 from cmg.official.datasets.avsbench import (
     CSV,
     FRAMES,
@@ -31,9 +27,8 @@ from cmg.official.doctor.findings import Status, some
 from cmg.official.doctor.parts import OPENNLPLAB, feature_part
 from cmg.official.layout import PICTURES
 from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from cmg.pictures.masks import read_mask
+from cmg.pictures.reader import pillow, read_picture
 
 AUDIO = feature_part("avsbench", "audio")
 _AGAIN = f"get these again from {OPENNLPLAB}"
@@ -203,26 +198,19 @@ def _open_some(
     if not whole or exam.deep == 0:
         return
     try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        told = "not opened, which needs Pillow; pip install 'cmg-torch[avs]'"
-        exam.note(FRAMES, told)
+        pillow()
+    except ConfigError as error:
+        exam.note(FRAMES, f"not opened: {error}")
         return
     wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
     remarks: dict[tuple[str, str], list[str]] = defaultdict(list)
-    notes: list[str] = []
-    masks = 0
     for pictures in spread(whole, exam.deep):
-        masks += len(pictures.masks)
-        _judge(exam, pictures, wrong, remarks, notes)
+        _judge(exam, pictures, wrong, remarks)
     read = f"of {len(whole) if exam.deep is None else min(exam.deep, len(whole)):,} clips opened"
     for (part, problem), names in wrong.items():
         exam.wrong(part, f"{problem}: {some(names)}", _AGAIN, f"{len(names):,} files {read}")
     for (part, problem), names in remarks.items():
         exam.warn(part, f"{problem}: {some(names)}", found=f"{len(names):,} files {read}")
-    if notes:
-        told = f"masks that are not of one bit a pixel: {some(notes)}; {WHITE} and more count"
-        exam.note(MASKS, told, f"{len(notes):,} of {masks:,} masks opened")
 
 
 def _whole(
@@ -248,45 +236,32 @@ def _judge(
     pictures: _Pictures,
     wrong: dict[tuple[str, str], list[str]],
     remarks: dict[tuple[str, str], list[str]],
-    notes: list[str],
 ) -> None:
-    """Take the pictures of one clip into account."""
+    """Read the pictures of one clip as they are read for a training."""
     side = exam.expected.frame_size
     sizes: dict[str, tuple[int, int]] = {}
     for path in pictures.frames:
-        frame = _opened(path)
-        if frame is None:
-            wrong[FRAMES, "damaged"].append(path.name)
+        try:
+            height, width = read_picture(path).shape[:2]
+        except DataError as error:
+            wrong[FRAMES, _problem(error, path)].append(path.name)
             continue
-        sizes[path.name] = frame.size
-        if frame.size != (side, side):
-            width, height = frame.size
+        sizes[path.name] = height, width
+        if (height, width) != (side, side):
             problem = f"{width} x {height} pixels, {side} x {side} expected"
             remarks[FRAMES, problem].append(path.name)
     for path in pictures.masks:
-        mask = _opened(path)
-        if mask is None:
-            wrong[MASKS, "damaged"].append(path.name)
+        try:
+            mask = read_mask(path)
+        except DataError as error:
+            wrong[MASKS, _problem(error, path)].append(path.name)
             continue
-        if path.name in sizes and mask.size != sizes[path.name]:
+        if path.name in sizes and mask.shape != sizes[path.name]:
             wrong[MASKS, "of another size than the frame"].append(path.name)
-        if mask.mode != "1":
-            notes.append(path.name)
-        values = np.asarray(mask.convert("L"))
-        if 0 < values.max() < WHITE:
-            problem = f"values up to {values.max()} where white is {WHITE} and more"
-            wrong[MASKS, f"{problem}, so nothing is marked"].append(path.name)
-        elif values.max() == 0:
+        if not mask.any():
             remarks[MASKS, "empty masks, where nothing is to be found"].append(path.name)
 
 
-def _opened(path: Path) -> Image | None:
-    """A picture, decoded; None if it is damaged."""
-    from PIL import Image as Pictures
-
-    try:
-        with Pictures.open(path) as opened:
-            opened.load()
-            return opened.copy()
-    except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError):
-        return None
+def _problem(error: DataError, path: Path) -> str:
+    """What is wrong, without the name of the file, which may not be the only one."""
+    return str(error).removeprefix(f"{path} ").partition(";")[0]
