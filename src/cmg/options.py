@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from annotated_types import Le
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from cmg.errors import ConfigError
@@ -15,10 +23,13 @@ Name = Annotated[str, Field(min_length=1)]
 """A name or path; an empty one is the folder one happens to be in."""
 
 MOST = 2**63 - 1
-"""Largest whole number of any option: sizes and seeds are 64-bit integers in torch."""
+"""Largest whole number of an option without a limit of its own: sizes are int64 in torch."""
+
+MOST_SEED = 2**64 - 2
+"""Seeds are uint64 in torch; the next one is drawn from as well."""
 
 WRITTEN = {
-    "int_type": " (digits, e.g. 1000)",
+    "int_type": " (digits, not more than 20)",
     "float_type": " (e.g. 0.001 or 1e-3)",
     "bool_type": " (true or false)",
 }
@@ -35,7 +46,10 @@ class Options(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _in_64_bits(cls, value: Any) -> Any:
+    def _in_64_bits(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        if any(isinstance(limit, Le) for limit in field.metadata):
+            return value
         inner = value.values() if isinstance(value, Mapping) else value
         for number in inner if isinstance(value, tuple | Mapping) else (value,):
             if isinstance(number, int) and abs(number) > MOST:
@@ -60,9 +74,7 @@ def checked_options(group: type[Group], **values: Any) -> Group:
         raise ConfigError("\n".join(problems(error))) from error
 
 
-def problems(
-    error: ValidationError, unknown: Callable[[str], str] | None = None
-) -> list[str]:
+def problems(error: ValidationError, unknown: Callable[[str], str] | None = None) -> list[str]:
     """What is wrong with options: key, what is allowed, what was given.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType, NoneType
@@ -188,7 +189,8 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     return did_you_mean(key, siblings)
 
 
-def dotted_keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+@cache
+def dotted_keys(model: type[BaseModel], prefix: str = "") -> Mapping[str, Any]:
     """The type of every valid dotted key; free keys may follow a dict's (by modality)."""
     keys: dict[str, Any] = {}
     for name, field in model.model_fields.items():

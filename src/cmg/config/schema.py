@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
-from cmg.options import Name, Options
+from cmg.options import MOST_SEED, Name, Options
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import Precision
 
@@ -83,7 +83,7 @@ class TrainingOptions(Options):
     """
 
     epochs: int = Field(6, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     precision: Precision = "float32"
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)

@@ -21,6 +21,8 @@ from cmg.errors import ConfigError
 MOST_BYTES, MOST_VALUES, DEEPEST, LONGEST = 2**20, 100_000, 32, 1000
 """Bounds of a file, of its values with repeated ones, of their nesting, of a number's digits."""
 
+TOO_DEEP = f"nested deeper than {DEEPEST} levels"
+
 MERGE = "<<"
 """Takes over the keys of another mapping, which the mapping's own keys win over."""
 
@@ -59,41 +61,50 @@ class Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.values = 0
+        self.depth = self.values = 0
 
-    def resolve(self, kind: object, value: object, implicit: object) -> str:  # type: ignore[override]  # the stubs have none
+    def resolve(self, kind: object, value: object, implicit: object) -> str:  # type: ignore[override]
         """No type is guessed; a tag that is written stays and is refused."""
         return ""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A node, if it is not too deep."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise refusal(self.peek_event(), TOO_DEEP)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def read(self) -> Any:
         """The document, its unquoted values :class:`Plain`."""
         node = self.get_single_node()
-        return Plain() if node is None else self._value(node, 0)
+        return Plain() if node is None else self._value(node)
 
-    def _value(self, node: yaml.Node, depth: int) -> Any:
+    def _value(self, node: yaml.Node) -> Any:
         self.values += 1
-        if depth > DEEPEST:
-            raise refusal(node, f"nested deeper than {DEEPEST} levels")
         if self.values > MOST_VALUES:
             raise refusal(node, f"more than {MOST_VALUES:,} values")
         if node.tag:
-            raise refusal(node, f"tags ({node.tag}) are not read; write the value without one")
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise refusal(node, f"tags ({tag}) are not read; write the value without one")
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, depth + 1) for item in node.value]
+            return [self._value(item) for item in node.value]
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, depth + 1)
+            return self._mapping(node)
         return node.value if node.style else Plain(node.value)
 
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         found: dict[str, Any] = {}
         for key, item in node.value:
-            name, value = self._value(key, depth), self._value(item, depth)
+            name, value = self._value(key), self._value(item)
             if not isinstance(name, str):
                 raise refusal(key, "a key must be a name")
-            if name in found or (merged and name == MERGE):
+            merging = isinstance(name, Plain) and name == MERGE
+            if name in found or (merging and merged):
                 raise refusal(key, f"the key {str(name)!r} is there twice")
-            if name != MERGE:
+            if not merging:
                 found[str(name)] = value
             elif isinstance(value, dict):
                 merged = value
@@ -102,9 +113,9 @@ class Loader(yaml.SafeLoader):
         return merged | found
 
 
-def refusal(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+def refusal(at: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
     """What is wrong at a node."""
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
 def parse_value(text: str, source: str) -> Any:
@@ -123,10 +134,8 @@ def parse_value(text: str, source: str) -> Any:
         raise ConfigError(f"{source} is not valid YAML: {place}{told}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ConfigError(
-            f"{source} is not valid YAML: nested deeper than {DEEPEST} levels"
-        ) from error
+    except RecursionError as error:  # of an alias within what it stands for
+        raise ConfigError(f"{source} is not valid YAML: {TOO_DEEP}") from error
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
@@ -199,7 +208,7 @@ def typed(value: Any, annotation: Any) -> Any:
     kinds = alternatives(annotation)
     if isinstance(value, Plain):
         core = value.core
-        if str in kinds and not (core is None and NoneType in kinds):
+        if (str in kinds or value in kinds) and not (core is None and NoneType in kinds):
             return str(value)
         return value if Any in kinds else typed(core, annotation)
     if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:

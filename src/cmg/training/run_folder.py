@@ -26,7 +26,7 @@ from cmg.config.load import to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.config.values import parse_yaml, yaml_text
 from cmg.errors import CheckpointError
-from cmg.files import refuse_occupied, write_synced
+from cmg.files import read_json, refuse_occupied, write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
@@ -100,7 +100,7 @@ def read_facts(run: Path) -> dict[str, Any]:
         CheckpointError: absent or damaged.
     """
     try:
-        told: dict[str, Any] = json.loads((run / RUN).read_text(encoding="utf-8"))
+        told: dict[str, Any] = read_json(run / RUN)
         told["data_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{run / RUN} is missing or damaged: {error!r}") from error
