@@ -58,5 +58,6 @@ def number(text: str) -> int | float | None:
     from cmg.config.values import Plain
 
     value = Plain(text.strip()).core
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if plain and abs(value) < 2**63 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < 2**63 else None

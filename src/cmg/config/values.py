@@ -63,7 +63,7 @@ class Loader(yaml.SafeLoader):
         super().__init__(text)
         self.depth = self.values = 0
 
-    def resolve(self, kind: object, value: object, implicit: object) -> str:  # type: ignore[override]
+    def resolve(self, kind: object, value: object, implicit: object) -> str:
         """No type is guessed; a tag that is written stays and is refused."""
         return ""
 
@@ -71,7 +71,8 @@ class Loader(yaml.SafeLoader):
         """A node, if it is not too deep."""
         self.depth += 1
         if self.depth > DEEPEST:
-            raise refusal(self.peek_event(), TOO_DEEP)
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs have no types
+            raise refusal(event, TOO_DEEP)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -88,11 +89,11 @@ class Loader(yaml.SafeLoader):
         if node.tag:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             raise refusal(node, f"tags ({tag}) are not read; write the value without one")
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(item) for item in node.value]
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.style else Plain(node.value)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
-        return node.value if node.style else Plain(node.value)
+        return [self._value(item) for item in node.value]
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -113,8 +114,8 @@ class Loader(yaml.SafeLoader):
         return merged | found
 
 
-def refusal(at: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    """What is wrong at a node."""
+def refusal(at: Any, problem: str) -> yaml.MarkedYAMLError:
+    """What is wrong at a node or event."""
     return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
