@@ -1,14 +1,16 @@
-"""Writing folders whole or not at all, and checksums."""
+"""Writing folders whole or not at all, checksums, and JSON lines."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from cmg.errors import ConfigError, DataError
 
@@ -165,3 +167,46 @@ class Staging:
     def discard(self) -> None:
         """Remove everything written so far."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: no JSON in UTF-8, or nested too deep.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def json_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of JSON lines, with the number of their line, from 1.
+
+    Raises:
+        DataError: a line is no JSON, has NaN, a key twice or half a character, or is no object.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_once, parse_constant=_no_number)
+            json.dumps(row, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: no JSON in UTF-8 ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: not an object: {line.strip()[:40]}")
+        yield number, row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key is there twice: {', '.join(name for name, _ in pairs)}")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON; write null")

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from reprlib import Repr
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Le
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from cmg.errors import ConfigError
+
+Name = Annotated[str, Field(min_length=1)]
+"""A name or path; an empty one is the folder one happens to be in."""
+
+MOST = 2**63 - 1
+"""Largest whole number of an option without a limit of its own: sizes are int64 in torch."""
+
+MOST_SEED = 2**64 - 2
+"""Seeds are uint64 in torch; the next one is drawn from as well."""
+
+WRITTEN = {
+    "int_type": " (digits, not more than 20)",
+    "float_type": " (e.g. 0.001 or 1e-3)",
+    "bool_type": " (true or false)",
+}
+"""How a value of a type is written."""
+
+SHORT = Repr()
+SHORT.maxstring = SHORT.maxother = 80
 
 
 class Options(BaseModel):
     """Named options. Unknown keys, wrong types and values out of range are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _in_64_bits(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        if any(isinstance(limit, Le) for limit in field.metadata):
+            return value
+        inner = value.values() if isinstance(value, Mapping) else value
+        for number in inner if isinstance(value, tuple | Mapping) else (value,):
+            if isinstance(number, int) and abs(number) > MOST:
+                raise PydanticCustomError(
+                    "beyond_64_bits", "Input should be at most {most}", {"most": MOST}
+                )
+        return value
 
 
 Group = TypeVar("Group", bound=Options)
@@ -27,5 +71,23 @@ def checked_options(group: type[Group], **values: Any) -> Group:
     try:
         return group.model_validate(values)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join(problems)) from error
+        raise ConfigError("\n".join(problems(error))) from error
+
+
+def problems(error: ValidationError, unknown: Callable[[str], str] | None = None) -> list[str]:
+    """What is wrong with options: key, what is allowed, what was given.
+
+    Args:
+        error: Of pydantic.
+        unknown: Says more of a key that does not exist.
+    """
+    found = []
+    for item in error.errors():
+        key, kind = ".".join(map(str, item["loc"])), item["type"]
+        if kind == "extra_forbidden" and unknown is not None:
+            found.append(unknown(key))
+            continue
+        said = item["msg"].removeprefix("Value error, ") + WRITTEN.get(kind, "")
+        given = "" if kind in {"missing", "value_error"} else f", got {SHORT.repr(item['input'])}"
+        found.append(f"{key}: {said}{given}" if key else said)
+    return found

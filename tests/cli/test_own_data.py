@@ -116,6 +116,24 @@ def test_labels_that_do_not_fit_are_told(make, cmg, tmp_path):
     assert "line 3: 'clip00' is already in line 2" in said.err
 
 
+@pytest.mark.parametrize("name", ["null", "my #1"])
+def test_a_folder_of_any_name_is_trained_on_and_its_run_goes_on(
+    name, make, cmg, tmp_path, monkeypatch
+):
+    """YAML reads nothing, and a comment."""
+    store, _ = make({"a": 1.0, "b": 1.0})
+    store.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    asked = [*QUICK, "training.epochs=01", "training.seed=010", "model.codebook.size=0x10"]
+    said = cmg("pretrain", f"data={name}", *asked, "--out", "run", "--json")
+    assert (said.code, said.json["epochs"]) == (0, 1), said.err
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (config["data"]["store"], config["training"]["seed"]) == (name, 10)
+    assert config["model"]["codebook"]["size"] == 16
+    again = cmg("pretrain", "--resume", "--out", "run", "--json")
+    assert again.json == said.json
+
+
 def test_one_modality_is_refused_by_name(make, cmg, tmp_path):
     store, _ = make({"a": 1.0})
     said = cmg("pretrain", f"data={store}", *QUICK, "--out", tmp_path / "run")

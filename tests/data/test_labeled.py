@@ -15,7 +15,7 @@ from cmg.errors import DataError
 def file(tmp_path):
     def write(text, name="labels.csv"):
         path = tmp_path / name
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         return path
 
     return write
@@ -33,6 +33,19 @@ def test_a_csv_and_json_lines_say_the_same(file):
     assert one.classes == {"kind": {"a": "dog", "c": "cat"}, "place": {"a": "in, out", "b": "x"}}
 
 
+def test_names_stay_names(file):
+    """Numbers as ids, words that YAML reads as another thing, and signs that end a line."""
+    table = file(
+        'id,kind\n0,no\n2024,null\nnull,010\n1e3,~\nnan,"two\nlines"\nno,a\u2028b\n',
+    )
+    kinds = {"0": "no", "2024": "null", "null": "010", "1e3": "~", "nan": "two\nlines"}
+    assert read_labels(table).classes == {"kind": kinds | {"no": "a\u2028b"}}
+    lines = '{"id": 0, "kind": 2024}\n{"id": "1e3", "kind": true}\n{"id": 7, "kind": "a\u2028b"}\n'
+    assert read_labels(file(lines, "l.jsonl")).classes == {
+        "kind": {"0": "2024", "1e3": "true", "7": "a\u2028b"}
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "name", "said"),
     [
@@ -44,9 +57,15 @@ def test_a_csv_and_json_lines_say_the_same(file):
         ("id,kind\na,b,c\n", "l.csv", "line 2: 3 fields, the header has 2"),
         ("id,kind\n,b\n", "l.csv", "line 2: no id"),
         ("id,kind\na,\n", "l.csv", "labels no clip"),
-        ('{"id": "a"', "l.jsonl", "line 1 is no JSON"),
-        ("[1]", "l.jsonl", "line 1: an object"),
-        ('{"id": "a", "kind": ["b"]}', "l.jsonl", "must be one class"),
+        ('{"id": "a"', "l.jsonl", "line 1: no JSON"),
+        ("[1]", "l.jsonl", "line 1: not an object"),
+        ('{"id": "a", "kind": ["b"]}', "l.jsonl", "line 1: 'kind' must be one name"),
+        ('{"id": {}, "kind": "b"}', "l.jsonl", "line 1: 'id' must be one name"),
+        ('{"id": "a", "kind": NaN}', "l.jsonl", "line 1: no JSON .*NaN is no JSON; write null"),
+        ('{"id": "a", "kind": "b", "kind": "c"}', "l.jsonl", "line 1: .* key is there twice: id"),
+        ('{"id": "a", "kind": ' + "[" * 9999, "l.jsonl", "line 1: no JSON"),
+        ('{"id": "a", "kind": ' + "9" * 5000 + "}", "l.jsonl", "line 1: no JSON"),
+        ('{"id": "", "kind": "b"}', "l.jsonl", "line 1: no id"),
     ],
 )
 def test_bad_files_are_refused_by_row(file, text, name, said):

@@ -172,9 +172,10 @@ def test_a_folder_that_is_no_store_says_so(tmp_path):
     with pytest.raises(DataError, match=r"not a cmg store: no manifest\.json"):
         FeatureStore.open(tmp_path)
     assert "not a cmg store" in verify_store(tmp_path)[0]
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="not readable JSON"):
-        FeatureStore.open(tmp_path)
+    for text in ("{", "[" * 100_000, "9" * 5000, "\0"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(DataError, match="not readable JSON"):
+            FeatureStore.open(tmp_path)
 
 
 # --- what is refused ------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_ablations_switch_off_what_the_papers_rows_say(name, base):
 def contains(found, wanted):
     if isinstance(wanted, dict):
         return all(contains(found[key], value) for key, value in wanted.items())
-    return found == wanted
+    return (tuple(found) if isinstance(found, list) else found) == wanted
 
 
 def test_every_row_of_the_embedded_set_differs_from_the_reference():

@@ -127,6 +127,12 @@ def test_a_goal_for_recordings_that_are_left_out_is_refused(cmg, spoken_folder, 
     )  # fmt: skip
     assert code == 2
     assert "tuxpaint-gb" in err
+    for goal in ("nan", "inf"):
+        code, _, err = cmg(
+            "voices", "compare", "--out", tmp_path / "x", "--recordings", spoken_folder,
+            "--sources", "captcha", "--least", goal,
+        )  # fmt: skip
+        assert (code, err) == (2, f"error: --least {goal} must be a number of percent\n")
 
 
 def test_sources_tell_what_is_found_and_how_to_get_the_rest(cmg, spoken_folder):

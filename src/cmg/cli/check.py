@@ -58,7 +58,7 @@ def clips_to_read(text: str) -> int | None:
     """
     if text == "all":
         return None
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise ConfigError(f"--deep {text!r} must be a number of clips, or all")
     return int(text)
 

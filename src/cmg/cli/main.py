@@ -33,6 +33,9 @@ from cmg.errors import CmgError
 FORMAT = warnings.formatwarning
 """How Python shows warnings."""
 
+NO_MEMORY = ("allocate memory", "out of memory", "size calculation overflowed")
+"""What torch says, in errors of no class of their own, where memory does not suffice."""
+
 app = typer.Typer(
     name="cmg",
     help="Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
@@ -93,6 +96,15 @@ def main() -> None:
         app()
     except CmgError as error:
         fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
+    except (MemoryError, RuntimeError) as error:
+        told = str(error).partition("\n")[0]
+        if not (isinstance(error, MemoryError) or any(sign in told for sign in NO_MEMORY)):
+            raise
+        text = (
+            f"not enough memory: {told}; smaller sizes need less, e.g. model.width, "
+            "model.codebook.size, data.batch_size or training.micro_batch"
+        )
+        fail({"error": "MemoryError", "message": text}, f"error: {text}", 2)
     except Stopped:
         text = (
             "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`, "

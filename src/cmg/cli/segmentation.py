@@ -12,7 +12,7 @@ import typer
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import TensorBoard, progress_bar
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs
+from cmg.cli.values import pairs, whole_numbers
 from cmg.errors import ConfigError
 
 BackboneOption = Annotated[
@@ -195,18 +195,6 @@ def avs(
         *(in_terminal(one) for one in segmentation_tables(results)),
         f"Report: {out / 'report.html'}",
     )
-
-
-def whole_numbers(given: str, option: str) -> tuple[int, ...]:
-    """``"0,1"`` as numbers.
-
-    Raises:
-        ConfigError: one is none.
-    """
-    try:
-        return tuple(int(part) for part in given.split(",") if part.strip())
-    except ValueError as error:
-        raise ConfigError(f"{option} {given!r}: whole numbers with commas between") from error
 
 
 def segment(

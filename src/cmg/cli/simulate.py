@@ -94,7 +94,7 @@ def channels(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in text.split(",") if text else ():
         name, _, width = item.partition("=")
-        if not width.isdecimal() or name in found:
+        if not width.isdecimal() or len(width) > 9 or name in found:
             raise ConfigError(
                 f"--widths {item!r} must read MODALITY=CHANNELS, each modality once, "
                 "for example video=64,audio=128,text=96"

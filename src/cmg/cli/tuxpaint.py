@@ -46,7 +46,7 @@ def build(
         str | None, typer.Option(help="Of the recordings, separated by commas.")
     ] = None,
     stamps: Part = None,
-    seed: Annotated[int, typer.Option(help="Of splits and views.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of splits and views.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
     json_: JsonFlag = False,
 ) -> None:

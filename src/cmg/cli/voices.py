@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +51,7 @@ def digits(
     ] = "speech-embedding",
     train_clips: Annotated[int, typer.Option(help="Clips of split train.")] = 1500,
     test_clips: Annotated[int, typer.Option(help="Clips of each test split.")] = 500,
-    seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
     json_: JsonFlag = False,
 ) -> None:
@@ -193,13 +194,15 @@ def chosen_words(folders: list[Path] | None, own: Path | None, sources: str | No
 
 
 def refuse_unknown_goal(least: float | None, words: list[Words]) -> None:
-    """Refuse ``--least`` where the recordings it speaks of are not all read.
+    """Refuse ``--least`` that is no number, or where its recordings are not all read.
 
     Raises:
-        ConfigError: they are not.
+        ConfigError: it is none, or they are not.
     """
     from cmg.recipes.voice_results import TOGETHER
 
     missing = set(TOGETHER["all recorded"]) - {w.source for w in words}
+    if least is not None and not isfinite(least):  # no figure is less than NaN
+        raise ConfigError(f"--least {least:g} must be a number of percent")
     if least is not None and missing:
         raise ConfigError(f"--least needs all recorded sources; {sorted(missing)} are left out")

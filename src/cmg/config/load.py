@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType, NoneType
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from cmg.config.schema import RunConfig
+from cmg.config.values import (
+    CORE,
+    alternatives,
+    has_keys,
+    parse_value,
+    parse_yaml,
+    takes_text_only,
+    typed,
+    yaml_text,
+)
 from cmg.errors import ConfigError, did_you_mean
+from cmg.options import problems
 
 
 def named_runs() -> dict[str, str]:
@@ -29,26 +43,28 @@ def run_text(name_or_path: str) -> tuple[str, str]:
     """(where it is from, YAML text) of a named run or a YAML file.
 
     Raises:
-        ConfigError: neither a named run nor a file.
+        ConfigError: neither a named run nor a file that can be read.
     """
     runs = named_runs()
     if name_or_path in runs:
         return f"named run {name_or_path!r}", runs[name_or_path]
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        try:
-            return str(path), path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"cannot read config {path}: {error.strerror}") from error
+        return str(path), yaml_text(path, "config")
     raise ConfigError(f"no run named {name_or_path!r}{did_you_mean(name_or_path, runs)}")
 
 
-def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    name_or_path: str | None,
+    overrides: Sequence[str] = (),
+    changes: Mapping[str, Any] = MappingProxyType({}),
+) -> RunConfig:
     """A run's configuration with overrides applied.
 
     Args:
         name_or_path: A named run, a YAML file, or None for the defaults.
-        overrides: ``dotted.key=value``; values are YAML (``null``, numbers, lists).
+        overrides: ``dotted.key=value``, see :func:`apply_override`.
+        changes: Values by dotted key, set before the overrides.
 
     Raises:
         ConfigError: an unknown key (with the nearest valid one), or a value that does not fit.
@@ -56,61 +72,63 @@ def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunC
     source, tree = "defaults", {}
     if name_or_path is not None:
         source, text = run_text(name_or_path)
-        tree = parse_yaml(text, source)
-    for override in overrides:
-        apply_override(tree, override)
+        tree = typed(parse_yaml(text, source), RunConfig)
+    change(tree, overrides, changes)
     return validate(tree, f"{source} with overrides" if overrides else source)
 
 
-def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+def override_config(
+    config: RunConfig,
+    overrides: Sequence[str] = (),
+    changes: Mapping[str, Any] = MappingProxyType({}),
+) -> RunConfig:
     """A configuration with overrides applied.
 
     Raises:
         ConfigError: see :func:`load_config`.
     """
     tree = config.model_dump(mode="json")
-    for override in overrides:
-        apply_override(tree, override)
+    change(tree, overrides, changes)
     return validate(tree, "overrides")
 
 
-def parse_yaml(text: str, source: str) -> dict[str, Any]:
-    """A YAML mapping as a dict.
-
-    Raises:
-        ConfigError: not YAML, or not a mapping.
-    """
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source} must be a mapping of keys to values")
-    return tree
+def change(tree: dict[str, Any], overrides: Sequence[str], changes: Mapping[str, Any]) -> None:
+    """Set values by dotted key, then overrides; see :func:`load_config`."""
+    for key, value in changes.items():
+        set_value(tree, key, value)
+    for override in overrides:
+        apply_override(tree, override)
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
     """Set ``a.b.c=value`` in a nested dict; ``data=STORE`` sets ``data.store``.
 
+    A name or path is the text itself, to its last character; ``null`` is none where that is
+    allowed. Every other value is YAML: numbers, ``true``, ``null``, ``[a, b]``, ``{a: 1}``.
+
     Raises:
-        ConfigError: no ``=``, an unknown key, or a path through something that is no group.
+        ConfigError: no ``=``, an unknown key, no YAML, or a path through something that is no
+            group.
     """
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r} must read key=value, e.g. training.seed=1")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"value of {key} is not valid YAML: {text!r}") from error
-    if isinstance(value, str) and is_number(value):
-        value = float(value)  # YAML 1.1 reads 1e-3 as text
-    if key == "data" and isinstance(value, str):
-        key = "data.store"
-    known = dotted_keys(RunConfig)
-    if key not in known and not any(key.startswith(f"{k}.") for k in known if known[k]):
-        raise ConfigError(f"unknown key {key!r}{nearest_key(key, known)}")
+    annotation = annotation_of(full_key(key, text))
+    if not takes_text_only(annotation):
+        value = parse_value(text, f"the value of {override!r}")
+    else:
+        value = None if text == "null" and NoneType in alternatives(annotation) else text
+    set_value(tree, key, value)
+
+
+def set_value(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in a nested dict.
+
+    Raises:
+        ConfigError: an unknown key, or a path through something that is no group.
+    """
+    key = full_key(key, value)
+    annotation = annotation_of(key)
     *path, last = key.split(".")
     node = tree
     for name in path:
@@ -120,16 +138,27 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"{key}: {name!r} holds {child!r}, which has no keys")
         node = child
-    node[last] = value
+    node[last] = typed(value, annotation)
 
 
-def is_number(text: str) -> bool:
-    """Whether `text` reads as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def full_key(key: str, value: Any) -> str:
+    """A dotted key in full: ``data`` with a text is ``data.store``."""
+    return "data.store" if key == "data" and isinstance(value, str) else key
+
+
+def annotation_of(key: str) -> Any:
+    """The type of a dotted key.
+
+    Raises:
+        ConfigError: an unknown key, with the nearest valid one.
+    """
+    known = dotted_keys(RunConfig)
+    if key in known:
+        return known[key]
+    for group, annotation in known.items():
+        if get_origin(annotation) is dict and key.startswith(f"{group}."):
+            return get_args(annotation)[1]
+    raise ConfigError(f"unknown key {key!r}{nearest_key(key, known)}")
 
 
 def validate(tree: Mapping[str, Any], source: str) -> RunConfig:
@@ -139,17 +168,11 @@ def validate(tree: Mapping[str, Any], source: str) -> RunConfig:
         ConfigError: every problem on a line of its own.
     """
     try:
-        return RunConfig.model_validate(tree)
+        return RunConfig.model_validate(typed(tree, RunConfig), strict=True)
     except ValidationError as error:
         known = dotted_keys(RunConfig)
-        problems = []
-        for item in error.errors():
-            key = ".".join(str(part) for part in item["loc"])
-            if item["type"] == "extra_forbidden":
-                problems.append(f"unknown key {key!r}{nearest_key(key, known)}")
-            else:
-                problems.append(f"{key}: {item['msg']}, got {item['input']!r}")
-        raise ConfigError(f"{source}: " + "\n".join(problems)) from error
+        told = problems(error, lambda key: f"unknown key {key!r}{nearest_key(key, known)}")
+        raise ConfigError(f"{source}: " + "\n".join(told)) from error
 
 
 def nearest_key(key: str, known: Iterable[str]) -> str:
@@ -166,22 +189,26 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     return did_you_mean(key, siblings)
 
 
-def dotted_keys(model: type[BaseModel], prefix: str = "") -> dict[str, bool]:
-    """Every valid dotted key; True where free keys may follow (a mapping by modality)."""
-    keys: dict[str, bool] = {}
+@cache
+def dotted_keys(model: type[BaseModel], prefix: str = "") -> Mapping[str, Any]:
+    """The type of every valid dotted key; free keys may follow a dict's (by modality)."""
+    keys: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        nested = [
-            t
-            for t in (field.annotation, *get_args(field.annotation))
-            if isinstance(t, type) and issubclass(t, BaseModel)
-        ]
-        keys[key] = str(field.annotation).startswith("dict")
-        if nested:
-            keys |= dotted_keys(nested[0], f"{key}.")
+        keys[key] = field.annotation
+        for kind in alternatives(field.annotation):
+            if has_keys(kind) and get_origin(kind) is not dict:
+                keys |= dotted_keys(kind, f"{key}.")
     return keys
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML 1.1 or 1.2 reads as something else."""
+
+
+Dumper.add_implicit_resolver("!core", re.compile("|".join(f"(?:{p})$" for p, _ in CORE)), None)
 
 
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=Dumper, sort_keys=False)

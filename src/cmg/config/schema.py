@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
-from cmg.options import Options
+from cmg.options import MOST_SEED, Name, Options
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import Precision
 
@@ -33,9 +33,9 @@ class DataOptions(Options):
         shuffled_pairs: Control: break the pairing, keep every modality's clips.
     """
 
-    store: str = "digits"
+    store: Name = "digits"
     list: Literal["24k", "40k", "81k", "90k", "179k"] | None = None
-    lists: str | None = None
+    lists: Name | None = None
     modalities: tuple[str, ...] | None = None  # `list` is a field here
     train_split: str = "train"
     test_split: str = "test"
@@ -83,10 +83,10 @@ class TrainingOptions(Options):
     """
 
     epochs: int = Field(6, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
     precision: Precision = "float32"
     device: str = "auto"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
     checkpoint_every_steps: int | None = Field(None, ge=1)
     keep_checkpoints: int | None = Field(None, ge=1)
     tensorboard: bool = True

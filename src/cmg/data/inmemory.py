@@ -193,7 +193,7 @@ def _label_spec(
 def class_names(names: Sequence[str]) -> list[str]:
     """The distinct names, sorted; by value if all of them are whole numbers."""
     distinct = sorted(set(names))
-    if all(name.isdecimal() for name in distinct):
+    if all(name.isdecimal() and len(name) < 1000 for name in distinct):
         distinct.sort(key=lambda name: (int(name), name))
     return distinct
 

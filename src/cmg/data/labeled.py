@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import ClipSource
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
+from cmg.files import json_lines
 
 ID = "id"
 
@@ -44,21 +46,25 @@ def read_labels(path: Path) -> LabelFile:
     found: dict[str, dict[str, str]] = {}
     seen: dict[str, int] = {}
     for line, row in _rows(path):
-        clip = str(row.get(ID) or "")
+        clip = _name(path, line, ID, row.get(ID))
         if not clip:
             raise DataError(f"{path}, line {line}: no id")
         if clip in seen:
             raise DataError(f"{path}, line {line}: {clip!r} is already in line {seen[clip]}")
         seen[clip] = line
         for name, value in row.items():
-            if name == ID or value is None or value == "":
-                continue
-            if isinstance(value, (dict, list)):
-                raise DataError(f"{path}, line {line}: {name!r} must be one class, not {value!r}")
-            found.setdefault(name, {})[clip] = str(value)
+            if name != ID and (text := _name(path, line, name, value)):
+                found.setdefault(name, {})[clip] = text
     if not found:
         raise DataError(f"{path} labels no clip; give a column 'id' and one of classes")
     return LabelFile(path, found)
+
+
+def _name(path: Path, line: int, column: str, value: Any) -> str:
+    """A name as it is written in the file; empty for none."""
+    if isinstance(value, dict | list):
+        raise DataError(f"{path}, line {line}: {column!r} must be one name, not {value!r}")
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -67,9 +73,9 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the labels {path}: {error}") from error
     if path.suffix.lower() in (".jsonl", ".json"):
-        yield from _json_rows(path, text)
+        yield from json_lines(path, text)
         return
-    reader = csv.reader(text.splitlines(), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         if ID not in header or len(header) < 2 or len(set(header)) < len(header):
@@ -88,19 +94,6 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 yield reader.line_num, dict(zip(header, values, strict=True))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: an object with 'id' and labels is needed")
-        yield number, row
 
 
 class LabeledClips(WrappedClips):

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from cmg.errors import DataError
-from cmg.files import file_sha256
+from cmg.files import file_sha256, read_json
 from cmg.types import Kind, Modality
 
 MANIFEST = "manifest.json"
@@ -234,7 +234,7 @@ def read_manifest(folder: Path) -> Manifest:
             "or cmg.write_store"
         )
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not readable JSON ({error}); restore or rewrite it") from error
     return _parse_manifest(path, plain)

@@ -32,7 +32,15 @@ from cmg.data.chunks import ChunkRecord, record_path
 from cmg.data.index import write_index
 from cmg.data.manifest import CLIPS, MANIFEST, SHARDS, Manifest, Shard
 from cmg.errors import DataError
-from cmg.files import Staging, file_sha256, replace_file, sync_folder, write_synced, writing
+from cmg.files import (
+    Staging,
+    file_sha256,
+    read_json,
+    replace_file,
+    sync_folder,
+    write_synced,
+    writing,
+)
 
 JOURNAL = "journal.json"
 LOCK = "lock"
@@ -135,7 +143,7 @@ class Kept(Staging):
     def _same_purpose(self, told: dict[str, Any]) -> None:
         path = self.home / JOURNAL
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = read_json(path)
         except FileNotFoundError:
             replace_file(path, (json.dumps(told, indent=1) + "\n").encode())
             return

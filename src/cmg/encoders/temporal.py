@@ -24,7 +24,7 @@ class TemporalOptions(Options):
     """
 
     kind: Literal["transformer", "mlp"] = "transformer"
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=1000)
     heads: int = Field(4, ge=1)
     hidden: int = Field(1024, ge=1)
     dropout: float = Field(0.1, ge=0.0, lt=1.0)

@@ -10,7 +10,7 @@ from typing import Any
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Score
-from cmg.files import replace_file
+from cmg.files import read_json, replace_file
 
 ScoreMap = dict[str, Score]
 """Score per direction "audio->video"."""
@@ -104,7 +104,7 @@ class Results:
             return {k: Score(v["mean"], v["std"], int(v["n"])) for k, v in told.items()}
 
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_json(path)
             return cls(
                 score_map(told["transfer"]),
                 score_map(told["localization"]),

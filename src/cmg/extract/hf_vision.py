@@ -8,7 +8,6 @@ Shape legend: B frames, H, W their size, h, w, C a map, P patches.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 from cmg.errors import CmgError, ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
+from cmg.files import read_json
 from cmg.text.places import FRONT_ENDS, ModelFiles, find_model, media_encoder
 from cmg.text.pretrained import load_network
 
@@ -128,7 +128,7 @@ def read_pixels(folder: Path) -> Pixels:
     """
     path = next(folder / name for name in FRONT_ENDS if (folder / name).is_file())
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         told = told.get("image_processor", told)
         odd = [key for key in ("rescale_offset", "include_top") if told.get(key)]
         if odd:

@@ -24,6 +24,7 @@ from cmg.extract.scan_options import (
     printable,
     share_of,
 )
+from cmg.files import json_lines
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")
@@ -92,7 +93,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
+    read = _csv_rows if path.suffix.lower() == ".csv" else json_lines
     yield from read(path, text)
 
 
@@ -128,20 +129,6 @@ def _checked_columns(path: Path, columns: Sequence[str]) -> list[str]:
             f"{path}: no column names a file or a text; it has {', '.join(columns)}{guess}"
         )
     return list(columns)
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.split("\n"), 1):
-        if not content.strip():
-            continue
-        try:
-            row = json.loads(content)
-            json.dumps(row, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {line}: no JSON in UTF-8 ({error})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {line}: not an object: {content.strip()[:40]}")
-        yield line, row
 
 
 @dataclass(frozen=True)
@@ -305,6 +292,7 @@ def parse_time(text: str) -> float:
     for part in parts:
         total = 60 * total + part
     small = all(part < 60 for part in parts[1:])
-    if len(parts) > 3 or not small or not math.isfinite(total) or "-" in text.replace("e-", ""):
+    plain = "_" not in text and "-" not in text.replace("e-", "")
+    if len(parts) > 3 or not small or not math.isfinite(total) or not plain:
         raise ValueError(text)
     return total

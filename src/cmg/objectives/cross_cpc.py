@@ -33,9 +33,9 @@ class CrossCPCOptions(Options):
 
     weight: float = Field(1.0, ge=0.0)
     self_weight: float = Field(0.1, ge=0.0)
-    prediction_steps: int = Field(1, ge=1)
+    prediction_steps: int = Field(1, ge=1, le=1000)
     min_start: int = Field(1, ge=0)
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=1000)
     hidden: int | None = Field(None, ge=1)
 
     @property

@@ -20,6 +20,7 @@ from cmg.extract.reading import FrameRule
 from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
 from cmg.extract.source import GROUP, Asked, ExtractedClips
+from cmg.files import read_json
 from cmg.recipes.copy_clips import copy_clips
 from cmg.recipes.copy_share import Rank, copy_share, rank_of
 from cmg.recipes.import_official import store_bytes
@@ -230,7 +231,7 @@ def _before(
     if not (out / MANIFEST).is_file() or not (out / RECORD).is_file():
         return None
     try:
-        told = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        told = read_json(out / RECORD)
         before = {key: told[key] for key in known}
         skipped = tuple(Skipped.model_validate(clip) for clip in told["skipped"])
     except (OSError, ValueError, KeyError, TypeError) as error:

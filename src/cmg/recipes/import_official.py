@@ -16,7 +16,7 @@ from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.data.workspace import Kept
 from cmg.errors import ConfigError, DataError, did_you_mean
-from cmg.files import write_synced, writing
+from cmg.files import read_json, write_synced, writing
 from cmg.official.collection import (
     COLLECTION,
     Collection,
@@ -291,7 +291,7 @@ def _record_path(folder: Path, name: str) -> Path:
 def _kept(record: Path, store: Path, purpose: dict[str, Any], on_error: OnError) -> Imported | None:
     """What an interrupted import has already finished of a set."""
     try:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        told = read_json(record)
         before, found = told["purpose"], Imported(**told["imported"])
         FeatureStore.open(store)
     except (OSError, ValueError, KeyError, TypeError):

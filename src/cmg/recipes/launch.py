@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cmg import errors
 from cmg.errors import CmgError, WorkerError
+from cmg.files import read_json
 
 ERROR_FILE = "CMG_ERROR_FILE"
 """Where a rank says what went wrong, so that it is said once and is not tried again."""
@@ -60,7 +61,7 @@ def own_error(told: Path) -> CmgError | None:
     """The error that a rank has left."""
     if not told.is_file():
         return None
-    found = json.loads(told.read_text(encoding="utf-8"))
+    found = read_json(told)
     kind = getattr(errors, found["error"], CmgError)
     return kind(found["message"]) if issubclass(kind, CmgError) else CmgError(found["message"])
 

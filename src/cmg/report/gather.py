@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cmg.data.split import Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
+from cmg.files import read_json
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate import RESULTS, evaluate_run
 from cmg.recipes.training_clips import open_clips
@@ -241,7 +241,7 @@ def read_facts(run: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); restore or remove it") from error
     if not isinstance(told, dict):

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, DataError
-from cmg.files import Staging, file_sha256, write_synced
+from cmg.files import Staging, file_sha256, read_json, write_synced
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 from cmg.training.checkpoint import (
@@ -205,7 +205,7 @@ def read_description(path: Path) -> dict[str, Any]:
     """
     file = path / DESCRIPTION
     try:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        told: dict[str, Any] = read_json(file)
         if (told["format"], told["version"]) != (FORMAT, VERSION):
             raise CheckpointError(f"{file} is of another format or version")
         for key in ("progress", "sha256", "model", "training"):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cmg.errors import ConfigError
-from cmg.options import Options
+from cmg.options import MOST_SEED, Options
 from cmg.segmentation.attention import Mode
 from cmg.segmentation.backbones import MULTIPLE
 from cmg.segmentation.losses import MaskPooling
@@ -73,7 +73,7 @@ class SegmentationTraining(Options):
     precision: Literal["float32", "bfloat16"] = "float32"
     query_jitter: float = Field(0.0, ge=0.0, le=1.0)
     test_batch_size: int = Field(4, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=-(2**63), le=MOST_SEED)
 
     @model_validator(mode="after")
     def _check(self) -> SegmentationTraining:

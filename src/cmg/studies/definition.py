@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from cmg.config.load import parse_yaml
+from cmg.config.load import annotation_of, full_key
+from cmg.config.values import parse_yaml, typed, yaml_text
 from cmg.errors import ConfigError, did_you_mean
-from cmg.options import Options
+from cmg.options import Options, problems
 
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 """A name that is also a folder's."""
+
+
+def typed_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted configuration key, as a run's configuration takes them.
+
+    Raises:
+        ConfigError: an unknown key.
+    """
+    named = {full_key(key, value): value for key, value in changes.items()}
+    return {key: typed(value, annotation_of(key)) for key, value in named.items()}
+
+
+Changes = Annotated[dict[str, Any], AfterValidator(typed_changes)]
 
 
 class Variant(Options):
@@ -30,7 +44,7 @@ class Variant(Options):
 
     name: str = Field(pattern=NAME)
     title: str
-    changes: dict[str, Any] = Field(default_factory=dict)
+    changes: Changes = Field(default_factory=dict)
     scales: dict[str, float] = Field(default_factory=dict)
     x: float | None = None
     control: bool = False
@@ -87,8 +101,8 @@ class Study(Options):
     about: str
     reference: str
     needs: Literal["any", "collection"] = "any"
-    base: dict[str, Any] = Field(default_factory=dict)
-    where_off: dict[str, Any] = Field(default_factory=dict)
+    base: Changes = Field(default_factory=dict)
+    where_off: Changes = Field(default_factory=dict)
     variants: tuple[Variant, ...] = Field(min_length=1)
     controls: tuple[Variant, ...] = ()
     axis: Axis | None = None
@@ -167,11 +181,7 @@ def load_study(name_or_path: str) -> Study:
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"cannot read study {path}: {error.strerror}") from error
-        return read_study(text, path.stem, str(path))
+        return read_study(yaml_text(path, "study"), path.stem, str(path))
     known = named_studies()
     if name_or_path not in known:
         raise ConfigError(f"no study named {name_or_path!r}{did_you_mean(name_or_path, known)}")
@@ -191,9 +201,7 @@ def read_study(text: str, name: str, source: str) -> Study:
         ConfigError: not YAML, or no valid study; every problem on a line of its own.
     """
     try:
-        return Study.model_validate({"name": name, "controls": CONTROLS} | parse_yaml(text, source))
+        tree = {"name": name, "controls": CONTROLS} | parse_yaml(text, source)
+        return Study.model_validate(typed(tree, Study), strict=True)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors()
-        ]
-        raise ConfigError(f"{source} is no valid study: " + "\n".join(problems)) from error
+        raise ConfigError(f"{source} is no valid study: " + "\n".join(problems(error))) from error

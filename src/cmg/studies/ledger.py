@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
-from cmg.files import replace_file
+from cmg.files import read_json, replace_file
 from cmg.studies.definition import Study
 from cmg.studies.plan import Plan, changed_keys, variant_config, with_seed
 from cmg.studies.scorers import Scores
@@ -125,7 +125,7 @@ def read_job(out: Path, key: JobKey) -> JobRecord | None:
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         if told["format"] != JOB_FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
         if (told["variant"], told["seed"]) != (key.variant, key.seed):
@@ -159,7 +159,7 @@ def read_identity(out: Path) -> Identity:
     """
     path = out / STUDY
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         if told["format"] != FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
         study, base = Study.model_validate(told["study"]), RunConfig.model_validate(told["base"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cmg.config.load import apply_override, load_config, override_config, validate
+from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.source import ClipSource
@@ -106,12 +105,11 @@ def base_config(study: Study, data: str, base: str | None, assignments: Sequence
         refuse_own_key(study, assignment.partition("=")[0])
     name, overrides = written_out([*base_name(study, data, base, assignments), *assignments])
     named = {o.partition("=")[0] for o in overrides}
-    before = [f"data.store={json.dumps(data)}"]
-    before += [told(k, v) for k, v in study.base.items() if k not in named]
-    config = load_config(name, [*before, *overrides])
-    late = [told(k, v) for k, v in study.where_off.items() if value_of(config, k) is None]
-    late += [] if config.training.threads else ["training.threads=1"]
-    return override_config(config, [*late, f"{SEED}=0", "training.tensorboard=false"])
+    own = {key: value for key, value in study.base.items() if key not in named}
+    config = load_config(name, overrides, {"data.store": data} | own)
+    late = {k: v for k, v in study.where_off.items() if value_of(config, k) is None}
+    late |= {} if config.training.threads else {"training.threads": 1}
+    return override_config(config, changes=late | {SEED: 0, "training.tensorboard": False})
 
 
 def base_name(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> list[str]:
@@ -143,11 +141,6 @@ def refuse_own_key(study: Study, key: str) -> None:
         raise ConfigError(f"{full} is what {study.name} varies; leave {key}= out")
 
 
-def told(key: str, value: Any) -> str:
-    """A change as an override."""
-    return f"{key}={json.dumps(value)}"
-
-
 def value_of(config: RunConfig, key: str) -> Any:
     """The value of a dotted key."""
     node: Any = config.model_dump(mode="json")
@@ -168,9 +161,9 @@ def variant_config(base: RunConfig, variant: Variant) -> RunConfig:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise ConfigError(f"variant {variant.name}: {key} = {value!r} cannot be multiplied")
         scaled = value * factor
-        apply_override(tree, told(key, int(scaled) if float(scaled).is_integer() else scaled))
+        set_value(tree, key, scaled)
     for key, value in variant.changes.items():
-        apply_override(tree, told(key, value))
+        set_value(tree, key, value)
     return validate(tree, f"variant {variant.name}")
 
 

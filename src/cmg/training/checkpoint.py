@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
-from cmg.files import Staging, file_sha256, write_synced
+from cmg.files import Staging, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.training.run_folder import complete_old
 from cmg.training.state import TrainingState
@@ -252,7 +252,7 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
     """
     folder = find_checkpoint(path)
     try:
-        told: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        told: dict[str, Any] = read_json(folder / DESCRIPTION)
         if told.get("format") != FORMAT:
             raise CheckpointError(f"{folder / DESCRIPTION} is no cmg checkpoint description")
         if told["version"] != VERSION:

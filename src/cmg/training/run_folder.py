@@ -22,10 +22,11 @@ from typing import Any
 
 import torch
 
-from cmg.config.load import parse_yaml, to_yaml, validate
+from cmg.config.load import to_yaml, validate
 from cmg.config.schema import RunConfig
+from cmg.config.values import parse_yaml, yaml_text
 from cmg.errors import CheckpointError
-from cmg.files import refuse_occupied, write_synced
+from cmg.files import read_json, refuse_occupied, write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
@@ -74,18 +75,13 @@ def read_config(run: Path) -> RunConfig:
     """The configuration that a run was started with.
 
     Raises:
-        CheckpointError: there is none, or it cannot be read.
-        ConfigError: it is no valid configuration.
+        CheckpointError: there is none.
+        ConfigError: it cannot be read, or is no valid configuration.
     """
     path = run / CONFIG
-    try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{run} is no cmg run (no {CONFIG}); start it without --resume"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+    if not path.exists():
+        raise CheckpointError(f"{run} is no cmg run (no {CONFIG}); start it without --resume")
+    tree = parse_yaml(yaml_text(path, "config"), str(path))
     complete_old(tree)
     return validate(tree, str(path))
 
@@ -104,7 +100,7 @@ def read_facts(run: Path) -> dict[str, Any]:
         CheckpointError: absent or damaged.
     """
     try:
-        told: dict[str, Any] = json.loads((run / RUN).read_text(encoding="utf-8"))
+        told: dict[str, Any] = read_json(run / RUN)
         told["data_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{run / RUN} is missing or damaged: {error!r}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.errors import CheckpointError
-from cmg.files import replace_file
+from cmg.files import read_json, replace_file
 from cmg.training.checkpoint import DESCRIPTION, FOLDER
 
 SELECTED = "selected.json"
@@ -44,7 +44,7 @@ def marked_checkpoint(run: str | Path) -> Path | None:
         return None
     remedy = f"run `cmg select {run}` again, or delete {path}"
     try:
-        name = json.loads(path.read_text(encoding="utf-8"))["checkpoint"]
+        name = read_json(path)["checkpoint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}); {remedy}") from error
     found = Path(run) / FOLDER / Path(str(name)).name

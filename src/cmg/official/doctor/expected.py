@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmg.errors import DataError
+from cmg.files import read_json
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -68,7 +68,7 @@ def read_simulation(path: Path) -> Expected:
         DataError: damaged, or of another version.
     """
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        told: Any = read_json(path)
         if (told["format"], told["version"]) != ("cmg-simulation", 1):
             raise DataError(f"{path} is of another format; simulate again")
         counts = {

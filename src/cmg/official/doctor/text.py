@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from cmg.errors import CmgError
+from cmg.files import read_json
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import WORDS, WORDS_MD5
 from cmg.official.doctor.names import unmatched
@@ -84,7 +84,7 @@ def _check_encoder(exam: Examination) -> None:
 
 def _width(folder: Path) -> int | None:
     try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        told = read_json(folder / "config.json")
         return int(told["hidden_size"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
