@@ -69,10 +69,22 @@ def test_non_finite_loss_names_step_term_and_clips_and_keeps_the_checkpoint(tiny
     assert "step 8 (epoch 2, batch 3" in said
     assert "loss/reconstruction/video = nan" in said
     assert real(1, 2).ids[0] in said
+    assert "the last checkpoint, step-00000005, is intact" in said
     after = training.state.model.state_dict()
     assert all(torch.equal(before[n], x) for n, x in after.items())
     assert [p.name for p in list_checkpoints(run)] == ["step-00000005"]
     assert load_model(run).size == 9
+
+
+def test_a_run_that_breaks_before_its_first_checkpoint_promises_none(tiny_config, tmp_path):
+    training = prepare(tiny_config(), tmp_path / "run")
+    training.state.model.semantic["audio"].temporal.input.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteError, match="there is no checkpoint yet"):
+        training.train()
+    unkept = prepare(tiny_config())
+    unkept.state.model.semantic["audio"].temporal.input.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteError, match="nothing is kept on disk"):
+        unkept.train()
 
 
 def test_codebook_only_moves_the_codes_and_nothing_else(tiny_config):
