@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -16,10 +17,16 @@ from cmg.training import checkpoint as module
 from cmg.training.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
 
 
+@pytest.fixture(scope="module")
+def trained(tiny_config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    pretrain(tiny_config("training.epochs=2"), run)
+    return run
+
+
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    pretrain(tiny_config("training.epochs=2"), tmp_path / "run")
-    return tmp_path / "run"
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_loaded_model_is_the_trained_one(tiny_config, tmp_path):
@@ -130,9 +137,8 @@ def test_values_that_are_no_numbers_are_neither_used_nor_resumed(run, tiny_confi
 
 
 @pytest.mark.parametrize(
-    "override", ["training.codebook_only=false", "training.codebook_only=true"]
+    ("override", "step"), [("training.codebook_only=false", 5), ("training.codebook_only=true", 10)]
 )
-@pytest.mark.parametrize("step", [5, 10])
 def test_a_model_with_values_that_are_no_numbers_is_not_kept(
     tiny_config, tmp_path, monkeypatch, override, step
 ):
