@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.features import beyond_float32
 from cmg.errors import DataError
 from cmg.official.datasets.ave import FEATURE_FILES, KEY
 from cmg.official.doctor.examination import Examination
@@ -170,8 +171,8 @@ def _sizes(step: tuple[int, ...]) -> str:
 
 
 def _value_problems(array: NDArray[Any], feature: str) -> Iterator[str]:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        yield "NaN or infinite values"
+    if array.dtype.kind == "f" and beyond_float32(array).any():
+        yield "NaN or infinite values, or beyond float32"
         return
     if array.min() < 0:
         what = "PCA-processed or taken before the ReLU" if feature == "audio" else "before the ReLU"
