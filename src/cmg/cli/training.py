@@ -160,8 +160,9 @@ def train_and_show(
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
-    from cmg.recipes.pretrain import prepare
-    from cmg.training.checkpoint import find_checkpoint
+    from cmg.codebook.measures import collapse
+    from cmg.recipes.pretrain import first_usage, prepare
+    from cmg.training.checkpoint import find_checkpoint, load_model
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, world)
@@ -183,7 +184,10 @@ def train_and_show(
         "checkpoint": str(find_checkpoint(out)),
         "steps": training.position.step,
         "epochs": training.position.epoch,
+        "remarks": collapse(first_usage(load_model(out, training.state.device), training.batches)),
     }
+    for remark in told["remarks"]:
+        typer.echo(remark, err=True)
     show(told, f"{training.position.step} steps; checkpoint: {told['checkpoint']}")
 
 
