@@ -85,8 +85,8 @@ def step_measures(quantized: Quantized, size: int) -> dict[str, Tensor]:
 
 MOST = 0.9
 """A modality with this share of its steps in one code has collapsed."""
-FEWEST = 2.0
-"""So has one whose perplexity is below: it has fewer than two codes in effect."""
+FEWEST = 1.9
+"""So has one whose perplexity is below: in effect it has fewer than two codes."""
 UNSHARED = 0.05
 """Modalities that share a smaller part of the used codes do not speak of the same things."""
 
