@@ -9,7 +9,7 @@ import torch
 
 from cmg.config.schema import ProbeOptions
 from cmg.decoders import ClipHead, StepHead
-from cmg.errors import DataError
+from cmg.errors import DataError, NonFiniteError
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 
 FAST = ProbeOptions(epochs=30, batch_size=16, lr=0.02)
@@ -174,3 +174,9 @@ def test_classes_of_steps_that_have_several_are_counted():
     test[1, 1] = -1.0  # unknown
     assert unseen_classes(train, test, NAMES[:3]).startswith("2 of 3 test steps have classes")
     assert unseen_classes(test, train, NAMES[:3]) is None
+
+
+def test_a_head_that_diverged_is_not_read():
+    """Its scores are NaN, and the largest of those is the first class."""
+    with pytest.raises(NonFiniteError, match=r"the head: .* are NaN or infinite.*lower probe\.lr"):
+        train_head(toy(), FAST.model_copy(update={"lr": 1e38}), 0)

@@ -179,16 +179,19 @@ def train_and_show(
         training.train()
     if world is not None:
         world.barrier()
+    checkpoint = find_checkpoint(out)
+    model = load_model(checkpoint, training.state.device)
+    remarks = collapse(first_usage(model, training.batches))
     told = {
         "run": str(out),
-        "checkpoint": str(find_checkpoint(out)),
+        "checkpoint": str(checkpoint),
         "steps": training.position.step,
         "epochs": training.position.epoch,
-        "remarks": collapse(first_usage(load_model(out, training.state.device), training.batches)),
+        "remarks": remarks,
     }
-    for remark in told["remarks"]:
+    for remark in remarks:
         typer.echo(remark, err=True)
-    show(told, f"{training.position.step} steps; checkpoint: {told['checkpoint']}")
+    show(told, f"{training.position.step} steps; checkpoint: {checkpoint}")
 
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:

@@ -13,7 +13,8 @@ from torch.nn import functional
 from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
-from cmg.errors import DataError
+from cmg.errors import DataError, NonFiniteError
+from cmg.tensors import check_finite
 from cmg.training.seeding import derived_seed
 
 Task = Literal["clip", "step"]
@@ -72,6 +73,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
 
     Raises:
         DataError: no labeled clip, or labels of a single class.
+        NonFiniteError: the head diverged; it would call everything the first class.
     """
     data = data.usable()
     seen = torch.unique(data.labels[data.labels >= 0])
@@ -93,6 +95,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
+    check_finite(head.state_dict(), "the head", "lower probe.lr", NonFiniteError)
     return head.eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +146,7 @@ class Pretraining:
         except NonFiniteError as error:
             raise self._diverged(step, batch.ids, error) from error
 
-    def _diverged(self, step: int, ids: list[str], error: NonFiniteError) -> NonFiniteError:
+    def _diverged(self, step: int, ids: Sequence[str], error: NonFiniteError) -> NonFiniteError:
         """What to say of a step with clips `ids` that gave NaN or infinite values."""
         epoch, index = divmod(step, len(self.batches))
         shown = ", ".join(ids[:4]) + (", ..." if len(ids) > 4 else "")

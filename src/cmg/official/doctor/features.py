@@ -107,6 +107,8 @@ _CHANNELS_FIRST = "; channels come first here and must come last: transpose the 
 
 def _opened(path: Path) -> H5Array:
     array = H5Array(path, KEY)
+    if not array.shape:
+        raise DataError(f"{path}: {KEY} is one number, not the features of clips")
     array.row(array.shape[0] - 1)  # The end of the file is what a broken download lacks.
     return array
 
