@@ -65,6 +65,43 @@ def test_own_npy_files_of_four_modalities_train_probe_encode_and_report(cmg, tra
     assert [p.rsplit("/", 1)[-1] for p in written] == ["report.html", "report.md"]
 
 
+def test_test_clips_of_classes_without_a_training_clip_are_remarked(cmg, trained, tmp_path):
+    _, run = trained
+    kinds = [["cat", "dog"][i % 2] if i < 20 else "new" for i in range(24)]
+    own = [f"u{i}" for i in range(24)]
+    probe = ["probe", "--model", run, "--train-on", "eeg", "--test-on", "audio", "--seeds", 1]
+    for name, classes, count in (("new", kinds, 4), ("own", own, 8)):
+        table = tmp_path / f"{name}.csv"
+        rows = [f"clip{i},{kind}" for i, kind in enumerate(classes)]
+        table.write_text("\n".join(["id,kind", *rows]) + "\n")
+        said = cmg(*probe, "probe.epochs=1", "--labels", table, "--json")
+        remark = f"label 'kind': {count} of 8 test clips have classes without a training clip ("
+        assert [line.startswith(remark) for line in said.json["remarks"]] == [True]
+        assert said.json["remarks"][0] in said.err
+    assert cmg(*probe, "probe.epochs=1", "--json").json["remarks"] == []
+
+
+def test_a_run_that_has_collapsed_says_so_at_its_end_and_in_its_report(
+    cmg, arrays, tmp_path, small
+):
+    store, run = tmp_path / "store", tmp_path / "run"
+    assert (
+        cmg("data", "import", "--arrays", arrays({"a": (2,), "b": (3,)}), "--out", store).code == 0
+    )
+    apart = ["model.codebook.start=uniform", "model.codebook.reset.enabled=false"]
+    args = [f"data={store}", *small, *apart, "training.codebook_only=true", "training.epochs=1"]
+    said = cmg("pretrain", *args, "--out", run, "--json")
+    assert said.code == 0, said.err
+    assert len(said.json["remarks"]) == 1
+    assert said.json["remarks"][0] in said.err
+    assert "codes has collapsed" in said.err
+    assert cmg("report", run).code == 0
+    told = json.loads((run / "results.json").read_text())
+    assert any("has collapsed" in remark for remark in told["remarks"])
+    for name in ("report.md", "report.html"):
+        assert "has collapsed" in (run / name).read_text()
+
+
 def test_encoded_codes_are_the_models(cmg, trained, tmp_path):
     store, run = trained
     out = tmp_path / "codes.safetensors"

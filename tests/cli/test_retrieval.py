@@ -6,8 +6,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from cmg.data import FeatureStore
 from cmg.data.inmemory import write_store
+from cmg.recipes.retrieval import lone_classes
 from cmg.types import Kind
 
 from .conftest import SMALL
@@ -76,6 +79,40 @@ def test_evaluation_of_several_runs(cmg, runs, tmp_path):
     again = cmg("evaluate", "retrieval", *args)
     assert again.code == 2
     assert "not empty" in again.err
+
+
+def test_clips_that_have_no_other_of_their_class_are_remarked(store):
+    test = store.split("test")
+    alone = torch.tensor([0, 1, 1, -1, 2, 3, 3, -1, 4, 4, 4, 4])
+    said = lone_classes(test, "kind", alone)
+    assert len(said) == 1
+    assert "2 of 10 clips are the only one of their class of label 'kind'" in said[0]
+    assert lone_classes(test, "kind", test.labels("kind")) == []
+    assert lone_classes(test, "kind", torch.full((12,), -1)) == []
+
+
+def test_a_label_whose_classes_have_one_clip_is_remarked_in_every_form(cmg, runs, tmp_path):
+    ids = [f"clip-{i:05d}" for i in range(CLIPS)]
+    features = {
+        m: FeatureStore.open(runs["store"]).split("train+test").features(m)[0].numpy()
+        for m in ("video", "text")
+    }
+    write_store(
+        tmp_path / "lone",
+        features,
+        split="test",
+        labels={"own": ids},
+        ids=ids,
+        kinds={"text": Kind.TOKENS},
+        step_seconds={"video": 1.0},
+    )
+    args = ["--model", runs["vt"], "--data", tmp_path / "lone", "--out", tmp_path / "r", "--by"]
+    said = cmg("evaluate", "retrieval", *args, "mean", "--json")
+    assert said.code == 0, said.err
+    remark = "30 of 30 clips are the only one of their class of label 'own'"
+    assert remark in said.err
+    assert remark in said.json["about"]["remarks"][0]
+    assert remark in (tmp_path / "r" / "report.md").read_text()
 
 
 def test_a_clip_of_a_store_finds_clips_of_another_modality(cmg, runs, store, tmp_path):

@@ -11,6 +11,7 @@ from cmg.codebook.measures import (
     CodeUsage,
     clip_agreement,
     code_counts,
+    collapse,
     commonest_code,
     perplexity,
     step_agreement,
@@ -165,3 +166,39 @@ def test_pooled_perplexity():
     assert usage([2, 0, 0, 0], [0, 1, 1, 0]).perplexity == pytest.approx(
         math.exp(1.5 * math.log(2))
     )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [[10, 0, 0, 0, 0], [4, 3, 2, 1, 0]],
+            ["a has 100 % of its steps in one code, perplexity 1.0"],
+        ),
+        (
+            [[18, 1, 1, 0, 0], [5, 5, 5, 5, 0]],
+            ["a has 90 % of its steps in one code, perplexity 1.5"],
+        ),
+        (
+            [[17, 3, 0, 0, 0], [5, 5, 5, 5, 0]],
+            ["a has 85 % of its steps in one code, perplexity 1.5"],
+        ),
+        ([[5, 5, 0, 0, 0], [0, 0, 5, 5, 0]], ["0 % of the 4 used codes are shared"]),
+        (
+            [[9, 0, 0, 0, 0], [0, 9, 0, 0, 0]],
+            ["a has 100 %", "b has 100 %", "0 % of the 2 used codes are shared"],
+        ),
+        ([[5, 5, 0, 0, 0], [4, 3, 2, 1, 0]], []),  # perplexity 2: two codes are two things
+        ([[7, 3], [3, 7]], []),  # of two codes there is no more to expect
+        ([[4, 3, 2, 1, 0], [0, 0, 0, 0, 0]], []),  # a modality without a step says nothing
+        ([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], []),
+    ],
+)
+def test_a_codebook_that_says_next_to_nothing_is_said_to_have_collapsed(rows, said):
+    found = collapse(usage(*rows))
+    assert len(found) == bool(said)
+    for part in said:
+        assert part in found[0]
+    if said:
+        assert f"the codebook of {len(rows[0])} codes has collapsed: {said[0]}" in found[0]
+        assert "Try a lower optimizer.lr" in found[0]

@@ -27,6 +27,15 @@ def folder(tmp_path):
     np.save(tmp_path / "words.npy", np.array([["a"]]))
     np.save(tmp_path / "object.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "object.npz", x=np.array([{"a": 1}], dtype=object))
+    np.save(tmp_path / "scalar.npy", np.float32(3))
+    np.savez(tmp_path / "scalar.npz", x=np.float64(3))
+    np.save(tmp_path / "five.npy", np.zeros((4, 6, 2, 1, 1), "f4"))
+    np.save(tmp_path / "hollow.npy", np.zeros((4, 0), "f4"))
+    np.save(tmp_path / "records.npy", np.zeros(3, [("a", "f4")]))
+    np.save(tmp_path / "dates.npy", np.zeros((4, 6), "M8[s]"))
+    np.save(tmp_path / "complex.npy", np.zeros((4, 6), "c8"))
+    np.save(tmp_path / "bool.npy", np.zeros((4, 6), bool))
+    np.save(tmp_path / "huge.npy", np.full((4, 6), -1e300))
     nan = np.zeros((4, 6), "f4")
     nan[2, 1] = np.nan
     np.save(tmp_path / "nan.npy", nan)
@@ -98,7 +107,15 @@ BAD_FILES = [
     ("empty.npy", "no readable"),
     ("audio", "no readable"),
     ("words.npy", "expected numbers"),
-    ("cube.npy", r"shape \(4, 6, 2\)"),
+    ("cube.npy", r"\(cube\.npy\): .*shape \(4, 6, 2\)"),
+    ("scalar.npy", r"\(scalar\.npy\): holds one number, shape \(\); expected \[T, C\]"),
+    ("scalar.npz#x", r"\(scalar\.npz#x\): holds one number, shape \(\)"),
+    ("five.npy", r"shape \(4, 6, 2, 1, 1\)"),
+    ("hollow.npy", r"shape \(4, 0\)"),
+    ("records.npy", r"\(records\.npy\): holds \[\('a', '<f4'\)\] values; expected numbers"),
+    ("dates.npy", r"\(dates\.npy\): holds datetime64\[s\] values; expected numbers"),
+    ("complex.npy", "holds complex64 values; expected numbers"),
+    ("bool.npy", "holds bool values; expected numbers"),
     ("none.npy", "no step"),
     ("whole.npy", "int64"),
     ("video.npz", "holds 2 arrays.*#KEY: a, b"),
@@ -161,3 +178,19 @@ def test_a_missing_or_binary_table_is_refused(folder):
         import_arrays(folder / "no.csv", folder / "out")
     with pytest.raises(DataError, match="not a CSV"):
         import_arrays(folder / "single.npz", folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    [
+        (None, r"step 0: a feature is -1e\+300, beyond the float32 that models read"),
+        ("float64", r"step 0: a feature is -1e\+300, beyond the float32 that models read"),
+        ("float32", r"1e\+300 is beyond float32, which ends at 3\.40282e\+38; repair or drop it"),
+        ("float16", r"1e\+300 is beyond float16, which ends at 65500?4?; store it as float32"),
+    ],
+)
+def test_numbers_that_models_cannot_read_are_refused_by_their_value(folder, dtype, said):
+    path = put(folder, "id,audio\ngood,double.npy\nbad,huge.npy\n")
+    with pytest.raises(DataError, match=rf"line 3, column 'audio' \(huge\.npy\): .*{said}"):
+        import_arrays(path, folder / "out", dtype=dtype)
+    assert not (folder / "out").exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
-from cmg.data.chunks import converted
+from cmg.data.features import converted
 from cmg.errors import DataError, ModalityError
 from cmg.recipes import copy_clips as module
 from cmg.recipes.copy_clips import copy_clips

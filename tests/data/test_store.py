@@ -197,6 +197,9 @@ GOOD = {"half": np.zeros((3, 5), np.float16)}
         (Clip("x", "train", {"half": np.zeros(5, "f2")}), ModalityError, "expected"),
         (Clip("x", "train", {"half": np.zeros((3, 5))}), ModalityError, r"astype\('float16'\)"),
         (Clip("x", "train", {"half": [["a"] * 5]}), ModalityError, "dtype"),
+        (Clip("x", "train", {"half": np.float16(3)}), ModalityError, r"'x', .*'half': shape \(\)"),
+        (Clip("x", "train", {"half": [[1], [2, 3]]}), ModalityError, "'half': no array of numbers"),
+        (Clip("x", "train", {"half": np.ma.masked_equal(GOOD["half"], 0)}), DataError, "masked"),
         (Clip("x", "train", GOOD, {"kind": 2}), DataError, "out of range"),
         (Clip("x", "train", GOOD, {"kind": 0.5}), DataError, "whole numbers"),
         (Clip("x", "train", GOOD, {"kidn": 0}), DataError, "did you mean 'kind'"),
@@ -218,6 +221,19 @@ def test_a_feature_that_is_not_finite_is_named(write, clips, bad):
     step = len(clips[3].features["single"]) - 1
     with pytest.raises(DataError, match=f"clip 3/ü', modality 'single', step {step}"):
         write(clips)
+
+
+@pytest.mark.parametrize("encoding", ["dense", "compact"])
+@pytest.mark.parametrize(("value", "sound"), [(3e38, True), (-1e39, False), (1e-60, True)])
+def test_numbers_that_models_cannot_read_are_found_in_stores_from_before(
+    tmp_path, monkeypatch, value, sound, encoding
+):
+    monkeypatch.setattr("cmg.data.features.check_numbers", lambda where, block: None)
+    spec = FeatureSpec(kind="vectors", shape=(2,), dtype="float64", encoding=encoding)
+    with StoreWriter(tmp_path / "s", {"a": spec}) as writer:
+        writer.add(Clip("x", "train", {"a": np.array([[1.0, value]])}))
+    problems = FeatureStore.open(tmp_path / "s").verify()
+    assert ["beyond float32" in line for line in problems] == ([] if sound else [True])
 
 
 def test_a_refused_clip_can_be_left_out(tmp_path):
@@ -370,6 +386,19 @@ def test_write_store_from_arrays(tmp_path):
         ({"a": np.zeros((2, 1, 3))}, {"kinds": {"a": "token"}}, ModalityError, "mean 'tokens'"),
         ({"a": np.zeros((2, 1, 3))}, {"step_seconds": -1.0}, DataError, "must be positive"),
         ({"a": [None, None]}, {}, DataError, "no clip has"),
+        ({"a": np.float32(3)}, {}, DataError, "features 'a': .*is no list; give one entry per"),
+        ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": np.array(3)}}, DataError, "is no list"),
+        ({"a": (x for x in [1])}, {}, DataError, "is no list"),
+        ({"a": np.zeros((2, 1, 0))}, {}, ModalityError, r"shape \(1, 0\).* of positive sizes"),
+        ({"a": [np.ones((1, 3)), [[1], [2, 3]]]}, {}, ModalityError, "clip 1, .*'a': no array"),
+        (
+            {"a": [np.ones((1, 3)), np.array([[1.0, 2, 3], [4, -1e39, 6]])]},
+            {},
+            DataError,
+            r"clip 'clip-00001', modality 'a', step 1: a feature is -1e\+39, beyond the float32",
+        ),
+        ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, np.nan]}}, DataError, "nan is neither"),
+        ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, {}]}}, DataError, "{} is neither"),
         (
             {"a": np.zeros((2, 1, 3))},
             {"labels": {"x": ["cat", "dgo"]}, "classes": {"x": ["cat", "dog"]}},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 from cmg.config.schema import ProbeOptions
 from cmg.decoders import ClipHead, StepHead
-from cmg.errors import DataError
-from cmg.evaluation.probe import Labeled, accuracy, train_head
+from cmg.errors import DataError, NonFiniteError
+from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 
 FAST = ProbeOptions(epochs=30, batch_size=16, lr=0.02)
 
@@ -141,3 +143,40 @@ def test_accuracy_by_hand():
     mask = torch.tensor([[True, True, True], [True, True, False]])
     # right, wrong, right; right, unlabeled, not there
     assert accuracy(head, Labeled(features, mask, labels, 2)) == 75.0
+
+
+NAMES = ("cat", "dog", "cow", "hen", "pig", "fox")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ([0, 1, 1], [0, 1, -1], None),
+        ([0, 1, -1], [0, 2, 2, -1], r"2 of 3 test clips have .* without a training clip \('cow'\)"),
+        ([0, 1], [3, 2], r"2 of 2 test clips have classes .* \('cow', 'hen'\), which no head can"),
+        ([0, 0], [1, 2, 3, 4, 5], r"5 of 5 .*\('dog', 'cow', 'hen', 'pig' and 1 more\)"),
+        (
+            [[0, 1], [1, -1]],
+            [[0, 2], [1, -1]],
+            r"1 of 3 test steps .* a training step \('cow'\)",
+        ),
+    ],
+)
+def test_classes_without_a_training_clip_are_counted(train, test, said):
+    found = unseen_classes(torch.tensor(train), torch.tensor(test), NAMES)
+    assert found is None if said is None else re.match(said, found)
+
+
+def test_classes_of_steps_that_have_several_are_counted():
+    train, test = torch.zeros(1, 2, 3), torch.zeros(2, 2, 3)
+    train[0, 0, 0] = train[0, 1, 2] = 1.0
+    test[0, 0, 0] = test[0, 1, 1] = test[1, 0, 1] = test[1, 0, 2] = 1.0
+    test[1, 1] = -1.0  # unknown
+    assert unseen_classes(train, test, NAMES[:3]).startswith("2 of 3 test steps have classes")
+    assert unseen_classes(test, train, NAMES[:3]) is None
+
+
+def test_a_head_that_diverged_is_not_read():
+    """Its scores are NaN, and the largest of those is the first class."""
+    with pytest.raises(NonFiniteError, match=r"the head: .* are NaN or infinite.*lower probe\.lr"):
+        train_head(toy(), FAST.model_copy(update={"lr": 1e38}), 0)

@@ -78,8 +78,9 @@ def test_files_of_weights_are_read_as_weights_only(tmp_path):
 
     tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
     torch.save(tensors, tmp_path / "w.pth")
+    torch.save({f"module.{n}": x for n, x in tensors.items()}, tmp_path / "wrapped.pth")
     save_file(tensors, tmp_path / "w.safetensors")
-    for name in ("w.pth", "w.safetensors"):
+    for name in ("w.pth", "w.safetensors", "wrapped.pth"):
         assert torch.equal(tensors_of(tmp_path / name)["weight"], torch.ones(2, 3))
         linear = torch.nn.Linear(3, 2)
         fill(linear, tmp_path / name)
@@ -87,11 +88,19 @@ def test_files_of_weights_are_read_as_weights_only(tmp_path):
         assert not linear.weight.requires_grad
     torch.save({"weight": Evil(tmp_path / "pwned")}, tmp_path / "evil.pth")
     torch.save(tensors | {"epoch": 3}, tmp_path / "more.pth")
+    torch.save(tensors | {"module.bias": torch.zeros(2)}, tmp_path / "mixed.pth")
+    torch.save(tensors | {"unused": torch.tensor([1, torch.inf])}, tmp_path / "inf.pth")
+    save_file(tensors | {"unused": torch.tensor([torch.nan])}, tmp_path / "nan.safetensors")
+    torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "huge.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:100])
     (tmp_path / "cut.safetensors").write_bytes(b"abc")
     for name, says in {
         "evil.pth": "cannot read the weights",
         "more.pth": "holds more than tensors by name",
+        "mixed.pth": r"'module\.bias' was saved under a wrapper",
+        "inf.pth": r"inf\.pth: 1 of the 2 values of 'unused' are NaN or infinite",
+        "nan.safetensors": r"nan\.safetensors: 1 of the 1 values of 'unused' are NaN or infinite",
+        "huge.pth": "weight claims more values than the file holds",
         "cut.pth": "cannot read the weights",
         "cut.safetensors": "cannot read the weights",
         "none.pth": "cannot read the weights",

@@ -103,6 +103,12 @@ def test_files_that_do_not_fit_are_refused_by_layer(kernels, keras, tmp_path):
         with pytest.raises(ConfigError, match=said):
             load_extractor("vgg19", LoadOptions(weights=file))
 
+    bias = np.zeros(512, "f4")
+    bias[7] = np.nan
+    refused(
+        r"1 of the 512 values of '/block5_conv4/bias:0' are NaN or infinite",
+        kernels | {"block5_conv4": (kernels["block5_conv4"][0], bias)},
+    )
     small = {layer: (np.zeros(1, "f4"), np.zeros(1, "f4")) for layer in kernels}
     refused(r"block1_conv1/kernel \[1\], not \[3, 3, 3, 64\]", small)
     del small["block5_conv4"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -210,3 +211,20 @@ def test_full_disk_leaves_nothing(tiny, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="No space left"):
         convert_to_run(tiny, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_a_file_saved_under_a_wrapper_is_the_same_file(content, tiny, saved, tmp_path, prefix):
+    for section in ("Encoder_parameters", "Decoder_parameters"):  # the others were not wrapped
+        content[section] = OrderedDict((prefix + n, x) for n, x in content[section].items())
+    _, back = there_and_back(saved(content), tmp_path)
+    assert same(load(tiny), back)
+
+
+def test_a_file_of_which_only_some_names_are_wrapped_is_refused(content, saved, tmp_path):
+    encoder = content["Encoder_parameters"]
+    first = next(iter(encoder))
+    encoder["module." + first] = encoder.pop(first)
+    with pytest.raises(CheckpointError, match=r"saved under a wrapper.*network\.module"):
+        convert_to_run(saved(content), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

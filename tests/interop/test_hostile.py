@@ -200,3 +200,31 @@ def test_zip_of_something_else(tmp_path):
         archive.writestr("readme.txt", "no tensors here")
     (tmp_path / "other.pt").write_bytes(buffer.getvalue())
     assert "other.pt" in refused(tmp_path / "other.pt", tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("Encoder_parameters", "Cross_quantizer.embedding"),
+        ("Encoder_parameters", "Cross_quantizer.ema_count"),
+        ("Encoder_parameters", "audio_self_att.affine_matrix.weight"),
+        ("Text_ar_lstm_parameters", None),
+        ("Audio_mi_net_parameters", None),
+        ("Decoder_parameters", None),  # the last ones are extras, which are carried along
+        ("optimizer", "exp_avg_sq"),
+    ],
+)
+def test_values_that_are_no_numbers_are_refused_by_name(
+    tmp_path, content, saved, section, name, value
+):
+    if section == "optimizer":
+        tensor = content[section]["state"][3][name]
+        name = f"optimizers/optimizer/3/{name}"
+    else:
+        tensor = content[section][name or list(content[section])[-1]]
+        name = f"{section}/{name or list(content[section])[-1]}"
+    tensor.view(-1)[0] = value
+    said = refused(saved(content, "bad.pt"), tmp_path)
+    assert f"1 of the {tensor.numel()} values of {name!r} are NaN or infinite" in said
+    assert "bad.pt" in said

@@ -273,6 +273,8 @@ CORRUPT = {
     "one axis": (np.zeros(10, np.float32), r"shape \(10,\)"),
     "no step": (np.zeros((0, 4), np.float32), "shorter than one second"),
     "not finite": (np.full((10, 4), np.nan), "NaN or infinite"),
+    "beyond float32": (np.full((10, 4), 1e39), "1e\\+39, beyond the float32 that models read"),
+    "one number": (np.array(3.0), r"shape \(\)|shorter than one second"),
     "an object": ({"a": 1}, "holds a dict"),
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
 import torch
 
 from cmg.errors import CheckpointError, DataError, NonFiniteError
+from cmg.segmentation import checkpoint
 from cmg.segmentation.checkpoint import (
     SegmenterRecord,
     TrainingFolder,
@@ -129,7 +131,7 @@ def test_cached_maps_train_the_same_model(job, tmp_path):
     assert one.scores == pytest.approx(two.scores, abs=1.0)
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 7
     next(tmp_path.glob("*/*.safetensors")).write_bytes(b"x")
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match="delete the file, it is made again"):
         train_segmenter(cached)
 
 
@@ -155,6 +157,35 @@ def test_a_loss_that_is_not_finite_stops(job):
     torch.nn.init.constant_(task.model.mask.last.bias, float("nan"))
     with pytest.raises(NonFiniteError, match=r"loss is nan for clips c"):
         train_segmenter(task)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkeypatch, epoch):
+    folder = TrainingFolder(tmp_path / "m", record)
+    kept, keep = ["no epoch is kept yet", "the epoch before is intact"][epoch - 1], folder.keep
+    real, written = checkpoint.write_tensors, []
+
+    def full(path, tensors):
+        written.append(path)
+        if len(written) == 2 * epoch:  # two files an epoch
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, tensors)
+
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
+    with pytest.raises(CheckpointError, match=rf"No space left.*free space and resume \({kept}\)"):
+        train_segmenter(job(folder))
+    assert TrainingFolder(tmp_path / "m", record).steps > 0 or epoch == 1
+    monkeypatch.undo()
+
+    def broken(model, *rest):
+        torch.nn.init.constant_(model.mask.last.bias, float("inf"))
+        keep(model, *rest)
+
+    monkeypatch.setattr(folder, "keep", broken)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(NonFiniteError, match=r"values of 'mask\.last\.bias' are NaN or infinite"):
+        train_segmenter(job(folder))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_controls_ask_by_other_categories_and_by_nothing(framed, queries):

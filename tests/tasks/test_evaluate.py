@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,14 @@ from cmg.data.labels import clip_classes
 from cmg.errors import CheckpointError, ConfigError
 from cmg.evaluation.metrics import micro_scores
 from cmg.recipes import evaluate_tasks as recipe
-from cmg.recipes.evaluate_tasks import evaluate_tasks, head_options, pretraining_list
+from cmg.recipes.evaluate_tasks import (
+    TaskResults,
+    evaluate_tasks,
+    head_options,
+    pretraining_list,
+)
 from cmg.recipes.select import select
+from cmg.report.benchmark_pages import remarks
 from cmg.tasks.classification import ave_plan
 from cmg.tasks.outcome import Figure
 from cmg.tasks.run import run_plan
@@ -22,7 +29,7 @@ from cmg.tasks.world import Opened, World
 from cmg.training.checkpoint import list_checkpoints, load_model, read_checkpoint
 from cmg.training.selection import SELECTED, mark_checkpoint, marked_checkpoint
 
-from .conftest import make_model, outcome_of, write_run
+from .conftest import NAMES, make_model, outcome_of, write_run
 
 DIRECTIONS = ["video->audio", "audio->video", "video->video", "audio->audio"]
 
@@ -225,3 +232,15 @@ def test_a_mark_of_a_checkpoint_that_is_gone_says_what_to_do(folder, run):
     (run / SELECTED).unlink()
     assert marked_checkpoint(run) is None
     load_model(run)
+
+
+def test_classes_that_no_head_was_trained_on_are_remarked(folder, model):
+    world = World(Opened(folder), model, "clean")
+    plan = ave_plan(world, HeadOptions(epochs=1))
+    fewer = {m: s.subset(r.labels["category"] != 4 for r in s.rows) for m, s in plan.train.items()}
+    outcome = run_plan(replace(plan, train=fewer), world, [0], {}, [])
+    said = "3 of 15 test clips have classes without a training clip"
+    assert [r.startswith(f"{said} ({NAMES[4]!r})") for r in outcome.remarks] == [True]
+    assert outcome.told()["remarks"] == outcome.remarks
+    assert remarks(TaskResults([outcome])) == [f"ave (clean): {outcome.remarks[0]}."]
+    assert run_plan(plan, world, [0], {}, []).remarks == []

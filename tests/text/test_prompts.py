@@ -205,7 +205,8 @@ def test_weights_that_are_not_finite_are_refused(copied):
     tensors = load_file(copied / "model.safetensors")
     tensors["embeddings.LayerNorm.bias"][0] = float("nan")
     save_file(tensors, copied / "model.safetensors", {"format": "pt"})
-    with pytest.raises(DataError, match="not finite"):
+    said = "1 of the 32 values of 'embeddings.LayerNorm.bias' are NaN"
+    with pytest.raises(ConfigError, match=said):
         embed_prompts(PROMPTS, TextEncoder.open(copied), None)
 
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 import errno
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from cmg.errors import CheckpointError
+from cmg.errors import CheckpointError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.training import checkpoint as module
 from cmg.training.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
 
 
+@pytest.fixture(scope="module")
+def trained(tiny_config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    pretrain(tiny_config("training.epochs=2"), run)
+    return run
+
+
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    pretrain(tiny_config("training.epochs=2"), tmp_path / "run")
-    return tmp_path / "run"
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_loaded_model_is_the_trained_one(tiny_config, tmp_path):
@@ -95,29 +103,92 @@ def test_places_without_a_checkpoint_are_told_apart(tmp_path, tiny_config):
         load_model(tmp_path / "run")
 
 
+def vouch_for(file):
+    """Tell the checksum of a file that was changed."""
+    path = file.parent / "checkpoint.json"
+    told = json.loads(path.read_text())
+    told["sha256"][file.name] = module.file_sha256(file)
+    path.write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("model.safetensors", "codebook.codes"),
+        ("model.safetensors", "codebook.counts"),
+        ("training.safetensors", "objectives.cross_cpc.context.audio.weight_ih_l0"),
+        ("training.safetensors", "club_optimizer.exp_avg_sq.nets.audio.mean.0.weight"),
+    ],
+)
+def test_values_that_are_no_numbers_are_neither_used_nor_resumed(run, tiny_config, name, tensor):
+    file = find_checkpoint(run) / name
+    tensors = load_file(file)
+    tensors[tensor].view(-1)[0] = float("nan")
+    save_file(tensors, file)
+    vouch_for(file)
+    said = rf"{name}: 1 of the {tensors[tensor].numel()} values of '{tensor}' are NaN"
+    with pytest.raises(CheckpointError, match=said):
+        prepare(tiny_config("training.epochs=2"), run, resume=True)
+    if name == "model.safetensors":
+        with pytest.raises(CheckpointError, match=said):
+            load_model(run)
+    else:
+        assert load_model(run).size == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "step"), [("training.codebook_only=false", 5), ("training.codebook_only=true", 10)]
+)
+def test_a_model_with_values_that_are_no_numbers_is_not_kept(
+    tiny_config, tmp_path, monkeypatch, override, step
+):
+    """What the last update of an epoch breaks, no loss has seen."""
+    run = tmp_path / "run"
+    training = prepare(tiny_config(override), run)
+    codebook, real = training.state.model.codebook, training.state.model.codebook.update
+
+    def update(*args):
+        real(*args)
+        if training.position.step == step - 1:
+            codebook.counts[3] = float("inf")
+
+    monkeypatch.setattr(codebook, "update", update)
+    with pytest.raises(NonFiniteError) as caught:
+        training.train()
+    said = str(caught.value)
+    assert f"step {step} (epoch {step // 5}, batch 5, clips " in said
+    assert "1 of the 9 values of 'codebook.counts' are NaN or infinite" in said
+    kept = [p.name for p in list_checkpoints(run)]
+    assert kept == ([] if step == 5 else ["step-00000005"])
+    wanted = "the last checkpoint, step-00000005, is intact" if kept else "there is no checkpoint"
+    assert wanted in said
+    assert list((run / "checkpoints").glob("*")) == list_checkpoints(run)
+
+
 def test_pickle_in_the_place_of_weights_is_not_run(run, tmp_path):
     class Bait:
         def __reduce__(self):
             return (open, (str(tmp_path / "fired"), "w"))
 
-    folder = find_checkpoint(run)
-    (folder / "model.safetensors").write_bytes(pickle.dumps(Bait()))
-    told = json.loads((folder / "checkpoint.json").read_text())
-    told["sha256"]["model.safetensors"] = module.file_sha256(folder / "model.safetensors")
-    (folder / "checkpoint.json").write_text(json.dumps(told))
+    file = find_checkpoint(run) / "model.safetensors"
+    file.write_bytes(pickle.dumps(Bait()))
+    vouch_for(file)
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         load_model(run)
     assert not (tmp_path / "fired").exists()
 
 
-@pytest.mark.parametrize("failing", ["model.safetensors", "training.safetensors"])
+@pytest.mark.parametrize(
+    ("failing", "steps"),
+    [("model.safetensors", 6), ("training.safetensors", 6), ("model.safetensors", 3)],
+)
 def test_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
-    tiny_config, tmp_path, monkeypatch, failing
+    tiny_config, tmp_path, monkeypatch, failing, steps
 ):
     run = tmp_path / "run"
     training = prepare(tiny_config(), run)
-    training.train(stop_after=lambda position: position.step == 6)
-    before = find_checkpoint(run)
+    training.train(stop_after=lambda position: position.step == steps)
+    before = [p.name for p in list_checkpoints(run)]
     real = module.save_file
 
     def full(tensors, path):
@@ -127,10 +198,11 @@ def test_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
         real(tensors, path)
 
     monkeypatch.setattr(module, "save_file", full)
-    with pytest.raises(CheckpointError, match=r"step-00000010.*No space left") as caught:
+    with pytest.raises(CheckpointError, match=r"step-000000(05|10): .*No space left") as caught:
         training.train()
-    assert "resume" in str(caught.value)
-    assert [p.name for p in (run / "checkpoints").iterdir()] == [before.name]
+    wanted = f"the last checkpoint, {before[-1]}, is" if before else "there is no checkpoint yet"
+    assert f"free space and resume ({wanted}" in str(caught.value)
+    assert [p.name for p in (run / "checkpoints").iterdir()] == before
     monkeypatch.undo()
     assert pretrain(tiny_config(), run, resume=True).position.step == 15
 

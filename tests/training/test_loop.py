@@ -6,11 +6,15 @@ import json
 import math
 import threading
 
+import numpy as np
 import pytest
 import torch
 
+from cmg.config.load import load_config
+from cmg.data import FeatureStore, write_store
 from cmg.errors import ConfigError, DataError, ModalityError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
+from cmg.recipes.training_clips import check_pairs
 from cmg.training.checkpoint import list_checkpoints, load_model
 from cmg.training.run_folder import read_metrics
 
@@ -69,10 +73,22 @@ def test_non_finite_loss_names_step_term_and_clips_and_keeps_the_checkpoint(tiny
     assert "step 8 (epoch 2, batch 3" in said
     assert "loss/reconstruction/video = nan" in said
     assert real(1, 2).ids[0] in said
+    assert "the last checkpoint, step-00000005, is intact" in said
     after = training.state.model.state_dict()
     assert all(torch.equal(before[n], x) for n, x in after.items())
     assert [p.name for p in list_checkpoints(run)] == ["step-00000005"]
     assert load_model(run).size == 9
+
+
+def test_a_run_that_breaks_before_its_first_checkpoint_promises_none(tiny_config, tmp_path):
+    training = prepare(tiny_config(), tmp_path / "run")
+    training.state.model.semantic["audio"].temporal.input.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteError, match="there is no checkpoint yet"):
+        training.train()
+    unkept = prepare(tiny_config())
+    unkept.state.model.semantic["audio"].temporal.input.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteError, match="nothing is kept on disk"):
+        unkept.train()
 
 
 def test_codebook_only_moves_the_codes_and_nothing_else(tiny_config):
@@ -104,6 +120,52 @@ def test_bf16_keeps_weights_and_codes_in_float32(tiny_config):
 def test_bad_input_is_named_before_the_first_step(tiny_config, tmp_path, override, error, said):
     with pytest.raises(error, match=said):
         pretrain(tiny_config(override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+ROWS = {
+    "no pair": ("a..", ".v.", "a..", ".v.", "..t"),
+    "no text": ("av.", "a..", "av.", "a..", "av."),
+    "lone text": ("av.", "av.", "av.", "..t", "..t"),
+    "few pairs": ("avt", "avt", "a..", ".v.", "..t"),
+    "half": ("avt", "a.t", ".vt", "a..", ".v."),
+    "all": ("avt", "avt", "avt", "avt", "avt"),
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "remarks"),
+    [
+        ("no pair", "none of its 5 clips has two of the modalities a, v, t", []),
+        ("no text", r"no clip has t; leave it out by 'data\.modalities=\[a, v\]'", []),
+        ("lone text", None, ["no clip has t beside another modality"]),
+        ("few pairs", None, ["only 2 of 5 clips have two modalities or more"]),
+        ("half", None, []),
+        ("all", None, []),
+    ],
+)
+def test_clips_that_teach_nothing_of_what_modalities_share_are_told(tmp_path, rows, error, remarks):
+    features = {
+        m: [np.ones((2, 3), "f4") if m in row else None for row in (*ROWS[rows], "avt")]
+        for m in "avt"
+    }
+    write_store(tmp_path / "s", features, split=["train"] * 5 + ["test"])
+    split = FeatureStore.open(tmp_path / "s").split("train")
+    if error is not None:
+        with pytest.raises(DataError, match=f"split 'train' of .*{error}"):
+            check_pairs(split, list("avt"))
+        return
+    found = check_pairs(split, list("avt"))
+    assert len(found) == len(remarks)
+    for line, wanted in zip(found, remarks, strict=True):
+        assert wanted in line
+
+
+def test_a_run_on_clips_without_pairs_is_refused_before_anything_is_written(tmp_path):
+    audio, video = np.ones((2, 3), "f4"), np.ones((2, 4), "f4")
+    write_store(tmp_path / "s", {"audio": [audio, None] * 4, "video": [None, video] * 4})
+    with pytest.raises(DataError, match="nothing can be learned of what they have in common"):
+        prepare(load_config(None, [f"data.store={tmp_path / 's'}"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

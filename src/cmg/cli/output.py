@@ -74,6 +74,7 @@ def results_tables(results: Results) -> list[Any]:
         f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity {used.perplexity:.1f} "
         f"over event steps, {100 * used.shared_share:.0f} % of the used codes shared",
         f"Objective weights: {weights}",
+        *(f"Remark: {remark}" for remark in results.remarks),
     ]
 
 

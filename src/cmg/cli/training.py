@@ -160,8 +160,9 @@ def train_and_show(
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
-    from cmg.recipes.pretrain import prepare
-    from cmg.training.checkpoint import find_checkpoint
+    from cmg.codebook.measures import collapse
+    from cmg.recipes.pretrain import first_usage, prepare
+    from cmg.training.checkpoint import find_checkpoint, load_model
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, world)
@@ -178,13 +179,19 @@ def train_and_show(
         training.train()
     if world is not None:
         world.barrier()
+    checkpoint = find_checkpoint(out)
+    model = load_model(checkpoint, training.state.device)
+    remarks = collapse(first_usage(model, training.batches))
     told = {
         "run": str(out),
-        "checkpoint": str(find_checkpoint(out)),
+        "checkpoint": str(checkpoint),
         "steps": training.position.step,
         "epochs": training.position.epoch,
+        "remarks": remarks,
     }
-    show(told, f"{training.position.step} steps; checkpoint: {told['checkpoint']}")
+    for remark in remarks:
+        typer.echo(remark, err=True)
+    show(told, f"{training.position.step} steps; checkpoint: {checkpoint}")
 
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:

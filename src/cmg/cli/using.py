@@ -63,6 +63,8 @@ def probe(
         typer.echo(remark, err=True)
     splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
+    for remark in found.remarks:
+        typer.echo(remark, err=True)
     show(
         asdict(found) | {"train_on": train_on, "test_on": test_on},
         f"{train_on} -> {test_on}, label {found.label!r}: {score_text(found.transfer)} %",

@@ -83,6 +83,14 @@ def step_measures(quantized: Quantized, size: int) -> dict[str, Tensor]:
     return measures
 
 
+MOST = 0.9
+"""A modality with this share of its steps in one code has collapsed."""
+FEWEST = 1.9
+"""So has one whose perplexity is below: in effect it has fewer than two codes."""
+UNSHARED = 0.05
+"""Modalities that share a smaller part of the used codes do not speak of the same things."""
+
+
 @dataclass(frozen=True)
 class CodeUsage:
     """How a set of clips uses the codebook.
@@ -123,3 +131,27 @@ class CodeUsage:
     def perplexity(self) -> float:
         """exp(entropy) of the codes, modalities pooled."""
         return float(perplexity(self.counts.sum(0)))
+
+
+def collapse(usage: CodeUsage) -> list[str]:
+    """What to say of a codebook that says next to nothing; empty for one that is in use.
+
+    Args:
+        usage: Of any clips; modalities without a step are passed over.
+    """
+    size, found = usage.counts.shape[1], []
+    for m, counts in zip(usage.modalities, usage.counts, strict=True):
+        share, codes = float(counts.max() / counts.sum().clamp_min(1)), float(perplexity(counts))
+        if bool(counts.any()) and (share >= MOST or codes < min(FEWEST, size / 2)):
+            percent = f"{100 * share:.0f} %"
+            found.append(f"{m} has {percent} of its steps in one code, perplexity {codes:.1f}")
+    if int((usage.counts.sum(1) > 0).sum()) > 1 and usage.shared_share < UNSHARED:
+        used = int(usage.used().sum())
+        found.append(f"{100 * usage.shared_share:.0f} % of the {used} used codes are shared")
+    if not found:
+        return []
+    return [
+        f"the codebook of {size} codes has collapsed: {'; '.join(found)}. Try a lower "
+        "optimizer.lr, objectives.club.weight=0.1, model.codebook.reset.source=tokens, or more "
+        "clips and epochs"
+    ]

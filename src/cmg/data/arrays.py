@@ -26,10 +26,11 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from cmg.data.features import check_features, converted
 from cmg.data.inmemory import class_names, feature_spec
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
-from cmg.data.writer import Clip, StoreWriter, check_features
+from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.types import Kind
 
@@ -174,11 +175,12 @@ def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | No
 
 @contextmanager
 def _blaming(table: _Table, row: _Row, column: str) -> Iterator[None]:
-    """Name the cell in the message of any error about it."""
+    """Name the cell and the file in it in the message of any error about it."""
     try:
         yield
     except CmgError as error:
-        raise type(error)(f"{table.path}, line {row.line}, column {column!r}: {error}") from error
+        where = f"{table.path}, line {row.line}, column {column!r} ({row.cells[column]})"
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _features(table: _Table, row: _Row, name: str) -> NDArray[Any]:
@@ -186,15 +188,16 @@ def _features(table: _Table, row: _Row, name: str) -> NDArray[Any]:
     file, _, key = row.cells[name].partition("#")
     block = _load(table.path.parent / file, key)
     if block.dtype.kind not in "fiu":
-        raise DataError(f"{file} holds {block.dtype} values; expected numbers")
+        raise DataError(f"holds {block.dtype} values; expected numbers")
+    if block.ndim == 0:
+        raise DataError("holds one number, shape (); expected [T, C], [T, H, W, C], or [C]: a step")
     if block.ndim == 1:
         block = block[None]
     if len(block) == 0:
-        raise DataError(f"{file} has no step (T = 0); leave the cell empty")
+        raise DataError("has no step (T = 0); leave the cell empty")
     if table.dtype == "uint8" and block.dtype != np.uint8:
-        raise DataError(f"{file} holds {block.dtype}, which uint8 cannot hold; choose a float")
-    with np.errstate(over="ignore"):  # What overflows is refused as infinite.
-        return block if table.dtype is None else block.astype(table.dtype)
+        raise DataError(f"holds {block.dtype}, which uint8 cannot hold; choose a float")
+    return block if table.dtype is None else converted("the array", block, table.dtype)[0]
 
 
 def _load(path: Path, key: str) -> NDArray[Any]:

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cmg.data.features import converted
 from cmg.data.manifest import (
     DTYPES,
     ENCODINGS,
-    Dtype,
     FeatureSpec,
     LabelSpec,
     Manifest,
@@ -243,34 +243,6 @@ def _read(
             where = f"clip {source.rows[position].id!r}, modality {name!r}"
             features[name], rounding[name] = converted(where, block[0].numpy(), spec.dtype)
     return features, rounding
-
-
-def converted(where: str, block: NDArray[Any], dtype: Dtype) -> tuple[NDArray[Any], float]:
-    """Features in another dtype, and the largest absolute change of a number.
-
-    Args:
-        where: For messages.
-        block: Any shape.
-        dtype: float16, float32 or float64, or that of `block`.
-
-    Raises:
-        DataError: a number is beyond the range of `dtype`.
-    """
-    if block.dtype == np.dtype(dtype):
-        return block, 0.0
-    with np.errstate(over="ignore"):
-        stored = block.astype(dtype)
-    if np.can_cast(block.dtype, stored.dtype, "safe"):
-        return stored, 0.0
-    with np.errstate(invalid="ignore"):
-        change = np.abs(block - stored).max(initial=0.0)
-    if not np.isfinite(change) and np.isfinite(block).all():
-        largest = float(np.abs(block).max())
-        raise DataError(
-            f"{where}: {largest:g} is beyond {dtype}, which ends at {np.finfo(dtype).max:g}; "
-            "store it as float32"
-        )
-    return stored, float(change) if np.isfinite(change) else 0.0
 
 
 # --- in a worker process ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.features import as_block
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, Label, StoreWriter
@@ -69,7 +71,13 @@ def write_store(
         | {f"labels {n!r}": x for n, x in (labels or {}).items()}
         | {"split": split, "ids": ids, "meta": meta}
     )
-    blocks = {m: [None if x is None else np.asarray(x) for x in xs] for m, xs in features.items()}
+    blocks = {
+        m: [
+            None if x is None else as_block(f"clip {i}, modality {m!r}", x)
+            for i, x in enumerate(xs)
+        ]
+        for m, xs in features.items()
+    }
     specs = feature_specs(blocks, kinds, step_seconds)
     known = {n: _label_spec(n, xs, (classes or {}).get(n)) for n, xs in (labels or {}).items()}
     indices = {n: _class_indices(n, known[n], xs) for n, xs in (labels or {}).items()}
@@ -89,7 +97,7 @@ def write_store(
 def _clip_count(columns: Mapping[str, Sized | None]) -> int:
     """The number of clips on which everything that is given per clip agrees."""
     sizes = {
-        what: len(x) for what, x in columns.items() if x is not None and not isinstance(x, str)
+        what: _size(what, x) for what, x in columns.items() if x is not None and type(x) is not str
     }
     what, count = next(iter(sizes.items()), ("", 0))
     if not what.startswith("features"):
@@ -98,6 +106,13 @@ def _clip_count(columns: Mapping[str, Sized | None]) -> int:
         if size != count:
             raise DataError(f"{what}: {size} entries for {count} clips; give one per clip")
     return count
+
+
+def _size(what: str, column: Sized) -> int:
+    try:
+        return len(column)
+    except TypeError as error:  # a generator, or one number as an array
+        raise DataError(f"{what}: {column!r:.40} is no list; give one entry per clip") from error
 
 
 def feature_specs(
@@ -134,9 +149,10 @@ def feature_spec(
         ModalityError: a shape, dtype or kind that does not exist.
         DataError: `seconds` is not positive.
     """
-    if block.ndim not in (2, 4):
+    if block.ndim not in (2, 4) or 0 in block.shape[1:]:
         raise ModalityError(
-            f"modality {name!r}: a clip has shape {block.shape}; expected [T, C] or [T, H, W, C]"
+            f"modality {name!r}: a clip has shape {block.shape}; expected [T, C] or [T, H, W, C] "
+            "of positive sizes"
         )
     if block.dtype.name not in DTYPES:
         raise ModalityError(
@@ -184,10 +200,21 @@ def _label_spec(
         if any(isinstance(value, str) for value in values):
             classes = class_names([v for v in values if isinstance(v, str)])
         else:
-            classes = [str(i) for i in range(max((int(v) for v in values), default=-1) + 1)]
+            classes = [
+                str(i) for i in range(max((_index(name, v) for v in values), default=-1) + 1)
+            ]
     if not classes or len(set(classes)) < len(classes):
         raise DataError(f"label {name!r}: classes {list(classes)} must be distinct, at least one")
     return LabelSpec.model_validate({"classes": tuple(classes), "per": per})
+
+
+def _index(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise DataError(
+            f"label {name!r}: {value!r} is neither a class index nor the name of a class"
+        ) from error
 
 
 def class_names(names: Sequence[str]) -> list[str]:

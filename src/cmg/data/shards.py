@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from cmg.data.features import beyond_float32
 from cmg.data.manifest import DTYPES, FeatureSpec
 from cmg.errors import DataError
 from cmg.files import file_sha256
@@ -199,7 +200,7 @@ def check_tensor(path: Path, tensor: NDArray[Any], dtype: str, shape: tuple[int,
 
 
 def not_finite(path: Path, blocks: Iterable[NDArray[Any]]) -> list[str]:
-    """A line if any number is NaN or infinite."""
-    if all(bool(np.isfinite(block).all()) for block in blocks):
+    """A line if any number is NaN or infinite, or beyond float32."""
+    if not any(bool(beyond_float32(block).any()) for block in blocks):
         return []
-    return [f"shard {path} holds NaN or infinite features; write the store again"]
+    return [f"shard {path} holds NaN or infinite features, or beyond float32; write it again"]

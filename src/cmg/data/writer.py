@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from cmg.data.features import as_block, check_features
 from cmg.data.index import write_index
 from cmg.data.manifest import (
     CLIPS,
-    DTYPES,
     MANIFEST,
     SHARDS,
     FeatureSpec,
@@ -239,8 +239,10 @@ class StoreWriter:
                     f"clip {clip.id!r}: unknown modality {name!r}"
                     f"{did_you_mean(name, self.modalities)}"
                 )
-            block = None if values is None else np.asarray(values)
-            if block is not None and block.shape[:1] != (0,):
+            if values is None:
+                continue
+            block = as_block(f"clip {clip.id!r}, modality {name!r}", values)
+            if block.shape[:1] != (0,):
                 features[name] = check_features(clip.id, name, self.modalities[name], block)
         if not features:
             raise DataError(f"clip {clip.id!r} has no step of any modality; leave it out")
@@ -269,35 +271,6 @@ class StoreWriter:
             return (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n").encode()
         except (TypeError, ValueError) as error:
             raise DataError(f"clip {clip.id!r}: meta is not plain JSON ({error})") from error
-
-
-def check_features(
-    clip: str, modality: str, spec: FeatureSpec, block: NDArray[Any]
-) -> NDArray[Any]:
-    """`block` in the stored dtype, if it may be stored.
-
-    Args:
-        clip: Id, for messages.
-        modality: Name, for messages.
-        spec: What is stored of the modality.
-        block: [T, *shape], T >= 1.
-
-    Raises:
-        ModalityError: another shape, or a dtype that the stored one cannot hold exactly.
-        DataError: a feature is NaN or infinite.
-    """
-    where = f"clip {clip!r}, modality {modality!r}"
-    if block.shape[1:] != spec.shape:
-        raise ModalityError(f"{where}: shape {block.shape}; expected (T, {str(spec.shape)[1:]}")
-    if block.dtype.name not in DTYPES or not np.can_cast(block.dtype, spec.dtype, "safe"):
-        raise ModalityError(
-            f"{where}: dtype {block.dtype} does not fit the stored {spec.dtype} exactly; "
-            f"convert it with .astype({spec.dtype!r})"
-        )
-    if block.dtype.kind == "f" and not np.isfinite(block).all():
-        step = int(np.argwhere(~np.isfinite(block))[0][0])
-        raise DataError(f"{where}, step {step}: a feature is NaN or infinite; repair or drop it")
-    return block.astype(spec.dtype, copy=False)
 
 
 def check_label(

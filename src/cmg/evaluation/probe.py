@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,10 +13,13 @@ from torch.nn import functional
 from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
-from cmg.errors import DataError
+from cmg.errors import DataError, NonFiniteError
+from cmg.tensors import check_finite
 from cmg.training.seeding import derived_seed
 
 Task = Literal["clip", "step"]
+NAMED = 4
+"""Classes that a remark names before it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
 
     Raises:
         DataError: no labeled clip, or labels of a single class.
+        NonFiniteError: the head diverged; it would call everything the first class.
     """
     data = data.usable()
     seen = torch.unique(data.labels[data.labels >= 0])
@@ -90,7 +95,38 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
+    check_finite(head.state_dict(), "the head", "lower probe.lr", NonFiniteError)
     return head.eval()
+
+
+def unseen_classes(train: Tensor, test: Tensor, classes: Sequence[str]) -> str | None:
+    """What to say of test clips or steps whose class no head can know; None if there are none.
+
+    Args:
+        train: Class indices int64 [N] or [N, T], -1 where unknown; or of several classes per step,
+            0 and 1, [N, T, C].
+        test: Likewise.
+        classes: Names.
+    """
+    what = "clips" if train.dim() == 1 else "steps"
+    if train.dim() < 3:
+        train, test = train[train >= 0], test[test >= 0]
+        unseen = ~torch.bincount(train, minlength=len(classes)).bool()
+        alone = unseen[test]
+        missing = torch.unique(test[alone])
+    else:
+        unseen = ~(train > 0).flatten(0, 1).any(0)
+        test = test[(test >= 0).all(2)]
+        alone = (test[:, unseen] > 0).any(1)
+        missing = ((test > 0).any(0) & unseen).nonzero()[:, 0]
+    if not bool(alone.any()):
+        return None
+    named = ", ".join(repr(classes[i]) for i in missing[:NAMED].tolist())
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return (
+        f"{int(alone.sum())} of {len(alone)} test {what} have classes without a training "
+        f"{what[:-1]} ({named}{more}), which no head can name"
+    )
 
 
 def build_head(data: Labeled, options: ProbeOptions) -> nn.Module:

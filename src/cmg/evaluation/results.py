@@ -68,6 +68,7 @@ class Results:
         codebook: Use of the codebook.
         weights: Weight of each objective; None where it is left out.
         seconds: Wall time of it all.
+        remarks: What has to be said beside the numbers.
     """
 
     transfer: ScoreMap
@@ -77,6 +78,7 @@ class Results:
     extra_splits: dict[str, ScoreMap] = field(default_factory=dict)
     weights: dict[str, float | None] = field(default_factory=dict)
     seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
 
     def public(self) -> dict[str, Any]:
         """The keys that ``cmg demo --json`` promises."""
@@ -113,6 +115,7 @@ class Results:
                 {name: score_map(table) for name, table in told["extra_splits"].items()},
                 told["weights"],
                 float(told["seconds"]),
+                [str(remark) for remark in told.get("remarks", [])],
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"cannot read results {path}: {error!r}") from error

@@ -14,7 +14,7 @@ from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
-from cmg.evaluation.probe import Labeled, accuracy, train_head
+from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 from cmg.models.unified import UnifiedModel
 from cmg.types import Kind
 
@@ -60,6 +60,9 @@ class Evaluation:
         train_split: Whose labels heads are trained on.
         test_split: Held-out clips.
 
+    Attributes:
+        remarks: What has to be said beside the accuracies so far.
+
     Raises:
         DataError: the store has no labels, or lacks a split.
     """
@@ -76,6 +79,7 @@ class Evaluation:
             test_split: encode_split(model, self.test),
         }
         self.modalities = list(self.encoded[test_split])
+        self.remarks: list[str] = []
 
     def default_label(self, per: str) -> str | None:
         """The store's first label per ``clip`` or per ``step``, if it has one."""
@@ -146,7 +150,15 @@ class Evaluation:
                         held_out = self.labeled(split, target, label, options.features)
                         row = tables[split.name].setdefault(f"{source}->{target}", [])
                         row.append(accuracy(head, held_out))
+                        if seed == first_seed:
+                            self._remark(label, data, held_out)
         return tables
+
+    def _remark(self, label: str, train: Labeled, test: Labeled) -> None:
+        classes = self.store.labels[label].classes
+        said = unseen_classes(train.usable().labels, test.usable().labels, classes)
+        if said is not None and (remark := f"label {label!r}: {said}") not in self.remarks:
+            self.remarks.append(remark)
 
     def _training_features(
         self, source: str, label: str, options: ProbeOptions, seed: int

@@ -26,7 +26,7 @@ from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import files_identity, identity_of
 from cmg.extract.packages import package_file
 from cmg.extract.steps import step_count, step_of
-from cmg.extract.torch_weights import unpickled
+from cmg.extract.torch_weights import sound, unpickled
 from cmg.types import Kind
 
 GET = "pip install --no-deps aisfx==0.1.2"
@@ -203,7 +203,8 @@ def _read(path: Path) -> EmbeddingNet:
     tensors = found[0] if isinstance(found, tuple) and len(found) == 2 else None
     if not isinstance(tensors, dict):
         raise ConfigError(f"{path} is no checkpoint of aiSFX; {GET} brings one")
-    own = {n.removeprefix(PREFIX): x for n, x in tensors.items() if n.startswith(PREFIX)}
+    named = sound(tensors, path)
+    own = {n.removeprefix(PREFIX): x for n, x in named.items() if n.startswith(PREFIX)}
     try:
         network.load_state_dict(own)
     except RuntimeError as error:

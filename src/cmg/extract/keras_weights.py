@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cmg.errors import ConfigError
 from cmg.extract.weights import check_shapes
+from cmg.tensors import check_finite
 
 WHOLE_MODEL = "model_weights"
 """Where ``model.save`` puts what ``model.save_weights`` puts at the top."""
@@ -109,11 +110,11 @@ def _tensor(path: Path, data: Any, axes: Sequence[int]) -> Tensor:
         raise ConfigError(
             f"cannot read the weights {path}: {data.name} ({error}); download it again"
         ) from error
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise ConfigError(
-            f"{path}: {data.name} ({array.dtype}) is not of finite floats; download it again"
-        )
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(axes), dtype=np.float32))
+    if array.dtype.kind != "f":
+        raise ConfigError(f"{path}: {data.name} ({array.dtype}) is not of floats")
+    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes), dtype=np.float32))
+    check_finite({data.name: tensor}, path, "get the weights again", ConfigError)
+    return tensor
 
 
 def _holds(groups: Any) -> str:

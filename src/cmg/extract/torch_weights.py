@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cmg.errors import ConfigError
+from cmg.errors import CheckpointError, ConfigError
+from cmg.tensors import check_finite, check_plain, unwrapped
 
 
 def unpickled(path: Path) -> object:
@@ -41,17 +42,37 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` file or a ``.pth`` file, by name.
 
     Raises:
-        ConfigError: no such file, damaged, or it holds more than tensors by name.
+        ConfigError: no such file, damaged, it holds more than tensors by name, or a value is NaN
+            or infinite.
     """
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return sound(load_file(path), path)
         except (OSError, SafetensorError) as error:
             raise ConfigError(f"cannot read the weights {path}: {error}") from error
-    found = unpickled(path)
+    return sound(unpickled(path), path)
+
+
+def sound(found: object, path: Path) -> dict[str, Tensor]:
+    """Tensors by name, without the prefix of a wrapper around the network.
+
+    Args:
+        found: What a file holds.
+        path: The file.
+
+    Raises:
+        ConfigError: more than tensors by name, or a value that is NaN or infinite.
+    """
     if not isinstance(found, dict) or not all(isinstance(x, Tensor) for x in found.values()):
         raise ConfigError(f"{path} holds more than tensors by name; it is no file of weights")
-    return found
+    try:
+        tensors = unwrapped(found)
+        for name, tensor in tensors.items():
+            check_plain(name, tensor)
+    except CheckpointError as error:
+        raise ConfigError(f"cannot read the weights {path}: {error}") from error
+    check_finite(tensors, path, "get the weights again", ConfigError)
+    return tensors
 
 
 def fill(network: nn.Module, path: Path) -> None:

@@ -136,8 +136,10 @@ def torch_tensors(
     check_shapes(path, {name: tuple(x.shape) for name, x in found.items()}, shapes, noun)
     if foreign:
         raise ConfigError(f"{path} is not of {noun}: it also holds {_some(foreign)}")
-    own = {name: found[name] for name in shapes}
-    return {name: _finite(path, name, tensor) for name, tensor in own.items()}
+    whole = [name for name in shapes if not found[name].is_floating_point()]
+    if whole:
+        raise ConfigError(f"{path} is not of {noun}: {_some(whole)} are not of floats")
+    return {name: found[name].to(torch.float32) for name in shapes}
 
 
 def check_shapes(path: Path, found: Shapes, wanted: Shapes, noun: str) -> None:
@@ -157,14 +159,6 @@ def check_shapes(path: Path, found: Shapes, wanted: Shapes, noun: str) -> None:
     ]
     if wrong:
         raise ConfigError(f"{path} is not of {noun}: {_some(wrong)}")
-
-
-def _finite(path: Path, name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-        raise ConfigError(
-            f"{path}: {name} ({tensor.dtype}) is not of finite floats; download it again"
-        )
-    return tensor.to(torch.float32)
 
 
 def _some(names: list[str]) -> str:

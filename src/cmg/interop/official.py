@@ -28,9 +28,10 @@ from cmg.interop.layout import (
     state_tensors,
 )
 from cmg.interop.names import EPOCH, IDLE, SECTIONS, TOTAL_STEP, NameMap
-from cmg.interop.optimizers import check_states
+from cmg.interop.optimizers import check_states, packed_states
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.weighted import WeightedObjectives
+from cmg.tensors import check_finite, check_plain, unwrapped
 
 LATER = {"fcid": "the ACL 2025 paper (FCID)", "micu": "the ICCV 2025 paper (MICU)"}
 """Files of later papers that lie in the same download, by name."""
@@ -93,16 +94,20 @@ def read_official(path: Path) -> OfficialCheckpoint:
     """Read an official file without executing anything in it.
 
     Whole files, with or without optimizer states, and files for inference (`Encoder_parameters`,
-    `Text_ar_lstm_parameters`, `epoch`) are read; tensors stay on the disk until they are used.
+    `Text_ar_lstm_parameters`, `epoch`) are read, under DataParallel or not. Tensors are mapped, not
+    copied.
 
     Raises:
         CheckpointError: the file is absent, truncated, holds anything but tensors and plain
-            values, holds other entries or tensors than official files do, or contradicts itself.
+            values, holds other entries or tensors than official files do, contradicts itself, or
+            has values that are NaN or infinite.
     """
     content = unpickled(path)
     try:
         checkpoint = _checked(content)
         check_states(checkpoint.rest, check_shapes(checkpoint.tensors))
+        tensors = checkpoint.tensors | packed_states(checkpoint.rest)[0]
+        check_finite(tensors, "its tensors", "take the file of another epoch", CheckpointError)
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}{later_paper(path)}") from error
     return checkpoint
@@ -180,13 +185,10 @@ def _section_tensors(section: str, entries: object) -> dict[str, Tensor]:
     if not isinstance(entries, Mapping):
         raise CheckpointError(f"{section!r} is no state dict")
     tensors = {}
-    for name, tensor in entries.items():
+    for name, tensor in unwrapped(entries).items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise CheckpointError(f"{section}/{name} is no floating-point tensor")
-        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
-            raise CheckpointError(f"{section}/{name} is no plain tensor with data of its own")
-        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise CheckpointError(f"{section}/{name} claims more values than the file holds of it")
+        check_plain(f"{section}/{name}", tensor)
         tensors[f"{section}/{name}"] = tensor.detach()
     return tensors
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.chunks import OnError
+from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
@@ -210,8 +211,7 @@ class OfficialDataset:
                 )
             if len(block) != row.lengths[modality]:
                 raise DataError(f"{len(block)} steps instead of {row.lengths[modality]}")
-            if not np.isfinite(block).all():
-                raise DataError("a feature is NaN or infinite; extract it again")
+            check_numbers("features", block)
         except DataError as error:
             raise DataError(f"{self.name}, clip {row.id!r}, {modality}: {error}") from error
         return block.astype(spec.dtype, copy=False)

@@ -134,6 +134,7 @@ def run_demo(
         {s: scores(merge([t.extra_splits[s] for t in trained])) for s in splits},
         plan.config.objectives.weights(),
         clock() - start,
+        list(dict.fromkeys(remark for t in trained for remark in t.remarks)),
     )
     results.save(out / RESULTS)
     return results

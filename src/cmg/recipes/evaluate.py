@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from cmg.codebook.measures import collapse
 from cmg.config.schema import RunConfig
 from cmg.evaluation.encoding import code_usage
 from cmg.evaluation.results import CodebookStats, Results
@@ -28,6 +29,7 @@ class Tables:
     continuous: Table
     extra_splits: dict[str, Table]
     codebook: CodebookStats
+    remarks: list[str]
 
 
 def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Tables:
@@ -58,12 +60,14 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Tables:
     localization: Table = {}
     if step is not None:
         localization = evaluation.transfer(step, probe, seed)[data.test_split]
+    usage = code_usage(evaluation.encoded[data.test_split], model.size)
     return Tables(
         clip_tables.pop(data.test_split),
         localization,
         continuous,
         clip_tables,
         codebook_stats(evaluation, step),
+        evaluation.remarks + collapse(usage),
     )
 
 
@@ -108,6 +112,7 @@ def evaluate_run(run: Path, seconds: float = 0.0) -> Results:
         {name: scores(table) for name, table in tables.extra_splits.items()},
         config.objectives.weights(),
         seconds,
+        tables.remarks,
     )
     if (run / "run.json").is_file():
         results.save(run / RESULTS)

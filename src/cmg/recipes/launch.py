@@ -72,7 +72,7 @@ def died(error: BaseException, restarts: int) -> WorkerError:
     codes = ", ".join(f"rank {rank}: exit {f.exitcode}" for rank, f in sorted(failures.items()))
     return WorkerError(
         f"a rank ended before its work, after {restarts} restart(s) ({codes or error}); what it "
-        "said is above. Go on from the last checkpoint with --resume"
+        "said is above. Go on with --resume: from the last checkpoint, or anew if there is none"
     )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cmg.codebook.distances import nearest_code
+from cmg.codebook.measures import CodeUsage, code_counts
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.interop.export import OfficialCheckpoints, keeps_official
-from cmg.recipes.training_clips import nested_part, open_clips, training_split
+from cmg.models.unified import UnifiedModel
+from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
     Position,
     list_checkpoints,
@@ -100,6 +104,11 @@ def prepare_alone(
     store = open_clips(config.data)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, world)
+    writes = world is None or world.first
+    if not resume:
+        for remark in check_pairs(batches.split, batches.modalities):
+            if writes:
+                warnings.warn(remark, stacklevel=2)
     state = TrainingState(
         modalities,
         config.model,
@@ -116,7 +125,6 @@ def prepare_alone(
             f"training.compile: goes on without, as torch.compile does not work here: {refused}"
         )
         warnings.warn(remark, stacklevel=2)
-    writes = world is None or world.first
     training = Pretraining(
         config,
         state,
@@ -244,23 +252,45 @@ def training_batches(
 
 @torch.no_grad()
 def start_codebook(training: Pretraining) -> None:
-    """Place the codes on the untrained encoders' features of the first batches, if so configured.
+    """Place the codes on the untrained encoders' :func:`first_features`, if so configured."""
+    model = training.state.model
+    if model.codebook.options.start == "uniform":
+        return
+    found = [z for batch in first_features(model, training.batches) for z in batch.values()]
+    generator = step_generator(training.config.training.seed, "codebook start")
+    model.codebook.start_from(torch.cat(found), generator)
+
+
+@torch.no_grad()
+def first_features(model: UnifiedModel, batches: Batches) -> Iterator[dict[str, torch.Tensor]]:
+    """Features [n, D] by modality of the steps that exist, batch by batch.
 
     As many batches are read as hold 20 tokens per code, at most one epoch.
     """
-    model, batches = training.state.model, training.batches.of_all_ranks()
-    if model.codebook.options.start == "uniform":
-        return
-    found: list[torch.Tensor] = []
+    batches, tokens = batches.of_all_ranks(), 0
     for index in range(len(batches)):
-        batch = batches.at(0, index).to(training.state.device, model.dtype)
+        batch = batches.at(0, index).to(model.device, model.dtype)
+        found = {}
         for m, z in model.semantics(batch).items():
             mask = batch.steps.mask(m)
-            found.append(z.flatten(0, 1) if mask is None else z[mask])
-        if sum(z.shape[0] for z in found) >= 20 * model.size:
-            break
-    generator = step_generator(training.config.training.seed, "codebook start")
-    model.codebook.start_from(torch.cat(found), generator)
+            found[m] = z.flatten(0, 1) if mask is None else z[mask]
+        yield found
+        tokens += sum(len(z) for z in found.values())
+        if tokens >= 20 * model.size:
+            return
+
+
+@torch.no_grad()
+def first_usage(model: UnifiedModel, batches: Batches) -> CodeUsage:
+    """How the clips of :func:`first_features` use the codebook."""
+    counts = {m: torch.zeros(model.size, dtype=torch.float64) for m in batches.modalities}
+    book = model.codebook
+    for features in first_features(model, batches):
+        for m, z in features.items():
+            if len(z):
+                codes = nearest_code(z, book.codes, book.center)
+                counts[m] += code_counts(codes.cpu(), model.size, None)
+    return CodeUsage(torch.stack(list(counts.values())), tuple(counts))
 
 
 def refuse_converted(run: Path) -> None:

@@ -20,12 +20,14 @@ class ProbeResult:
         upper_bound: Trained and read on the target modality.
         chance: Uniform guessing.
         label: The label probed.
+        remarks: What has to be said beside the accuracies.
     """
 
     transfer: Score
     upper_bound: Score
     chance: float
     label: str
+    remarks: list[str]
 
 
 def probe(
@@ -71,4 +73,5 @@ def probe(
         found[f"{test_on}->{test_on}"],
         100.0 / len(store.labels[label].classes),
         label,
+        evaluation.remarks,
     )

@@ -128,7 +128,8 @@ def evaluate_retrieval(
             results.scores[one] += own.scores[one]
         results.undefined.update(own.undefined)
         results.about.update(own.about)
-    remarks = [remark for c in checkpoints for remark in other_extractors(c, store)]
+    remarks = results.about["remarks"]
+    remarks += [remark for c in checkpoints for remark in other_extractors(c, store)]
     results.about.update(
         {
             "checkpoints": [str(c.path) for c in checkpoints],
@@ -167,6 +168,7 @@ def retrieval_of(
         )
     classes = None if label is None else split.labels(label)
     results = RetrievalResults({}, {}, {"split": split.name, "label": label, "clips": len(split)})
+    results.about["remarks"] = [] if classes is None else lone_classes(split, label, classes)
     for one in by:
         scores, undefined = evaluate_directions(
             encoded, one, model.size, split.ids, classes, groups
@@ -175,6 +177,18 @@ def retrieval_of(
         if undefined:
             results.undefined[one] = undefined
     return results
+
+
+def lone_classes(split: Split, label: str | None, classes: torch.Tensor) -> list[str]:
+    """What to say of clips that have no other of their class to be found; int64 [N], -1 unknown."""
+    known = classes[classes >= 0]
+    alone = int((torch.bincount(known) == 1).sum()) if len(known) else 0
+    if not alone:
+        return []
+    return [
+        f"{split.store.path}, split {split.name!r}: {alone} of {len(known)} clips are the only one "
+        f"of their class of label {label!r}, so that mAP counts their own counterpart alone"
+    ]
 
 
 def class_label(store: ClipSource, label: str | None) -> str | None:

@@ -37,7 +37,13 @@ from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
-from cmg.recipes.retrieval import class_label, clips_to_search, read_alike, retrieval_of
+from cmg.recipes.retrieval import (
+    class_label,
+    clips_to_search,
+    lone_classes,
+    read_alike,
+    retrieval_of,
+)
 from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import training_split
 from cmg.retrieval.evaluate import Directions
@@ -290,6 +296,8 @@ def two_stage(
             found = retrieval_of(model, chosen, encode_split(model, chosen), ["mean"], label)
             scores[variant] += found.scores["mean"]
     remarks = [remark for c in checkpoints for remark in other_extractors(c, source)]
+    if label is not None:
+        remarks += lone_classes(chosen, label, chosen.labels(label))
     about = {
         "stage1": [str(c.path) for c in checkpoints],
         "stage1_modalities": [m.name for m in checkpoints[0].modalities],

@@ -37,7 +37,12 @@ def grouped(results: TaskResults) -> dict[str, list[Outcome]]:
 
 def remarks(results: TaskResults) -> list[str]:
     """What has to be said before the tables."""
-    return [SIMULATED] if results.about.get("simulated") else []
+    found = [SIMULATED] if results.about.get("simulated") else []
+    return found + [
+        f"{one.benchmark} ({one.protocol}): {remark}."
+        for one in results.outcomes
+        for remark in one.remarks
+    ]
 
 
 def about_table(results: TaskResults) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cmg.codebook.measures import CodeUsage
+from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
@@ -105,6 +105,7 @@ def gather(folder: Path) -> ReportData:
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
     results = find_results(folder, demo, checkpoint, store, remarks)
+    remarks += collapse(usage) if results is None else results.remarks
     remarks += control_remarks(checkpoint, store)
     return ReportData(
         name=folder.resolve().name,

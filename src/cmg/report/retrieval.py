@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from cmg.files import Staging, write_synced, writing
 from cmg.recipes.retrieval import RetrievalResults
@@ -128,18 +129,17 @@ def write_retrieval(results: RetrievalResults, staging: Staging) -> None:
     Raises:
         DataError: they cannot be written.
     """
-    told = json.dumps(results.told(), indent=1)
-    _write(staging, told, TITLE, WHAT, "cmg evaluate retrieval", retrieval_tables(results))
+    command = "cmg evaluate retrieval"
+    _write(staging, results.told(), TITLE, WHAT, command, retrieval_tables(results))
 
 
 def write_two_stage(results: TwoStageResults, staging: Staging) -> None:
     """Likewise, of the two-stage setting."""
-    told = json.dumps(two_stage_told(results), indent=1)
-    command = "cmg evaluate two-stage"
+    told, command = two_stage_told(results), "cmg evaluate two-stage"
     _write(staging, told, TWO_STAGE, TWO_STAGE_WHAT, command, two_stage_tables(results))
 
 
-def two_stage_told(results: TwoStageResults) -> dict[str, object]:
+def two_stage_told(results: TwoStageResults) -> dict[str, Any]:
     """All of it as plain JSON."""
     scores = {
         variant: [{d: asdict(s) for d, s in found.items()} for found in seeds]
@@ -150,15 +150,22 @@ def two_stage_told(results: TwoStageResults) -> dict[str, object]:
 
 
 def _write(
-    staging: Staging, told: str, title: str, what: str, command: str, tables: Sequence[Table]
+    staging: Staging,
+    told: Mapping[str, Any],
+    title: str,
+    what: str,
+    command: str,
+    tables: Sequence[Table],
 ) -> None:
-    parts = [f"# {title}", what]
+    remarks = told["about"]["remarks"]
+    parts = [f"# {title}", what, *(f"> {markdown.text(remark)}" for remark in remarks)]
     for one in tables:
         parts += [f"## {one.title}", markdown.table(one)]
     head = tag("p", command, cls="kicker") + tag("h1", title) + paragraph(what, "headline")
+    head += "".join(paragraph(remark, "remark") for remark in remarks)
     sections = {f"table-{i}": (one.title, table(one, titled=False)) for i, one in enumerate(tables)}
     files = {
-        RESULTS: told + "\n",
+        RESULTS: json.dumps(told, indent=1) + "\n",
         "report.md": "\n\n".join(parts) + "\n",
         "report.html": page(title, head, sections),
     }

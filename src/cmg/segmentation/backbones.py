@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError, did_you_mean
+from cmg.tensors import check_finite
 
 MULTIPLE: Final = 16
 """Sides of pictures are multiples of it; stage maps of odd sizes are joined all the same."""
@@ -142,4 +143,5 @@ def _loaded(network: Any, weights: str, described: Mapping[str, Any]) -> Any:
             )
     if missing := sorted(told["missing_keys"]):
         raise CheckpointError(f"{weights} lacks {len(missing)} weights, the first is {missing[0]}")
+    check_finite(loaded.state_dict(), weights, "get the weights again", CheckpointError)
     return loaded

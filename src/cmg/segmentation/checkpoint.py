@@ -154,6 +154,7 @@ class TrainingFolder:
 
         Raises:
             CheckpointError: it cannot be written; the epoch before is untouched.
+            NonFiniteError: a value is NaN or infinite; likewise.
         """
         training = {f"model.{n}": x for n, x in flat(model).items()}
         training |= moments("optimizer", optimizer, _optimized(model, optimizer))
@@ -171,9 +172,10 @@ class TrainingFolder:
             write_synced(staging.folder / DESCRIPTION, json.dumps(told, indent=1).encode())
             staging.publish()
         except (OSError, SafetensorError, DataError) as error:
+            before = (self.path / DESCRIPTION).is_file()
+            kept = "the epoch before is intact" if before else "no epoch is kept yet"
             raise CheckpointError(
-                f"cannot write {self.path}: {error}; free space and resume (the epoch before is "
-                "intact)"
+                f"cannot write {self.path}: {error}; free space and resume ({kept})"
             ) from error
         finally:
             staging.discard()

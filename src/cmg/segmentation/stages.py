@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from cmg.errors import CheckpointError
 from cmg.files import replace_file
 from cmg.segmentation.backbones import Backbone
 from cmg.segmentation.clips import MaskedBatch
+from cmg.training.checkpoint import load_tensors
 
 
 class FeatureCache:
@@ -60,11 +59,7 @@ class FeatureCache:
         return self.folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:24]}.safetensors"
 
     def _read(self, clip: str) -> dict[str, Tensor]:
-        path = self._path(clip)
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path} is damaged ({error}); delete it") from error
+        return load_tensors(self._path(clip), "delete the file, it is made again")
 
 
 def _joined(clips: Sequence[dict[str, Tensor]]) -> list[Tensor]:

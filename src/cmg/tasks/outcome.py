@@ -76,6 +76,7 @@ class Outcome:
         marks: A remark on a direction.
         paper: The paper's figures, also where ours are of another protocol.
         predictions: By direction.
+        remarks: What has to be said before the figures.
     """
 
     benchmark: str
@@ -91,6 +92,7 @@ class Outcome:
     marks: dict[str, str]
     paper: PaperTable
     predictions: dict[str, Predictions] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def told(self) -> dict[str, Any]:
         """Everything but figures and predictions, for JSON."""
@@ -103,6 +105,7 @@ class Outcome:
             "leaks": self.leaks,
             "notes": list(self.notes),
             "marks": self.marks,
+            "remarks": self.remarks,
         }
 
 

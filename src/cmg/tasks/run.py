@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cmg.evaluation.metrics import top1_accuracy
+from cmg.evaluation.probe import unseen_classes
 from cmg.tasks.controls import chance, majority
 from cmg.tasks.features import Features, Readable
 from cmg.tasks.frozen import fitted_steps
@@ -80,6 +81,7 @@ def run_plan(
         plan.marks,
         paper,
         runner.predictions,
+        runner.remarks(),
     )
 
 
@@ -133,6 +135,15 @@ class _Runner:
                 name: Figure.of(found, expected.get(name)) for name, found in values.items()
             }
         return figures
+
+    def remarks(self) -> list[str]:
+        """What is said of classes that no head was trained on."""
+        found = []
+        for source, target in self.plan.directions:
+            train = self.labeled(self.plan.train[source]).labels.cpu()
+            test = self.labeled(self.plan.test[target]).labels.cpu()
+            found.append(unseen_classes(train, test, self.plan.classes))
+        return [line for line in dict.fromkeys(found) if line is not None]
 
     def baseline(self, guess: Callable[[Tensor, Tensor, int], Metrics]) -> Figures:
         """Figures that need no head, of labels alone."""

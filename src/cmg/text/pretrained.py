@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cmg.errors import ConfigError
+from cmg.tensors import check_finite
 from cmg.text.places import INSTALL, ModelFiles
 
 
@@ -34,7 +35,7 @@ def load_network(files: ModelFiles, unused: tuple[str, ...]) -> Any:
             the network does not depend on them.
 
     Raises:
-        ConfigError: unreadable, lacking weights, or pickled with more than weights.
+        ConfigError: unreadable, lacking weights, not finite, or pickled with more than weights.
     """
     from_folder = transformers(files.noun).AutoModel.from_pretrained
     with reading("weights", files), torch.random.fork_rng(devices=[]):
@@ -54,6 +55,8 @@ def load_network(files: ModelFiles, unused: tuple[str, ...]) -> Any:
             f"the weights in {files.folder} lack {len(lacking)} tensors of its config.json, "
             f"the first {lacking[0]!r}; download the {files.noun} again"
         )
+    remedy = f"download the {files.noun} again"
+    check_finite(model.state_dict(), f"the weights in {files.folder}", remedy, ConfigError)
     return model.eval()
 
 

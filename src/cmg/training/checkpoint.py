@@ -28,9 +28,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
-from cmg.errors import CheckpointError, DataError
+from cmg.errors import CheckpointError, DataError, NonFiniteError
 from cmg.files import Staging, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
+from cmg.tensors import check_finite
 from cmg.training.run_folder import complete_old
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -38,6 +39,7 @@ from cmg.types import Modality
 FORMAT, VERSION = "cmg-checkpoint", 1
 FOLDER, DESCRIPTION = "checkpoints", "checkpoint.json"
 MODEL, TRAINING = "model.safetensors", "training.safetensors"
+DIVERGED = "training diverged, so no checkpoint is written"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def save_checkpoint(
 
     Raises:
         CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
+        NonFiniteError: a value is NaN or infinite; nothing is written.
     """
     checkpoint = Checkpoint(
         checkpoint_folder(run, position),
@@ -138,9 +141,10 @@ def write_checkpoint(checkpoint: Checkpoint, files: Mapping[str, dict[str, Tenso
         staging.publish()
     except (OSError, SafetensorError, DataError) as error:
         staging.discard()
+        again = "convert again" if checkpoint.origin else "resume"
         raise CheckpointError(
-            f"cannot write checkpoint {target}: {error}; free space and resume "
-            "(earlier checkpoints are intact, nothing half-written was left)"
+            f"cannot write checkpoint {target}: {error}; free space and {again} "
+            f"({last_checkpoint(target.parent.parent)}; nothing half-written was left)"
         ) from error
     except BaseException:
         staging.discard()
@@ -156,8 +160,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def flat(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state as contiguous CPU tensors."""
-    return {n: x.detach().cpu().contiguous() for n, x in module.state_dict().items()}
+    """A module's state as contiguous CPU tensors.
+
+    Raises:
+        NonFiniteError: a value is NaN or infinite, so that nothing may be kept of it.
+    """
+    tensors = {n: x.detach().cpu().contiguous() for n, x in module.state_dict().items()}
+    check_finite(tensors, type(module).__name__, DIVERGED, NonFiniteError)
+    return tensors
 
 
 def training_tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -171,12 +181,18 @@ def training_tensors(state: TrainingState) -> dict[str, Tensor]:
 def moments(
     prefix: str, optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]]
 ) -> dict[str, Tensor]:
-    """What an Adam knows of its parameters, as CPU tensors named ``prefix.key.parameter``."""
-    return {
+    """What an Adam knows of its parameters, as CPU tensors named ``prefix.key.parameter``.
+
+    Raises:
+        NonFiniteError: a value is NaN or infinite.
+    """
+    tensors = {
         f"{prefix}.{key}.{name}": value.detach().cpu().contiguous().clone()
         for name, parameter in named
         for key, value in optimizer.state.get(parameter, {}).items()
     }
+    check_finite(tensors, type(optimizer).__name__, DIVERGED, NonFiniteError)
+    return tensors
 
 
 def restore_moments(
@@ -239,6 +255,16 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
 
 
+def last_checkpoint(run: Path) -> str:
+    """What a run that stops has kept, in words."""
+    found = list_checkpoints(run)
+    return (
+        f"the last checkpoint, {found[-1].name}, is intact"
+        if found
+        else "there is no checkpoint yet"
+    )
+
+
 def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
 
@@ -280,16 +306,22 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
     return checkpoint
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
     """Tensors of a safetensors file.
 
+    Args:
+        path: The file.
+        remedy: What to do without it.
+
     Raises:
-        CheckpointError: unreadable.
+        CheckpointError: unreadable, or a value is NaN or infinite.
     """
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {error}; {remedy}") from error
+    check_finite(tensors, path, remedy, CheckpointError)
+    return tensors
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> UnifiedModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,12 @@ from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.training.allocation import kept_memory
-from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
+from cmg.training.checkpoint import (
+    Position,
+    last_checkpoint,
+    list_checkpoints,
+    save_checkpoint,
+)
 from cmg.training.naive_step import naive_step
 from cmg.training.optimizer import learning_rate
 from cmg.training.parts import Parts
@@ -81,7 +86,8 @@ class Pretraining:
             stop_after: Asked after every step; True ends early (tests of resumption).
 
         Raises:
-            NonFiniteError: a term became NaN or infinite; names step, term and clips.
+            NonFiniteError: a term, or what was to be kept, became NaN or infinite; names step,
+                term and clips.
             CheckpointError: a checkpoint could not be written.
         """
         metrics = MetricsLog(self.run, self.position.step) if self.run else None
@@ -127,12 +133,7 @@ class Pretraining:
         try:
             log = self._train_on(moved, epoch, index)
         except NonFiniteError as error:
-            shown = ", ".join(batch.ids[:4]) + (", ..." if len(batch.ids) > 4 else "")
-            kept = "the last checkpoint is intact" if self.run else "nothing was updated"
-            raise NonFiniteError(
-                f"step {step + 1} (epoch {epoch + 1}, batch {index + 1}, clips {shown}): {error}; "
-                f"{kept}. Lower optimizer.lr or check these clips with `cmg data verify`"
-            ) from error
+            raise self._diverged(step, batch.ids, error) from error
         log["learning_rate"] = rate
         done = step + 1
         self.position = Position(done, done // len(self.batches))
@@ -140,7 +141,20 @@ class Pretraining:
             metrics.add(epoch, done, log)
         for observer in self.observers:
             observer.step(self.position, self.batches.size_of(index), log)
-        self._keep(metrics, whole_epoch=done % len(self.batches) == 0)
+        try:
+            self._keep(metrics, whole_epoch=done % len(self.batches) == 0)
+        except NonFiniteError as error:
+            raise self._diverged(step, batch.ids, error) from error
+
+    def _diverged(self, step: int, ids: Sequence[str], error: NonFiniteError) -> NonFiniteError:
+        """What to say of a step with clips `ids` that gave NaN or infinite values."""
+        epoch, index = divmod(step, len(self.batches))
+        shown = ", ".join(ids[:4]) + (", ..." if len(ids) > 4 else "")
+        kept = last_checkpoint(self.run) if self.run else "nothing is kept on disk"
+        return NonFiniteError(
+            f"step {step + 1} (epoch {epoch + 1}, batch {index + 1}, clips {shown}): {error}; "
+            f"{kept}. Lower optimizer.lr or check these clips with `cmg data verify`"
+        )
 
     def _train_on(self, own: Batch, epoch: int, index: int) -> dict[str, float]:
         """The step that the run's options and processes ask for."""

@@ -37,6 +37,8 @@ def test_the_sound_folder_is_sound_and_only_overlaps_are_warned_of(usual):
         (HEARD, lambda x: np.where(x > 0, np.nan, x), "NaN"),
         (HEARD, lambda x: x[:0], "no row"),
         (HEARD, lambda x: x[:, :5], "shape (n, 5), expected (n, 8)"),
+        (HEARD, lambda x: np.array(3.0), "shape (n), expected (n, 8)"),
+        (HEARD, lambda x: x.astype(np.float64) + 1e39, "beyond float32"),
         (SEEN, lambda x: x - 1, "negative values: before the ReLU"),
         (SEEN, lambda x: x[:9], "other than 10 steps"),
         (SEEN, lambda x: x.transpose(0, 3, 1, 2), "channels come first"),
@@ -242,6 +244,14 @@ def test_the_h5_files_are_checked_for_shape_key_and_values(folder, new):
 def test_negative_audio_in_an_h5_file_is_wrong(folder, new):
     folder.h5("audio_feature.h5", lambda x: -x)
     assert "PCA" in only(new, "audio_feature.h5", "wrong").detail
+
+
+@pytest.mark.parametrize("value", [np.float64(3), np.zeros(0)])
+def test_an_h5_file_of_one_number_or_none_is_no_traceback(folder, new, value):
+    folder.h5("audio_feature.h5", lambda x: value)
+    found, diagnosis = new()
+    assert {part for part, _ in found} == {"audio_feature.h5"}
+    assert not diagnosis.sound
 
 
 def test_a_row_too_few_in_an_h5_file_is_wrong(folder, new):

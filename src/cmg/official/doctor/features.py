@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.features import beyond_float32
 from cmg.errors import DataError
 from cmg.official.datasets.ave import FEATURE_FILES, KEY
 from cmg.official.doctor.examination import Examination
@@ -106,6 +107,8 @@ _CHANNELS_FIRST = "; channels come first here and must come last: transpose the 
 
 def _opened(path: Path) -> H5Array:
     array = H5Array(path, KEY)
+    if not array.shape:
+        raise DataError(f"{path}: {KEY} is one number, not the features of clips")
     array.row(array.shape[0] - 1)  # The end of the file is what a broken download lacks.
     return array
 
@@ -170,8 +173,8 @@ def _sizes(step: tuple[int, ...]) -> str:
 
 
 def _value_problems(array: NDArray[Any], feature: str) -> Iterator[str]:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        yield "NaN or infinite values"
+    if array.dtype.kind == "f" and beyond_float32(array).any():
+        yield "NaN or infinite values, or beyond float32"
         return
     if array.min() < 0:
         what = "PCA-processed or taken before the ReLU" if feature == "audio" else "before the ReLU"
