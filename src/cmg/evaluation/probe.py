@@ -13,6 +13,7 @@ from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.errors import DataError
+from cmg.precision import full_precision
 from cmg.training.seeding import derived_seed
 
 Task = Literal["clip", "step"]
@@ -56,6 +57,7 @@ class Labeled:
         return Labeled(self.features[keep], self.mask[keep], labels[keep], self.classes)
 
 
+@full_precision
 def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
     """Train a head by cross-entropy.
 
@@ -105,6 +107,7 @@ def build_head(data: Labeled, options: ProbeOptions) -> nn.Module:
 
 
 @torch.no_grad()
+@full_precision
 def accuracy(head: nn.Module, data: Labeled) -> float:
     """Top-1 accuracy in percent over the labeled clips or steps.
 

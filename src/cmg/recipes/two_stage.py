@@ -37,6 +37,7 @@ from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.recipes.retrieval import class_label, clips_to_search, read_alike, retrieval_of
 from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import training_split
@@ -183,6 +184,7 @@ def join(
     return losses
 
 
+@full_precision
 def joining_loss(
     model: UnifiedModel, batch: Batch, pivot: str, new: str, options: JoinOptions
 ) -> Tensor:

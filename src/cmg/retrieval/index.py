@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import replace_file
+from cmg.precision import full_precision
 from cmg.retrieval.representation import ALL_BY, By, Represented
 from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
 
@@ -105,6 +106,7 @@ class ExactIndex:
         return best_in_blocks(vectors, queries.vectors.to(vectors), min(k, len(vectors)))
 
 
+@full_precision
 def best_in_blocks(vectors: Tensor, queries: Tensor, k: int) -> Hits:
     """The k best of some clips.
 

@@ -17,12 +17,14 @@ from cmg.evaluation.metrics import (
     micro_scores,
     top1_accuracy,
 )
+from cmg.precision import full_precision
 
 READ_BATCH = 64
 """Clips per batch where figures are means over batches [as coded]."""
 Metrics = dict[str, float]
 
 
+@full_precision
 def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     """Measures of clip classification.
 
@@ -46,6 +48,7 @@ def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     )
 
 
+@full_precision
 def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metrics:
     """Measures of localization.
 
@@ -74,6 +77,7 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
     )
 
 
+@full_precision
 def batched(logits: Tensor, targets: Tensor) -> MicroScores:
     """Precision and recall as means over batches of clips [as coded]."""
     counts = (targets >= 0).all(-1, keepdim=True)
@@ -82,6 +86,7 @@ def batched(logits: Tensor, targets: Tensor) -> MicroScores:
     return batch_averaged_scores(found, targets.clamp_min(0.0), READ_BATCH)
 
 
+@full_precision
 def step_score(logits: Tensor, targets: Tensor, headline: str, batch_averaged: bool) -> float:
     """The measure that decides epochs, 0..1: ``precision`` or ``f1``."""
     if batch_averaged:
@@ -111,6 +116,7 @@ def percent(**fractions: float) -> Metrics:
     return {name: 100.0 * value for name, value in fractions.items()}
 
 
+@full_precision
 def probabilities(logits: Tensor) -> Tensor:
     """float32 on the CPU: softmax over the classes of clips, sigmoid per class of steps."""
     found = logits.softmax(-1) if logits.dim() == 2 else logits.sigmoid()

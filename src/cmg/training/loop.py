@@ -15,6 +15,7 @@ from cmg.data.batches import Batches
 from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
+from cmg.precision import no_autocast
 from cmg.training.allocation import kept_memory
 from cmg.training.checkpoint import Position, list_checkpoints, save_checkpoint
 from cmg.training.naive_step import naive_step
@@ -93,7 +94,7 @@ class Pretraining:
         fork = torch.random.fork_rng(devices=[self.state.device] if gpu else [])
         keeping = kept_memory(self.config.training.keep_memory and not gpu)
         try:
-            with fork, keeping, reading as read:
+            with no_autocast(self.state.device.type), fork, keeping, reading as read:
                 for batch in read:
                     self._one_step(batch, metrics)
                     if stop_after is not None and stop_after(self.position):
