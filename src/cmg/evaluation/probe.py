@@ -14,6 +14,7 @@ from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.errors import DataError
 from cmg.precision import full_precision
+from cmg.process import seeded
 from cmg.training.seeding import derived_seed
 
 Task = Literal["clip", "step"]
@@ -78,8 +79,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         raise DataError(
             f"all labels are of one class (index {int(seen[0])}); a head needs two or more classes"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "head"))
+    with seeded(derived_seed(seed, "head")):
         head = build_head(data, options)
     optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
     for epoch in range(options.epochs):

@@ -16,6 +16,7 @@ from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.models.unified import UnifiedModel
+from cmg.process import seeded
 from cmg.types import Kind
 
 Table = dict[str, list[float]]
@@ -153,8 +154,7 @@ class Evaluation:
     ) -> Labeled:
         if not options.dropout_in_encoder:
             return self.labeled(self.train, source, label, options.features)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed, self.model.device):
             noisy = encode_split(self.model, self.train, dropout=True)[source]
         chosen = noisy.codes if options.features == "codes" else noisy.semantic
         labels = step_labels(self.train.labels(label), noisy)

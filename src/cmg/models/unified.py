@@ -18,6 +18,7 @@ from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.options import Options
 from cmg.precision import no_autocast
+from cmg.process import seeded
 from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
 
 
@@ -100,8 +101,7 @@ class UnifiedModel(nn.Module):
         self.modalities = {m.name: m for m in modalities}
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
             self.detail = nn.ModuleDict()

@@ -16,6 +16,7 @@ from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.options import Options
 from cmg.precision import no_autocast
+from cmg.process import seeded
 from cmg.tasks.features import CodeFeatures, Features, Readable, compacted
 from cmg.tasks.losses import clip_loss, step_loss
 from cmg.tasks.stack import Head, HeadStack
@@ -122,8 +123,7 @@ class HeadJob:
 
     def new_head(self, dtype: torch.dtype) -> Head:
         """The untrained head."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, "head"))
+        with seeded(derived_seed(self.seed, "head")):
             kind = ClipHead if self.labels.dim() == 1 else StepHead
             return kind(self.features.width, self.classes).to(dtype)
 
