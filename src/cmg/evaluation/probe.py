@@ -13,6 +13,7 @@ from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.errors import DataError
+from cmg.evaluation.metrics import top1_accuracy
 from cmg.precision import full_precision
 from cmg.process import seeded
 from cmg.training.seeding import derived_seed
@@ -115,6 +116,5 @@ def accuracy(head: nn.Module, data: Labeled) -> float:
         DataError: no labeled clip.
     """
     data = data.usable()
-    predicted = head(data.features, data.mask).argmax(-1)
     known = data.labels >= 0
-    return float((predicted == data.labels)[known].double().mean() * 100.0)
+    return 100.0 * top1_accuracy(head(data.features, data.mask)[known], data.labels[known])

@@ -25,7 +25,13 @@ Table = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracies of one direction over seeds, in percent."""
+    """A number over seeds, such as the accuracy of one direction in percent.
+
+    Attributes:
+        mean: Over seeds.
+        std: Sample standard deviation over seeds; 0 for a single one.
+        n: Seeds.
+    """
 
     mean: float
     std: float
@@ -33,7 +39,7 @@ class Score:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Score:
-        """Mean and sample standard deviation (0 for a single seed)."""
+        """Mean and spread."""
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         return cls(statistics.fmean(values), spread, len(values))
 

@@ -39,12 +39,14 @@ def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     count = logits.shape[1]
     true = F.one_hot(classes, count).bool()
     macro = macro_scores(F.one_hot(logits.argmax(1), count).bool(), true)
+    # Probabilities of a confident head all round to 1 and would tie; their logarithms do not.
+    certainty = logits.double().log_softmax(1)
     return percent(
         accuracy=top1_accuracy(logits, classes),
         macro_precision=macro.precision,
         macro_recall=macro.recall,
         macro_f1=macro.f1,
-        map=mean_average_precision(logits.softmax(1), true),
+        map=mean_average_precision(certainty, true),
     )
 
 
@@ -73,7 +75,7 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
         macro_precision=macro.precision,
         macro_recall=macro.recall,
         macro_f1=macro.f1,
-        map=mean_average_precision(found, true > 0),
+        map=mean_average_precision(logits[counts], true > 0),  # sigmoids would round to 1
     )
 
 
