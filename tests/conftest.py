@@ -1,18 +1,32 @@
-"""The command line, in this process (fast) or as a user types it (a new process)."""
+"""The command line, in this process (fast) or as a user types it (a new process); its state."""
 
 from __future__ import annotations
 
+import csv
+import gc
 import json
+import locale
+import logging
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+import torch
 
 from cmg.cli import main as entry
 from cmg.cli.output import STATE
+from cmg.process import thread_count
+from cmg.training import allocation
 
 
 class Said(NamedTuple):
@@ -63,3 +77,64 @@ def shell():
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+def snapshot():
+    """What of the process a library has no business changing."""
+    loggers = {name: logging.getLogger(name) for name in logging.root.manager.loggerDict}
+    return {
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "torch's random numbers": torch.get_rng_state().tolist(),
+        "numpy's random numbers": str(np.random.get_state()),  # noqa: NPY002 - the global ones
+        "python's random numbers": random.getstate(),
+        "environment": {n: x for n, x in os.environ.items() if n != "PYTEST_CURRENT_TEST"},
+        "folder": Path.cwd(),
+        "warnings": (list(warnings.filters), warnings.showwarning, warnings.formatwarning),
+        "torch": (
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.get_float32_matmul_precision(),
+            torch.backends.mkldnn.enabled,
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.deterministic,
+            torch.backends.cuda.matmul.allow_tf32,
+        ),
+        "numpy": np.geterr(),
+        "signals": {s: signal.getsignal(s) for s in signal.valid_signals()},
+        "hooks": (sys.excepthook, sys.unraisablehook, threading.excepthook, sys.path[:]),
+        "limits": (sys.getrecursionlimit(), csv.field_size_limit(), gc.isenabled()),
+        "streams": (sys.stdout, sys.stderr, sys.stdin),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "start method": multiprocessing.get_start_method(allow_none=True),
+        "log levels": {name: logger.level for name, logger in loggers.items()},
+        "log handlers": {name: logger.handlers[:] for name, logger in loggers.items()},
+        "root of the logs": (logging.root.level, logging.root.handlers[:]),
+        "threads running": {thread.name for thread in threading.enumerate()},
+        "children": multiprocessing.active_children(),
+    }
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Compare what is before and after a block; malloc's settings must not be asked for at all."""
+
+    def forbidden():
+        raise AssertionError("malloc's settings cannot be given back")
+
+    @contextmanager
+    def comparing():
+        before = snapshot()
+        yield
+        after = snapshot()
+        for name, value in before.items():
+            found = after[name]
+            if name.startswith("log "):
+                found = {logger: found[logger] for logger in value}  # a new one is no change
+            assert found == value, name
+
+    monkeypatch.setattr(allocation, "glibc", forbidden)
+    with thread_count(2):  # every call below asks for one
+        yield comparing

@@ -14,6 +14,7 @@ import pytest
 from av.stream import Disposition
 
 from cmg.data import FeatureStore
+from cmg.recipes.extract import ExtractOptions, extract
 
 from ..extract.media import (
     copy_tracks,
@@ -158,6 +159,12 @@ def test_the_bytes_do_not_depend_on_the_workers(few, networks, cmg, tmp_path):
         said = cmg("extract", few, "--out", out, *networks[:2], "--chunk", 16, "--workers", workers)
         assert said.code == 0, said.err
     assert content(tmp_path / "store1") == content(tmp_path / "store2")
+
+
+def test_from_python_the_process_is_left_as_it_was(few, networks, tmp_path, untouched):
+    extractors = {"video": networks[1]}
+    with untouched():
+        extract(few, tmp_path / "store", ExtractOptions(extractors, workers=1))
 
 
 def test_two_ranks_one_killed_and_started_again_give_the_bytes_of_one(

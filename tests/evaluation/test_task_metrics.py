@@ -14,35 +14,52 @@ from cmg.evaluation.metrics import (
     mean_average_precision,
     micro_scores,
 )
+from cmg.retrieval.metrics import retrieval_scores
+from cmg.tasks.measure import clip_metrics, step_metrics
 
 
 def slow_average_precision(scores, relevant):
-    """Every threshold on its own: precision and recall of what is at or above it."""
-    total, before, area = sum(relevant), 0.0, 0.0
-    for threshold in sorted(set(scores), reverse=True):
-        chosen = [r for s, r in zip(scores, relevant, strict=True) if s >= threshold]
-        precision, recall = sum(chosen) / len(chosen), sum(chosen) / total
-        area += (recall - before) * precision
-        before = recall
-    return area
+    """The worst order among ties, then precision at every hit."""
+    order = sorted(range(len(scores)), key=lambda j: (-scores[j], relevant[j]))
+    hits, total = 0, 0.0
+    for place, j in enumerate(order, 1):
+        if relevant[j]:
+            hits += 1
+            total += hits / place
+    return total / hits
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_average_precision_counts_every_threshold(seed):
-    generator = torch.Generator().manual_seed(seed)
-    scores = torch.randint(0, 2 + seed, (30,), generator=generator).float()  # with many ties
-    relevant = torch.rand(30, generator=generator) > 0.6
-    wanted = slow_average_precision(scores.tolist(), relevant.tolist())
-    assert average_precision(scores, relevant) == pytest.approx(wanted, abs=1e-12)
+@pytest.mark.parametrize("levels", [2, 4, 1000])
+def test_average_precision_against_loops_with_ties(levels):
+    generator = torch.Generator().manual_seed(levels)
+    scores = torch.randint(0, levels, (20, 30), generator=generator).float()
+    relevant = torch.rand(20, 30, generator=generator) > 0.7
+    each = zip(scores.tolist(), relevant.tolist(), strict=True)
+    wanted = torch.tensor([slow_average_precision(s, r) for s, r in each], dtype=torch.float64)
+    torch.testing.assert_close(average_precision(scores, relevant), wanted, rtol=0, atol=1e-12)
+    shuffled = torch.randperm(30, generator=generator)
+    again = average_precision(scores[:, shuffled], relevant[:, shuffled])
+    torch.testing.assert_close(again, wanted, rtol=0, atol=1e-12)  # no order of the clips matters
 
 
-def test_average_precision_by_hand():
-    scores = torch.tensor([0.9, 0.8, 0.7, 0.6])
-    found = average_precision(scores, torch.tensor([True, False, True, False]))
-    assert found == pytest.approx(0.5 * 1.0 + 0.5 * 2 / 3)
-    # One threshold for all: its precision, whatever the order.
-    assert average_precision(torch.ones(4), torch.tensor([False, True, False, False])) == 0.25
-    assert math.isnan(average_precision(scores, torch.zeros(4, dtype=torch.bool)))
+@pytest.mark.parametrize(
+    ("scores", "relevant", "wanted"),
+    [
+        ([4, 3, 2, 1], [1, 0, 1, 0], (1 + 2 / 3) / 2),
+        ([7, 7, 7, 7], [0, 1, 0, 0], 1 / 4),  # all alike: last of four
+        ([7, 7, 7, 7], [1, 1, 0, 0], (1 / 3 + 2 / 4) / 2),
+        ([9, 5, 5, 1], [1, 1, 0, 1], (1 + 2 / 3 + 3 / 4) / 3),
+        (
+            [9, 5, 5, 1],
+            [0, 1, 1, 0],
+            (1 / 2 + 2 / 3) / 2,
+        ),  # ties of hits cost nothing
+        ([1, 2], [0, 0], math.nan),
+    ],
+)
+def test_average_precision_by_hand(scores, relevant, wanted):
+    found = average_precision(torch.tensor([scores]), torch.tensor([relevant]).bool())
+    assert found.tolist() == pytest.approx([wanted], nan_ok=True)
 
 
 def test_mean_average_precision_leaves_out_classes_that_do_not_occur():
@@ -51,6 +68,26 @@ def test_mean_average_precision_leaves_out_classes_that_do_not_occur():
     wanted = (1.0 + slow_average_precision([0.1, 0.8, 0.3], [0, 1, 1])) / 2
     assert mean_average_precision(scores, relevant) == pytest.approx(wanted)
     assert mean_average_precision(scores, torch.zeros(3, 3).bool()) == 0.0
+
+
+def test_ties_are_one_rule_for_retrieval_and_for_classes():
+    scores = torch.randint(0, 3, (12, 12), generator=torch.Generator().manual_seed(0)).float()
+    classes = torch.arange(12) % 4
+    found = retrieval_scores(scores, query_classes=classes, gallery_classes=classes)
+    relevant = (classes[:, None] == classes).T
+    assert found.map == pytest.approx(100 * mean_average_precision(scores.T, relevant))
+
+
+def test_confident_heads_do_not_tie():
+    # Float32 says 1.0 of all four, and 0.0; the surest of class 0 is the one that is wrong.
+    logits = torch.tensor([[30.0, 0.0], [25.0, 0.0], [40.0, 0.0], [0.0, 30.0]])
+    classes = torch.tensor([0, 0, 1, 1])
+    assert clip_metrics(logits, classes)["map"] == pytest.approx(
+        100 * ((1 / 2 + 2 / 3) / 2 + (1 + 2 / 4) / 2) / 2
+    )
+    targets = torch.tensor([[0, 1, 0], [0, 1, 0], [1, 0, 0]])[None]
+    steps = torch.tensor([[20.0, 30.0, -9.0], [20.0, 25.0, -9.0], [40.0, 20.0, -9.0]])[None]
+    assert step_metrics(steps, targets, False)["map"] == pytest.approx(100.0)
 
 
 def test_macro_scores_by_hand():

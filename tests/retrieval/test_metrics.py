@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cmg.errors import DataError
+from cmg.evaluation.metrics import average_precision
 from cmg.retrieval.metrics import (
-    average_precision,
     expected_average_precision,
     ranks_of,
     retrieval_scores,
@@ -18,36 +18,6 @@ def test_ranks_count_those_at_least_as_near():
     scores = torch.tensor([[0.9, 0.9, 0.1], [0.5, 0.2, 0.3], [0.1, 0.1, 0.7]])
     assert ranks_of(scores, torch.arange(3)).tolist() == [2, 3, 1]
     assert ranks_of(torch.ones(2, 5), torch.tensor([0, 3])).tolist() == [5, 5]
-
-
-def slow_average_precision(scores, relevant):
-    """Worst order among ties, then precision at every hit."""
-    order = sorted(range(len(scores)), key=lambda j: (-scores[j], relevant[j]))
-    hits, total = 0, 0.0
-    for place, j in enumerate(order, 1):
-        if relevant[j]:
-            hits += 1
-            total += hits / place
-    return total / hits
-
-
-def test_average_precision_against_loops_with_ties():
-    torch.manual_seed(0)
-    scores = torch.randint(0, 4, (20, 30)).float()
-    relevant = torch.rand(20, 30) > 0.7
-    expected = [
-        slow_average_precision(s.tolist(), r.tolist())
-        for s, r in zip(scores, relevant, strict=True)
-    ]
-    torch.testing.assert_close(
-        average_precision(scores, relevant), torch.tensor(expected, dtype=torch.float64)
-    )
-
-
-def test_average_precision_by_hand():
-    scores = torch.tensor([[4.0, 3.0, 2.0, 1.0]])
-    relevant = torch.tensor([[True, False, True, False]])
-    assert average_precision(scores, relevant).item() == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_expectation_of_a_random_order_against_drawn_orders():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 
 import pytest
 import torch
@@ -13,7 +15,14 @@ from cmg.evaluation.encoding import EncodedModality
 from cmg.retrieval import evaluate as evaluate_module
 from cmg.retrieval import index as index_module
 from cmg.retrieval.evaluate import scores_of_pairs
-from cmg.retrieval.index import ExactIndex, Hits, StoredGallery, first_of_best, shown_hits
+from cmg.retrieval.index import (
+    ExactIndex,
+    Hits,
+    StoredGallery,
+    first_of_best,
+    open_index,
+    shown_hits,
+)
 from cmg.retrieval.metrics import retrieval_scores
 from cmg.retrieval.representation import ALL_BY, Represented, represent
 from cmg.retrieval.similarity import similarity
@@ -108,6 +117,48 @@ def test_the_order_of_clips_does_not_change_figures():
 def test_places_that_an_approximate_search_leaves_empty_are_no_clips():
     hits = Hits(torch.tensor([[1, -1]]), torch.tensor([[0.5, -torch.inf]]))
     assert shown_hits(hits, random_clips(3)) == [[("c1", 0.5)]]
+
+
+class FakeFlat:
+    """What `faiss.IndexFlatIP` answers, with equal scores backwards and the last of them first."""
+
+    def __init__(self, width):
+        self.vectors = torch.empty(0, width)
+
+    def add(self, vectors):
+        self.vectors = torch.from_numpy(vectors)
+
+    def search(self, queries, k):
+        scores = torch.from_numpy(queries) @ self.vectors.T
+        order = scores.flip(1).sort(dim=1, descending=True, stable=True).indices[:, :k]
+        places = scores.shape[1] - 1 - order
+        return scores.gather(1, places).numpy(), places.numpy()
+
+
+@pytest.fixture(params=["fake", "real"])
+def faiss(request, monkeypatch):
+    """FAISS itself where it is installed, and something that answers like it."""
+    if request.param == "real":
+        return pytest.importorskip("faiss")
+    fake = types.SimpleNamespace(IndexFlatIP=FakeFlat, METRIC_INNER_PRODUCT=0)
+    monkeypatch.setitem(sys.modules, "faiss", fake)
+    return fake
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 47, 48, 99])
+def test_equal_clips_stand_in_the_order_of_the_gallery_with_every_engine(faiss, k):
+    few, queries = random_clips(6), random_clips(7, seed=1)
+    drawn = torch.randint(0, 6, (48,), generator=torch.Generator().manual_seed(3))
+    alike = few.subset([2] * 48)
+    for gallery in (few.subset(drawn), alike, few.subset([*range(6), *[1] * 42])):
+        exact = ExactIndex(gallery).search(queries, k)
+        flat = index_module.FaissIndex(gallery, "flat").search(queries, k)
+        assert torch.equal(flat.places, exact.places)
+        torch.testing.assert_close(flat.scores, exact.scores, rtol=0, atol=1.1e-6)
+    assert exact.places.shape == (7, min(k, 48))
+    assert torch.equal(
+        open_index(alike, "faiss-flat").search(queries, 5).places[0], torch.arange(5)
+    )
 
 
 def test_faiss_finds_clips_and_not_sequences():

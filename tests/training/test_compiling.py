@@ -35,6 +35,7 @@ def test_encoders_and_decoders_are_compiled_but_for_maps_on_a_cpu(tiny_config, m
 
     def record(part):
         done.append(part)
+        part._compiled_call_impl = part.forward
 
     monkeypatch.setattr(compiling, "why_not", lambda _: None)
     monkeypatch.setattr(nn.Module, "compile", record)
@@ -59,11 +60,13 @@ def test_a_part_that_the_compiler_cannot_take_runs_as_it_is(tiny_config, monkeyp
         asked.append(graph)
         raise RuntimeError("the backend broke")
 
-    monkeypatch.setattr(torch._dynamo.config, "suppress_errors", False)
     monkeypatch.setattr(compiling, "why_not", lambda _: None)
     monkeypatch.setattr(nn.Module, "compile", lambda part: compile_part(part, backend=broken))
+    settings = torch._dynamo.config.get_config_copy()
     other = pretrain(tiny_config("training.epochs=1", "training.compile=true"))
     assert asked
+    assert torch._dynamo.config.get_config_copy() == settings
+    assert not settings["suppress_errors"]
     assert all(torch.equal(x, weights(other)[n]) for n, x in weights(plain).items())
 
 

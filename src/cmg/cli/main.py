@@ -29,6 +29,7 @@ from cmg.cli import (
 )
 from cmg.cli.output import STATE
 from cmg.errors import CmgError
+from cmg.training.allocation import OWN_PROCESS
 
 FORMAT = warnings.formatwarning
 """How Python shows warnings."""
@@ -92,6 +93,7 @@ def main() -> None:
     """Run the command line; errors a user can cause print one message and exit with 2."""
     warnings.formatwarning = shown
     signal.signal(signal.SIGINT, _stop)
+    own = OWN_PROCESS.set(True)
     try:
         app()
     except CmgError as error:
@@ -111,6 +113,8 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
+    finally:
+        OWN_PROCESS.reset(own)
 
 
 def shown(

@@ -230,7 +230,7 @@ class SharedCodebook(nn.Module):
         kept = []
         for m in self._in_order(quantized):
             valid = quantized.steps.mask(m)
-            z = quantized.semantic[m].flatten(0, 1)
+            z = quantized.semantic[m].flatten(0, 1).to(self.codes.dtype)
             kept.append(z if valid is None else z[valid.flatten()])
         return torch.cat(kept)
 

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmg.precision import full_precision
+
 # Squares overflow float32 near 1e19 and vanish near 1e-19. Larger and smaller values are scaled
 # first, which moves no minimum.
 _LARGEST, _SMALLEST = 1e15, 1e-15
@@ -40,6 +42,7 @@ def _center_and_scale(z: Tensor, codes: Tensor, center: Tensor) -> tuple[Tensor,
     return z / scale, codes / scale, scale
 
 
+@full_precision
 def nearest_code(z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
     """Index of the nearest code by squared Euclidean distance (paper Eq. 3).
 
@@ -78,6 +81,7 @@ class Distance(torch.autograd.Function):
         return distance
 
     @staticmethod
+    @full_precision
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Zero at the floor: the difference is noise there, and so would its gradient be."""
         z, codes, scale, distance, noise = ctx.saved_tensors
@@ -92,6 +96,7 @@ class Distance(torch.autograd.Function):
         return of_z, of_codes, None
 
 
+@full_precision
 def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
     """Euclidean distance of every feature to every code, with a finite gradient everywhere.
 
@@ -109,6 +114,7 @@ def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
     return found.view(*z.shape[:-1], -1)
 
 
+@full_precision
 def squared_gap(z: Tensor, codes: Tensor) -> Tensor:
     """Gap between the second-smallest and the smallest squared distance, [N], for diagnostics."""
     if codes.shape[0] < 2:

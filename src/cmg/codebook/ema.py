@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -45,6 +46,7 @@ class EMAOptions(Options):
     initial_count: float = Field(1.0, ge=0.0)
 
 
+@full_precision
 def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
     """Scaled dot-product cross-attention of one modality's steps over its partner's.
 
@@ -63,6 +65,7 @@ def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
     return attended
 
 
+@full_precision
 def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -> dict[str, Tensor]:
     """What each modality writes into its codes: half itself, half the mean of its partners.
 
@@ -101,6 +104,7 @@ def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -
     return mixed
 
 
+@full_precision
 def assign(
     indices: Tensor, vectors: Tensor, size: int, valid: Tensor | None
 ) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from cmg.codebook.distances import middle, nearest_code
 from cmg.codebook.ema import assign
+from cmg.precision import full_precision
 
 
+@full_precision
 def kmeans(features: Tensor, codes: Tensor, iterations: int = 10) -> Tensor:
     """Refine `codes` to centroids of `features`.
 

@@ -9,6 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from cmg.precision import full_precision
 from cmg.types import Quantized, Steps
 
 
@@ -21,6 +22,7 @@ def code_counts(indices: Tensor, size: int, valid: Tensor | None) -> Tensor:
     return torch.zeros(size, dtype=torch.float64, device=flat.device).index_add_(0, flat, ones)
 
 
+@full_precision
 def perplexity(counts: Tensor) -> Tensor:
     """Perplexity, exp of the entropy, of a code histogram [..., K] -> [...]; zero counts give 1."""
     p = counts / counts.sum(-1, keepdim=True).clamp_min(1e-12)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cmg.precision import full_precision
 
+
+@full_precision
 def exp_log_loss(logits: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
     """Weighted cross-entropy: - mean over segments of sum_c y_c log_softmax_c exp(-alpha_c).
 

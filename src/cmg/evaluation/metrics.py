@@ -54,7 +54,7 @@ def micro_scores(probabilities: Tensor, targets: Tensor, threshold: float = 0.5)
 
 
 def top1_accuracy(scores: Tensor, classes: Tensor) -> float:
-    """Share of the clips whose largest score is that of their class, 0..1.
+    """Share of clips whose largest score, of equal ones the first, is of their class, 0..1.
 
     Args:
         scores: [B, C].
@@ -119,28 +119,26 @@ def macro_scores(predicted: Tensor, true: Tensor) -> MacroScores:
     return MacroScores(*(float(x.mean()) for x in (precision, recall, f1)))
 
 
-def average_precision(scores: Tensor, relevant: Tensor) -> float:
-    """Area below the precision-recall steps: sum over thresholds of (R_n - R_(n-1)) P_n.
+def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
+    """Average precision of every ranking: the mean, over what is relevant, of precision there.
 
-    Equal scores are one threshold, so the order of ties does not matter.
+    Ties count against the ranking, as in recall at k and in the rank of a clip: among equal scores
+    what is relevant comes last. Scores that are all equal so have the lowest value there is.
 
     Args:
-        scores: [N].
-        relevant: Bool [N].
+        scores: [M, N], larger is better.
+        relevant: Bool [M, N].
 
     Returns:
-        0..1; NaN with nothing relevant.
+        Float64 [M], 0..1; NaN where nothing is relevant.
     """
-    total = int(relevant.sum())
-    if total == 0:
-        return math.nan
-    ranked, order = scores.double().sort(descending=True)
-    hits = relevant[order].double().cumsum(0)
-    last = torch.cat([ranked[1:] != ranked[:-1], ranked.new_ones(1, dtype=torch.bool)])
-    places = torch.arange(1, len(ranked) + 1, dtype=torch.float64, device=scores.device)[last]
-    hits = hits[last]
-    gained = torch.diff(hits, prepend=hits.new_zeros(1)) / total
-    return float((gained * hits / places).sum())
+    # Sort by relevance first, then stably by score.
+    first = relevant.to(torch.int8).argsort(dim=1, stable=True)
+    order = scores.gather(1, first).argsort(dim=1, descending=True, stable=True)
+    hits = relevant.gather(1, first).gather(1, order).double()
+    places = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
+    precision = hits.cumsum(1) / places
+    return (precision * hits).sum(1) / hits.sum(1)
 
 
 def mean_average_precision(scores: Tensor, relevant: Tensor) -> float:
@@ -153,6 +151,6 @@ def mean_average_precision(scores: Tensor, relevant: Tensor) -> float:
     Returns:
         0..1; 0 where no class occurs.
     """
-    found = [average_precision(scores[:, c], relevant[:, c]) for c in range(scores.shape[1])]
-    known = [value for value in found if not math.isnan(value)]
-    return sum(known) / len(known) if known else 0.0
+    found = average_precision(scores.T, relevant.T)
+    known = found[relevant.any(0)]
+    return float(known.mean()) if len(known) else 0.0

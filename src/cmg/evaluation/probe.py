@@ -14,6 +14,9 @@ from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.errors import DataError, NonFiniteError
+from cmg.evaluation.metrics import top1_accuracy
+from cmg.precision import full_precision
+from cmg.process import seeded
 from cmg.tensors import check_finite
 from cmg.training.seeding import derived_seed
 
@@ -60,6 +63,7 @@ class Labeled:
         return Labeled(self.features[keep], self.mask[keep], labels[keep], self.classes)
 
 
+@full_precision
 def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
     """Train a head by cross-entropy.
 
@@ -81,8 +85,7 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         raise DataError(
             f"all labels are of one class (index {int(seen[0])}); a head needs two or more classes"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "head"))
+    with seeded(derived_seed(seed, "head")):
         head = build_head(data, options)
     optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
     for epoch in range(options.epochs):
@@ -141,6 +144,7 @@ def build_head(data: Labeled, options: ProbeOptions) -> nn.Module:
 
 
 @torch.no_grad()
+@full_precision
 def accuracy(head: nn.Module, data: Labeled) -> float:
     """Top-1 accuracy in percent over the labeled clips or steps.
 
@@ -148,6 +152,5 @@ def accuracy(head: nn.Module, data: Labeled) -> float:
         DataError: no labeled clip.
     """
     data = data.usable()
-    predicted = head(data.features, data.mask).argmax(-1)
     known = data.labels >= 0
-    return float((predicted == data.labels)[known].double().mean() * 100.0)
+    return 100.0 * top1_accuracy(head(data.features, data.mask)[known], data.labels[known])

@@ -16,6 +16,7 @@ from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 from cmg.models.unified import UnifiedModel
+from cmg.process import seeded
 from cmg.types import Kind
 
 Table = dict[str, list[float]]
@@ -24,7 +25,13 @@ Table = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracies of one direction over seeds, in percent."""
+    """A number over seeds, such as the accuracy of one direction in percent.
+
+    Attributes:
+        mean: Over seeds.
+        std: Sample standard deviation over seeds; 0 for a single one.
+        n: Seeds.
+    """
 
     mean: float
     std: float
@@ -32,7 +39,7 @@ class Score:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Score:
-        """Mean and sample standard deviation (0 for a single seed)."""
+        """Mean and spread."""
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         return cls(statistics.fmean(values), spread, len(values))
 
@@ -165,8 +172,7 @@ class Evaluation:
     ) -> Labeled:
         if not options.dropout_in_encoder:
             return self.labeled(self.train, source, label, options.features)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed, self.model.device):
             noisy = encode_split(self.model, self.train, dropout=True)[source]
         chosen = noisy.codes if options.features == "codes" else noisy.semantic
         labels = step_labels(self.train.labels(label), noisy)

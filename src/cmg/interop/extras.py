@@ -19,6 +19,7 @@ from cmg.interop.architecture import Architecture, shape_of
 from cmg.interop.names import CLUB as CLUB_RULES
 from cmg.interop.names import CLUB_NETS, DECODER, ENCODER, HEAD, TOKENS, Rules, inverse, renamed
 from cmg.objectives.club import CLUB, CLUBOptions
+from cmg.process import seeded
 
 EVENT_CLASSES = 141
 """Classes of the heads that official pre-training carries along untrained."""
@@ -115,7 +116,6 @@ def fresh_extras(architecture: Architecture, seed: int) -> dict[str, Tensor]:
     Returns:
         Float64, by official full name.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         drawn = extra_tensors(architecture, ExtraSizes())
     return {name: tensor.to(torch.float64) for name, tensor in drawn.items()}

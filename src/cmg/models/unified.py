@@ -17,6 +17,8 @@ from cmg.encoders.spatial import SpatialPool, SpatialPooling
 from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.options import Options
+from cmg.precision import no_autocast
+from cmg.process import seeded
 from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
 
 
@@ -99,8 +101,7 @@ class UnifiedModel(nn.Module):
         self.modalities = {m.name: m for m in modalities}
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
             self.detail = nn.ModuleDict()
@@ -254,7 +255,7 @@ class UnifiedModel(nn.Module):
         """
         inputs, semantic = {}, {}
         masked = self.options.mask_tokens and not steps.complete
-        with torch.autocast(self.device.type, enabled=False):
+        with no_autocast(self.device.type):
             for m, x in batch.features.items():
                 inputs[m] = x
                 if m in self.tokens:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cmg.masking import mean_over_steps, mean_over_time
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -91,6 +92,7 @@ class CLUB(nn.Module):
         self.mean = gaussian_net(content_width, hidden, detail_width)
         self.log_variance = gaussian_net(content_width, hidden, detail_width, nn.Tanh())
 
+    @full_precision
     def negative_log_likelihood(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """-log q(y | x) up to a constant, mean over steps: what the inner fit minimizes.
 
@@ -106,6 +108,7 @@ class CLUB(nn.Module):
         misfit: Tensor = Misfit.apply(self.mean(x), log_variance, y)  # type: ignore[no-untyped-call]
         return 0.5 * mean_over_steps(misfit, mask)
 
+    @full_precision
     def estimate(
         self, x: Tensor, y: Tensor, permutation: Tensor, mask: Tensor | None = None
     ) -> Tensor:
@@ -166,6 +169,7 @@ class CLUBGroup(nn.Module):
             {m: CLUB(content_width, s, hidden) for m, s in detail_widths.items()}
         )
 
+    @full_precision
     def fit(
         self,
         content: Mapping[str, Tensor],

@@ -13,6 +13,7 @@ from torch import Tensor
 from cmg.codebook.distances import distance_to_codes
 from cmg.masking import mean_over_time
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -29,6 +30,7 @@ class CMCMOptions(Options):
     floor: float = Field(1e-5, ge=0.0)
 
 
+@full_precision
 def code_distribution(z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
     """Soft code histogram of every clip: mean over time of softmax(-distance), [B, K].
 
@@ -40,6 +42,7 @@ def code_distribution(z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
     return mean_over_time((-distance_to_codes(z, codes)).softmax(-1), mask)
 
 
+@full_precision
 def pair_loss(p_a: Tensor, p_b: Tensor, floor: float) -> Tensor:
     """Contrast of two modalities' code distributions over the clips of a batch.
 
@@ -61,6 +64,7 @@ def pair_loss(p_a: Tensor, p_b: Tensor, floor: float) -> Tensor:
     return (partition - score.diagonal()).mean()
 
 
+@full_precision
 def cmcm_loss(
     semantic: Mapping[str, Tensor],
     codes: Tensor,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cmg.masking import squared_error
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -28,6 +29,7 @@ class CommitmentOptions(Options):
     form: Literal["as_coded", "paper"] = "as_coded"
 
 
+@full_precision
 def commitment_loss(
     semantic: Mapping[str, Tensor],
     codes: Mapping[str, Tensor],

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -83,6 +84,7 @@ class CrossCPC(nn.Module):
             }
         )
 
+    @full_precision
     def forward(self, semantic: Mapping[str, Tensor], steps: Steps, draw: float) -> CrossCPCResult:
         """Contrast predictions with the clips' true features.
 
@@ -215,6 +217,7 @@ def pair_groups(
     return [(pairs, rows[key]) for key, pairs in groups.items() if any(key[1:])]
 
 
+@full_precision
 def scores(targets: Tensor, predicted: Tensor, rows: Tensor | None) -> Tensor:
     """Inner products [..., R, R] of targets (rows) and predictions (columns), [..., B, D] each."""
     if rows is not None:
@@ -222,11 +225,13 @@ def scores(targets: Tensor, predicted: Tensor, rows: Tensor | None) -> Tensor:
     return targets @ predicted.mT
 
 
+@full_precision
 def contrast(score: Tensor) -> Tensor:
     """InfoNCE, [..., R, R] -> [...]: mean over rows of -log softmax of the diagonal."""
     return -score.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean(-1)
 
 
+@full_precision
 def column_accuracy(score: Tensor) -> Tensor:
     """Share of the columns whose largest row-softmaxed score is on the diagonal, float32."""
     best = score.detach().softmax(-1).argmax(-2)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cmg.masking import squared_error
 from cmg.options import Options
+from cmg.precision import full_precision
 from cmg.types import Steps
 
 
@@ -25,6 +26,7 @@ class ReconstructionOptions(Options):
     detach_token_target: bool = True
 
 
+@full_precision
 def reconstruction_loss(
     inputs: Mapping[str, Tensor],
     rebuilt: Mapping[str, Tensor],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from cmg.codebook.codebook import SharedCodebook
@@ -15,6 +14,7 @@ from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
 from cmg.objectives.draws import Draws
 from cmg.objectives.reconstruction import ReconstructionOptions, reconstruction_loss
 from cmg.options import Options
+from cmg.process import seeded
 from cmg.types import Encoded, Losses, Quantized
 
 
@@ -54,8 +54,7 @@ class WeightedObjectives(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             cpc, club = options.cross_cpc, options.club
             self.cross_cpc = CrossCPC(list(private_widths), width, cpc) if cpc else None
             self.club = CLUBGroup(width, private_widths, club.hidden) if club else None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
 
 from cmg.data.chunks import OnError, Skipped
 from cmg.data.manifest import MANIFEST
@@ -21,6 +18,7 @@ from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
 from cmg.extract.source import GROUP, Asked, ExtractedClips
 from cmg.files import read_json
+from cmg.process import thread_count
 from cmg.recipes.copy_clips import copy_clips
 from cmg.recipes.copy_share import Rank, copy_share, rank_of
 from cmg.recipes.import_official import store_bytes
@@ -164,7 +162,7 @@ def extract(
         "chunk": options.chunk,
         "beside": beside,
     }
-    with _one_thread():
+    with thread_count(1):  # in every process, so that the bytes do not depend on their number
         if rank is not None:
             workers = options.workers or max(1, usable_cores() // rank.here)
             copied = copy_share(source, out, rank, workers=workers, **how)
@@ -246,14 +244,3 @@ def _before(
     if skipped and options.on_error == "fail":
         raise DataError(skipped[0].reason)
     return skipped
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Every process computes with one thread, so that the bytes do not depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

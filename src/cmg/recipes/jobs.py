@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 
 from cmg.config.schema import RunConfig
 from cmg.errors import WorkerError
+from cmg.process import thread_count
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.pretrain import pretrain
+from cmg.training.allocation import OWN_PROCESS
 from cmg.training.checkpoint import Position
 
 Report = Callable[[str, int, dict[str, float]], None]
@@ -59,8 +61,9 @@ class Relay:
 
 def run_job(job: Job, send: Report) -> Tables:
     """Train and evaluate one model in this process."""
-    training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
-    return evaluate(training.state.model, job.config, job.config.training.seed)
+    with thread_count(job.config.training.threads):
+        training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
+        return evaluate(training.state.model, job.config, job.config.training.seed)
 
 
 def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Tables]:
@@ -145,6 +148,7 @@ _channel: Any = None
 def _start_worker(channel: Any) -> None:
     global _channel  # noqa: PLW0603 - a worker process has one channel, given at its start
     _channel = channel
+    OWN_PROCESS.set(True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 

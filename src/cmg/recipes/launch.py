@@ -8,7 +8,8 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cmg import errors
@@ -33,8 +34,8 @@ def launch(arguments: Sequence[str], devices: int, restarts: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    from cmg.process import environment, signals_kept
+
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -46,15 +47,28 @@ def launch(arguments: Sequence[str], devices: int, restarts: int) -> None:
         max_restarts=restarts,
         monitor_interval=0.1,
     )
+    share = str(max(1, (os.cpu_count() or 1) // devices))
     with tempfile.TemporaryDirectory(prefix="cmg-launch-") as folder:
         told = Path(folder) / "error.json"
-        os.environ[ERROR_FILE] = str(told)
-        try:
-            elastic_launch(config, sys.executable)("-m", "cmg", *arguments)
-        except (ChildFailedError, SignalException) as error:
-            raise own_error(told) or died(error, restarts) from error
-        finally:
-            del os.environ[ERROR_FILE]
+        threads = os.environ.get("OMP_NUM_THREADS", share)
+        variables = {"OMP_NUM_THREADS": threads, ERROR_FILE: str(told)}
+        with environment(variables), signals_kept(), quiet("torch.distributed.elastic"):
+            try:
+                elastic_launch(config, sys.executable)("-m", "cmg", *arguments)
+            except (ChildFailedError, SignalException) as error:
+                raise own_error(told) or died(error, restarts) from error
+
+
+@contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Let a logger say nothing within the block."""
+    found = logging.getLogger(logger)
+    level = found.level
+    found.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        found.setLevel(level)
 
 
 def own_error(told: Path) -> CmgError | None:

@@ -18,6 +18,7 @@ from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
+from cmg.process import thread_count
 from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
     Position,
@@ -77,14 +78,15 @@ def prepare(
     """
     refuse_unfit_parts(config.training, world)
     device = choose_device(config.training.device, world)
-    if world is None:
-        return prepare_alone(config, run, resume, official_checkpoints, device, None)
-    if world.restart and run is not None:
-        resume = resume or launched_by(run, world.launch)
-    world.join(device)
-    return world.together(
-        lambda: prepare_alone(config, run, resume, official_checkpoints, device, world)
-    )
+    with thread_count(config.training.threads):
+        if world is None:
+            return prepare_alone(config, run, resume, official_checkpoints, device, None)
+        if world.restart and run is not None:
+            resume = resume or launched_by(run, world.launch)
+        world.join(device)
+        return world.together(
+            lambda: prepare_alone(config, run, resume, official_checkpoints, device, world)
+        )
 
 
 def prepare_alone(
@@ -99,8 +101,6 @@ def prepare_alone(
     if resume and run is not None:
         refuse_converted(run)
     options = config.training
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     store = open_clips(config.data)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, world)

@@ -59,19 +59,24 @@ def ray_chunks(
         ) from error
     if not todo:
         return
-    if not ray.is_initialized():
+    own = not ray.is_initialized()
+    if own:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    size = min(workers or usable_cores(), len(todo))
-    rows = ray.data.from_items([{"index": i} for i in todo], override_num_blocks=len(todo))
-    done = rows.map(
-        RayChunks,
-        fn_constructor_args=(source, plan, str(folder.resolve())),
-        concurrency=size,
-        num_cpus=1,
-    )
-    for row in done.iter_rows():
-        if row["full"]:
-            raise CannotWriteError(row["full"])
-        if row["refused"]:
-            raise DataError(row["refused"])
-        yield ChunkRecord.model_validate_json(row["record"])
+    try:
+        size = min(workers or usable_cores(), len(todo))
+        rows = ray.data.from_items([{"index": i} for i in todo], override_num_blocks=len(todo))
+        done = rows.map(
+            RayChunks,
+            fn_constructor_args=(source, plan, str(folder.resolve())),
+            concurrency=size,
+            num_cpus=1,
+        )
+        for row in done.iter_rows():
+            if row["full"]:
+                raise CannotWriteError(row["full"])
+            if row["refused"]:
+                raise DataError(row["refused"])
+            yield ChunkRecord.model_validate_json(row["record"])
+    finally:
+        if own:  # a cluster of our own must not outlive the work in a process of somebody else
+            ray.shutdown()

@@ -22,6 +22,7 @@ from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.evaluation.transfer import Score, Table, merge, scores
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel
+from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.jobs import Job, Relay, Report, run_all
@@ -179,10 +180,11 @@ def plain_heads(store: ClipSource, config: RunConfig, seeds: int) -> dict[str, S
 
 def run_stamp_job(job: Job, send: Report) -> StampTables:
     """Train and evaluate one model in this process."""
-    training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
-    model = training.state.model
-    tables = evaluate(model, job.config, job.config.training.seed)
-    return StampTables(tables, stamp_retrieval(model, job.config))
+    with thread_count(job.config.training.threads):
+        training = pretrain(job.config, job.run, observers=[Relay(job.name, send)])
+        model = training.state.model
+        tables = evaluate(model, job.config, job.config.training.seed)
+        return StampTables(tables, stamp_retrieval(model, job.config))
 
 
 def stamp_retrieval(model: UnifiedModel, config: RunConfig) -> Directions:

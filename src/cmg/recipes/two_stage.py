@@ -37,6 +37,8 @@ from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
+from cmg.precision import full_precision
+from cmg.process import seeded
 from cmg.recipes.retrieval import (
     class_label,
     clips_to_search,
@@ -166,29 +168,28 @@ def join(
     trained = [p for part in parts_of(model, new) for p in part.parameters()]
     optimizer = torch.optim.Adam(trained, lr=options.lr)
     steps, losses = options.epochs * len(batches), []
-    here = [model.device.index or 0] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=here):
-        for epoch in range(options.epochs):
-            total = 0.0
-            for index in range(len(batches)):
-                step = epoch * len(batches) + index
-                for group in optimizer.param_groups:
-                    group["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-                torch.manual_seed(derived_seed(seed, "join", step))
-                batch = batches.at(epoch, index).to(model.device, model.dtype)
+    for epoch in range(options.epochs):
+        total = 0.0
+        for index in range(len(batches)):
+            step = epoch * len(batches) + index
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+            batch = batches.at(epoch, index).to(model.device, model.dtype)
+            with seeded(derived_seed(seed, "join", step), model.device):
                 loss = joining_loss(model, batch, pivot, new, options)
-                if not bool(loss.isfinite()):
-                    raise NonFiniteError(f"the loss is {float(loss)} at step {step + 1}")
-                optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-                optimizer.step()
-                total += float(loss.detach())
-            losses.append(total / len(batches))
-            progress(epoch + 1, options.epochs)
+            if not bool(loss.isfinite()):
+                raise NonFiniteError(f"the loss is {float(loss)} at step {step + 1}")
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            total += float(loss.detach())
+        losses.append(total / len(batches))
+        progress(epoch + 1, options.epochs)
     model.eval()
     return losses
 
 
+@full_precision
 def joining_loss(
     model: UnifiedModel, batch: Batch, pivot: str, new: str, options: JoinOptions
 ) -> Tensor:

@@ -22,6 +22,7 @@ from cmg.evaluation.encoding import FrozenEncoder, encode_split
 from cmg.evaluation.probe import Labeled, train_head
 from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel
+from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.jobs import Job, Relay, Report, run_all
 from cmg.recipes.pretrain import pretrain
@@ -129,8 +130,9 @@ def digits_read(head: nn.Module, words: torch.Tensor) -> list[int]:
 def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int]]]:
     """Train one model in this process and read the words with it."""
     config = job.job.config
-    training = pretrain(config, job.job.run, observers=[Relay(job.job.name, send)])
-    return read_words(training.state.model, open_clips(config.data), config, job.sets)
+    with thread_count(config.training.threads):
+        training = pretrain(config, job.job.run, observers=[Relay(job.job.name, send)])
+        return read_words(training.state.model, open_clips(config.data), config, job.sets)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import replace_file
+from cmg.precision import full_precision
 from cmg.retrieval.representation import ALL_BY, By, Represented
 from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
 
@@ -89,8 +90,7 @@ class ExactIndex:
                     torch.cat([best.places, found.places], 1),
                     torch.cat([best.scores, found.scores], 1),
                 )
-            order = descending(found.scores)[:, :k]
-            best = Hits(found.places.gather(1, order), found.scores.gather(1, order))
+            best = in_order(found, k)
         assert best is not None  # a gallery has clips
         return Hits(best.places.cpu(), best.scores.cpu())
 
@@ -105,6 +105,7 @@ class ExactIndex:
         return best_in_blocks(vectors, queries.vectors.to(vectors), min(k, len(vectors)))
 
 
+@full_precision
 def best_in_blocks(vectors: Tensor, queries: Tensor, k: int) -> Hits:
     """The k best of some clips.
 
@@ -152,6 +153,13 @@ def descending(scores: Tensor) -> Tensor:
     return torch.sort(scores, dim=1, descending=True, stable=True).indices
 
 
+def in_order(hits: Hits, k: int | None = None) -> Hits:
+    """The k best of some hits, the best first, equal ones in the order of the gallery."""
+    by_place = hits.places.argsort(1)
+    order = by_place.gather(1, descending(hits.scores.gather(1, by_place)))[:, :k]
+    return Hits(hits.places.gather(1, order), hits.scores.gather(1, order))
+
+
 class FaissIndex:
     """Search with FAISS; the ``hnsw`` graph is approximate and grows with the gallery's logarithm.
 
@@ -182,16 +190,38 @@ class FaissIndex:
             self._index = faiss.IndexHNSWFlat(width, NEIGHBORS, metric)
             self._index.hnsw.efSearch = CANDIDATES
         self._index.add(gallery.vectors.float().numpy())
+        self._exact = kind == "flat"
 
     def __len__(self) -> int:
         return len(self.gallery)
 
     def search(self, queries: Represented, k: int = 10) -> Hits:
-        """The k best clips; see :meth:`ExactIndex.search`."""
+        """The k best clips, of equal ones the first of the gallery; see :meth:`ExactIndex.search`.
+
+        Which of equal clips a graph finds is left to it; those found stand in the gallery's order.
+        """
         refuse_other_kind(queries, self.gallery)
-        found, where = self._index.search(queries.vectors.float().numpy(), min(k, len(self)))
-        places, scores = torch.from_numpy(where), torch.from_numpy(found)
-        return Hits(places, scores.masked_fill(places < 0, -torch.inf))
+        return self._best(queries.vectors.float(), min(k, len(self)), min(k + 1, len(self)))
+
+    def _best(self, queries: Tensor, k: int, asked: int) -> Hits:
+        """The k best of the `asked` that FAISS finds, which orders equal ones as it likes.
+
+        Where equal scores go on beyond what was asked for, the first of them may not be among
+        these: an exact index is asked for more.
+        """
+        parts = []
+        for some in queries.split(max(1, CLIPS_AT_ONCE * QUERIES_AT_ONCE // asked)):
+            found, where = self._index.search(some.numpy(), asked)
+            places = torch.from_numpy(where)
+            scores = torch.from_numpy(found).round(decimals=DECIMALS)
+            hits = in_order(Hits(places, scores.masked_fill(places < 0, -torch.inf)))
+            undecided = hits.scores[:, -1] == hits.scores[:, k - 1]
+            hits = Hits(hits.places[:, :k], hits.scores[:, :k])
+            if self._exact and asked < len(self) and bool(undecided.any()):
+                more = self._best(some[undecided], k, min(4 * asked, len(self)))
+                hits.places[undecided], hits.scores[undecided] = more.places, more.scores
+            parts.append(hits)
+        return Hits(torch.cat([p.places for p in parts]), torch.cat([p.scores for p in parts]))
 
 
 def refuse_other_kind(queries: Represented, gallery: Represented) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cmg.errors import DataError
+from cmg.evaluation.metrics import average_precision
 
 RANKS = (1, 5, 10)
 
@@ -50,22 +51,6 @@ def ranks_of(scores: Tensor, own: Tensor) -> Tensor:
         own: Where a query's clip is in the gallery, int64 [N].
     """
     return (scores >= scores.gather(1, own[:, None])).sum(1)
-
-
-def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
-    """Average precision of every query, float64 [N]; NaN where nothing is relevant.
-
-    Args:
-        scores: [N, M].
-        relevant: bool [N, M].
-    """
-    # Among equal scores the relevant ones come last: sort by relevance first, then stably by score.
-    first = relevant.to(torch.int8).argsort(dim=1, stable=True)
-    order = scores.gather(1, first).argsort(dim=1, descending=True, stable=True)
-    hits = relevant.gather(1, first).gather(1, order).double()
-    places = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
-    precision = hits.cumsum(1) / places
-    return (precision * hits).sum(1) / hits.sum(1)
 
 
 def expected_average_precision(relevant: Tensor, gallery: int) -> Tensor:

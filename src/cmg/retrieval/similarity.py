@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from cmg.errors import DataError
+from cmg.precision import full_precision
 from cmg.retrieval.representation import Represented
 
 QUERIES_AT_ONCE = 256
 DECIMALS = 6
 
 
+@full_precision
 def similarity(queries: Represented, gallery: Represented) -> Tensor:
     """Scores of all pairs, [N, M]; larger is more alike.
 
@@ -28,6 +30,7 @@ def similarity(queries: Represented, gallery: Represented) -> Tensor:
     return (queries.vectors @ gallery.vectors.T).round(decimals=DECIMALS)
 
 
+@full_precision
 def alignment(queries: Represented, gallery: Represented) -> Tensor:
     """The best mean cosine of a query's steps as it slides along a clip, [N, M].
 

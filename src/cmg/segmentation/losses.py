@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmg.precision import full_precision
+
 MaskPooling = Literal["avg", "max"]
 SMALLEST = 1e-6
 
 
+@full_precision
 def first_frame_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Binary cross-entropy of the first frame of every clip [as coded].
 
@@ -23,6 +26,7 @@ def first_frame_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits[:, 0], masks[:, 0].to(logits.dtype))
 
 
+@full_precision
 def matching_loss(
     logits: Tensor,
     maps: Sequence[Tensor],

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from cmg.precision import full_precision
+
 THRESHOLDS = 255
 BETA2 = 0.3
 EPS = 1e-7
@@ -21,6 +23,7 @@ def thresholds() -> Tensor:
     return torch.linspace(0, 1 - 1e-10, THRESHOLDS, dtype=torch.float64)
 
 
+@full_precision
 def ious(logits: Tensor, masks: Tensor) -> Tensor:
     """Intersection over union of every frame at probability 0.5, float64 [N].
 

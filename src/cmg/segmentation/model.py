@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from cmg.process import seeded
 from cmg.segmentation.attention import PixelAttention
 from cmg.segmentation.backbones import Backbone
 from cmg.segmentation.decoder import Fusion, MaskHead, MultiDilation
@@ -55,8 +56,7 @@ class Segmenter(nn.Module):
         self.options, self.frames = options, frames
         self.query_width, self.query_steps = query_width, query_steps
         channels, mode = options.channels, options.attention
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.backbone = Backbone(options.backbone, weights)
             self.mixer = None if query_steps is None else StepMixer(query_steps, frames)
             self.heads = nn.ModuleList(MultiDilation(w, channels) for w in self.backbone.widths)

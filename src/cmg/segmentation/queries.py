@@ -6,6 +6,7 @@ Shape legend: N clips, n own steps of a query, Q steps all queries are brought t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from cmg.data.source import ClipSource
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.evaluation.encoding import FrozenEncoder
 from cmg.models.unified import UnifiedModel
+from cmg.process import seeded
 from cmg.segmentation.mixer import StepMixer
 from cmg.training.seeding import derived_seed
 
@@ -204,8 +206,7 @@ class PublishedQueries:
     ) -> None:
         self.model, self.width = model, model.codebook.codes.shape[1]
         self._finder = ClipFinder(source)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(seed, f"mixer {phase}"))
+        with seeded(derived_seed(seed, f"mixer {phase}")):
             self._mixer = StepMixer(STEPS, frames)
             self._mixer.map.reset_parameters()
         self._mixer.requires_grad_(False).to(model.device, model.dtype)
@@ -223,9 +224,7 @@ class PublishedQueries:
             tiled = inputs[:, torch.arange(STEPS, device=inputs.device) % inputs.shape[1]]
         mixed = self._mixer(tiled)
         whole = torch.full((len(ids),), mixed.shape[1])
-        with torch.random.fork_rng(devices=[], enabled=draw is not None):
-            if draw is not None:
-                torch.manual_seed(draw)
+        with nullcontext() if draw is None else seeded(draw, self.model.device):
             z = encoder.semantic(mixed, whole, dropout=True)
         codes = encoder.codes(z, whole)
         return self.model.codebook.codes[codes].float()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cmg.errors import NonFiniteError
+from cmg.process import seeded
 from cmg.segmentation.checkpoint import TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.losses import first_frame_loss, matching_loss
@@ -230,8 +231,7 @@ def train_segmenter(
         order = job.train.shuffled(epoch, options.seed)
         batch = job.train.batch(job.train.batches(options.batch_size, order)[index])
         draw = derived_seed(options.seed, "query", at.step)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(options.seed, "step", at.step))
+        with seeded(derived_seed(options.seed, "step", at.step), model.device):
             loss = segmentation_step(job, batch, optimizer, draw)
         at.running += loss
         at.step += 1

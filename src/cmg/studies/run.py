@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cmg.config.schema import DataOptions, RunConfig
 from cmg.errors import CmgError
+from cmg.process import thread_count
 from cmg.recipes.jobs import Relay, Report, run_all
 from cmg.recipes.pretrain import pretrain
 from cmg.studies.ledger import (
@@ -160,7 +161,7 @@ def run_study_job(job: StudyJob, send: Report) -> JobRecord:
     started = time.perf_counter()
     name = f"{job.key.variant} {job.key.seed}"
     seed = job.config.training.seed
-    with naming(name):
+    with naming(name), thread_count(job.config.training.threads):
         relay: list[StepObserver] = [Relay(name, send)]
         training = pretrain(job.config, job.run, may_resume(job.run), relay)
         scores = job.scorer.score(training.state.model, job.config, seed)

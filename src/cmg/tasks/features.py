@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cmg.evaluation.encoding import FrozenEncoder
+from cmg.process import seeded
 from cmg.tasks.stack import HeadStack, whole_clips
 from cmg.training.seeding import derived_seed
 
@@ -118,8 +119,7 @@ class NoisyFeatures:
         device = self.encoder.model.device
         chosen = chosen.cpu()
         lengths = self.lengths[chosen]
-        with torch.random.fork_rng():
-            torch.manual_seed(derived_seed(seed, f"dropout/{self.encoder.modality}", step))
+        with seeded(derived_seed(seed, f"dropout/{self.encoder.modality}", step), device):
             z = self.encoder.semantic(self.inputs[chosen].to(device), lengths, dropout=True)
         return whole_clips(self.encoder.codes(z, lengths))
 

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cmg.evaluation.explog import exp_log_loss
+from cmg.precision import full_precision
 
 
+@full_precision
 def clip_loss(logits: Tensor, classes: Tensor) -> Tensor:
     """Cross-entropy, the mean over the clips, summed over the heads.
 
@@ -20,6 +22,7 @@ def clip_loss(logits: Tensor, classes: Tensor) -> Tensor:
     return total / logits.shape[1]
 
 
+@full_precision
 def step_loss(logits: Tensor, targets: Tensor, alpha: Tensor, mask: Tensor | None) -> Tensor:
     """BCE plus ExpLog, means over the steps that count, summed over the heads.
 
@@ -37,6 +40,7 @@ def step_loss(logits: Tensor, targets: Tensor, alpha: Tensor, mask: Tensor | Non
     return total
 
 
+@full_precision
 def step_terms(logits: Tensor, targets: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """BCE with logits, the mean over all cells, and ExpLog, the mean over all steps.
 

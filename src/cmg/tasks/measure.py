@@ -17,12 +17,14 @@ from cmg.evaluation.metrics import (
     micro_scores,
     top1_accuracy,
 )
+from cmg.precision import full_precision
 
 READ_BATCH = 64
 """Clips per batch where figures are means over batches [as coded]."""
 Metrics = dict[str, float]
 
 
+@full_precision
 def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     """Measures of clip classification.
 
@@ -37,15 +39,18 @@ def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     count = logits.shape[1]
     true = F.one_hot(classes, count).bool()
     macro = macro_scores(F.one_hot(logits.argmax(1), count).bool(), true)
+    # Probabilities of a confident head all round to 1 and would tie; their logarithms do not.
+    certainty = logits.double().log_softmax(1)
     return percent(
         accuracy=top1_accuracy(logits, classes),
         macro_precision=macro.precision,
         macro_recall=macro.recall,
         macro_f1=macro.f1,
-        map=mean_average_precision(logits.softmax(1), true),
+        map=mean_average_precision(certainty, true),
     )
 
 
+@full_precision
 def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metrics:
     """Measures of localization.
 
@@ -70,10 +75,11 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
         macro_precision=macro.precision,
         macro_recall=macro.recall,
         macro_f1=macro.f1,
-        map=mean_average_precision(found, true > 0),
+        map=mean_average_precision(logits[counts], true > 0),  # sigmoids would round to 1
     )
 
 
+@full_precision
 def batched(logits: Tensor, targets: Tensor) -> MicroScores:
     """Precision and recall as means over batches of clips [as coded]."""
     counts = (targets >= 0).all(-1, keepdim=True)
@@ -82,6 +88,7 @@ def batched(logits: Tensor, targets: Tensor) -> MicroScores:
     return batch_averaged_scores(found, targets.clamp_min(0.0), READ_BATCH)
 
 
+@full_precision
 def step_score(logits: Tensor, targets: Tensor, headline: str, batch_averaged: bool) -> float:
     """The measure that decides epochs, 0..1: ``precision`` or ``f1``."""
     if batch_averaged:
@@ -111,6 +118,7 @@ def percent(**fractions: float) -> Metrics:
     return {name: 100.0 * value for name, value in fractions.items()}
 
 
+@full_precision
 def probabilities(logits: Tensor) -> Tensor:
     """float32 on the CPU: softmax over the classes of clips, sigmoid per class of steps."""
     found = logits.softmax(-1) if logits.dim() == 2 else logits.sigmoid()

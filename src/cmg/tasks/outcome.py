@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,31 +9,25 @@ from typing import Any
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
+from cmg.evaluation.transfer import Score
 from cmg.tasks.paper import PaperTable
 from cmg.tasks.plan import Protocol
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number.
+class Figure(Score):
+    """One number over seeds.
 
     Attributes:
-        mean: Over seeds.
-        std: Sample standard deviation over seeds; 0 for a single one.
-        n: Seeds.
         paper: What the paper has in its place, or None.
     """
 
-    mean: float
-    std: float
-    n: int
     paper: float | None = None
 
     @classmethod
     def of(cls, values: Sequence[float], paper: float | None = None) -> Figure:
         """Mean and spread."""
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        return cls(statistics.fmean(values), spread, len(values), paper)
+        return cls(**asdict(Score.of(values)), paper=paper)
 
 
 Figures = dict[str, dict[str, Figure]]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cmg.decoders.heads import ClipHead, StepHead
+from cmg.precision import full_precision
 
 Head = ClipHead | StepHead
 
@@ -76,6 +77,7 @@ class HeadStack:
         """M."""
         return self.hidden.shape[0]
 
+    @full_precision
     def of_codes(self, table: Tensor, codes: Tensor) -> Tensor:
         """Logits of clips given as codes.
 
@@ -94,6 +96,7 @@ class HeadStack:
         logits = self._classified(hidden)
         return F.embedding(rows, logits.flatten(0, 1))
 
+    @full_precision
     def of_vectors(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits of clips given as vectors.
 

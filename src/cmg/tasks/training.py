@@ -15,6 +15,8 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.options import Options
+from cmg.precision import no_autocast
+from cmg.process import seeded
 from cmg.tasks.features import CodeFeatures, Features, Readable, compacted
 from cmg.tasks.losses import clip_loss, step_loss
 from cmg.tasks.stack import Head, HeadStack
@@ -121,8 +123,7 @@ class HeadJob:
 
     def new_head(self, dtype: torch.dtype) -> Head:
         """The untrained head."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, "head"))
+        with seeded(derived_seed(self.seed, "head")):
             kind = ClipHead if self.labels.dim() == 1 else StepHead
             return kind(self.features.width, self.classes).to(dtype)
 
@@ -153,14 +154,16 @@ def train_heads(
     plans = [options.stretched(len(jobs[members[0]].labels)) for members in groups.values()]
     total = sum(plan.epochs - plan.first_epoch for plan in plans)
     done = count(1)
+    where = torch.device(device)
     for members, plan in zip(groups.values(), plans, strict=True):
-        found = _train_group(
-            [jobs[i] for i in members],
-            plan,
-            dtype,
-            torch.device(device),
-            lambda: progress(next(done), total),
-        )
+        with no_autocast(where.type):
+            found = _train_group(
+                [jobs[i] for i in members],
+                plan,
+                dtype,
+                where,
+                lambda: progress(next(done), total),
+            )
         kept |= dict(zip(members, found, strict=True))
     return [kept[i] for i in range(len(jobs))]
 

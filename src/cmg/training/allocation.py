@@ -3,6 +3,10 @@
 Large tensors are otherwise given back to the system when they are freed and are cleared, page by
 page, when the next step asks for them: a published float32 step of 40 clips takes 1.8 million page
 faults, a fifth of its time (docs/speed.md).
+
+The settings are of the whole process and cannot be read back, so training asks for them only where
+the process is cmg's own: a command or a worker. A program that trains from Python asks itself:
+``with kept_memory(): cmg.pretrain(config)``.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Numbers that ``mallopt`` has for them."""
@@ -21,6 +26,9 @@ LARGEST_KEPT = 1 << 30
 
 USUAL = (64 << 20, 32 << 20)
 """Where glibc's own thresholds (trim, mmap) end up in a process that has freed large blocks."""
+
+OWN_PROCESS: ContextVar[bool] = ContextVar("OWN_PROCESS", default=False)
+"""Whether this process is a command's or one of its workers, and no program of somebody else."""
 
 
 @contextmanager

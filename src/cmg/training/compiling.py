@@ -26,10 +26,12 @@ def compile_parts(model: UnifiedModel) -> str | None:
     if reason is None:
         import torch._dynamo  # a second, which only those pay who ask for it
 
-        # A function that the compiler cannot take runs as it is, and torch says so.
-        torch._dynamo.config.suppress_errors = True
         for part in compiled_parts(model):
             part.compile()
+            # A function that the compiler cannot take runs as it is, and torch says so. The setting
+            # is of the process, and is read whenever a part is called with something new.
+            lenient = torch._dynamo.config.patch(suppress_errors=True)
+            part._compiled_call_impl = lenient(part._compiled_call_impl)
     return reason
 
 

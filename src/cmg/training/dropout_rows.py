@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cmg.process import reseed
+
 aten = torch.ops.aten
 
 
 @contextmanager
-def dropout_of(seed: int, rows: Tensor, count: int) -> Iterator[None]:
+def dropout_of(seed: int, rows: Tensor, count: int, device: torch.device) -> Iterator[None]:
     """Draw dropout masks for `rows` of a batch of `count` clips.
 
     Masks have clips along their first axis. On a CPU they are those of a single process to the
@@ -27,11 +29,12 @@ def dropout_of(seed: int, rows: Tensor, count: int) -> Iterator[None]:
     for the plain one.
 
     Args:
-        seed: Of the step; the global generator is seeded with it.
+        seed: Of the step; the global generators are seeded with it.
         rows: int64 CPU [b], the clips that are there.
         count: B.
+        device: Where the clips are.
     """
-    torch.manual_seed(seed)
+    reseed(seed, device)
     with sdpa_kernel(SDPBackend.MATH), RowsOfMasks(rows, count):
         yield
 

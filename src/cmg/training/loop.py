@@ -15,7 +15,9 @@ from cmg.data.batches import Batches
 from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
-from cmg.training.allocation import kept_memory
+from cmg.precision import no_autocast
+from cmg.process import reseed, thread_count
+from cmg.training.allocation import OWN_PROCESS, kept_memory
 from cmg.training.checkpoint import (
     Position,
     last_checkpoint,
@@ -90,6 +92,7 @@ class Pretraining:
                 term and clips.
             CheckpointError: a checkpoint could not be written.
         """
+        options = self.config.training
         metrics = MetricsLog(self.run, self.position.step) if self.run else None
         # Dropout draws from the global generator: seed it per step, leave it as it was found.
         gpu = self.state.device.type == "cuda"
@@ -97,9 +100,10 @@ class Pretraining:
         addresses = (divmod(step, len(self.batches)) for step in steps)
         reading = closing(prefetch(self.batches, addresses, pin=gpu))
         fork = torch.random.fork_rng(devices=[self.state.device] if gpu else [])
-        keeping = kept_memory(self.config.training.keep_memory and not gpu)
+        own = no_autocast(self.state.device.type)  # training.precision says what is cast
+        keeping = kept_memory(options.keep_memory and not gpu and OWN_PROCESS.get())
         try:
-            with fork, keeping, reading as read:
+            with own, thread_count(options.threads), fork, keeping, reading as read:
                 for batch in read:
                     self._one_step(batch, metrics)
                     if stop_after is not None and stop_after(self.position):
@@ -170,7 +174,7 @@ class Pretraining:
         noise = self.config.model.codebook.reset.noise
         draws = Draws.from_generator(generator, own.modalities, steps, noise)
         dropout = derived_seed(seed, f"dropout{suffix}", step)
-        torch.manual_seed(dropout)
+        reseed(dropout, self.state.device)
         if naive and world is not None and gradients is not None:
             return naive_step(self.state, own, draws, world, gradients)
         if world is not None or options.micro_batch is not None:

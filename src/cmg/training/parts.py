@@ -66,7 +66,7 @@ class Parts:
 
     def dropout(self, chunk: Chunk) -> AbstractContextManager[None]:
         """Drop of a chunk what a single process would drop of its clips."""
-        return dropout_of(self.dropout_seed, chunk.rows, self.count)
+        return dropout_of(self.dropout_seed, chunk.rows, self.count, self.steps.device)
 
     def gather(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features [b, T, F] of this rank's clips -> those of the whole batch, as leaves."""
