@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -27,30 +28,26 @@ from cmg.cli import (
     using,
     voices,
 )
-from cmg.cli.output import STATE
+from cmg.cli.groups import group
+from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
 
 FORMAT = warnings.formatwarning
 """How Python shows warnings."""
 
-app = typer.Typer(
-    name="cmg",
-    help="Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
+app = group(
+    "Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
     "a head trained on one modality then works on another.",
+    name="cmg",
     epilog="Start with `cmg demo --out runs/demo`.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 training.register(app)
 extract.register(app)
 using.register(app)
 convert.register(app)
-evaluate = typer.Typer(
-    cls=tasks.Benchmarks,
-    help="Evaluate a model: the paper's benchmarks, segmentation, retrieval.",
-    no_args_is_help=True,
-)
+evaluate = group("Evaluate a model: the paper's benchmarks, segmentation, retrieval.")
 tasks.register(app, evaluate)
 segmentation.register(app, evaluate)
 retrieval.register(app, evaluate)
@@ -89,6 +86,9 @@ def main() -> None:
     """Run the command line; errors a user can cause print one message and exit with 2."""
     warnings.formatwarning = shown
     signal.signal(signal.SIGINT, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # letters that the terminal lacks are spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CmgError as error:
@@ -99,6 +99,11 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
+    except OSError:
+        say("")  # ends here if it is standard output that cannot be written
+        raise
+    finally:
+        say()
 
 
 def shown(
@@ -116,7 +121,7 @@ def shown(
 
 def fail(told: dict[str, Any], text: str, code: int) -> None:
     """Say what went wrong, on stderr (and as JSON on stdout where that was asked for)."""
-    if STATE.json:
-        print(json.dumps(told))
     print(text, file=sys.stderr)
+    if STATE.json:
+        say(json.dumps(told))
     sys.exit(code)

@@ -1,7 +1,8 @@
-"""Options of the form NAME=VALUE that may be given several times."""
+"""What is typed: options of the form NAME=VALUE that may be given several times, and names."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from cmg.errors import ConfigError
@@ -35,3 +36,11 @@ def numbers(given: Iterable[str] | None, option: str) -> dict[str, float]:
         except ValueError as error:
             raise ConfigError(f"{option} {name}={value}: not a number") from error
     return found
+
+
+def typed_name(given: str) -> str:
+    """A clip's id as it was typed, also where the locale says that UTF-8 is ASCII."""
+    try:
+        return os.fsencode(given).decode()
+    except UnicodeError:
+        return given
