@@ -80,7 +80,7 @@ def convert_to_official(run: Path, file: Path) -> dict[str, Any]:
     """
     if file.exists():
         raise ConfigError(f"{file} exists; choose another name")
-    checkpoint = read_checkpoint(run)
+    checkpoint = read_checkpoint(run, None)
     fresh: list[str] = []
     if checkpoint.origin:
         content = restored_content(checkpoint, load_tensors(checkpoint.path / MODEL))

@@ -10,6 +10,7 @@ import torch
 
 from cmg.data.alignment import on_grid
 from cmg.data.source import ClipSource
+from cmg.data.store import whole_path
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import clip_features
@@ -147,7 +148,8 @@ def _store_of_query(
         own = clips_to_search(checkpoint, None)
     except DataError:
         return clips_to_search(checkpoint, stored.store)
-    return own if str(own.path) == stored.store else clips_to_search(checkpoint, stored.store)
+    same = whole_path(str(own.path)) == whole_path(stored.store)
+    return own if same else clips_to_search(checkpoint, stored.store)
 
 
 def _media_query(

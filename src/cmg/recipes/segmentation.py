@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -134,7 +135,7 @@ class Segmentation:
             self.frames,
             modality,
             plan.protocol,
-            str(self.checkpoint.path),
+            os.path.abspath(self.checkpoint.path),
             file_sha256(self.checkpoint.path / MODEL),
         )
 

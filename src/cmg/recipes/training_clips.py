@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from cmg.config.schema import DataOptions
 from cmg.data.alignment import aligned
-from cmg.data.manifest import MANIFEST
+from cmg.data.manifest import MANIFEST, counted_from
+from cmg.data.remote import is_remote
 from cmg.data.source import ClipSource, keys_of
 from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
-from cmg.errors import ConfigError
+from cmg.errors import ConfigError, DataError
 
 RANGE_BITS = 16
 """Digests are counted by as many of their first bits."""
@@ -82,6 +83,13 @@ def _named_clips(data: DataOptions) -> ClipSource:
             f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
             "layout, or a collection imported from one, say which list to train on: "
             f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}"
+        )
+    where = Path(data.store)
+    if not one_store and not is_remote(data.store) and not where.exists():
+        raise DataError(
+            f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
+            "folder or 'digits', and where the store of a run was moved, tell the run: `cmg "
+            "pretrain --out RUN --resume data=STORE`"
         )
     return FeatureStore.open(data.store)
 

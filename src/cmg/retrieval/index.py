@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import replace_file
 from cmg.retrieval.representation import ALL_BY, By, Represented
@@ -237,7 +238,7 @@ class StoredGallery:
             "by": self.gallery.by,
             "modality": self.modality,
             "split": self.split,
-            "store": self.store,
+            "store": whole_path(self.store),
             "model_sha256": self.model_sha256,
             "ids": list(self.gallery.ids),
         }

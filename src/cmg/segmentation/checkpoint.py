@@ -96,7 +96,9 @@ class TrainingFolder:
         self.path, self.record = path, record
         if (path / DESCRIPTION).is_file():
             kept = read_description(path)
-            if differing := different(kept, record.told()):
+            told = record.told()
+            del told["encoder"]  # may be moved; its SHA-256 counts
+            if differing := different(kept, told):
                 raise CheckpointError(
                     f"{path} was trained with other settings ({', '.join(differing)}); say the "
                     "same to resume, or choose another folder"

@@ -31,7 +31,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
 from cmg.files import Staging, file_sha256, write_synced
 from cmg.models.unified import UnifiedModel
-from cmg.training.run_folder import complete_old
+from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState
 from cmg.types import Modality
 
@@ -239,13 +239,13 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
 
 
-def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Checkpoint:
+def read_checkpoint(path: str | Path, files: Sequence[str] | None = (MODEL,)) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
 
     Args:
         path: A run folder (its newest checkpoint) or a checkpoint folder.
-        files: Whose checksums matter; using a model needs no ``training.safetensors``. None is
-            every file that the description lists.
+        files: Whose checksums matter; using a model needs no ``training.safetensors``, and
+            resuming every file that the description lists (None).
 
     Raises:
         CheckpointError: absent, foreign, of another version, truncated or edited.
@@ -262,7 +262,7 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
         complete_old(told["config"])
         checkpoint = Checkpoint(
             folder,
-            RunConfig.model_validate(told["config"]),
+            in_its_run(RunConfig.model_validate(told["config"]), folder),
             [Modality.model_validate(m) for m in told["modalities"]],
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
@@ -278,6 +278,14 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
                 f"{DESCRIPTION}); use another checkpoint of the run"
             )
     return checkpoint
+
+
+def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
+    """A checkpoint's configuration, with the data where the run it lies in has them now."""
+    run = folder.absolute().parents[1]
+    if folder.absolute().parent.name != FOLDER or not (run / CONFIG).is_file():
+        return config
+    return with_places(config, places_of(read_config(run)))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

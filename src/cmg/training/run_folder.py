@@ -13,8 +13,10 @@ The layout::
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +26,7 @@ import torch
 
 from cmg.config.load import parse_yaml, to_yaml, validate
 from cmg.config.schema import RunConfig
+from cmg.data.store import whole_path
 from cmg.errors import CheckpointError
 from cmg.files import refuse_occupied, write_synced
 
@@ -46,7 +49,8 @@ def create_run(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_synced(run / CONFIG, to_yaml(config).encode())
-        write_synced(run / RUN, json.dumps(versions() | facts, indent=1).encode())
+        told = versions() | facts | {"from_run": from_run(run, config)}
+        write_synced(run / RUN, json.dumps(told, indent=1).encode())
     except OSError as error:
         raise CheckpointError(f"cannot write run folder {run}: {error.strerror}") from error
 
@@ -70,8 +74,41 @@ def versions() -> dict[str, Any]:
     }
 
 
+def settled(config: RunConfig) -> RunConfig:
+    """A configuration whose data are found from every folder."""
+    places = {key: where and whole_path(where) for key, where in places_of(config).items()}
+    return with_places(config, places)
+
+
+def with_places(config: RunConfig, places: Mapping[str, str | None]) -> RunConfig:
+    """A configuration of data that are elsewhere."""
+    return config.model_copy(update={"data": config.data.model_copy(update=dict(places))})
+
+
+def places_of(config: RunConfig) -> dict[str, str | None]:
+    """Where the data are. It is all that may change in a run: their content hash does not."""
+    return {"store": config.data.store, "lists": config.data.lists}
+
+
+def from_run(run: Path, config: RunConfig) -> dict[str, str]:
+    """Where the folders of the data are from the run folder, should all be moved together."""
+    folders = {key: where for key, where in places_of(config).items() if where}
+    return {k: os.path.relpath(w, run) for k, w in folders.items() if os.path.isabs(w)}
+
+
+def relocated(config: RunConfig, run: Path) -> RunConfig:
+    """A run's configuration, with folders that were moved together with the run."""
+    folders = {key: where for key, where in places_of(config).items() if where}
+    gone = [k for k, w in folders.items() if os.path.isabs(w) and not Path(w).exists()]
+    if not gone or not (run / RUN).is_file():
+        return config
+    known = read_facts(run).get("from_run", {})
+    others = {key: os.path.abspath(run / str(known.get(key))) for key in gone}
+    return with_places(config, {k: other for k, other in others.items() if Path(other).is_dir()})
+
+
 def read_config(run: Path) -> RunConfig:
-    """The configuration that a run was started with.
+    """The configuration that a run was started with, and where its data are now.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
@@ -87,7 +124,7 @@ def read_config(run: Path) -> RunConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     complete_old(tree)
-    return validate(tree, str(path))
+    return relocated(validate(tree, str(path)), run)
 
 
 def complete_old(tree: dict[str, Any]) -> None:
