@@ -12,6 +12,9 @@ from pathlib import Path
 
 from cmg.errors import ConfigError, DataError
 
+StrPath = str | os.PathLike[str]
+"""What names a file or a folder."""
+
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:

@@ -220,7 +220,7 @@ def retrieve(
         split,
         queries,
         pairs(extractor, "--extractor"),
-        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+        pairs(weights, "--weights"),
         chosen,
         str(choose_device(device)),
         save_index,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, did_you_mean
+from cmg.files import StrPath
 
 
 def named_runs() -> dict[str, str]:
@@ -43,7 +45,7 @@ def run_text(name_or_path: str) -> tuple[str, str]:
     raise ConfigError(f"no run named {name_or_path!r}{did_you_mean(name_or_path, runs)}")
 
 
-def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(name_or_path: StrPath | None, overrides: Sequence[str] = ()) -> RunConfig:
     """A run's configuration with overrides applied.
 
     Args:
@@ -55,7 +57,7 @@ def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunC
     """
     source, tree = "defaults", {}
     if name_or_path is not None:
-        source, text = run_text(name_or_path)
+        source, text = run_text(os.fspath(name_or_path))
         tree = parse_yaml(text, source)
     for override in overrides:
         apply_override(tree, override)

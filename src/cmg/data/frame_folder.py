@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
+from cmg.files import StrPath
 
 CLIPS = "clips.csv"
 FRAMES, MASKS = "frames", "masks"
@@ -24,7 +25,7 @@ _COLUMNS = ("id", "split", "category")
 _FRAME_TYPES, _MASK_TYPES = (".png", ".jpg", ".jpeg"), (".png",)
 
 
-def read_frame_folder(root: str | Path, need_masks: bool = True) -> list[FramedClip]:
+def read_frame_folder(root: StrPath, need_masks: bool = True) -> list[FramedClip]:
     """The clips of a folder, in the order of its ``clips.csv``.
 
     Args:

@@ -42,6 +42,7 @@ from cmg.data.shards import MappedShard, map_shard
 from cmg.data.split import Split
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.files import StrPath
 from cmg.types import Modality
 
 DIGITS = "digits"
@@ -91,7 +92,7 @@ class FeatureStore:
         self._ends = {m: np.array([s.clips[1] for s in x]) for m, x in self._shards.items()}
 
     @classmethod
-    def open(cls, where: str | Path) -> FeatureStore:
+    def open(cls, where: StrPath) -> FeatureStore:
         """Open a store by its folder or address, or the embedded set by the name ``"digits"``.
 
         Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cmg.codebook.reset import idle_by_rule
 from cmg.errors import CheckpointError
+from cmg.files import StrPath
 from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.layout import (
     build,
@@ -89,7 +90,7 @@ class ImportedModel:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def read_official(path: Path) -> OfficialCheckpoint:
+def read_official(path: StrPath) -> OfficialCheckpoint:
     """Read an official file without executing anything in it.
 
     Whole files, with or without optimizer states, and files for inference (`Encoder_parameters`,
@@ -99,6 +100,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
         CheckpointError: the file is absent, truncated, holds anything but tensors and plain
             values, holds other entries or tensors than official files do, or contradicts itself.
     """
+    path = Path(path)
     content = unpickled(path)
     try:
         checkpoint = _checked(content)

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from cmg.config.load import to_yaml
+from cmg.config.load import load_config, to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
-from cmg.files import replace_file
+from cmg.files import StrPath, replace_file
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.recipes.training_clips import nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
@@ -45,15 +45,15 @@ from cmg.types import Modality
 
 
 def pretrain(
-    config: RunConfig,
-    run: Path | None = None,
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
     resume: bool = False,
     observers: list[StepObserver] | None = None,
 ) -> Pretraining:
     """Train a unified model on unlabeled pairs.
 
     Args:
-        config: The whole configuration.
+        config: The whole configuration, or a named run or YAML file that has it.
         run: Run folder; None keeps nothing on disk.
         resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's.
         observers: Told of every step.
@@ -71,8 +71,8 @@ def pretrain(
 
 
 def prepare(
-    config: RunConfig,
-    run: Path | None = None,
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
     resume: bool = False,
     official_checkpoints: bool = False,
     world: World | None = None,
@@ -85,6 +85,8 @@ def prepare(
     With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
     restart by the launcher, the launch's own run is resumed.
     """
+    run = None if run is None else Path(run)
+    config = config if isinstance(config, RunConfig) else load_config(config)
     refuse_unfit_parts(config.training, world)
     device = choose_device(config.training.device, world)
     if world is None:

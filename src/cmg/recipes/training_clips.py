@@ -19,6 +19,7 @@ from cmg.data.source import ClipSource, keys_of
 from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
 
 RANGE_BITS = 16
 """Digests are counted by as many of their first bits."""
@@ -58,7 +59,7 @@ def open_clips(data: DataOptions) -> ClipSource:
     return aligned(_named_clips(data), data.step_seconds, data.modalities)
 
 
-def open_other(data: DataOptions, store: str) -> ClipSource:
+def open_other(data: DataOptions, store: StrPath) -> ClipSource:
     """Another store, with steps as those of the configuration.
 
     Raises:

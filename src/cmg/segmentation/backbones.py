@@ -7,13 +7,13 @@ random, or come from a folder in Hugging Face format or from its hub.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError, did_you_mean
+from cmg.files import StrPath
 
 MULTIPLE: Final = 16
 """Sides of pictures are multiples of it; stage maps of odd sizes are joined all the same."""
@@ -56,7 +56,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, weights: str | Path | None = None) -> None:
+    def __init__(self, name: str, weights: StrPath | None = None) -> None:
         super().__init__()
         if name not in NAMES:
             raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, NAMES)}")

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError
+from cmg.files import StrPath
 from cmg.text.places import ModelFiles, find_model, search_encoder
 from cmg.text.pretrained import load_network, reading, transformers
 from cmg.text.words import CONTINUES, MAX_PIECES, Piece, word_pieces
@@ -57,7 +58,7 @@ class TextEncoder:
         self.device = device
 
     @classmethod
-    def open(cls, name: str | Path) -> TextEncoder:
+    def open(cls, name: StrPath) -> TextEncoder:
         """Open a folder, or a name of the Hugging Face cache such as ``bert-base-uncased``.
 
         Raises:
@@ -243,7 +244,7 @@ class TextEncoder:
         return found
 
 
-def load_text_encoder(root: Path | None = None, name: str | None = None) -> TextEncoder:
+def load_text_encoder(root: StrPath | None = None, name: str | None = None) -> TextEncoder:
     """The text encoder to use: the one named, else ROOT's, the environment's or the cached default.
 
     Args:
@@ -254,6 +255,7 @@ def load_text_encoder(root: Path | None = None, name: str | None = None) -> Text
     Raises:
         ConfigError: there is none, with what to put where. Nothing is downloaded.
     """
+    root = None if root is None else Path(root)
     if name is not None:
         return TextEncoder.open(name)
     return TextEncoder(search_encoder(root))

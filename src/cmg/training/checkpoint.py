@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
-from cmg.files import Staging, file_sha256, write_synced
+from cmg.files import Staging, StrPath, file_sha256, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState
@@ -209,7 +209,7 @@ def optimizers(
     return both
 
 
-def find_checkpoint(path: str | Path) -> Path:
+def find_checkpoint(path: StrPath) -> Path:
     """The folder of a checkpoint: `path` itself, or the newest one of the run at `path`.
 
     Raises:
@@ -230,8 +230,9 @@ def find_checkpoint(path: str | Path) -> Path:
     )
 
 
-def list_checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: StrPath) -> list[Path]:
     """A run's complete checkpoints, oldest first."""
+    run = Path(run)
     folder = run / FOLDER
     if not folder.is_dir():
         return []
@@ -239,7 +240,7 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
 
 
-def read_checkpoint(path: str | Path, files: Sequence[str] | None = (MODEL,)) -> Checkpoint:
+def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
 
     Args:
@@ -300,7 +301,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> UnifiedModel:
+def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedModel:
     """The model of a run or checkpoint, in eval mode.
 
     Args:

@@ -28,7 +28,7 @@ from cmg.config.load import parse_yaml, to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.data.store import whole_path
 from cmg.errors import CheckpointError
-from cmg.files import refuse_occupied, write_synced
+from cmg.files import StrPath, refuse_occupied, write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
@@ -107,13 +107,14 @@ def relocated(config: RunConfig, run: Path) -> RunConfig:
     return with_places(config, {k: other for k, other in others.items() if Path(other).is_dir()})
 
 
-def read_config(run: Path) -> RunConfig:
+def read_config(run: StrPath) -> RunConfig:
     """The configuration that a run was started with, and where its data are now.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
         ConfigError: it is no valid configuration.
     """
+    run = Path(run)
     path = run / CONFIG
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
@@ -177,8 +178,9 @@ class MetricsLog:
         self._file.close()
 
 
-def read_metrics(run: Path) -> list[dict[str, float]]:
+def read_metrics(run: StrPath) -> list[dict[str, float]]:
     """Every whole line of a run's metrics; a line cut short by a kill is left out."""
+    run = Path(run)
     path = run / METRICS
     if not path.is_file():
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
 from cmg.official.collection import COLLECTION
 from cmg.official.doctor.ave import check_ave
 from cmg.official.doctor.avsbench import check_avsbench
@@ -26,9 +27,7 @@ DEEP = 32
 """Clips read per folder of features by default."""
 
 
-def check_root(
-    root: str | Path, lists: str | Path | None = None, deep: int | None = DEEP
-) -> Diagnosis:
+def check_root(root: StrPath, lists: StrPath | None = None, deep: int | None = DEEP) -> Diagnosis:
     """Examine a folder in the official layout, or a simulated one.
 
     Nothing is written, and nothing in the folder is executed. Folders of zips are listed once;
