@@ -110,11 +110,11 @@ def prepare_alone(
     """:func:`prepare` of one rank."""
     if resume and run is not None:
         refuse_converted(run)
-    config = settled(config)
     options = config.training
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     store = open_clips(config.data)
+    config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, world)
     state = TrainingState(

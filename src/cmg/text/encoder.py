@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,7 +65,7 @@ class TextEncoder:
         Raises:
             ConfigError: it is in neither, or lacks files.
         """
-        return cls(find_model(str(name)))
+        return cls(find_model(os.fspath(name)))
 
     @property
     def folder(self) -> Path:
