@@ -97,11 +97,11 @@ class StoreWriter:
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
+        self.path = Path(path)
         if not modalities:
-            raise DataError(f"a store at {path} needs at least one modality")
+            raise DataError(f"a store at {self.path} needs at least one modality")
         for name, spec in modalities.items():
             Modality(name=name, kind=spec.kind, shape=spec.shape)
-        self.path = Path(path)
         self.modalities = dict(modalities)
         self.labels = dict(labels or {})
         self.media: Literal["digits"] | None = media

@@ -73,7 +73,7 @@ class ImportedCollection:
     """
 
     def __init__(self, where: StrPath) -> None:
-        self.where = str(where).rstrip("/")
+        self.where = os.fspath(where).rstrip("/")
         self.remarks: list[str] = []
         file = f"{self.where}/{COLLECTION}"
         try:
@@ -269,7 +269,8 @@ def open_collection(
         DataError: there is no such folder, or nothing of the official data in it.
         ConfigError: an address that the installed packages cannot read.
     """
-    if is_remote(str(where)) or (Path(where) / COLLECTION).is_file():
+    where = os.fspath(where)
+    if is_remote(where) or (Path(where) / COLLECTION).is_file():
         return ImportedCollection(where)
     collection = OfficialCollection(Path(where), lists, text, text_filter, segments, on_error)
     if not collection.names:

@@ -127,8 +127,9 @@ def _gallery(
     split: str | None,
 ) -> tuple[StoredGallery, tuple[str, ...]]:
     if gallery is not None and os.fspath(gallery).endswith(INDEX):
-        stored = StoredGallery.load(Path(gallery))
-        check_gallery(stored, checkpoint, wanted.target, Path(gallery))
+        gallery = Path(gallery)
+        stored = StoredGallery.load(gallery)
+        check_gallery(stored, checkpoint, wanted.target, gallery)
         if stored.gallery.by != wanted.by:
             raise DataError(
                 f"{gallery} compares by {stored.gallery.by}; say --by {stored.gallery.by}"

@@ -85,6 +85,11 @@ def segment_clip(
         )
     if not record.model.by_query:
         raise ConfigError(f"{segmenter} takes no query; it is the control without one")
+    if encoder is None and not Path(record.encoder).exists():
+        raise CheckpointError(
+            f"{segmenter} was trained with the run at {record.encoder}; say where it is now: "
+            "--encoder RUN"
+        )
     checkpoint = read_checkpoint(encoder or record.encoder)
     if file_sha256(checkpoint.path / MODEL) != record.encoder_sha256:
         raise CheckpointError(

@@ -6,6 +6,7 @@ random, or come from a folder in Hugging Face format or from its hub.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ class Backbone(nn.Module):
         if weights is None:
             self.network = network(config)
         else:
-            self.network = _loaded(network, str(weights), described)
+            self.network = _loaded(network, os.fspath(weights), described)
         self.widths = tuple(int(described["hidden_sizes"][i]) for i in range(4))
         for key, values in (("mean", _MEAN), ("std", _STD)):
             self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)

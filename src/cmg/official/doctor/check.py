@@ -44,7 +44,8 @@ def check_root(root: StrPath, lists: StrPath | None = None, deep: int | None = D
     """
     if deep is not None and deep < 0:
         raise ConfigError(f"deep {deep} must be at least 0, or all")
-    if (Path(root) / COLLECTION).is_file():
+    root = Path(root)
+    if (root / COLLECTION).is_file():
         raise DataError(
             f"{root} holds imported stores, not the official folder; check them with "
             "`cmg data verify`"
@@ -64,7 +65,7 @@ def check_root(root: StrPath, lists: StrPath | None = None, deep: int | None = D
     check_avsbench(exam)
     check_text(exam)
     check_overlaps(exam, contents)
-    return Diagnosis(Path(root), exam.expected.fraction, exam.summed_up())
+    return Diagnosis(root, exam.expected.fraction, exam.summed_up())
 
 
 def _compare_with_simulation(exam: Examination, layout: Layout) -> None:
