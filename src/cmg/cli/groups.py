@@ -44,7 +44,7 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """A command below, its name and its arguments."""
         name, command, rest = super().resolve_command(ctx, args)
-        if command is not None and not isinstance(command, TyperGroup):
+        if not (ctx.resilient_parsing or isinstance(command, TyperGroup)):
             rest = words_last(command, ctx, rest)
         return name, command, rest
 

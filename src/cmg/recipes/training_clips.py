@@ -73,8 +73,9 @@ def _named_clips(data: DataOptions) -> ClipSource:
     if data.list is not None:
         if one_store:
             raise ConfigError(
-                f"data.list={data.list}: {data.store} is a single store; leave the list out, or "
-                "give a folder in the official layout or a collection imported from one"
+                f"data.list={data.list}: {data.store} is a single store; leave the list out "
+                "(data.list=null), or give a folder in the official layout or a collection "
+                "imported from one"
             )
         from cmg.official.collection import open_collection
 
