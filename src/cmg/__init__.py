@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_FROM = {
-    "Batch": "cmg.types",
-    "Batches": "cmg.data.batches",
-    "FeatureStore": "cmg.data.store",
-    "Kind": "cmg.types",
-    "Modality": "cmg.types",
-    "UnifiedModel": "cmg.models.unified",
-    "load": "cmg.training.checkpoint",
-    "load_config": "cmg.config.load",
-    "pretrain": "cmg.recipes.pretrain",
-    "probe": "cmg.recipes.probe",
-    "write_store": "cmg.data.inmemory",
-}
-
 __all__ = [
     "Batch",
     "Batches",
@@ -51,10 +37,32 @@ __all__ = [
     "write_store",
 ]
 
+_FROM = {
+    "Batch": "cmg.types",
+    "Batches": "cmg.data.batches",
+    "FeatureStore": "cmg.data.store",
+    "Kind": "cmg.types",
+    "Modality": "cmg.types",
+    "UnifiedModel": "cmg.models.unified",
+    "load": "cmg.training.checkpoint",
+    "load_config": "cmg.config.load",
+    "pretrain": "cmg.recipes.pretrain",
+    "probe": "cmg.recipes.probe",
+    "write_store": "cmg.data.inmemory",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for; torch is slow to import."""
     if name not in _FROM:
-        raise AttributeError(f"module 'cmg' has no attribute {name!r}")
+        from cmg.errors import did_you_mean
+
+        raise AttributeError(f"module 'cmg' has no attribute {name!r}{did_you_mean(name, __all__)}")
     source = {"load": "load_model"}.get(name, name)
-    return getattr(import_module(_FROM[name]), source)
+    found = globals()[name] = getattr(import_module(_FROM[name]), source)
+    return found
+
+
+def __dir__() -> list[str]:
+    """What there is, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -14,6 +14,9 @@ from typing import Any
 
 from cmg.errors import ConfigError, DataError
 
+StrPath = str | os.PathLike[str]
+"""What names a file or a folder."""
+
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:

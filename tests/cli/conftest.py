@@ -47,3 +47,27 @@ def arrays(tmp_path):
         return tmp_path / "clips.csv"
 
     return write
+
+
+NAMES = ("-0abcdEfgh", "clip-żółć-", "--pretrain")
+"""How clips' ids begin that are options to a parser, or that not every terminal can show."""
+
+
+@pytest.fixture(scope="session")
+def oddly_named(tmp_path_factory):
+    """A store `st` of audio and video whose clips have odd ids, and a run `run` of two epochs."""
+    from cmg.config.load import load_config
+    from cmg.data.inmemory import write_store
+    from cmg.recipes.pretrain import pretrain
+
+    root, rng = tmp_path_factory.mktemp("odd"), np.random.default_rng(0)
+    write_store(
+        root / "st",
+        {"audio": rng.normal(size=(18, 4, 5)), "video": rng.normal(size=(18, 4, 6))},
+        split=["train"] * 12 + ["test"] * 6,
+        labels={"kind": [("cat", "dog")[i % 2] for i in range(18)]},
+        ids=[f"{NAMES[i % 3]}{i}" for i in range(18)],
+    )
+    config = load_config("own-data", [f"data.store={root / 'st'}", *SMALL])
+    pretrain(config, root / "run")
+    return root

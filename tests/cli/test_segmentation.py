@@ -325,6 +325,14 @@ def test_a_video_is_segmented_by_its_sound_and_by_words(cmg, trained, tmp_path):
     assert cmg("segment", video, *base, *words, "--out", tmp_path / "w", "--overwrite").code == 0
 
 
+def astray(model, folder):
+    """A copy of a model whose frozen run is not where it was."""
+    shutil.copytree(model, folder / "astray")
+    told = json.loads((folder / "astray" / "segmenter.json").read_text())
+    (folder / "astray" / "segmenter.json").write_text(json.dumps(told | {"encoder": "nowhere"}))
+    return folder / "astray"
+
+
 def test_what_cannot_be_segmented_is_told(cmg, trained, tmp_path):
     video = write_clip(tmp_path, 1, caption=False)
     model, out = trained / "models" / "audio-0", tmp_path / "o"
@@ -337,6 +345,7 @@ def test_what_cannot_be_segmented_is_told(cmg, trained, tmp_path):
         ([video, "--model", model, "--query", "audio"], "does not say which extractors"),
         ([video, "--model", model, "--query", "text", "--extractor", "text=letters"], "text"),
         ([video, "--model", model, *ears, "--encoder", tmp_path / "x"], "does not exist"),
+        ([video, "--model", astray(model, tmp_path), *ears], "at nowhere; say where it is now"),
     ):
         said = cmg("segment", *given, "--out", out)
         assert said.code == 2, given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import types
 
@@ -222,6 +223,8 @@ def test_the_undamaged_index_is_read_and_other_files_are_not(tmp_path):
     path = tmp_path / "g.safetensors"
     save_file(FINE, path, {"index": json.dumps(TOLD)})
     assert StoredGallery.load(path).gallery.ids == ("c0", "c1", "c2")
+    StoredGallery.load(path).save(path)  # "s" is found from every folder from now on
+    assert StoredGallery.load(path).store == os.path.abspath("s")
     for metadata in ({"index": "["}, {"index": "[]"}, {}):
         save_file(FINE, path, metadata)
         with pytest.raises(CheckpointError, match="is no index"):

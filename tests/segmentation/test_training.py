@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,6 +87,9 @@ def test_another_training_is_refused_and_nothing_lost(job, record, tmp_path):
     with pytest.raises(CheckpointError, match="trained_by 'audio', now 'text'"):
         TrainingFolder(tmp_path / "m", other)
     assert (tmp_path / "m" / "segmenter.json").read_bytes() == before
+    TrainingFolder(tmp_path / "m", replace(record, encoder="moved"))  # its SHA-256 is what counts
+    with pytest.raises(CheckpointError, match="encoder_sha256"):
+        TrainingFolder(tmp_path / "m", replace(record, encoder_sha256="another"))
 
 
 def test_damaged_models_are_refused(job, record, tmp_path):

@@ -111,7 +111,7 @@ def test_bf16_keeps_weights_and_codes_in_float32(tiny_config):
         ("data.modalities=[audio, vidoe]", ModalityError, "did you mean 'video'"),
         ("data.modalities=[audio]", ConfigError, "two or more"),
         ("data.train_split=trian", DataError, "did you mean 'train'"),
-        ("model.detail_width={eeg: 4}", ModalityError, "eeg"),
+        ("model.detail_width={vidoe: 4}", ModalityError, "model.detail_width: .*mean 'video'"),
         ("model.codebook.size=5000", ConfigError, "lower model.codebook.size"),
         ("training.device=gpu", ConfigError, "use cpu or cuda"),
         ("data.store=nowhere", DataError, "nowhere"),

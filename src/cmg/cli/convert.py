@@ -42,6 +42,7 @@ def convert(
 
     `cmg convert FILE --out DIR`: AVT, AV and AT files, whole or cut down to what inference needs;
     as-coded options are set, and DIR serves every command as --model DIR.
+
     `cmg convert DIR --to-official FILE`: a file that the authors' scripts load.
     """
     say_json(json_)

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from cmg.cli import check, importing, simulate, text, tuxpaint, voices
+from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, say_json, show
 
-app = typer.Typer(
-    help="Feature stores and the authors' data: import, check, simulate.", no_args_is_help=True
-)
+app = group("Feature stores and the authors' data: import, check, simulate.")
 importing.register(app)
 Store = Annotated[str, typer.Argument(help="Store folder, its address (s3://...), or `digits`.")]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, say_json, show, table
 from cmg.cli.values import numbers, pairs
 from cmg.errors import ConfigError
 
@@ -27,16 +27,12 @@ def register(app: typer.Typer) -> None:
 def extractors(json_: JsonFlag = False) -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
     say_json(json_)
-    from rich.table import Table
-
     from cmg.extract.registry import COLUMNS, cards_table
 
     rows = cards_table()
-    table = Table(*COLUMNS)
-    for row in rows:
-        table.add_row(*row)
     told = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    show({"extractors": told}, table)
+    listed = table(COLUMNS[:-1], [row[:-1] for row in rows], left=COLUMNS)
+    show({"extractors": told}, listed, *(f"{name}: {get}" for name, *_, get in rows))
 
 
 def extract(
@@ -191,21 +187,15 @@ class Bar:
 
 def lines(found: Extraction) -> list[Any]:
     """An extraction for a terminal."""
-    from rich.table import Table
-
     from cmg.extract.source import TRACKS
 
     told = found.as_dict()
-    table = Table(title=told["store"], title_justify="left")
-    table.add_column("modality")
-    table.add_column("extractor")
-    for column in ("step", "shape", "clips", "steps", "MB"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, m in told["modalities"].items():
         step = "a word" if m["step_seconds"] is None else f"{m['step_seconds']:g} s"
         shape = " x ".join(map(str, m["shape"]))
         counts = (str(m["clips"]), str(m["steps"]), f"{m['bytes'] / 1e6:.1f}")
-        table.add_row(name, m["extractor"] or "", step, shape, *counts)
+        rows.append((name, m["extractor"] or "", step, shape, *counts))
     splits = ", ".join(f"{name} {count}" for name, count in told["splits"].items())
     rate = (told["clips"] + len(found.skipped) - found.resumed) / max(found.seconds, 1e-9)
     done = (
@@ -214,7 +204,9 @@ def lines(found: Extraction) -> list[Any]:
         else f"{found.seconds:.1f} s, {rate:.1f} clips/s"
         + (f", {found.resumed} clips were done before" if found.resumed else "")
     )
-    shown: list[Any] = [table, f"{told['clips']} clips ({splits}); {done}"]
+    columns = ("modality", "extractor", "step", "shape", "clips", "steps", "MB")
+    listed = table(columns, rows, told["store"], left=["extractor"])
+    shown: list[Any] = [listed, f"{told['clips']} clips ({splits}); {done}"]
     shown += [f"left out {clip.id}: {clip.reason}" for clip in found.skipped[:NAMED]]
     if found.skipped:
         shown.append(f"{len(found.skipped)} clips left out, see {told['store']}/extract.json")

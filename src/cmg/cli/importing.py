@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, say_json, show, table
 from cmg.cli.values import numbers, pairs
 from cmg.errors import ConfigError
 
@@ -164,15 +164,11 @@ class Bars:
 
 
 def _table(summary: Summary) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"{summary.source} -> {summary.path}", title_justify="left")
-    table.add_column("set")
-    for column in ("clips", "skipped", "absent", "MB", "of the source", "of dense", "s", "clips/s"):
-        table.add_column(column, justify="right")
+    columns = ("clips", "skipped", "absent", "MB", "of the source", "of dense", "s", "clips/s")
+    rows = []
     for name, found in summary.stores.items():
         here = found.clips - found.resumed
-        table.add_row(
+        row = (
             name,
             str(found.clips),
             str(len(found.skipped)),
@@ -183,7 +179,8 @@ def _table(summary: Summary) -> Table:
             f"{found.seconds:.1f}",
             f"{here / found.seconds:.0f}" if here > 0 else "",
         )
-    return table
+        rows.append(row)
+    return table(("set", *columns), rows, f"{summary.source} -> {summary.path}")
 
 
 def _remarks(summary: Summary) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -27,7 +28,8 @@ from cmg.cli import (
     using,
     voices,
 )
-from cmg.cli.output import STATE
+from cmg.cli.groups import group
+from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
 from cmg.training.allocation import OWN_PROCESS
 
@@ -37,24 +39,19 @@ FORMAT = warnings.formatwarning
 NO_MEMORY = ("allocate memory", "out of memory", "size calculation overflowed")
 """What torch says, in errors of no class of their own, where memory does not suffice."""
 
-app = typer.Typer(
-    name="cmg",
-    help="Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
+app = group(
+    "Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
     "a head trained on one modality then works on another.",
+    name="cmg",
     epilog="Start with `cmg demo --out runs/demo`.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 training.register(app)
 extract.register(app)
 using.register(app)
 convert.register(app)
-evaluate = typer.Typer(
-    cls=tasks.Benchmarks,
-    help="Evaluate a model: the paper's benchmarks, segmentation, retrieval.",
-    no_args_is_help=True,
-)
+evaluate = group("Evaluate a model: the paper's benchmarks, segmentation, retrieval.")
 tasks.register(app, evaluate)
 segmentation.register(app, evaluate)
 retrieval.register(app, evaluate)
@@ -94,6 +91,9 @@ def main() -> None:
     warnings.formatwarning = shown
     signal.signal(signal.SIGINT, _stop)
     own = OWN_PROCESS.set(True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # letters that the terminal lacks are spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CmgError as error:
@@ -113,8 +113,12 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
+    except OSError:
+        say("")  # ends here if it is standard output that cannot be written
+        raise
     finally:
         OWN_PROCESS.reset(own)
+        say()
 
 
 def shown(
@@ -132,7 +136,7 @@ def shown(
 
 def fail(told: dict[str, Any], text: str, code: int) -> None:
     """Say what went wrong, on stderr (and as JSON on stdout where that was asked for)."""
-    if STATE.json:
-        print(json.dumps(told))
     print(text, file=sys.stderr)
+    if STATE.json:
+        say(json.dumps(told))
     sys.exit(code)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from cmg.evaluation.results import Results
     from cmg.report.tables import Table as ReportTable
@@ -40,15 +44,39 @@ def say_json(wanted: bool) -> None:
 def show(told: Mapping[str, Any], *lines: Any) -> None:
     """Print `told` as JSON where ``--json`` was given, else `lines` (text or rich tables)."""
     if STATE.json:
-        print(json.dumps(told))
+        say(json.dumps(told))
         return
+    shown = console()
+    for line in lines:
+        shown.print(line, soft_wrap=True)
+
+
+def console(stderr: bool = False) -> Console:
+    """A terminal that shows text as it is: neither ``[text]`` nor ``:bug:`` is markup.
+
+    Files and pipes are wide, so that tables do not wrap there.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, soft_wrap=True, width=160)  # files and pipes do not wrap
-    for line in lines:
-        console.print(line, markup=False) if isinstance(line, str) else console.print(line)
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not stderr and not made.is_terminal:
+        made.width = 160
+    return made
+
+
+def say(line: str | None = None) -> None:
+    """Print a line, and all that was printed before; ends the process where that cannot be.
+
+    Where nobody reads it any more (``| head``), without a word.
+    """
+    try:
+        print(line or "", end="" if line is None else "\n", flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def results_tables(results: Results) -> list[Any]:
@@ -78,14 +106,36 @@ def results_tables(results: Results) -> list[Any]:
     ]
 
 
-def in_terminal(table: ReportTable) -> Table:
+def in_terminal(told: ReportTable) -> Table:
     """A table of the report as one of rich's."""
-    from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=table.title, title_justify="left", caption=table.note or None)
-    for index, column in enumerate(table.columns):
-        shown.add_column(column, justify="right" if index else "left")
-    for row in table.rows:
-        shown.add_row(*(Text(cell.text, style="dim" if cell.marked else "") for cell in row))
-    return shown
+    rows = [[Text(c.text, style="dim" if c.marked else "") for c in row] for row in told.rows]
+    return table(told.columns, rows, told.title, told.note)
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    title: str | None = None,
+    note: str = "",
+    left: Sequence[str] = (),
+) -> Table:
+    """A table for a terminal; what is too long for a cell goes on below and is never cut.
+
+    Args:
+        columns: Headings.
+        rows: Cells.
+        title: Above it.
+        note: Below it.
+        left: Columns of text beside the first; all others are of numbers.
+    """
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", caption=note or None)
+    for index, name in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if index and name not in left else "left"
+        made.add_column(name, justify=justify, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made

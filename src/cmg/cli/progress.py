@@ -4,45 +4,74 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.text import Text
+
+from cmg.cli.output import console
 
 if TYPE_CHECKING:
     from cmg.training.checkpoint import Position
 
 
-def summary(log: dict[str, float]) -> str:
-    """The numbers worth watching: loss terms, code usage, cross-modal agreement."""
+def summary(log: dict[str, float]) -> list[str]:
+    """The numbers worth watching: the loss and its terms, code usage, cross-modal agreement."""
     terms = {name.removeprefix("loss/"): v for name, v in log.items() if name.startswith("loss/")}
     groups: dict[str, float] = {}
     for name, value in terms.items():
         group = name.split("/")[0]
         groups[group] = groups.get(group, 0.0) + value
     order = ["total", *(name for name in groups if name != "total")]
-    parts = [f"{name} {groups[name]:.3g}" for name in order if name in groups]
-    parts += [
+    return [f"{name} {groups[name]:.3g}" for name in order if name in groups] + [
         f"codes {100 * log.get('code_usage', 0):.0f}%",
         f"agreement {100 * log.get('agreement', 0):.0f}%",
     ]
-    return " ".join(parts)
+
+
+class Facts(ProgressColumn):
+    """What is known of a task, the most important first, as much as there is room for."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def render(self, task: Task) -> Text:
+        """One line: name, time left, loss, count, rate, terms of the loss."""
+        seconds = task.time_remaining
+        left = "-:--:--" if seconds is None else timedelta(seconds=int(seconds))
+        loss, *terms = task.fields.get("log") or [""]
+        total = "?" if task.total is None else f"{task.total:.0f}"
+        facts = [f"ETA {left}", loss, f"{task.completed:.0f}/{total}", task.fields.get("rate", "")]
+        line = task.description
+        for fact in filter(None, [*facts, *terms]):
+            if len(line) + 2 + len(fact) <= self.width:
+                line += f"  {fact}"
+        text = Text(line, no_wrap=True)
+        text.truncate(self.width, overflow="ellipsis")
+        return text
+
+
+def bar_of(transient: bool = False) -> Progress:
+    """A bar on stderr, shorter on a narrow terminal; hidden where that is none."""
+    shown = console(stderr=True)
+    bar = min(24, max(0, (shown.width - 40) // 4))
+    columns = (Facts(shown.width - bar - 1), BarColumn(bar))
+    return Progress(
+        *columns[: 2 if bar else 1],
+        console=shown,
+        transient=transient,
+        disable=not shown.is_terminal,
+    )
 
 
 class ClipBar:
-    """A bar over clips: how many, clips/s, time left, and a remark. Lines if not a terminal.
+    """A bar over clips: how many, clips/s, time left, and a log. Lines if not a terminal.
 
     Args:
         clips: In all.
@@ -51,21 +80,8 @@ class ClipBar:
     """
 
     def __init__(self, clips: int, done: int = 0, every: float = 15.0) -> None:
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[log]}"),
-            console=self.console,
-            transient=False,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log="")
+        self.bar = bar_of()
+        self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log=())
         self.clips, self.done, self.here, self.every = clips, done, 0, every
         self.start = self.last = time.perf_counter()
 
@@ -83,17 +99,17 @@ class ClipBar:
         """Leave the bar as it is."""
         self.bar.__exit__(kind, error, trace)
 
-    def advance(self, clips: int, name: str = "clips", remark: str = "") -> None:
+    def advance(self, clips: int, name: str = "clips", log: Sequence[str] = ()) -> None:
         """Some clips are done."""
         self.done, self.here = self.done + clips, self.here + clips
         now = time.perf_counter()
         rate = f"{self.here / max(1e-9, now - self.start):.0f} clips/s"
-        self.bar.update(self.task, advance=clips, description=name, rate=rate, log=remark)
+        self.bar.update(self.task, advance=clips, description=name, rate=rate, log=log)
         if self.bar.disable and now - self.last > self.every:
             self.last = now
             left = (self.clips - self.done) * (now - self.start) / max(1, self.here)
             line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s"
-            print(f"{line}, {remark}" if remark else line, file=sys.stderr, flush=True)
+            print(f"{line}, {' '.join(log)}" if log else line, file=sys.stderr, flush=True)
 
 
 class ProgressBar(ClipBar):
@@ -168,8 +184,8 @@ def progress_bar(every: float = 15.0) -> Iterator[Callable[[str, int, int], None
     Args:
         every: Without a terminal, seconds between lines; what is done sooner is not told.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    bar = bar_of(transient=True)
+    if bar.disable:
         last = time.monotonic()
 
         def tell_line(what: str, done: int, of: int) -> None:
@@ -180,7 +196,7 @@ def progress_bar(every: float = 15.0) -> Iterator[Callable[[str, int, int], None
 
         yield tell_line
         return
-    with Progress(console=console, transient=True) as bar:
+    with bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, of: int) -> None:

@@ -11,7 +11,7 @@ import typer
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import progress_bar
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs
+from cmg.cli.values import pairs, typed_name
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -212,14 +212,15 @@ def retrieve(
     kinds = representations(by)
     if len(kinds) != 1:
         raise ConfigError(f"--by {by}: one of them")
+    named = query if Path(query).exists() else typed_name(query)
     found = run_retrieve(
-        Wanted(query, source, target, kinds[0], top, text),
+        Wanted(named, source, target, kinds[0], top, text),
         model,
         gallery,
         split,
         queries,
         pairs(extractor, "--extractor"),
-        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+        pairs(weights, "--weights"),
         chosen,
         str(choose_device(device)),
         save_index,
@@ -227,7 +228,7 @@ def retrieve(
     say_remarks(found.remarks)
     stored = found.gallery
     told = {
-        "query": query,
+        "query": named,
         "gallery": {
             "store": stored.store,
             "split": stored.split,

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, say_json, show
 from cmg.errors import ConfigError
 
-app = typer.Typer(help="Named runs: list, show, copy.", no_args_is_help=True)
+app = group("Named runs: list, show, copy.")
 Name = Annotated[str, typer.Argument(help="Of a named run.")]
 
 

@@ -239,7 +239,7 @@ def segment(
             query,
             encoder,
             pairs(extractor, "--extractor"),
-            {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+            pairs(weights, "--weights"),
             str(choose_device(device)),
         ),
         overwrite,

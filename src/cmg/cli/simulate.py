@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
 
@@ -67,22 +67,9 @@ def simulate(
         weak_train=weak_train,
         overwrite=overwrite,
     )
-    with clip_bar() as progress:
-        told = write(out, options, progress).to_json()
+    with progress_bar() as tell:
+        told = write(out, options, partial(tell, "clips")).to_json()
     show(told, *described(told))
-
-
-@contextmanager
-def clip_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, told (clips done, clips in all); nothing where it is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress("clips", *columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("clips", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def channels(text: str) -> dict[str, int]:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, in_terminal, say_json, show
 
 if TYPE_CHECKING:
     from cmg.studies.summary import Summary
 
-app = typer.Typer(
-    help="Studies: ablations, sizes, recipes; list, run, table.", no_args_is_help=True
-)
+app = group("Studies: ablations, sizes, recipes; list, run, table.")
 
 
 @app.command("list")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import progress_bar
-from cmg.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from cmg.recipes.select import Selection
@@ -47,22 +45,6 @@ BENCHMARKS = {
     "ave-avvp": "Train on AVE, find the events of AVVP.",
     "ucf-vgg": "UCF101 by picture, VGGSound by sound.",
 }
-
-
-class Benchmarks(TyperGroup):
-    """What `cmg evaluate` can evaluate; an unknown name is answered by the nearest known one."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A benchmark's command.
-
-        Raises:
-            ConfigError: there is no such benchmark.
-        """
-        found = super().get_command(ctx, cmd_name)
-        if found is None:
-            hint = did_you_mean(cmd_name, self.list_commands(ctx))
-            raise ConfigError(f"unknown benchmark {cmd_name!r}{hint}")
-        return found
 
 
 def register(app: typer.Typer, evaluate: typer.Typer) -> None:

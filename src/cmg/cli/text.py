@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, say_json, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -132,14 +132,9 @@ def facts(report: PromptReport) -> dict[str, Any]:
 
 def as_table(reports: list[PromptReport]) -> Table:
     """A row per prompt."""
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table()
-    for column in ("label", "prompt", "words", "survivors", "truncated", "kept"):
-        shown.add_column(column, justify="right" if column in {"words", "survivors"} else "left")
-    for report in reports:
-        cells = (
+    columns = ("label", "prompt", "words", "survivors", "truncated", "kept")
+    rows = [
+        (
             report.label,
             report.prompt,
             str(len(report.words)),
@@ -147,5 +142,6 @@ def as_table(reports: list[PromptReport]) -> Table:
             "yes" if report.truncated else "no",
             " ".join(report.kept) or "none",
         )
-        shown.add_row(*(Text(cell) for cell in cells))
-    return shown
+        for report in reports
+    ]
+    return table(columns, rows, left=("prompt", "truncated", "kept"))

@@ -197,11 +197,15 @@ def train_and_show(
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     """The configuration that the arguments name."""
     if resume:
-        if assignments:
-            raise ConfigError("--resume takes the run's own configuration; leave out the rest")
+        if not {a.partition("=")[0] for a in assignments} <= {"data", "data.store", "data.lists"}:
+            raise ConfigError(
+                "--resume takes the run's own configuration; leave out the rest, but data=STORE "
+                "where the store was moved"
+            )
+        from cmg.config.load import override_config
         from cmg.training.run_folder import read_config
 
-        return read_config(out)
+        return override_config(read_config(out), assignments)
     from cmg.config.load import load_config
     from cmg.config.shorthands import OWN_DATA, written_out
 

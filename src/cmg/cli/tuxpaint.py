@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, in_terminal, say_json, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from cmg.recipes.tuxpaint_store import ReadStamps
 
-app = typer.Typer(
-    help="The Tux Paint stamps: transfer between pictures, voices and captions.",
-    no_args_is_help=True,
-)
+app = group("The Tux Paint stamps: transfer between pictures, voices and captions.")
 Part = Annotated[int | None, typer.Option(help="Read only so many stamps, for a quick look.")]
 
 

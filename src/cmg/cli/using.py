@@ -134,10 +134,10 @@ def encode(
 
     check_out(out, overwrite)
     encoded = encode_media(
-        named_clips([Path(path) for path in data], text),
+        named_clips(data, text),
         model,
         pairs(extractor, "--extractor"),
-        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+        pairs(weights, "--weights"),
         False if no_known else known,
         "skip" if on_error == "skip" else "fail",
     )

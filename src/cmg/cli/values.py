@@ -1,7 +1,8 @@
-"""Options of the form NAME=VALUE, and lists of numbers."""
+"""What is typed: options of the form NAME=VALUE, lists of numbers, and names."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from cmg.errors import ConfigError
@@ -61,3 +62,11 @@ def number(text: str) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) < 2**63 else None
+
+
+def typed_name(given: str) -> str:
+    """A clip's id as it was typed, also where the locale says that UTF-8 is ASCII."""
+    try:
+        return os.fsencode(given).decode()
+    except UnicodeError:
+        return given

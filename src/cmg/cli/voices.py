@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from cmg.voices.sources import Words
 
-app = typer.Typer(
-    help="Recorded voices: what heads that never heard one read in them.", no_args_is_help=True
-)
+app = group("Recorded voices: what heads that never heard one read in them.")
 Recordings = Annotated[
     list[Path] | None,
     typer.Option(

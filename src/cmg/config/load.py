@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -26,6 +27,7 @@ from cmg.config.values import (
     yaml_text,
 )
 from cmg.errors import ConfigError, did_you_mean
+from cmg.files import StrPath
 from cmg.options import problems
 
 
@@ -55,7 +57,7 @@ def run_text(name_or_path: str) -> tuple[str, str]:
 
 
 def load_config(
-    name_or_path: str | None,
+    name_or_path: StrPath | None,
     overrides: Sequence[str] = (),
     changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> RunConfig:
@@ -71,7 +73,7 @@ def load_config(
     """
     source, tree = "defaults", {}
     if name_or_path is not None:
-        source, text = run_text(name_or_path)
+        source, text = run_text(os.fspath(name_or_path))
         tree = typed(parse_yaml(text, source), RunConfig)
     change(tree, overrides, changes)
     return validate(tree, f"{source} with overrides" if overrides else source)

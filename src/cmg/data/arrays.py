@@ -32,6 +32,7 @@ from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
+from cmg.files import StrPath
 from cmg.types import Kind
 
 
@@ -57,8 +58,8 @@ class _Table:
 
 
 def import_arrays(
-    manifest: str | Path,
-    out: str | Path,
+    manifest: StrPath,
+    out: StrPath,
     *,
     kinds: Mapping[str, Kind | str] | None = None,
     step_seconds: float | Mapping[str, float] | None = None,

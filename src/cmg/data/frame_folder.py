@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
+from cmg.files import StrPath
 from cmg.pictures.reader import picture_paths
 
 CLIPS = "clips.csv"
@@ -22,7 +23,7 @@ FRAMES, MASKS = "frames", "masks"
 _COLUMNS = ("id", "split", "category")
 
 
-def read_frame_folder(root: str | Path, need_masks: bool = True) -> list[FramedClip]:
+def read_frame_folder(root: StrPath, need_masks: bool = True) -> list[FramedClip]:
     """The clips of a folder, in the order of its ``clips.csv``.
 
     Args:

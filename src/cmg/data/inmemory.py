@@ -15,6 +15,7 @@ from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, Label, StoreWriter
 from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.files import StrPath
 from cmg.types import Kind
 
 Arrays = NDArray[Any] | Sequence[NDArray[Any] | None]
@@ -22,7 +23,7 @@ Block = NDArray[Any] | None
 
 
 def write_store(
-    path: str | Path,
+    path: StrPath,
     features: Mapping[str, Arrays],
     *,
     split: str | Sequence[str] = "train",

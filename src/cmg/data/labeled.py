@@ -16,7 +16,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import ClipSource
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
-from cmg.files import json_lines
+from cmg.files import StrPath, json_lines
 
 ID = "id"
 
@@ -34,7 +34,7 @@ class LabelFile:
     classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def read_labels(path: Path) -> LabelFile:
+def read_labels(path: StrPath) -> LabelFile:
     """Labels of a csv with a header or of JSON lines: a column ``id``, every other is a label.
 
     An empty cell, or null, says that the class of a clip is not known.
@@ -43,6 +43,7 @@ def read_labels(path: Path) -> LabelFile:
         DataError: unreadable, no column ``id`` or no other, a row of another length, an id that
             occurs twice, or no class at all; the row is named.
     """
+    path = Path(path)
     found: dict[str, dict[str, str]] = {}
     seen: dict[str, int] = {}
     for line, row in _rows(path):

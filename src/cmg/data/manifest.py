@@ -217,6 +217,11 @@ class ClipRow(Record):
         return max(self.lengths.values(), default=0)
 
 
+def counted_from(path: Path) -> str:
+    """Of a relative path, what it is relative to."""
+    return "" if path.is_absolute() else f" in {Path.cwd()}"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read `manifest.json`.
 
@@ -226,7 +231,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise DataError(
-            f"no store at {folder}: there is no such folder; give a store's folder or 'digits'"
+            f"no store at {folder}: there is no such folder{counted_from(folder)}; give a store's "
+            "folder or 'digits'"
         )
     if not path.is_file():
         raise DataError(

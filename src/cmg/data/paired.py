@@ -20,6 +20,7 @@ from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
+from cmg.files import StrPath
 from cmg.types import Kind, Modality
 
 LABEL = "class"
@@ -107,7 +108,7 @@ def paired_clips(
 
 
 def paired_store(
-    path: str | Path,
+    path: StrPath,
     modalities: Sequence[Modality],
     splits: Mapping[str, int],
     steps: int = 10,

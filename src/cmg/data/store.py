@@ -14,6 +14,7 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +42,16 @@ from cmg.data.shards import MappedShard, map_shard
 from cmg.data.split import Split
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.files import StrPath
 from cmg.types import Modality
 
 DIGITS = "digits"
 """The store name that stands for the embedded set; a folder of that name is ``./digits``."""
+
+
+def whole_path(where: str) -> str:
+    """Where a folder is, whatever the current one; names and addresses stay as they are."""
+    return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
 
 
 class FeatureStore:
@@ -85,7 +92,7 @@ class FeatureStore:
         self._ends = {m: np.array([s.clips[1] for s in x]) for m, x in self._shards.items()}
 
     @classmethod
-    def open(cls, where: str | Path) -> FeatureStore:
+    def open(cls, where: StrPath) -> FeatureStore:
         """Open a store by its folder or address, or the embedded set by the name ``"digits"``.
 
         Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums

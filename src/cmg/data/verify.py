@@ -23,10 +23,10 @@ from cmg.data.manifest import (
 from cmg.data.shards import map_shard
 from cmg.data.writer import check_label
 from cmg.errors import DataError
-from cmg.files import file_sha256
+from cmg.files import StrPath, file_sha256
 
 
-def verify_store(path: str | Path) -> list[str]:
+def verify_store(path: StrPath) -> list[str]:
     """Recompute checksums, shapes, finiteness and counts of a store.
 
     Args:

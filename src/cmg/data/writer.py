@@ -29,7 +29,7 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import Staging, file_sha256, write_synced, writing
+from cmg.files import Staging, StrPath, file_sha256, write_synced, writing
 from cmg.types import Modality
 
 SHARD_BYTES = 128 << 20
@@ -88,7 +88,7 @@ class StoreWriter:
 
     def __init__(
         self,
-        path: str | Path,
+        path: StrPath,
         modalities: Mapping[str, FeatureSpec],
         labels: Mapping[str, LabelSpec] | None = None,
         *,
@@ -97,11 +97,11 @@ class StoreWriter:
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
+        self.path = Path(path)
         if not modalities:
-            raise DataError(f"a store at {path} needs at least one modality")
+            raise DataError(f"a store at {self.path} needs at least one modality")
         for name, spec in modalities.items():
             Modality(name=name, kind=spec.kind, shape=spec.shape)
-        self.path = Path(path)
         self.modalities = dict(modalities)
         self.labels = dict(labels or {})
         self.media: Literal["digits"] | None = media

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from cmg.errors import ConfigError, did_you_mean
@@ -60,7 +61,8 @@ def load_extractor(name: str, options: LoadOptions | None = None) -> Any:
     given = options or LoadOptions()
     model = name.partition(":")[2] if card.name.endswith(FAMILY) else ""
     module, _, function = card.loader.partition(":")
-    return getattr(import_module(module), function)(replace(given, model=model))
+    weights = None if given.weights is None else Path(given.weights)
+    return getattr(import_module(module), function)(replace(given, model=model, weights=weights))
 
 
 def cards_table() -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cmg.errors import CmgError
+from cmg.files import StrPath
 from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, ArrayError, Comparison
@@ -75,7 +76,7 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""
 
 
-def verify_golden(folder: Path) -> list[CaseResult]:
+def verify_golden(folder: StrPath) -> list[CaseResult]:
     """Check every recorded case of a folder.
 
     Args:
@@ -88,6 +89,7 @@ def verify_golden(folder: Path) -> list[CaseResult]:
     Raises:
         DataError: `cases.json` cannot be read.
     """
+    folder = Path(folder)
     return [verify_case(record) for record in read_records(folder)]
 
 

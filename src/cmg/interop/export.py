@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cmg.errors import DataError
-from cmg.files import replacing, sync_folder
+from cmg.files import StrPath, replacing, sync_folder
 from cmg.interop.architecture import Architecture
 from cmg.interop.extras import fresh_extras
 from cmg.interop.form import require_official_form
@@ -144,12 +144,13 @@ def in_sections(tensors: Mapping[str, Tensor]) -> dict[str, OrderedDict[str, Ten
     return {s: OrderedDict(sections[s]) for s in SECTIONS if s in sections}
 
 
-def save_official(path: Path, content: Mapping[str, Any]) -> None:
+def save_official(path: StrPath, content: Mapping[str, Any]) -> None:
     """Write an official file whole or not at all.
 
     Raises:
         DataError: it cannot be written; what was there before is untouched.
     """
+    path = Path(path)
     try:
         # Given a path, torch writes its name into the file: a stream gives the same bytes anywhere.
         with replacing(path) as partial, partial.open("wb") as stream:
@@ -181,7 +182,8 @@ class OfficialCheckpoints:
         CheckpointError: the model has no official form.
     """
 
-    def __init__(self, run: Path, state: TrainingState, seed: int) -> None:
+    def __init__(self, run: StrPath, state: TrainingState, seed: int) -> None:
+        run = Path(run)
         self.folder = run / FOLDER
         self.recipe = Recipe(
             list(state.model.modalities.values()),

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cmg.codebook.reset import idle_by_rule
 from cmg.errors import CheckpointError
+from cmg.files import StrPath
 from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.layout import (
     build,
@@ -90,7 +91,7 @@ class ImportedModel:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def read_official(path: Path) -> OfficialCheckpoint:
+def read_official(path: StrPath) -> OfficialCheckpoint:
     """Read an official file without executing anything in it.
 
     Whole files, with or without optimizer states, and files for inference (`Encoder_parameters`,
@@ -102,6 +103,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
             values, holds other entries or tensors than official files do, contradicts itself, or
             has values that are NaN or infinite.
     """
+    path = Path(path)
     content = unpickled(path)
     try:
         checkpoint = _checked(content)

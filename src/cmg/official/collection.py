@@ -17,6 +17,7 @@ from cmg.data.remote import is_remote, read_remote
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.files import StrPath
 from cmg.official.dataset import OfficialDataset, Skipped
 from cmg.official.datasets.ave import FEATURE_FILES, read_ave
 from cmg.official.datasets.avsbench import CSV as AVSBENCH_CSV
@@ -71,8 +72,8 @@ class ImportedCollection:
         ConfigError: an address that the installed packages cannot read.
     """
 
-    def __init__(self, where: str | Path) -> None:
-        self.where = str(where).rstrip("/")
+    def __init__(self, where: StrPath) -> None:
+        self.where = os.fspath(where).rstrip("/")
         self.remarks: list[str] = []
         file = f"{self.where}/{COLLECTION}"
         try:
@@ -139,7 +140,7 @@ class OfficialCollection:
     def __init__(
         self,
         root: Path,
-        lists: str | Path | None = None,
+        lists: StrPath | None = None,
         text: str = "auto",
         text_filter: TextFilter = "published",
         segments: bool = False,
@@ -247,8 +248,8 @@ class OfficialCollection:
 
 
 def open_collection(
-    where: str | Path,
-    lists: str | Path | None = None,
+    where: StrPath,
+    lists: StrPath | None = None,
     text: str = "auto",
     text_filter: TextFilter = "published",
     segments: bool = False,
@@ -268,7 +269,8 @@ def open_collection(
         DataError: there is no such folder, or nothing of the official data in it.
         ConfigError: an address that the installed packages cannot read.
     """
-    if is_remote(str(where)) or (Path(where) / COLLECTION).is_file():
+    where = os.fspath(where)
+    if is_remote(where) or (Path(where) / COLLECTION).is_file():
         return ImportedCollection(where)
     collection = OfficialCollection(Path(where), lists, text, text_filter, segments, on_error)
     if not collection.names:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.files import file_sha256
+from cmg.files import StrPath, file_sha256
 from cmg.official.lists.ave import ANNOTATIONS, HEADER
 
 SETS = {
@@ -119,7 +119,7 @@ class Layout:
         return places[0]
 
 
-def find_layout(root: str | Path, lists: str | Path | None = None) -> Layout:
+def find_layout(root: StrPath, lists: StrPath | None = None) -> Layout:
     """Look through a folder for the parts of the official data.
 
     Folders of zips and of pictures are found, not listed.

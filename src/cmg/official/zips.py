@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import DataError
+from cmg.files import StrPath
 from cmg.official.pickles import load_plain_pickle
 
 MAX_BYTES = 256 << 20
@@ -27,7 +28,7 @@ _SMALL = 16 << 20
 _REMEDY = "unpack this file again from the authors' archive, or leave the clip out"
 
 
-def read_clip_zip(path: str | Path, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+def read_clip_zip(path: StrPath, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
     """The array in the zip of one clip.
 
     Of the members with `.pkl` in their name the last one in the archive's order is read, as the

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.errors import CheckpointError, ConfigError
+from cmg.files import StrPath
 from cmg.interop.export import Recipe, official_content, save_official
 from cmg.interop.folder import restored_content, write_converted
 from cmg.interop.form import kind_of
@@ -21,7 +22,7 @@ from cmg.training.checkpoint import (
 
 
 def convert_to_run(
-    file: Path, out: Path, dtype: str | None = None, map_size: int = 7
+    file: StrPath, out: StrPath, dtype: str | None = None, map_size: int = 7
 ) -> dict[str, Any]:
     """Write an official checkpoint as a run folder, which every command takes for ``--model``.
 
@@ -41,6 +42,8 @@ def convert_to_run(
         ConfigError: `out` is not empty, or an option does not fit.
         DataError: `out` cannot be written.
     """
+    file = Path(file)
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists and is not an empty folder; choose another --out")
     checkpoint = read_official(file)
@@ -63,7 +66,7 @@ def convert_to_run(
     }
 
 
-def convert_to_official(run: Path, file: Path) -> dict[str, Any]:
+def convert_to_official(run: StrPath, file: StrPath) -> dict[str, Any]:
     """Write a checkpoint as a file that the authors' scripts load.
 
     Args:
@@ -78,9 +81,11 @@ def convert_to_official(run: Path, file: Path) -> dict[str, Any]:
         ConfigError: `file` exists.
         DataError: it cannot be written.
     """
+    run = Path(run)
+    file = Path(file)
     if file.exists():
         raise ConfigError(f"{file} exists; choose another name")
-    checkpoint = read_checkpoint(run)
+    checkpoint = read_checkpoint(run, None)
     fresh: list[str] = []
     if checkpoint.origin:
         content = restored_content(checkpoint, load_tensors(checkpoint.path / MODEL))

@@ -27,6 +27,7 @@ from cmg.data.manifest import Manifest
 from cmg.data.source import ClipSource
 from cmg.data.workspace import Workspace
 from cmg.errors import DataError, WorkerError
+from cmg.files import StrPath
 from cmg.recipes.jobs import stop, usable_cores
 
 Told = Callable[[int, int], None]
@@ -67,7 +68,7 @@ class Copied:
 
 def copy_clips(
     source: ClipSource,
-    out: str | Path,
+    out: StrPath,
     *,
     dtype: str | None = None,
     encoding: str | None = None,

@@ -18,6 +18,7 @@ from cmg.data.chunks import CHUNK, OnError
 from cmg.data.source import ClipSource
 from cmg.data.workspace import Workspace
 from cmg.errors import ConfigError
+from cmg.files import StrPath
 from cmg.recipes.copy_clips import (
     Beside,
     Copied,
@@ -79,7 +80,7 @@ def rank_of(environment: Mapping[str, str] | None = None) -> Rank | None:
 
 def copy_share(
     source: ClipSource,
-    out: str | Path,
+    out: StrPath,
     rank: Rank,
     *,
     dtype: str | None = None,

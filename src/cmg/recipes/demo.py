@@ -16,7 +16,7 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import merge, scores
-from cmg.files import is_occupied, refuse_occupied, replace_file
+from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS, Tables, chance_of
 from cmg.recipes.jobs import Job, Report, run_jobs
 
@@ -47,12 +47,13 @@ class DemoPlan:
     config: RunConfig
 
 
-def plan_demo(out: Path, recipe: str = "default", seeds: int = 3) -> DemoPlan:
+def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan:
     """The jobs of a demo: each variant with each seed.
 
     Raises:
         ConfigError: an unknown recipe or no seed.
     """
+    out = Path(out)
     if recipe not in RECIPES:
         raise ConfigError(f"unknown recipe {recipe!r}; valid: {', '.join(RECIPES)}")
     if seeds < 1:
@@ -76,13 +77,14 @@ def plan_demo(out: Path, recipe: str = "default", seeds: int = 3) -> DemoPlan:
     return DemoPlan(jobs, clips, config)
 
 
-def prepare_out(out: Path, overwrite: bool) -> None:
+def prepare_out(out: StrPath, overwrite: bool) -> None:
     """An empty folder for a demo.
 
     Raises:
         ConfigError: it is not empty, and no earlier demo that may be overwritten.
         DataError: it cannot be written.
     """
+    out = Path(out)
     if not overwrite:
         refuse_occupied(out, "choose another --out or --overwrite")
     if is_occupied(out):
@@ -93,7 +95,7 @@ def prepare_out(out: Path, overwrite: bool) -> None:
 
 
 def run_demo(
-    out: Path,
+    out: StrPath,
     plan: DemoPlan,
     report: Report,
     workers: int | None = None,
@@ -111,6 +113,7 @@ def run_demo(
     Returns:
         Means over seeds, with every control.
     """
+    out = Path(out)
     start = clock()
     tables = run_jobs(plan.jobs, report, workers)
     of: dict[str, list[Tables]] = {name: [] for name in VARIANTS}

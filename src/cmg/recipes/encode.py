@@ -11,11 +11,13 @@ from safetensors.torch import save
 from cmg.data.source import ClipSource
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
-from cmg.files import replace_file
+from cmg.files import StrPath, replace_file
 from cmg.models.unified import UnifiedModel
 
 
-def write_codes(model: UnifiedModel, store: ClipSource, out: Path, split: str | None = None) -> int:
+def write_codes(
+    model: UnifiedModel, store: ClipSource, out: StrPath, split: str | None = None
+) -> int:
     """Write the codes of a store's clips.
 
     ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has.
@@ -35,6 +37,7 @@ def write_codes(model: UnifiedModel, store: ClipSource, out: Path, split: str | 
         ConfigError: another suffix.
         DataError: no clip, an unknown split, or the file cannot be written.
     """
+    out = Path(out)
     if out.suffix not in {".jsonl", ".safetensors"}:
         raise ConfigError(f"--out {out} must end in .jsonl or .safetensors")
     names = [split] if split is not None else list(store.splits)

@@ -20,6 +20,7 @@ from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import Reader, clip_features, file_of, text_of
 from cmg.extract.scan_options import printable
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.encoded_media import EncodedMedia
 from cmg.recipes.known_clips import KnownClips, known_clips
@@ -32,10 +33,10 @@ from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 def encode_media(
     clips: Sequence[MediaClip],
-    run: Path,
+    run: StrPath,
     extractors: Mapping[str, str] | None = None,
-    weights: Mapping[str, Path] | None = None,
-    known: str | Literal[False] | None = None,
+    weights: Mapping[str, StrPath] | None = None,
+    known: StrPath | Literal[False] | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     device: str = "cpu",
 ) -> EncodedMedia:
@@ -54,6 +55,7 @@ def encode_media(
     Raises:
         CmgError: by its type, whatever is wrong with the run, its extractors, or a clip.
     """
+    run = Path(run)
     checkpoint = read_checkpoint(run)
     model = load_model(run)
     trained_on = training_store(checkpoint)
@@ -90,7 +92,10 @@ def training_store(checkpoint: Checkpoint) -> ClipSource | None:
 
 
 def known_of(
-    model: UnifiedModel, checkpoint: Checkpoint, trained_on: ClipSource | None, known: str | None
+    model: UnifiedModel,
+    checkpoint: Checkpoint,
+    trained_on: ClipSource | None,
+    known: StrPath | None,
 ) -> KnownClips:
     """The nearest known clips of the training split, or of all of another store.
 

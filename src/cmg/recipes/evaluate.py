@@ -12,6 +12,7 @@ from cmg.config.schema import RunConfig
 from cmg.evaluation.encoding import code_usage
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import Evaluation, Score, Table, scores
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.training_clips import open_clips, training_split
 from cmg.training.checkpoint import load_model, read_checkpoint
@@ -94,13 +95,14 @@ def pad_events(events: torch.Tensor, steps: int) -> torch.Tensor:
     return torch.nn.functional.pad(events[:, :steps], (0, max(0, steps - events.shape[1])))
 
 
-def evaluate_run(run: Path, seconds: float = 0.0) -> Results:
+def evaluate_run(run: StrPath, seconds: float = 0.0) -> Results:
     """Evaluate the newest checkpoint of a run and keep the results in its folder.
 
     Raises:
         CheckpointError: no checkpoint.
         DataError: no labels to evaluate with.
     """
+    run = Path(run)
     checkpoint = read_checkpoint(run)
     config = checkpoint.config
     tables = evaluate(load_model(run), config, config.training.seed)

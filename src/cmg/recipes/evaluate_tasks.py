@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cmg.errors import ConfigError, did_you_mean
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
@@ -64,7 +65,7 @@ class TaskResults:
 
 def evaluate_tasks(
     collection: Collection,
-    model: str | Path,
+    model: StrPath,
     benchmarks: Sequence[str] = (ALL,),
     protocols: Sequence[Protocol] = ("published", "clean"),
     seeds: int = 3,
@@ -148,7 +149,7 @@ def benchmark_names(asked: Sequence[str]) -> list[str]:
 
 
 def head_options(
-    benchmark: str, protocol: Protocol, epochs_done: int, model: str | Path
+    benchmark: str, protocol: Protocol, epochs_done: int, model: StrPath
 ) -> HeadOptions:
     """How heads are trained.
 

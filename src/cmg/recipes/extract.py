@@ -17,7 +17,7 @@ from cmg.extract.reading import FrameRule
 from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
 from cmg.extract.source import GROUP, Asked, ExtractedClips
-from cmg.files import read_json
+from cmg.files import StrPath, read_json
 from cmg.process import thread_count
 from cmg.recipes.copy_clips import copy_clips
 from cmg.recipes.copy_share import Rank, copy_share, rank_of
@@ -116,7 +116,7 @@ class Extraction:
 
 
 def extract(
-    folder: Path, out: Path, options: ExtractOptions, told: Told | None = None
+    folder: StrPath, out: StrPath, options: ExtractOptions, told: Told | None = None
 ) -> Extraction | None:
     """Write a store with the features of every clip of a folder.
 
@@ -136,6 +136,8 @@ def extract(
         ConfigError: an unknown extractor, one whose package or weights are missing, ...
         DataError: there are no clips, one cannot be read, `out` holds something else, ...
     """
+    folder = Path(folder)
+    out = Path(out)
     rank = _rank(options.engine)
     if options.chunk < GROUP or options.chunk % GROUP:
         raise ConfigError(f"--chunk {options.chunk}: say a multiple of {GROUP}")

@@ -16,7 +16,7 @@ from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.data.workspace import Kept
 from cmg.errors import ConfigError, DataError, did_you_mean
-from cmg.files import read_json, write_synced, writing
+from cmg.files import StrPath, read_json, write_synced, writing
 from cmg.official.collection import (
     COLLECTION,
     Collection,
@@ -133,7 +133,7 @@ class Summary:
 
 
 def import_clips(
-    root: Path, out: Path, options: ImportOptions, told: Told | None = None
+    root: StrPath, out: StrPath, options: ImportOptions, told: Told | None = None
 ) -> Summary:
     """Import an official folder, an imported collection, or a single store.
 
@@ -144,6 +144,8 @@ def import_clips(
     Raises:
         CmgError: a part is missing or damaged, `out` is occupied, the disk is full, ...
     """
+    root = Path(root)
+    out = Path(out)
     if (root / MANIFEST).is_file():
         return _import_store(root, out, options, told)
     collection = open_collection(root, options.lists, options.text, options.text_filter)

@@ -12,12 +12,13 @@ from cmg.extract.manifest import is_manifest
 from cmg.extract.media.suffixes import CAPTION, medium_of
 from cmg.extract.scan import AUDIO, TEXT, VIDEO, scan
 from cmg.extract.scan_options import printable, read_caption
+from cmg.files import StrPath
 
 SPLIT = "media"
 """Clips that are named one by one are of no split; stores want one."""
 
 
-def named_clips(paths: Sequence[Path], text: str | None = None) -> list[MediaClip]:
+def named_clips(paths: Sequence[StrPath], text: str | None = None) -> list[MediaClip]:
     """The clips of some media files, folders and manifests.
 
     Files that differ only in their suffix are one clip, as in a folder: ``dog.png`` and
@@ -33,7 +34,7 @@ def named_clips(paths: Sequence[Path], text: str | None = None) -> list[MediaCli
     """
     clips: list[MediaClip] = []
     groups: dict[Path, list[Path]] = {}
-    for path in paths:
+    for path in map(Path, paths):
         if path.is_dir() or (path.is_file() and is_manifest(path)):
             clips += scan(path)
         else:

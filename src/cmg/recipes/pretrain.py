@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +12,20 @@ import torch
 
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts
+from cmg.config.load import load_config, to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
+from cmg.files import StrPath, replace_file
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
+    TRAINING,
+    Checkpoint,
     Position,
     list_checkpoints,
     read_checkpoint,
@@ -28,7 +33,16 @@ from cmg.training.checkpoint import (
 )
 from cmg.training.compiling import compile_parts
 from cmg.training.loop import Pretraining, StepObserver
-from cmg.training.run_folder import RUN, create_run, read_config, read_facts
+from cmg.training.run_folder import (
+    CONFIG,
+    RUN,
+    create_run,
+    places_of,
+    read_config,
+    read_facts,
+    settled,
+    with_places,
+)
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.training.world import World
@@ -36,15 +50,15 @@ from cmg.types import Modality
 
 
 def pretrain(
-    config: RunConfig,
-    run: Path | None = None,
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
     resume: bool = False,
     observers: list[StepObserver] | None = None,
 ) -> Pretraining:
     """Train a unified model on unlabeled pairs.
 
     Args:
-        config: The whole configuration.
+        config: The whole configuration, or a named run or YAML file that has it.
         run: Run folder; None keeps nothing on disk.
         resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's.
         observers: Told of every step.
@@ -62,8 +76,8 @@ def pretrain(
 
 
 def prepare(
-    config: RunConfig,
-    run: Path | None = None,
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
     resume: bool = False,
     official_checkpoints: bool = False,
     world: World | None = None,
@@ -76,6 +90,8 @@ def prepare(
     With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
     restart by the launcher, the launch's own run is resumed.
     """
+    run = None if run is None else Path(run)
+    config = config if isinstance(config, RunConfig) else load_config(config)
     refuse_unfit_parts(config.training, world)
     device = choose_device(config.training.device, world)
     with thread_count(config.training.threads):
@@ -102,6 +118,7 @@ def prepare_alone(
         refuse_converted(run)
     options = config.training
     store = open_clips(config.data)
+    config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, world)
     writes = world is None or world.first
@@ -209,17 +226,23 @@ def choose_device(name: str, world: World | None = None) -> torch.device:
 def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
     """The store's modalities that the run uses, with the widths the model section gives them.
 
+    A width of a modality that the store lacks has no effect, as where a named run meets data of
+    one's own; a warning says so.
+
     Raises:
-        ModalityError: a configured modality that the store lacks.
+        ModalityError: the store lacks a configured modality, or a width's name is misspelled.
     """
     names = config.data.modalities or list(store.modalities)
     model: ModelSection = config.model
-    for name in [*names, *model.detail_width, *model.token_hidden]:
+    for name in names:
         if name not in store.modalities:
-            raise ModalityError(
-                f"store {store.path} has no modality {name!r}"
-                f"{did_you_mean(name, store.modalities)} {store.notes}".rstrip()
-            )
+            raise ModalityError(f"data.modalities: {absent_modality(name, store)}")
+    for key in ("detail_width", "token_hidden"):
+        for name in getattr(model, key).keys() - store.modalities.keys():
+            told = absent_modality(name, store)
+            if difflib.get_close_matches(name, store.modalities):
+                raise ModalityError(f"model.{key}: {told}")
+            warnings.warn(f"model.{key}.{name} has no effect: {told}", stacklevel=2)
     return [
         store.modalities[name].model_copy(
             update={
@@ -229,6 +252,12 @@ def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
         )
         for name in names
     ]
+
+
+def absent_modality(name: str, store: ClipSource) -> str:
+    """What is said of a configured modality that a store lacks."""
+    hint = did_you_mean(name, store.modalities)
+    return f"store {store.path} has no modality {name!r}{hint} {store.notes}".rstrip()
 
 
 def training_batches(
@@ -306,24 +335,47 @@ def refuse_converted(run: Path) -> None:
         )
 
 
+def resumable(run: Path) -> Checkpoint | None:
+    """A run's newest checkpoint, for going on from it; None where there is none yet.
+
+    Raises:
+        CheckpointError: it has the model's weights only, or is damaged.
+    """
+    found = list_checkpoints(run)
+    if not found or (found[-1] / TRAINING).is_file():
+        return read_checkpoint(found[-1], None) if found else None
+    whole = [folder for folder in found if (folder / TRAINING).is_file()]
+    remedy = (
+        f"the newest that can is {whole[-1]}: to go on from there, remove those after it"
+        if whole
+        else "no checkpoint of the run can"
+    )
+    raise CheckpointError(
+        f"{found[-1]} has no {TRAINING}, only the model's weights: it can be used (--model), not "
+        f"resumed; {remedy}"
+    )
+
+
 def resume_from(training: Pretraining, run: Path) -> None:
     """Put a run's newest checkpoint into `training`, or its start if it has none yet.
 
     Raises:
         CheckpointError: no run there, another configuration, other data, or damaged files.
     """
-    if read_config(run) != training.config:
+    kept = read_config(run)
+    if with_places(kept, places_of(training.config)) != training.config:
         raise CheckpointError(
             f"{run} was started with another configuration; resume without overrides"
         )
-    found = list_checkpoints(run)
-    checkpoint = read_checkpoint(found[-1]) if found else None
+    checkpoint = resumable(run)
     trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
     if trained_on != training.data_hash:
         raise CheckpointError(
             f"{run} was started on a store with content hash {trained_on[:12]}, but "
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
+    if training.run is not None and kept != training.config:  # the data are elsewhere now
+        replace_file(run / CONFIG, to_yaml(training.config).encode())
     if checkpoint is None:
         start_codebook(training)
         return

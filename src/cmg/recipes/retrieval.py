@@ -13,7 +13,7 @@ from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
-from cmg.files import file_sha256
+from cmg.files import StrPath, file_sha256
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import open_clips, open_other
@@ -49,7 +49,7 @@ class RetrievalResults:
         }
 
 
-def clips_to_search(checkpoint: Checkpoint, data: str | None) -> ClipSource:
+def clips_to_search(checkpoint: Checkpoint, data: StrPath | None) -> ClipSource:
     """A store, or what a run was trained on.
 
     Raises:
@@ -59,7 +59,7 @@ def clips_to_search(checkpoint: Checkpoint, data: str | None) -> ClipSource:
     return open_clips(config) if data is None else open_other(config, data)
 
 
-def read_alike(runs: Sequence[str | Path]) -> list[Checkpoint]:
+def read_alike(runs: Sequence[StrPath]) -> list[Checkpoint]:
     """The checkpoints of runs whose figures are told as mean and spread.
 
     Raises:
@@ -91,8 +91,8 @@ def _kind(checkpoint: Checkpoint) -> tuple[object, ...]:
 
 
 def evaluate_retrieval(
-    runs: Sequence[str | Path],
-    data: str | None = None,
+    runs: Sequence[StrPath],
+    data: StrPath | None = None,
     split: str | None = None,
     by: Sequence[By] = ALL_BY,
     label: str | None = None,

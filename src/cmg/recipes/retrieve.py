@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ import torch
 
 from cmg.data.alignment import on_grid
 from cmg.data.source import ClipSource
+from cmg.data.store import whole_path
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import clip_features
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.encode_media import training_store
 from cmg.recipes.media_files import named_clips
@@ -69,15 +72,15 @@ class Found:
 
 def retrieve(
     wanted: Wanted,
-    run: Path,
-    gallery: str | None = None,
+    run: StrPath,
+    gallery: StrPath | None = None,
     split: str | None = None,
-    queries: str | None = None,
+    queries: StrPath | None = None,
     extractors: Mapping[str, str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    weights: Mapping[str, StrPath] | None = None,
     engine: Engine = "exact",
     device: str = "cpu",
-    save_index: Path | None = None,
+    save_index: StrPath | None = None,
 ) -> Found:
     """Search a gallery.
 
@@ -96,6 +99,8 @@ def retrieve(
     Raises:
         CmgError: by its type, whatever does not fit.
     """
+    run = Path(run)
+    save_index = None if save_index is None else Path(save_index)
     if wanted.top < 1:
         raise ConfigError(f"--top {wanted.top} must be at least 1")
     checkpoint = read_checkpoint(run)
@@ -118,12 +123,13 @@ def _gallery(
     wanted: Wanted,
     model: UnifiedModel,
     checkpoint: Checkpoint,
-    gallery: str | None,
+    gallery: StrPath | None,
     split: str | None,
 ) -> tuple[StoredGallery, tuple[str, ...]]:
-    if gallery is not None and gallery.endswith(INDEX):
-        stored = StoredGallery.load(Path(gallery))
-        check_gallery(stored, checkpoint, wanted.target, Path(gallery))
+    if gallery is not None and os.fspath(gallery).endswith(INDEX):
+        gallery = Path(gallery)
+        stored = StoredGallery.load(gallery)
+        check_gallery(stored, checkpoint, wanted.target, gallery)
         if stored.gallery.by != wanted.by:
             raise DataError(
                 f"{gallery} compares by {stored.gallery.by}; say --by {stored.gallery.by}"
@@ -138,7 +144,7 @@ def _gallery(
 
 
 def _store_of_query(
-    checkpoint: Checkpoint, stored: StoredGallery, queries: str | None
+    checkpoint: Checkpoint, stored: StoredGallery, queries: StrPath | None
 ) -> ClipSource:
     """The given store, or the gallery's; a collection can only be opened as the run's own."""
     if queries is not None:
@@ -147,7 +153,8 @@ def _store_of_query(
         own = clips_to_search(checkpoint, None)
     except DataError:
         return clips_to_search(checkpoint, stored.store)
-    return own if str(own.path) == stored.store else clips_to_search(checkpoint, stored.store)
+    same = whole_path(str(own.path)) == whole_path(stored.store)
+    return own if same else clips_to_search(checkpoint, stored.store)
 
 
 def _media_query(
@@ -155,7 +162,7 @@ def _media_query(
     model: UnifiedModel,
     checkpoint: Checkpoint,
     extractors: Mapping[str, str] | None,
-    weights: Mapping[str, Path] | None,
+    weights: Mapping[str, StrPath] | None,
     device: str,
 ) -> tuple[Represented, tuple[str, ...]]:
     m = wanted.source

@@ -13,6 +13,7 @@ from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Reader
 from cmg.extract.registry import card_of, load_extractor
+from cmg.files import StrPath
 from cmg.training.checkpoint import Checkpoint
 from cmg.training.run_folder import RUN, read_facts
 
@@ -97,7 +98,7 @@ def load_readers(
     checkpoint: Checkpoint,
     recorded: Mapping[str, Recorded],
     given: Mapping[str, str],
-    weights: Mapping[str, Path],
+    weights: Mapping[str, StrPath],
     device: str = "cpu",
 ) -> Readers:
     """Load the extractors of a run.
@@ -125,7 +126,8 @@ def load_readers(
             remarks.append(f"{m}: the run does not say which extractor made it; left out")
             continue
         step = known.step_seconds if known else None
-        options = LoadOptions(weights=weights.get(m), step_seconds=step, device=device)
+        file = Path(weights[m]) if m in weights else None
+        options = LoadOptions(weights=file, step_seconds=step, device=device)
         reader = Reader(card_of(name).takes, load_extractor(name, options))
         difference = _difference(known, reader)
         if difference and m not in given:

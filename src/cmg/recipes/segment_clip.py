@@ -18,7 +18,7 @@ from cmg.evaluation.encoding import FrozenEncoder
 from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.extract.reading import Reader, clip_features, file_of
-from cmg.files import file_sha256
+from cmg.files import StrPath, file_sha256
 from cmg.recipes.encode_media import training_store
 from cmg.recipes.run_extractors import load_readers, recorded_extractors
 from cmg.segmentation.checkpoint import read_segmenter
@@ -48,11 +48,11 @@ class SegmentedClip:
 
 def segment_clip(
     clip: MediaClip,
-    segmenter: Path,
+    segmenter: StrPath,
     query: str,
-    encoder: Path | None = None,
+    encoder: StrPath | None = None,
     extractors: Mapping[str, str] | None = None,
-    weights: Mapping[str, Path] | None = None,
+    weights: Mapping[str, StrPath] | None = None,
     device: str = "cpu",
 ) -> SegmentedClip:
     """Segment a clip of media, one frame per second.
@@ -75,6 +75,8 @@ def segment_clip(
         ConfigError: the query's extractor is not known, or the model is of the published protocol.
         DataError: the clip cannot be read or has no such query.
     """
+    segmenter = Path(segmenter)
+    encoder = None if encoder is None else Path(encoder)
     model, record = read_segmenter(segmenter, device)
     if record.query_steps is None:
         raise ConfigError(
@@ -83,6 +85,11 @@ def segment_clip(
         )
     if not record.model.by_query:
         raise ConfigError(f"{segmenter} takes no query; it is the control without one")
+    if encoder is None and not Path(record.encoder).exists():
+        raise CheckpointError(
+            f"{segmenter} was trained with the run at {record.encoder}; say where it is now: "
+            "--encoder RUN"
+        )
     checkpoint = read_checkpoint(encoder or record.encoder)
     if file_sha256(checkpoint.path / MODEL) != record.encoder_sha256:
         raise CheckpointError(

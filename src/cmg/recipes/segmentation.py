@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Literal
 
 from cmg.data.frames import clips_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError
-from cmg.files import file_sha256
+from cmg.files import StrPath, file_sha256
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.segmentation_data import SegmentationData
 from cmg.segmentation.checkpoint import (
@@ -139,7 +140,7 @@ class Segmentation:
             self.frames,
             modality,
             plan.protocol,
-            str(self.checkpoint.path),
+            os.path.abspath(self.checkpoint.path),
             file_sha256(self.checkpoint.path / MODEL),
         )
 
@@ -188,7 +189,7 @@ def unwatched(name: str, steps: int) -> Iterator[Observer]:
 
 
 def train_all(
-    segmentation: Segmentation, out: Path, tell: Telling = quiet, watch: Watching = unwatched
+    segmentation: Segmentation, out: StrPath, tell: Telling = quiet, watch: Watching = unwatched
 ) -> dict[str, Path]:
     """Train every model of a plan into ``OUT/models``; finished ones are left as they are.
 
@@ -204,6 +205,7 @@ def train_all(
     Raises:
         CmgError: by its type, whatever goes wrong; finished epochs are kept.
     """
+    out = Path(out)
     for split, clips in segmentation.splits.items():
         clips.check_masks(partial(tell, f"read {split} clips"))
     folders = {}
@@ -213,12 +215,13 @@ def train_all(
     return folders
 
 
-def found_models(path: Path) -> dict[str, Path]:
+def found_models(path: StrPath) -> dict[str, Path]:
     """The models of a folder of `cmg evaluate avs`, or the one model that it is.
 
     Raises:
         CheckpointError: neither.
     """
+    path = Path(path)
     if (path / DESCRIPTION).is_file():
         return {path.name: path}
     models = {p.parent.name: p.parent for p in sorted(path.glob(f"{MODELS}/*/{DESCRIPTION}"))}

@@ -10,6 +10,7 @@ from cmg.data.frames import FramedClip
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
+from cmg.files import StrPath
 from cmg.official.collection import open_collection
 from cmg.official.datasets.avsbench import avsbench_frames
 from cmg.official.layout import SIMULATION, find_layout
@@ -35,7 +36,7 @@ class SegmentationData:
 
 
 def open_segmentation(
-    data: Path, queries: str | None = None, lists: str | None = None
+    data: StrPath, queries: StrPath | None = None, lists: StrPath | None = None
 ) -> SegmentationData:
     """Open a folder.
 
@@ -49,6 +50,7 @@ def open_segmentation(
         ConfigError: no store of queries for a folder of one's own.
         DataError: a part is missing or damaged.
     """
+    data = Path(data)
     simulated = (data / SIMULATION).is_file()
     if (data / CLIPS).is_file():
         if queries is None:

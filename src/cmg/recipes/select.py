@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from cmg.errors import CheckpointError, ConfigError
+from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.recipes.evaluate_tasks import head_options
 from cmg.tasks.classification import ave_plan
@@ -54,7 +55,7 @@ class Selection:
 
 
 def select(
-    run: Path,
+    run: StrPath,
     collection: Collection,
     protocol: Protocol = "clean",
     seeds: int = 3,
@@ -80,6 +81,7 @@ def select(
         ConfigError: fewer than one seed.
         DataError: the collection lacks AVE, a split or a label.
     """
+    run = Path(run)
     if seeds < 1:
         raise ConfigError(f"seeds = {seeds}; give at least one")
     folders = list_checkpoints(run)

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from cmg.config.schema import DataOptions
 from cmg.data.alignment import aligned
-from cmg.data.manifest import MANIFEST
+from cmg.data.manifest import MANIFEST, counted_from
+from cmg.data.remote import is_remote
 from cmg.data.source import ClipSource, absent_of, keys_of
 from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
 
 FEW_PAIRS = 0.5
 """Share of clips with two modalities below which there is a remark."""
@@ -60,7 +62,7 @@ def open_clips(data: DataOptions) -> ClipSource:
     return aligned(_named_clips(data), data.step_seconds, data.modalities)
 
 
-def open_other(data: DataOptions, store: str) -> ClipSource:
+def open_other(data: DataOptions, store: StrPath) -> ClipSource:
     """Another store, with steps as those of the configuration.
 
     Raises:
@@ -74,8 +76,9 @@ def _named_clips(data: DataOptions) -> ClipSource:
     if data.list is not None:
         if one_store:
             raise ConfigError(
-                f"data.list={data.list}: {data.store} is a single store; leave the list out, or "
-                "give a folder in the official layout or a collection imported from one"
+                f"data.list={data.list}: {data.store} is a single store; leave the list out "
+                "(data.list=null), or give a folder in the official layout or a collection "
+                "imported from one"
             )
         from cmg.official.collection import open_collection
 
@@ -85,6 +88,13 @@ def _named_clips(data: DataOptions) -> ClipSource:
             f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
             "layout, or a collection imported from one, say which list to train on: "
             f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}"
+        )
+    where = Path(data.store)
+    if not one_store and not is_remote(data.store) and not where.exists():
+        raise DataError(
+            f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
+            "folder or 'digits', and where the store of a run was moved, tell the run: `cmg "
+            "pretrain --out RUN --resume data=STORE`"
         )
     return FeatureStore.open(data.store)
 

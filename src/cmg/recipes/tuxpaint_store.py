@@ -16,6 +16,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.extract.decode import decode
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.registry import load_extractor
+from cmg.files import StrPath
 from cmg.text.templates import prompts_of, read_templates
 from cmg.tuxpaint.nouns import classes_of, is_letter, noun_of, part_of, split_stamps
 from cmg.tuxpaint.pictures import stamp_picture
@@ -92,7 +93,7 @@ def packaged_readers() -> Readers:
 
 
 def chosen_stamps(
-    source: Path | None = None, languages: Sequence[str] = LANGUAGES, count: int | None = None
+    source: StrPath | None = None, languages: Sequence[str] = LANGUAGES, count: int | None = None
 ) -> list[Stamp]:
     """The stamps that are read: those that show a thing.
 
@@ -105,6 +106,7 @@ def chosen_stamps(
         ConfigError: no stamp or no language is asked for.
         DataError: there are no stamps, or too few for a class.
     """
+    source = None if source is None else Path(source)
     if not languages or (count is not None and count < 1):
         raise ConfigError(f"--languages {','.join(languages)!r} and --stamps {count}: name one")
     found = [s for s in find_stamps(source, languages) if not is_letter(s.caption)]
@@ -182,7 +184,7 @@ def sentence_of(stamp: Stamp, text: Text) -> str:
 
 
 def write_stamps(
-    found: ReadStamps, out: Path, text: Text = "captions", seed: int = 0, overwrite: bool = False
+    found: ReadStamps, out: StrPath, text: Text = "captions", seed: int = 0, overwrite: bool = False
 ) -> FeatureStore:
     """A store of stamps.
 
@@ -200,6 +202,7 @@ def write_stamps(
     Raises:
         DataError: too few stamps could be read, a negative seed, or `out` is occupied.
     """
+    out = Path(out)
     if seed < 0:
         raise DataError(f"seed {seed} must be at least 0")
     read, readers = found.stamps, found.readers

@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +34,7 @@ from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
 from cmg.precision import full_precision
@@ -241,10 +241,10 @@ def clip_means(vectors: Tensor, batch: Batch, modality: str) -> Tensor:
 
 
 def two_stage(
-    runs: Sequence[str | Path],
+    runs: Sequence[StrPath],
     new: str,
     pivot: str,
-    data: str | None = None,
+    data: StrPath | None = None,
     split: str | None = None,
     options: JoinOptions | None = None,
     seeds: int = 3,

@@ -153,8 +153,7 @@ def open_store(checkpoint: Checkpoint, folder: Path) -> ClipSource:
         return open_clips(checkpoint.config.data)
     except DataError as error:
         raise DataError(
-            f"the report of {folder} needs the store it was trained on: {error} (a relative path "
-            "counts from the working folder: start `cmg report` where the run was started)"
+            f"the report of {folder} needs the store it was trained on: {error}"
         ) from error
 
 

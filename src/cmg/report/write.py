@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmg.files import replace_file
+from cmg.files import StrPath, replace_file
 from cmg.report.gather import gather
 from cmg.report.markdown import markdown_report
 from cmg.report.media import media_of
@@ -14,7 +14,7 @@ from cmg.report.story import Story
 HTML, MARKDOWN = "report.html", "report.md"
 
 
-def write_report(folder: Path, out: Path | None = None) -> list[Path]:
+def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
     """Write ``report.html``, one self-contained file, and ``report.md``.
 
     A run that has not been evaluated is evaluated first, if its store has labels.

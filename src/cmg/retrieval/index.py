@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
-from cmg.files import replace_file
+from cmg.files import StrPath, replace_file
 from cmg.precision import full_precision
 from cmg.retrieval.representation import ALL_BY, By, Represented
 from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
@@ -255,19 +256,20 @@ class StoredGallery:
     store: str
     model_sha256: str
 
-    def save(self, path: Path) -> None:
+    def save(self, path: StrPath) -> None:
         """Write a safetensors file, whole or not at all.
 
         Raises:
             DataError: it cannot be written.
         """
+        path = Path(path)
         told = {
             "format": FORMAT,
             "version": VERSION,
             "by": self.gallery.by,
             "modality": self.modality,
             "split": self.split,
-            "store": self.store,
+            "store": whole_path(self.store),
             "model_sha256": self.model_sha256,
             "ids": list(self.gallery.ids),
         }
@@ -278,12 +280,13 @@ class StoredGallery:
         replace_file(path, save(tensors, {"index": json.dumps(told)}))
 
     @classmethod
-    def load(cls, path: Path) -> StoredGallery:
+    def load(cls, path: StrPath) -> StoredGallery:
         """Read what :meth:`save` wrote.
 
         Raises:
             CheckpointError: missing, damaged, or no index.
         """
+        path = Path(path)
         try:
             with safe_open(path, "pt") as file:
                 told = json.loads((file.metadata() or {})["index"])

@@ -6,14 +6,15 @@ random, or come from a folder in Hugging Face format or from its hub.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError, did_you_mean
+from cmg.files import StrPath
 from cmg.tensors import check_finite
 
 MULTIPLE: Final = 16
@@ -57,7 +58,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, weights: str | Path | None = None) -> None:
+    def __init__(self, name: str, weights: StrPath | None = None) -> None:
         super().__init__()
         if name not in NAMES:
             raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, NAMES)}")
@@ -74,7 +75,7 @@ class Backbone(nn.Module):
         if weights is None:
             self.network = network(config)
         else:
-            self.network = _loaded(network, str(weights), described)
+            self.network = _loaded(network, os.fspath(weights), described)
         self.widths = tuple(int(described["hidden_sizes"][i]) for i in range(4))
         for key, values in (("mean", _MEAN), ("std", _STD)):
             self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, DataError
-from cmg.files import Staging, file_sha256, read_json, write_synced
+from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 from cmg.training.checkpoint import (
@@ -75,7 +75,7 @@ class SegmenterRecord:
             "training": self.training.model_dump(mode="json"),
         }
 
-    def new_model(self, weights: str | Path | None = None) -> Segmenter:
+    def new_model(self, weights: StrPath | None = None) -> Segmenter:
         """The untrained model."""
         seed = self.training.seed
         return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
@@ -96,7 +96,9 @@ class TrainingFolder:
         self.path, self.record = path, record
         if (path / DESCRIPTION).is_file():
             kept = read_description(path)
-            if differing := different(kept, record.told()):
+            told = record.told()
+            del told["encoder"]  # may be moved; its SHA-256 counts
+            if differing := different(kept, told):
                 raise CheckpointError(
                     f"{path} was trained with other settings ({', '.join(differing)}); say the "
                     "same to resume, or choose another folder"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from cmg.files import StrPath
 from cmg.process import seeded
 from cmg.segmentation.attention import PixelAttention
 from cmg.segmentation.backbones import Backbone
@@ -49,7 +49,7 @@ class Segmenter(nn.Module):
         query_width: int,
         query_steps: int | None,
         frames: int,
-        weights: str | Path | None = None,
+        weights: StrPath | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cmg.errors import ConfigError, did_you_mean
+from cmg.files import StrPath
 
 OFFICIAL_WIDTHS = {"audio": 128, "video": 512, "text": 768}
 OFFICIAL_MAP = 7
@@ -40,7 +40,7 @@ class SimulateOptions:
     fraction: float = 0.01
     widths: Mapping[str, int] = field(default_factory=dict)
     map_size: int = OFFICIAL_MAP
-    lists: Path | None = None
+    lists: StrPath | None = None
     seed: int = 0
     workers: int | None = None
     frame_size: int = OFFICIAL_FRAME

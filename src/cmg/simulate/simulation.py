@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.files import Staging, writing
+from cmg.files import Staging, StrPath, writing
 from cmg.official.layout import SIMULATION, Layout
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
@@ -55,7 +55,7 @@ class Summary:
 
 
 def simulate(
-    out: str | Path, options: SimulateOptions | None = None, progress: Progress | None = None
+    out: StrPath, options: SimulateOptions | None = None, progress: Progress | None = None
 ) -> Summary:
     """Write a folder in the official layout with the features of a simulated world.
 
@@ -102,14 +102,14 @@ def simulate(
     return Summary(str(out), facts, len(jobs), size, time.perf_counter() - start)
 
 
-def _whole_lists(folder: Path | None) -> tuple[Lists, Layout | None]:
+def _whole_lists(folder: StrPath | None) -> tuple[Lists, Layout | None]:
     """The lists at their full size, and where the real ones lie."""
     if folder is None:
         return own_lists(), None
     # Imported here to spare the worker processes torch, which the readers load.
     from cmg.simulate.read_lists import find_lists, read_lists
 
-    layout = find_lists(folder)
+    layout = find_lists(Path(folder))
     return read_lists(layout), layout
 
 

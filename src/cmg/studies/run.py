@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cmg.config.schema import DataOptions, RunConfig
 from cmg.errors import CmgError
+from cmg.files import StrPath
 from cmg.process import thread_count
 from cmg.recipes.jobs import Relay, Report, run_all
 from cmg.recipes.pretrain import pretrain
@@ -70,7 +71,7 @@ class Prepared:
     clips: int
 
 
-def prepare_study(plan: Plan, out: Path, scorer: Scorer, keep_runs: bool = False) -> Prepared:
+def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = False) -> Prepared:
     """Check everything that can be wrong before something is trained, and make the folder.
 
     Args:
@@ -84,6 +85,7 @@ def prepare_study(plan: Plan, out: Path, scorer: Scorer, keep_runs: bool = False
         ConfigError: `out` is of something else, or of another configuration or other data.
         DataError: data that cannot be scored on, or damaged files in `out`.
     """
+    out = Path(out)
     scored_on = checked(plan, scorer)
     identity = Identity(plan.study, plan.base, scorer.name)
     open_folder(out, identity)

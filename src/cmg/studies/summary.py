@@ -11,6 +11,7 @@ from typing import Any
 
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Score
+from cmg.files import StrPath
 from cmg.studies.definition import Study, Variant
 from cmg.studies.ledger import (
     Identity,
@@ -103,12 +104,13 @@ class Summary:
         }
 
 
-def summarized(out: Path) -> Summary:
+def summarized(out: StrPath) -> Summary:
     """The results of the study in a folder, from its finished jobs.
 
     Raises:
         DataError: no study there, no finished job, or damaged files.
     """
+    out = Path(out)
     identity = read_identity(out)
     known = {v.name for v in identity.study.rows()}
     records = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError
+from cmg.files import StrPath
 from cmg.text.places import ModelFiles, find_model, search_encoder
 from cmg.text.pretrained import load_network, reading, transformers
 from cmg.text.words import CONTINUES, MAX_PIECES, Piece, word_pieces
@@ -57,13 +59,13 @@ class TextEncoder:
         self.device = device
 
     @classmethod
-    def open(cls, name: str | Path) -> TextEncoder:
+    def open(cls, name: StrPath) -> TextEncoder:
         """Open a folder, or a name of the Hugging Face cache such as ``bert-base-uncased``.
 
         Raises:
             ConfigError: it is in neither, or lacks files.
         """
-        return cls(find_model(str(name)))
+        return cls(find_model(os.fspath(name)))
 
     @property
     def folder(self) -> Path:
@@ -243,7 +245,7 @@ class TextEncoder:
         return found
 
 
-def load_text_encoder(root: Path | None = None, name: str | None = None) -> TextEncoder:
+def load_text_encoder(root: StrPath | None = None, name: str | None = None) -> TextEncoder:
     """The text encoder to use: the one named, else ROOT's, the environment's or the cached default.
 
     Args:
@@ -254,6 +256,7 @@ def load_text_encoder(root: Path | None = None, name: str | None = None) -> Text
     Raises:
         ConfigError: there is none, with what to put where. Nothing is downloaded.
     """
+    root = None if root is None else Path(root)
     if name is not None:
         return TextEncoder.open(name)
     return TextEncoder(search_encoder(root))

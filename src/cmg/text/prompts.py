@@ -13,6 +13,7 @@ import numpy as np
 
 from cmg.data.digits.cache import cache_folder
 from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
 from cmg.text.encoder import TextEncoder
 from cmg.text.vectors import PromptReport, PromptVectors, read_vectors, write_vectors
 from cmg.text.words import (
@@ -30,7 +31,7 @@ VERSION = 1
 """Of what this file computes; part of the cache's key."""
 
 
-def read_prompts(path: Path) -> dict[str, str]:
+def read_prompts(path: StrPath) -> dict[str, str]:
     """The prompts of a comma csv with a header: column ``label``, and the second column.
 
     A label that occurs twice keeps its first prompt (*as coded*). Labels are taken as they stand.
@@ -39,6 +40,7 @@ def read_prompts(path: Path) -> dict[str, str]:
         DataError: not there, no comma csv with such columns, a row of another length, or an empty
             cell.
     """
+    path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
@@ -67,13 +69,14 @@ def read_prompts(path: Path) -> dict[str, str]:
     return prompts
 
 
-def read_cnt(path: Path) -> frozenset[int]:
+def read_cnt(path: StrPath) -> frozenset[int]:
     """The word ids of a ``cnt.pkl``, which is a pickled dict of int to int; only its keys matter.
 
     Raises:
         DataError: not there, anything but such a dict, or a pickle that would build more than
             plain values.
     """
+    path = Path(path)
     from cmg.official.pickles import load_plain_pickle
 
     try:
@@ -97,7 +100,7 @@ def embed_prompts(
     encoder: TextEncoder,
     keep: Collection[int] | None,
     slots: int = SLOTS,
-    cache_dir: Path | None = None,
+    cache_dir: StrPath | None = None,
 ) -> PromptVectors:
     """Embed each label's prompt by the published pipeline (*as coded*).
 
@@ -118,6 +121,7 @@ def embed_prompts(
             vocabulary.
         DataError: the encoder gives numbers that are not finite, or the cache cannot be written.
     """
+    cache_dir = None if cache_dir is None else Path(cache_dir)
     if not prompts or slots < 1:
         raise ConfigError(f"{len(prompts)} prompts in {slots} slots: both must be at least 1")
     key = _key(prompts, encoder, keep, slots)

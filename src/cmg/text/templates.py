@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from cmg.errors import DataError
+from cmg.files import StrPath
 
 SLOT = "{label}"
 OWN = "the templates of cmg"
@@ -24,7 +25,7 @@ def default_templates() -> str:
     return (resources.files("cmg.text") / "templates.txt").read_text(encoding="utf-8")
 
 
-def read_templates(path: Path | None = None) -> list[str]:
+def read_templates(path: StrPath | None = None) -> list[str]:
     """Templates of a file: a sentence with ``{label}`` per line; lines after # are remarks.
 
     Args:
@@ -33,6 +34,7 @@ def read_templates(path: Path | None = None) -> list[str]:
     Raises:
         DataError: unreadable, empty, or a line without ``{label}``, by number.
     """
+    path = None if path is None else Path(path)
     where = OWN if path is None else str(path)
     found = []
     for number, line in _lines(path):
@@ -44,12 +46,13 @@ def read_templates(path: Path | None = None) -> list[str]:
     return found
 
 
-def read_label_list(path: Path) -> list[str]:
+def read_label_list(path: StrPath) -> list[str]:
     """Labels of a text file, one per line.
 
     Raises:
         DataError: unreadable, empty, or a label that occurs twice, by line.
     """
+    path = Path(path)
     seen: dict[str, int] = {}
     for number, line in _lines(path):
         if line in seen:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cmg.errors import DataError
-from cmg.files import replace_file
+from cmg.files import StrPath, replace_file
 
 FORMAT = "cmg-prompts-1"
 TENSOR = "vectors"
@@ -82,12 +82,13 @@ class PromptVectors:
         return [r.warning for r in self.reports if r.warning is not None]
 
 
-def write_vectors(path: Path, found: PromptVectors) -> None:
+def write_vectors(path: StrPath, found: PromptVectors) -> None:
     """Write the file whole or not at all.
 
     Raises:
         DataError: it cannot be written.
     """
+    path = Path(path)
     tensor = np.stack(list(found.vectors.values()))
     told = {
         "format": FORMAT,
@@ -100,12 +101,13 @@ def write_vectors(path: Path, found: PromptVectors) -> None:
     replace_file(path, save({TENSOR: tensor}, {METADATA: json.dumps(told)}))
 
 
-def read_vectors(path: Path) -> PromptVectors:
+def read_vectors(path: StrPath) -> PromptVectors:
     """Read what :func:`write_vectors` wrote.
 
     Raises:
         DataError: missing, truncated, edited, or another kind of file.
     """
+    path = Path(path)
     try:
         with safe_open(path, framework="numpy") as file:
             told = json.loads((file.metadata() or {}).get(METADATA, "{}"))

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, file_sha256, read_json, write_synced
+from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.tensors import check_finite
-from cmg.training.run_folder import complete_old
+from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState
 from cmg.types import Modality
 
@@ -225,7 +225,7 @@ def optimizers(
     return both
 
 
-def find_checkpoint(path: str | Path) -> Path:
+def find_checkpoint(path: StrPath) -> Path:
     """The folder of a checkpoint: `path` itself, or the newest one of the run at `path`.
 
     Raises:
@@ -246,8 +246,9 @@ def find_checkpoint(path: str | Path) -> Path:
     )
 
 
-def list_checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: StrPath) -> list[Path]:
     """A run's complete checkpoints, oldest first."""
+    run = Path(run)
     folder = run / FOLDER
     if not folder.is_dir():
         return []
@@ -265,13 +266,13 @@ def last_checkpoint(run: Path) -> str:
     )
 
 
-def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Checkpoint:
+def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Checkpoint:
     """Read and check a checkpoint's description and its files' checksums.
 
     Args:
         path: A run folder (its newest checkpoint) or a checkpoint folder.
-        files: Whose checksums matter; using a model needs no ``training.safetensors``. None is
-            every file that the description lists.
+        files: Whose checksums matter; using a model needs no ``training.safetensors``, and
+            resuming every file that the description lists (None).
 
     Raises:
         CheckpointError: absent, foreign, of another version, truncated or edited.
@@ -288,7 +289,7 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
         complete_old(told["config"])
         checkpoint = Checkpoint(
             folder,
-            RunConfig.model_validate(told["config"]),
+            in_its_run(RunConfig.model_validate(told["config"]), folder),
             [Modality.model_validate(m) for m in told["modalities"]],
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
@@ -304,6 +305,14 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
                 f"{DESCRIPTION}); use another checkpoint of the run"
             )
     return checkpoint
+
+
+def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
+    """A checkpoint's configuration, with the data where the run it lies in has them now."""
+    run = folder.absolute().parents[1]
+    if folder.absolute().parent.name != FOLDER or not (run / CONFIG).is_file():
+        return config
+    return with_places(config, places_of(read_config(run)))
 
 
 def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
@@ -324,7 +333,7 @@ def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str
     return tensors
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> UnifiedModel:
+def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedModel:
     """The model of a run or checkpoint, in eval mode.
 
     Args:

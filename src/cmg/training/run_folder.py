@@ -13,8 +13,10 @@ The layout::
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,8 +27,9 @@ import torch
 from cmg.config.load import to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.config.values import parse_yaml, yaml_text
+from cmg.data.store import whole_path
 from cmg.errors import CheckpointError
-from cmg.files import read_json, refuse_occupied, write_synced
+from cmg.files import StrPath, read_json, refuse_occupied, write_synced
 
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
@@ -47,7 +50,8 @@ def create_run(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_synced(run / CONFIG, to_yaml(config).encode())
-        write_synced(run / RUN, json.dumps(versions() | facts, indent=1).encode())
+        told = versions() | facts | {"from_run": from_run(run, config)}
+        write_synced(run / RUN, json.dumps(told, indent=1).encode())
     except OSError as error:
         raise CheckpointError(f"cannot write run folder {run}: {error.strerror}") from error
 
@@ -71,19 +75,53 @@ def versions() -> dict[str, Any]:
     }
 
 
-def read_config(run: Path) -> RunConfig:
-    """The configuration that a run was started with.
+def settled(config: RunConfig) -> RunConfig:
+    """A configuration whose data are found from every folder."""
+    places = {key: where and whole_path(where) for key, where in places_of(config).items()}
+    return with_places(config, places)
+
+
+def with_places(config: RunConfig, places: Mapping[str, str | None]) -> RunConfig:
+    """A configuration of data that are elsewhere."""
+    return config.model_copy(update={"data": config.data.model_copy(update=dict(places))})
+
+
+def places_of(config: RunConfig) -> dict[str, str | None]:
+    """Where the data are. It is all that may change in a run: their content hash does not."""
+    return {"store": config.data.store, "lists": config.data.lists}
+
+
+def from_run(run: Path, config: RunConfig) -> dict[str, str]:
+    """Where the folders of the data are from the run folder, should all be moved together."""
+    folders = {key: where for key, where in places_of(config).items() if where}
+    return {k: os.path.relpath(w, run) for k, w in folders.items() if os.path.isabs(w)}
+
+
+def relocated(config: RunConfig, run: Path) -> RunConfig:
+    """A run's configuration, with folders that were moved together with the run."""
+    folders = {key: where for key, where in places_of(config).items() if where}
+    gone = [k for k, w in folders.items() if os.path.isabs(w) and not Path(w).exists()]
+    if not gone or not (run / RUN).is_file():
+        return config
+    known = read_facts(run).get("from_run", {})
+    others = {key: os.path.abspath(run / str(known.get(key))) for key in gone}
+    return with_places(config, {k: other for k, other in others.items() if Path(other).is_dir()})
+
+
+def read_config(run: StrPath) -> RunConfig:
+    """The configuration that a run was started with, and where its data are now.
 
     Raises:
         CheckpointError: there is none.
         ConfigError: it cannot be read, or is no valid configuration.
     """
+    run = Path(run)
     path = run / CONFIG
     if not path.exists():
         raise CheckpointError(f"{run} is no cmg run (no {CONFIG}); start it without --resume")
     tree = parse_yaml(yaml_text(path, "config"), str(path))
     complete_old(tree)
-    return validate(tree, str(path))
+    return relocated(validate(tree, str(path)), run)
 
 
 def complete_old(tree: dict[str, Any]) -> None:
@@ -136,8 +174,9 @@ class MetricsLog:
         self._file.close()
 
 
-def read_metrics(run: Path) -> list[dict[str, float]]:
+def read_metrics(run: StrPath) -> list[dict[str, float]]:
     """Every whole line of a run's metrics; a line cut short by a kill is left out."""
+    run = Path(run)
     path = run / METRICS
     if not path.is_file():
         return []

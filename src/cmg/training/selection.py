@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.errors import CheckpointError
-from cmg.files import read_json, replace_file
+from cmg.files import StrPath, read_json, replace_file
 from cmg.training.checkpoint import DESCRIPTION, FOLDER
 
 SELECTED = "selected.json"
@@ -33,7 +33,7 @@ def mark_checkpoint(run: Path, checkpoint: Path, told: Mapping[str, Any]) -> Pat
     return run / SELECTED
 
 
-def marked_checkpoint(run: str | Path) -> Path | None:
+def marked_checkpoint(run: StrPath) -> Path | None:
     """The selected checkpoint of a run; None without a mark.
 
     Raises:

@@ -29,6 +29,7 @@ from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
+from cmg.files import StrPath
 from cmg.types import Kind
 
 VERSION = 2
@@ -83,7 +84,7 @@ class _Script:
 
 
 def build_digits(
-    path: str | Path,
+    path: StrPath,
     train_clips: int = 1500,
     test_clips: int = 500,
     seed: int = 0,

@@ -12,6 +12,7 @@ from cmg.data.digits.build import VERSION, build_digits
 from cmg.data.store import FeatureStore
 from cmg.data.verify import verify_store
 from cmg.errors import DataError
+from cmg.files import StrPath
 
 
 def cache_folder() -> Path:
@@ -28,7 +29,7 @@ def cache_folder() -> Path:
 
 
 def open_digits(
-    cache_dir: str | Path | None = None,
+    cache_dir: StrPath | None = None,
     train_clips: int = 1500,
     test_clips: int = 500,
     seed: int = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
 from cmg.official.collection import COLLECTION
 from cmg.official.doctor.ave import check_ave
 from cmg.official.doctor.avsbench import check_avsbench
@@ -26,9 +27,7 @@ DEEP = 32
 """Clips read per folder of features by default."""
 
 
-def check_root(
-    root: str | Path, lists: str | Path | None = None, deep: int | None = DEEP
-) -> Diagnosis:
+def check_root(root: StrPath, lists: StrPath | None = None, deep: int | None = DEEP) -> Diagnosis:
     """Examine a folder in the official layout, or a simulated one.
 
     Nothing is written, and nothing in the folder is executed. Folders of zips are listed once;
@@ -45,7 +44,8 @@ def check_root(
     """
     if deep is not None and deep < 0:
         raise ConfigError(f"deep {deep} must be at least 0, or all")
-    if (Path(root) / COLLECTION).is_file():
+    root = Path(root)
+    if (root / COLLECTION).is_file():
         raise DataError(
             f"{root} holds imported stores, not the official folder; check them with "
             "`cmg data verify`"
@@ -65,7 +65,7 @@ def check_root(
     check_avsbench(exam)
     check_text(exam)
     check_overlaps(exam, contents)
-    return Diagnosis(Path(root), exam.expected.fraction, exam.summed_up())
+    return Diagnosis(root, exam.expected.fraction, exam.summed_up())
 
 
 def _compare_with_simulation(exam: Examination, layout: Layout) -> None:

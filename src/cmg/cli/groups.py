@@ -1,0 +1,92 @@
+"""Commands that have commands below them: help in whole sentences, words that begin with a dash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cmg.errors import ConfigError, did_you_mean
+
+WHOLE = 1000
+"""Characters of a command's first sentence in a list of commands: all of them."""
+
+
+def group(help_: str, **more: Any) -> typer.Typer:
+    """A group of commands.
+
+    Help and errors are plain text, so that brackets are no markup, paragraphs are wrapped as wholes
+    and the terminal needs no letters for frames.
+    """
+    return typer.Typer(cls=Group, help=help_, no_args_is_help=True, rich_markup_mode=None, **more)
+
+
+class Group(TyperGroup):
+    """A command with commands below it.
+
+    Their names are answered by the nearest known one if unknown, and their words may begin with a
+    dash, as 1 of 64 YouTube ids does: only what names an option is one.
+    """
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command below.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing:
+            hint = did_you_mean(cmd_name, self.list_commands(ctx))
+            raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")
+        return found
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A command below, its name and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if not (ctx.resilient_parsing or isinstance(command, TyperGroup)):
+            rest = words_last(command, ctx, rest)
+        return name, command, rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with their whole first sentences."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, command.get_short_help_str(WHOLE)) for name, command in commands]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def words_last(command: Any, ctx: Any, args: list[str]) -> list[str]:
+    """Arguments with the options first, then ``--``, then the words, whatever they begin with.
+
+    Raises:
+        ConfigError: two dashes before a name that is no option's.
+    """
+    options = [p for p in command.params if p.param_type_name == "option"]
+    takes_value = {name: not p.is_flag for p in options for name in (*p.opts, *p.secondary_opts)}
+    takes_value |= dict.fromkeys(ctx.help_option_names, False)
+    first: list[str] = []
+    words: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        name = arg.partition("=")[0]
+        if arg == "--":
+            words += rest
+        elif arg in takes_value:
+            first.append(arg)
+            if takes_value[arg]:
+                value = next(rest, None)
+                if value is None:
+                    return args  # which says that the value is missing
+                first.append(value)
+        elif name in takes_value and arg.startswith("--"):
+            first.append(arg)
+        elif arg.startswith("--") or f"-{name}" in takes_value:
+            raise ConfigError(
+                f"{ctx.command_path} {command.name} has no option {name}"
+                f"{did_you_mean(name, takes_value)}. If it is a word, such as a clip's id, put it "
+                f"last, after a -- of its own: -- {arg}"
+            )
+        else:
+            words.append(arg)
+    return [*first, "--", *words]

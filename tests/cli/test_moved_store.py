@@ -1,0 +1,181 @@
+"""Runs, stores and checkpoints that are elsewhere, or thinned; a named run on data of one's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from cmg.config.load import load_config, named_runs
+from cmg.config.schema import RunConfig
+from cmg.data.inmemory import write_store
+from cmg.data.store import FeatureStore
+from cmg.errors import ModalityError
+from cmg.recipes.pretrain import chosen_modalities
+from cmg.training.checkpoint import list_checkpoints, load_model, read_checkpoint
+from cmg.training.run_folder import settled
+
+PROBE = ("--train-on", "audio", "--test-on", "video", "--seeds", 1, "probe.epochs=1")
+
+
+@pytest.fixture
+def project(oddly_named, cmg, monkeypatch, small):
+    """A copy of the store and a run of one epoch, trained by relative paths; it is the cwd."""
+
+    def make(root, **moved):
+        shutil.copytree(oddly_named / "st", root / "st")
+        monkeypatch.chdir(root)
+        told = cmg("pretrain", "data=st", *small, "training.epochs=1", "--out", "run")
+        assert told.code == 0, told.err
+        return root
+
+    return make
+
+
+def as_before(run):
+    """Let a run name its store as runs before did: as typed."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["store"] = "st"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    for checkpoint in list_checkpoints(run):
+        told = json.loads((checkpoint / "checkpoint.json").read_text())
+        told["config"]["data"]["store"] = "st"
+        (checkpoint / "checkpoint.json").write_text(json.dumps(told))
+    facts = json.loads((run / "run.json").read_text())
+    del facts["from_run"]
+    (run / "run.json").write_text(json.dumps(facts))
+
+
+def test_a_run_finds_its_store_from_every_folder_and_after_moves(
+    project, tmp_path, cmg, monkeypatch
+):
+    root = project(tmp_path / "one")
+    assert read_checkpoint("run").config.data.store == str(root / "st")
+    (root / "elsewhere").mkdir()
+    monkeypatch.chdir(root / "elsewhere")
+    for command in (
+        ["probe", "--model", "../run", *PROBE],
+        ["evaluate", "retrieval", "--model", "../run", "--out", "found"],
+        ["report", "../run"],
+        ["pretrain", "--out", "../run", "--resume"],
+    ):
+        told = cmg(*command)
+        assert told.code == 0, told.err
+    (tmp_path / "one").rename(tmp_path / "two")  # the run together with its store
+    monkeypatch.chdir(tmp_path)
+    told = cmg("probe", "--model", "two/run", *PROBE)
+    assert told.code == 0, told.err
+    assert cmg("pretrain", "--out", "two/run", "--resume").code == 0
+
+
+def test_a_moved_store_is_taken_where_its_content_agrees(project, tmp_path, cmg, monkeypatch):
+    root = project(tmp_path / "p")
+    hashed = FeatureStore.open("st").content_hash
+    other = write_store(tmp_path / "other", {m: np.ones((4, 2, 5)) for m in ("audio", "video")})
+    Path("st").rename("moved")
+    told = cmg("pretrain", "--out", "run", "--resume")
+    assert told.code == 2
+    assert f"no store at {root / 'st'}" in told.err
+    assert "--resume data=STORE" in told.err
+    told = cmg("pretrain", f"data={other.path}", "--out", "run", "--resume")
+    assert told.code == 2
+    assert hashed[:12] in told.err
+    assert other.content_hash[:12] in told.err
+    assert "only" not in told.err
+    told = cmg("pretrain", "data=moved", "training.epochs=3", "--out", "run", "--resume")
+    assert "but data=STORE" in told.err
+    assert read_checkpoint("run").config.data.store == str(root / "st"), "nothing was changed"
+    told = cmg("pretrain", "data=moved", "--out", "run", "--resume")
+    assert told.code == 0, told.err
+    monkeypatch.chdir(tmp_path)
+    for command in (["probe", "--model", "p/run", *PROBE], ["report", "p/run"]):
+        told = cmg(*command)
+        assert told.code == 0, told.err
+
+
+def test_a_run_from_before_resumes_where_it_was_started(project, tmp_path, cmg, monkeypatch):
+    root = project(tmp_path / "p")
+    as_before(root / "run")
+    (root / "elsewhere").mkdir()
+    monkeypatch.chdir(root / "elsewhere")
+    told = cmg("pretrain", "--out", "../run", "--resume")
+    assert f"no store at st: there is no such folder in {root / 'elsewhere'};" in told.err
+    monkeypatch.chdir(root)
+    assert cmg("pretrain", "--out", "run", "--resume").code == 0
+    assert read_checkpoint("run").config.data.store == str(root / "st"), "found from now on"
+
+
+def test_names_and_addresses_stay_as_typed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for typed, kept in (
+        ("digits", "digits"),
+        ("s3://bucket/store", "s3://bucket/store"),
+        ("./digits", str(tmp_path / "digits")),
+        ("../st", str(tmp_path.parent / "st")),
+        (str(tmp_path / "st"), str(tmp_path / "st")),
+    ):
+        config = RunConfig.model_validate({"data": {"store": typed, "lists": "l"}})
+        assert settled(config).data.store == kept
+        assert settled(config).data.lists == str(tmp_path / "l")
+
+
+@pytest.fixture
+def thinned(oddly_named, tmp_path):
+    """A copy of the run, with weights alone in its newest checkpoint."""
+    shutil.copytree(oddly_named / "run", tmp_path / "run")
+    (list_checkpoints(tmp_path / "run")[-1] / "training.safetensors").unlink()
+    return tmp_path / "run"
+
+
+def test_weights_alone_suffice_to_use_a_model(thinned, oddly_named, cmg, tmp_path):
+    load_model(thinned)
+    id_, to = "-0abcdEfgh15", ["--from", "audio", "--to", "video"]
+    for command in (
+        ["probe", "--model", thinned, *PROBE],
+        ["encode", oddly_named / "st", "--model", thinned, "--out", tmp_path / "codes.jsonl"],
+        ["retrieve", id_, "--model", thinned, *to],
+        ["evaluate", "retrieval", "--model", thinned, "--out", tmp_path / "found"],
+        ["report", thinned],
+    ):
+        told = cmg(*command)
+        assert told.code == 0, told.err
+
+
+def test_weights_alone_do_not_suffice_to_resume(thinned, cmg):
+    older, newest = list_checkpoints(thinned)
+    told = cmg("pretrain", "--out", thinned, "--resume")
+    assert told.code == 2
+    assert f"{newest} has no training.safetensors" in told.err
+    assert f"the newest that can is {older}" in told.err
+    (older / "training.safetensors").unlink()
+    assert "no checkpoint of the run can" in cmg("pretrain", "--out", thinned, "--resume").err
+    told = cmg("convert", thinned, "--to-official", thinned / "official.pt")
+    assert (told.code, "training.safetensors" in told.err) == (2, True)
+
+
+def test_a_copied_run_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_path, small):
+    file = tmp_path / "my.yaml"
+    assert cmg("runs", "copy", "digits", file).code == 0
+    given = ["pretrain", file, f"data={oddly_named / 'st'}", *small, "--out", tmp_path / "run"]
+    with pytest.warns(UserWarning, match=r"model\.detail_width\.text has no effect: store .*video"):
+        told = cmg(*given, "model.temporal={kind: mlp, hidden: 8}")
+    assert told.code == 0, told.err
+
+
+@pytest.mark.filterwarnings("ignore:model")
+@pytest.mark.parametrize("name", named_runs())
+def test_a_named_run_meets_other_modalities(oddly_named, name):
+    store = FeatureStore.open(oddly_named / "st")
+    config = load_config(name)
+    if "text" in (config.data.modalities or ()):
+        with pytest.raises(ModalityError, match=r"data\.modalities: store .* no modality 'text'"):
+            chosen_modalities(store, config)
+        return
+    found = chosen_modalities(store, config)
+    assert {m.name: m.detail_width for m in found} == {
+        m: config.model.detail_width.get(m, 256) for m in ("audio", "video")
+    }

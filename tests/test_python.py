@@ -1,0 +1,144 @@
+"""The Python side: what `cmg` lists, and that every door takes strings and paths of any kind."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import pydoc
+from pathlib import Path
+
+import pytest
+
+import cmg
+from cmg.errors import CmgError
+
+
+def test_what_there_is_can_be_listed_and_is_known_to_type_checkers():
+    assert set(cmg.__all__) <= set(dir(cmg))
+    shown = pydoc.render_doc(cmg, renderer=pydoc.plaintext)
+    for name in cmg._FROM:
+        assert getattr(cmg, name) is not None
+        assert name in shown
+    tree = ast.parse(Path(cmg.__file__).read_text())
+    imports = next(node for node in tree.body if isinstance(node, ast.If)).body
+    seen = {a.asname or a.name: node.module for node in imports for a in node.names}
+    assert seen == cmg._FROM
+    assert {*seen, "__version__"} == set(cmg.__all__)
+
+
+def test_an_unknown_name_is_answered_by_the_nearest():
+    with pytest.raises(AttributeError, match=r"no attribute 'pretrian' \(did you mean 'pretrain'"):
+        cmg.pretrian  # noqa: B018 - asking is the test
+    assert not hasattr(cmg, "__wrapped__")
+
+
+class Place:
+    """A path that is none of pathlib's."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __fspath__(self):
+        return self.path
+
+
+def doors():
+    """Exported functions, and methods of exported classes, by name, with their parameters."""
+    packages = [m.name for m in pkgutil.walk_packages(cmg.__path__, "cmg.") if m.ispkg]
+    for package in ("cmg", *packages):
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", ()):
+            found = getattr(module, name)
+            members = inspect.getmembers(found) if inspect.isclass(found) else [("", found)]
+            for part, function in members:
+                own = part == "__init__" or not part.startswith("_")
+                ours = str(getattr(function, "__module__", "")).startswith("cmg.")
+                if own and ours and (inspect.isfunction(function) or inspect.ismethod(function)):
+                    yield f"{found.__module__}.{function.__qualname__}", function
+
+
+RECORDS = {"FeatureStore", "Diagnosis", "SimulateOptions"}
+"""Classes made by a door, whose own fields are paths or are converted there."""
+
+ARGUMENTS = {
+    "cmg.config.load.load_config": [{"name_or_path": "file.yaml"}],
+    "cmg.data.arrays.import_arrays": [{"manifest": "none.csv", "out": "out"}],
+    "cmg.data.digits.build.build_digits": [{"path": "full"}],
+    "cmg.data.digits.cache.open_digits": [],
+    "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
+    "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
+    "cmg.data.store.FeatureStore.open": [{"where": "none"}],
+    "cmg.data.verify.verify_store": [{"path": "none"}],
+    "cmg.data.writer.StoreWriter.__init__": [],
+    "cmg.golden.verify.verify_golden": [{"folder": "none"}],
+    "cmg.interop.export.OfficialCheckpoints.__init__": [],
+    "cmg.interop.export.save_official": [{"path": "file.txt/in", "content": {}}],
+    "cmg.interop.official.read_official": [{"path": "none.pt"}],
+    "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
+    "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
+    "cmg.report.write.write_report": [{"folder": "none"}, {"folder": "full", "out": "out"}],
+    "cmg.simulate.simulation.simulate": [],
+    "cmg.text.encoder.TextEncoder.open": [{"name": "/none"}],
+    "cmg.text.encoder.load_text_encoder": [{"root": "none"}],
+    "cmg.text.prompts.embed_prompts": [],
+    "cmg.text.prompts.read_cnt": [{"path": "none"}],
+    "cmg.text.prompts.read_prompts": [{"path": "none"}],
+    "cmg.text.vectors.read_vectors": [{"path": "none"}],
+    "cmg.text.vectors.write_vectors": [],
+    "cmg.training.checkpoint.load_model": [{"path": "none"}, {"path": "full"}],
+}
+"""Calls that fail for a reason of the path's; none where a call needs more, or much time."""
+
+PATHS = {"path", "run", "out", "folder", "root", "where", "manifest", "lists", "name"}
+PATHS |= {"config", "name_or_path", "cache_dir"}
+
+
+def test_every_exported_function_says_that_it_takes_any_path():
+    found = {}
+    for name, function in doors():
+        if name.split(".")[-2] in RECORDS and not name.endswith("open"):
+            continue
+        told = [str(p.annotation) for p in inspect.signature(function).parameters.values()]
+        assert not any("Path" in t and "StrPath" not in t for t in told), (name, told)
+        if any("StrPath" in t for t in told):
+            found[name] = function
+    assert sorted(found) == sorted(ARGUMENTS), "say how to call what is new"
+
+
+@pytest.mark.parametrize("name", [name for name, calls in ARGUMENTS.items() if calls])
+def test_a_string_and_every_path_are_the_same(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    for file in ("full/file", "file.txt", "file.yaml"):
+        (tmp_path / file).write_text("training: {epoch: 3}")
+    function = dict(doors())[name]
+    for call in ARGUMENTS[name]:
+        said = set()
+        for kind in (str, Path, Place):
+            given = {k: kind(v) if k in PATHS else v for k, v in call.items()}
+            try:
+                answer = function(**given)
+            except CmgError as error:
+                answer = f"{type(error).__name__}: {error}"
+            assert Place.__name__ not in str(answer)
+            said.add(str(answer))
+        assert len(said) == 1, said
+
+
+def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
+    store = cmg.write_store(
+        str(tmp_path / "st"), {m: [[[1.0], [2.0]]] * 4 for m in ("audio", "video")}
+    )
+    small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
+    small += ["model.codebook.size=8"]
+    config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
+    (tmp_path / "mine.yaml").write_text(f"data: {{store: {store.path}, batch_size: 2}}\n")
+    assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 2
+    assert cmg.load(str(tmp_path / "run")).modalities.keys() == {"audio", "video"}
+    with pytest.raises(CmgError, match="no run named 'digist'"):
+        cmg.pretrain("digist")
+    with pytest.raises(CmgError, match="another configuration"):
+        cmg.pretrain(tmp_path / "mine.yaml", Place(tmp_path / "run"), resume=True)
