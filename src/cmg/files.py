@@ -51,6 +51,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def bytes_below(folder: Path) -> int:
+    """Bytes of all files in a folder and the folders in it; links to one file count once."""
+    files = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({found.st_ino: found.st_size for found in files}.values())
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write `data` to `path` and wait until the disk has it."""
     with path.open("wb") as stream:

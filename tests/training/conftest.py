@@ -31,7 +31,7 @@ def tiny_store(tmp_path_factory):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_config(tiny_store):
     """Every term, dropout, resets and a data-driven start; 3 epochs of 5 steps."""
 

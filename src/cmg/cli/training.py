@@ -160,8 +160,10 @@ def train_and_show(
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
+    from cmg.files import bytes_below
     from cmg.recipes.pretrain import prepare
-    from cmg.training.checkpoint import find_checkpoint
+    from cmg.training.checkpoint import list_checkpoints
+    from cmg.training.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, world)
@@ -169,6 +171,10 @@ def train_and_show(
         training.train()
         world.barrier()
         return
+    expected = expected_bytes(training.state, training.config, len(training.batches))
+    kept = training.config.training.keep_checkpoints
+    rule = f"training.keep_checkpoints={'null' if kept is None else kept}"
+    typer.echo(f"checkpoints will take up to {expected / 1e6:,.0f} MB ({rule})", err=True)
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
@@ -178,13 +184,21 @@ def train_and_show(
         training.train()
     if world is not None:
         world.barrier()
+    checkpoints = list_checkpoints(out)
     told = {
         "run": str(out),
-        "checkpoint": str(find_checkpoint(out)),
+        "checkpoint": str(checkpoints[-1]),
         "steps": training.position.step,
         "epochs": training.position.epoch,
+        "checkpoints": len(checkpoints),
+        "bytes": bytes_below(out),
     }
-    show(told, f"{training.position.step} steps; checkpoint: {told['checkpoint']}")
+    show(
+        told,
+        f"{training.position.step} steps; checkpoint: {told['checkpoint']}",
+        f"{out}: {len(checkpoints)} checkpoints ({rule}), {bytes_below(out) / 1e6:,.0f} MB in all"
+        + ("; older step-... folders may be deleted" * (len(checkpoints) > 2)),
+    )
 
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:

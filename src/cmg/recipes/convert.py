@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cmg.errors import CheckpointError, ConfigError
+from cmg.errors import ConfigError
 from cmg.interop.export import Recipe, official_content, save_official
 from cmg.interop.folder import restored_content, write_converted
 from cmg.interop.form import kind_of
@@ -99,13 +99,13 @@ def convert_to_official(run: Path, file: Path) -> dict[str, Any]:
 
 
 def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
-    """What an official file of one of our runs holds, and which modules of it are made anew."""
+    """What an official file of one of our runs holds, and which modules of it are made anew.
+
+    Of a checkpoint with weights only these are the objectives' nets too, and no optimizer has a
+    state.
+    """
     training = checkpoint.path / TRAINING
-    if not training.is_file():
-        raise CheckpointError(
-            f"{training} is missing, which holds the objectives' nets and the optimizer states of "
-            "an official file; give the run folder as `cmg pretrain` wrote it"
-        )
+    resumable = TRAINING in checkpoint.files
     config = checkpoint.config
     recipe = Recipe(
         checkpoint.modalities,
@@ -115,5 +115,6 @@ def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
         config.training.seed,
     )
     model = load_tensors(checkpoint.path / MODEL)
-    made = official_content(recipe, checkpoint.position, model, load_tensors(training))
+    beside = load_tensors(training) if resumable else {}
+    made = official_content(recipe, checkpoint.position, model, beside)
     return made.content, made.fresh

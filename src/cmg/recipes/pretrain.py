@@ -15,13 +15,9 @@ from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.recipes.training_clips import nested_part, open_clips, training_split
-from cmg.training.checkpoint import (
-    Position,
-    list_checkpoints,
-    read_checkpoint,
-    restore_training,
-)
+from cmg.training.checkpoint import Position, restore_training
 from cmg.training.compiling import compile_parts
+from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
 from cmg.training.run_folder import RUN, create_run, read_config, read_facts
 from cmg.training.seeding import step_generator
@@ -41,7 +37,8 @@ def pretrain(
     Args:
         config: The whole configuration.
         run: Run folder; None keeps nothing on disk.
-        resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's.
+        resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's,
+            but for `training.keep_checkpoints`, where the run's own holds.
         observers: Told of every step.
 
     Returns:
@@ -282,12 +279,13 @@ def resume_from(training: Pretraining, run: Path) -> None:
     Raises:
         CheckpointError: no run there, another configuration, other data, or damaged files.
     """
-    if read_config(run) != training.config:
+    own = read_config(run)
+    if own != kept_as(training.config, own):
         raise CheckpointError(
             f"{run} was started with another configuration; resume without overrides"
         )
-    found = list_checkpoints(run)
-    checkpoint = read_checkpoint(found[-1]) if found else None
+    training.config = own
+    checkpoint = resumable_checkpoint(run)
     trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
     if trained_on != training.data_hash:
         raise CheckpointError(
@@ -299,9 +297,17 @@ def resume_from(training: Pretraining, run: Path) -> None:
         return
     restore_training(training.state, checkpoint)
     training.position = checkpoint.position
+    if training.run is not None:
+        thin(training.run, own, len(training.batches))  # what a killed process left to do
     if training.run is not None and training.position.step < training.steps_in_all:
         for outdated in ("results.json", "report.html", "report.md"):
             (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
+
+
+def kept_as(config: RunConfig, run: RunConfig) -> RunConfig:
+    """A configuration that keeps the checkpoints which a run was started to keep."""
+    kept = {"keep_checkpoints": run.training.keep_checkpoints}
+    return config.model_copy(update={"training": config.training.model_copy(update=kept)})
 
 
 def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:

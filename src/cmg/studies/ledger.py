@@ -221,13 +221,14 @@ def refuse_other(out: Path, before: Identity, now: Identity) -> None:
 
 
 def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: str) -> None:
-    """Refuse a configuration that differs in more than where the data are.
+    """Refuse a configuration that differs in more than where the data are and what is kept.
 
     Raises:
         ConfigError: names the keys with both values.
     """
     found = changed_keys(before, now)
-    found = {key: pair for key, pair in found.items() if key not in {"data.store", "data.lists"}}
+    changes_nothing = {"data.store", "data.lists", "training.keep_checkpoints"}
+    found = {key: pair for key, pair in found.items() if key not in changes_nothing}
     if found:
         shown = ", ".join(f"{key} = {a!r} (now {b!r})" for key, (a, b) in list(found.items())[:4])
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""

@@ -7,8 +7,9 @@ The layout::
         training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
         checkpoint.json         configuration, modalities, position, checksums
 
-A checkpoint made from a foreign file (:mod:`cmg.interop`) has no ``training.safetensors``: it can
-be used, not resumed.
+A checkpoint made from a foreign file (:mod:`cmg.interop`), or of an epoch of which a run keeps the
+weights only (:mod:`cmg.training.keeping`), has no ``training.safetensors``: it can be used, not
+resumed.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Checkpoint:
         position: Steps and epochs done.
         data_hash: Content hash of the store.
         origin: The foreign file that it was converted from; empty for a run's own.
+        files: Names of its files, once it is written.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Checkpoint:
     position: Position
     data_hash: str
     origin: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def save_checkpoint(
@@ -230,13 +233,23 @@ def find_checkpoint(path: str | Path) -> Path:
     )
 
 
-def list_checkpoints(run: Path) -> list[Path]:
-    """A run's complete checkpoints, oldest first."""
+def step_folders(run: Path) -> list[Path]:
+    """The folders of a run's checkpoints, oldest first, whether complete or half-removed."""
     folder = run / FOLDER
     if not folder.is_dir():
         return []
     named = [p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)]
-    return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
+    return sorted(named, key=step_of)
+
+
+def step_of(folder: Path) -> int:
+    """Steps done at the checkpoint in a folder, by its name."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """A run's complete checkpoints, oldest first."""
+    return [folder for folder in step_folders(run) if (folder / DESCRIPTION).is_file()]
 
 
 def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Checkpoint:
@@ -260,6 +273,7 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
                 f"{folder} has checkpoint version {told['version']}; this cmg reads {VERSION}"
             )
         complete_old(told["config"])
+        checksums = {str(k): str(v) for k, v in told["sha256"].items()}
         checkpoint = Checkpoint(
             folder,
             RunConfig.model_validate(told["config"]),
@@ -267,8 +281,8 @@ def read_checkpoint(path: str | Path, files: Sequence[str] | None = None) -> Che
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
             dict(told.get("origin", {})),
+            tuple(checksums),
         )
-        checksums = {str(k): str(v) for k, v in told["sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
     for name in checksums if files is None else files:
