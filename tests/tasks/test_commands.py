@@ -35,7 +35,7 @@ def test_cmg_evaluate_prints_a_table_per_benchmark(cmg, opened, early, tmp_path)
     assert opened == [("ROOT", "L", {"text": "none"})]
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean")
     assert said.code == 2
-    assert "say overwrite" in said.err
+    assert "replace it with --overwrite" in said.err
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean", "--overwrite", "--json")
     assert said.json == json.loads((out / "results.json").read_text())
 

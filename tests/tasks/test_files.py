@@ -128,7 +128,7 @@ def test_an_occupied_folder_is_kept(everything, tmp_path):
     assert (out / "mine.txt").read_text() == "mine"
     (out / "mine.txt").unlink()
     write_evaluation(out, lambda: everything)
-    with pytest.raises(DataError, match="say overwrite"):
+    with pytest.raises(DataError, match="replace it with --overwrite"):
         write_evaluation(out, never)
     write_evaluation(out, lambda: everything, overwrite=True)
 

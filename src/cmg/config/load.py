@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, did_you_mean
+from cmg.places import lies_there
 
 
 def named_runs() -> dict[str, str]:
@@ -40,7 +41,9 @@ def run_text(name_or_path: str) -> tuple[str, str]:
             return str(path), path.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot read config {path}: {error.strerror}") from error
-    raise ConfigError(f"no run named {name_or_path!r}{did_you_mean(name_or_path, runs)}")
+    there = lies_there(path)
+    hint = f"; {there}" if there else did_you_mean(name_or_path, runs)
+    raise ConfigError(f"no run named {name_or_path!r}{hint}")
 
 
 def load_config(name_or_path: str | None, overrides: Sequence[str] = ()) -> RunConfig:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cmg.errors import ConfigError
+from cmg.errors import CheckpointError, ConfigError
 from cmg.interop.export import Recipe, official_content, save_official
 from cmg.interop.folder import restored_content, write_converted
 from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
 from cmg.interop.official import read_official
 from cmg.training.checkpoint import (
+    DESCRIPTION,
     MODEL,
     TRAINING,
     Checkpoint,
+    list_checkpoints,
     load_tensors,
     read_checkpoint,
 )
@@ -43,6 +45,11 @@ def convert_to_run(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists and is not an empty folder; choose another --out")
+    if list_checkpoints(file) or (file / DESCRIPTION).is_file():
+        raise CheckpointError(
+            f"{file} is a run, and --out makes runs of the authors' files; to make such a file of "
+            f"it, run `cmg convert {file} --to-official {out.with_suffix('.pt')}`"
+        )
     checkpoint = read_official(file)
     described, imported = write_converted(checkpoint, file, out, dtype, map_size)
     architecture, origin = imported.architecture, described.origin

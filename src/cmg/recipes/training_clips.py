@@ -18,6 +18,7 @@ from cmg.data.source import ClipSource, keys_of
 from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError
+from cmg.places import lies_there
 
 RANGE_BITS = 16
 """Digests are counted by as many of their first bits."""
@@ -78,6 +79,8 @@ def _named_clips(data: DataOptions) -> ClipSource:
 
         return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
     if not one_store and Path(data.store).is_dir():
+        if there := lies_there(data.store):
+            raise ConfigError(f"{data.store} is no single store (no {MANIFEST}); {there}")
         raise ConfigError(
             f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
             "layout, or a collection imported from one, say which list to train on: "

@@ -32,6 +32,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
 from cmg.files import Staging, file_sha256, write_synced
 from cmg.models.unified import UnifiedModel
+from cmg.places import lies_there
 from cmg.training.run_folder import complete_old
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -227,10 +228,9 @@ def find_checkpoint(path: str | Path) -> Path:
     state = "has no checkpoint yet" if (path / "config.yaml").is_file() else "is no cmg run"
     if not path.exists():
         state = "does not exist"
-    raise CheckpointError(
-        f"{path} {state}; give a run folder of `cmg pretrain --out` or one of its "
-        f"{FOLDER}/step-... folders"
-    )
+    remedy = f"give a run folder of `cmg pretrain --out` or one of its {FOLDER}/step-... folders"
+    there = "" if (path / "config.yaml").is_file() else lies_there(path)
+    raise CheckpointError(f"{path} {state}; {there or remedy}")
 
 
 def step_folders(run: Path) -> list[Path]:
