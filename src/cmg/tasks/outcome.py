@@ -75,6 +75,7 @@ class Outcome:
         notes: How the figures came about.
         marks: A remark on a direction.
         paper: The paper's figures, also where ours are of another protocol.
+        unlike: Why there are none; empty where there are.
         predictions: By direction.
     """
 
@@ -90,6 +91,7 @@ class Outcome:
     notes: tuple[str, ...]
     marks: dict[str, str]
     paper: PaperTable
+    unlike: str = ""
     predictions: dict[str, Predictions] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
@@ -103,6 +105,7 @@ class Outcome:
             "leaks": self.leaks,
             "notes": list(self.notes),
             "marks": self.marks,
+            "without_paper": self.unlike,
         }
 
 

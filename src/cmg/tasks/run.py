@@ -79,7 +79,7 @@ def run_plan(
         plan.notes,
         plan.marks,
         paper,
-        runner.predictions,
+        predictions=runner.predictions,
     )
 
 
