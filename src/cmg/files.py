@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,6 +56,35 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def bytes_below(folder: Path) -> int:
+    """Bytes of all files in a folder and the folders in it; links to one file count once."""
+    files = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({found.st_ino: found.st_size for found in files}.values())
+
+
+def torch_fault(path: Path, error: Exception) -> str:
+    """What is wrong with a file that ``torch.load`` with weights only has refused with `error`.
+
+    Torch's own words end in the advice to trust the file, or are the number of a memo.
+    """
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if asked:
+        return f"it asks for {asked[1]}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    with path.open("rb") as stream:
+        head = stream.read(2)
+    if not head:
+        return "it is empty"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                return "it is a zip archive that torch.save did not write"
+    elif head not in (b"PK", b"\x80\x02"):
+        return "it is no file of torch.save"
+    return "it is truncated, or holds more than tensors and plain values"
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -136,7 +167,8 @@ class Staging:
             return
         if not self.overwrite:
             raise DataError(
-                f"{target} exists and is not empty; choose another path or say overwrite"
+                f"{target} exists and is not empty; choose another path, or replace it with "
+                "--overwrite (in Python: overwrite=True)"
             )
         if not (target / self.marker).is_file():
             raise DataError(

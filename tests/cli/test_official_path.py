@@ -37,6 +37,7 @@ def test_four_commands_lead_from_nothing_to_every_benchmark(root, cmg):
     data, run = root / "data", root / "run"
     marked = cmg("select", run, "--data", data, "--seeds", 1)
     assert marked.code == 0, marked.err
+    assert "epochs" not in marked.err  # weights of every one are there
     chosen = json.loads((run / "selected.json").read_text())["checkpoint"]
     out = root / "results"
     args = ["--data", data, "--model", run, "--protocol", "published", "--seeds", 1, "--out", out]

@@ -15,6 +15,7 @@ import torch
 
 from cmg.data import FeatureStore, build_digits, open_digits
 from cmg.data.digits import archives, load_scans, load_spoken, patches, png_bytes, wav_bytes
+from cmg.data.digits.build import LogMelWords
 from cmg.data.digits.logmel import log_mel
 from cmg.data.digits.sentences import (
     DIGIT_WORDS,
@@ -262,6 +263,16 @@ def test_too_few_clips_are_refused(tmp_path):
     with pytest.raises(DataError, match="at least 2"):
         build_digits(tmp_path / "s", 30, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_occupied_folder_is_refused_before_the_work(tmp_path, monkeypatch):
+    class Unasked(LogMelWords):
+        def of(self, waves):
+            raise AssertionError("sounds were read first")
+
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="replace it with --overwrite"):
+        build_digits(tmp_path, 30, 20, words=Unasked())
 
 
 # --- the cache ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ OFFICIAL = ["data.modalities=[audio, text]", "model.temporal.heads=4", "model.ma
 """A model that files of the authors' release can hold."""
 
 LONG = ["training.precision=float64", "training.epochs=10", "training.checkpoint_every_steps=2"]
+LONG += ["training.keep_checkpoints=null"]
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +98,11 @@ def test_without_restarts_a_killed_rank_ends_the_run(overrides, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
 def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturbed, tmp_path):
     run = tmp_path / "run"
-    code, said = with_a_rank_killed(run, *overrides(*LONG))
+    given = overrides(*LONG, "training.keep_checkpoints=3")
+    code, said = with_a_rank_killed(run, *given)
     assert code == 0, said
     assert same_end(undisturbed, run)
+    assert len(list_checkpoints(run)) == 3
     steps = [line.split(",")[1] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [f' "step": {n}' for n in range(1, 41)]
 

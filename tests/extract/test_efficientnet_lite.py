@@ -94,6 +94,8 @@ def test_files_of_weights_are_read_as_weights_only(tmp_path):
     torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "huge.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:100])
     (tmp_path / "cut.safetensors").write_bytes(b"abc")
+    (tmp_path / "text.pth").write_bytes(b"hello world\n")  # torch.load raises a KeyError
+    np.savez(tmp_path / "arrays.npz", weight=np.zeros((2, 3)))
     for name, says in {
         "evil.pth": "cannot read the weights",
         "more.pth": "holds more than tensors by name",
@@ -104,6 +106,8 @@ def test_files_of_weights_are_read_as_weights_only(tmp_path):
         "cut.pth": "cannot read the weights",
         "cut.safetensors": "cannot read the weights",
         "none.pth": "cannot read the weights",
+        "text.pth": r"text\.pth: it is no file of torch\.save",
+        "arrays.npz": r"arrays\.npz: it is a zip archive that torch\.save did not write",
     }.items():
         with pytest.raises(ConfigError, match=says):
             tensors_of(tmp_path / name)

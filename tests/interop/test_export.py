@@ -13,7 +13,8 @@ from cmg.interop import infer_architecture, official_layout, read_official
 from cmg.interop.optimizers import parameters_of
 from cmg.recipes.convert import convert_to_official, convert_to_run
 from cmg.recipes.pretrain import prepare, pretrain
-from cmg.training.checkpoint import load_model
+from cmg.training.checkpoint import find_checkpoint, load_model
+from cmg.training.keeping import drop_training
 
 from .files import load, same
 
@@ -127,6 +128,26 @@ def test_nets_of_objectives_the_run_left_out_are_made_anew_and_said(as_coded, tm
     assert "Encoder_parameters/audio_self_att.encoder_layer" in told["fresh"]
     assert "Text_ar_lstm_parameters" not in told["fresh"]
     assert read_official(tmp_path / "file.pt").epoch == 1
+
+
+@pytest.mark.parametrize("kind", ["AVT", "AT"])
+def test_a_checkpoint_of_weights_only_gives_a_file_for_inference(as_coded, tmp_path, kind):
+    """The nets of its objectives are made anew and said, and no optimizer has a state."""
+    pretrain(as_coded(kind), tmp_path / "run")
+    folder = find_checkpoint(tmp_path / "run")
+    convert_to_official(folder, tmp_path / "whole.pt")
+    drop_training(folder)
+    told = convert_to_official(folder, tmp_path / "file.pt")
+    assert {"CPC_parameters", "Audio_mi_net_parameters"} <= set(told["fresh"])
+    whole, content = load(tmp_path / "whole.pt"), load(tmp_path / "file.pt")
+    assert list(content) == list(whole)
+    for section in ("Encoder_parameters", "Decoder_parameters", "Text_ar_lstm_parameters"):
+        assert same(content[section], whole[section]), section
+    assert {s: list(content[s]) for s in content if s.endswith("_parameters")} == {
+        s: list(whole[s]) for s in whole if s.endswith("_parameters")
+    }
+    assert content["optimizer"]["state"] == content["optimizer_audio_mi_net"]["state"] == {}
+    convert_to_run(tmp_path / "file.pt", tmp_path / "again", map_size=5)
 
 
 NO_FORM = [

@@ -66,7 +66,7 @@ def test_an_occupied_folder_is_refused_and_only_a_simulation_is_replaced(few, tm
     root.mkdir()
     (root / "simulation.json").write_text("{}")
     (root / "stale").write_text("x")
-    with pytest.raises(ValueError, match="say overwrite"):
+    with pytest.raises(ValueError, match="replace it with --overwrite"):
         simulate(root, few())
     simulate(root, few(overwrite=True))
     assert not (root / "stale").exists()

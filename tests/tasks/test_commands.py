@@ -35,7 +35,7 @@ def test_cmg_evaluate_prints_a_table_per_benchmark(cmg, opened, early, tmp_path)
     assert opened == [("ROOT", "L", {"text": "none"})]
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean")
     assert said.code == 2
-    assert "say overwrite" in said.err
+    assert "replace it with --overwrite" in said.err
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean", "--overwrite", "--json")
     assert said.json == json.loads((out / "results.json").read_text())
 
@@ -45,8 +45,10 @@ def test_cmg_select_prints_a_row_per_checkpoint(cmg, opened, run):
     assert said.code == 0
     assert said.out.count("step-000") == 4  # three rows, and the sentence
     assert "too late" in said.out
+    assert f"27 of 30 epochs have no checkpoint in {run} and were not compared" in said.err
     said = cmg("select", run, "--data", "ROOT", "--seeds", 1, "--json")
     assert said.json["protocol"] == "clean"
+    assert (said.json["epochs"], said.json["missing"]) == (30, 27)
     assert said.json["marked"] == str(run / SELECTED)
     (run / SELECTED).unlink()
 

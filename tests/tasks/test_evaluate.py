@@ -196,6 +196,7 @@ def test_the_pre_training_list_is_read_from_the_configuration(tmp_path, data, wa
 def test_select_marks_a_checkpoint_and_evaluate_takes_it(folder, run, tmp_path):
     found = select(run, folder, "clean", seeds=1)
     assert [s.epoch for s in found.scores] == [1, 3, 30]
+    assert (found.epochs, found.missing) == (30, 27)
     # The three checkpoints are the same model, so the first is as good as any.
     assert found.best is found.scores[0]
     told = json.loads((run / SELECTED).read_text())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores
+from cmg.report.benchmarks import benchmark_table
 from cmg.report.evaluation_folder import contents, write_evaluation
 
 from .conftest import outcome_of
@@ -89,6 +91,20 @@ def test_the_report_shows_tables_and_timelines(everything):
     assert "seen in pre-training on 40k" in markdown
 
 
+def test_without_the_papers_data_its_figures_are_left_out_and_the_reason_is_said(everything):
+    first = everything.outcomes[0]
+    why = "ave has 45 clips with audio here, the paper's has 4,143"
+    bare = replace(first, paper={}, unlike=why)
+    table = benchmark_table([bare])
+    assert "paper" not in table.columns
+    assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1
+    assert f"Without the paper's figures: {why}." in table.note
+    assert "Controls: accuracy" in table.note
+    assert "paper" in benchmark_table([first]).columns
+    assert "Without the paper's" not in benchmark_table([first]).note
+    assert bare.told()["without_paper"] == bare.unlike
+
+
 def test_a_timeline_shows_truth_prediction_and_overlap(everything):
     from cmg.report.event_timelines import event_timelines, timeline_picture
 
@@ -128,7 +144,7 @@ def test_an_occupied_folder_is_kept(everything, tmp_path):
     assert (out / "mine.txt").read_text() == "mine"
     (out / "mine.txt").unlink()
     write_evaluation(out, lambda: everything)
-    with pytest.raises(DataError, match="say overwrite"):
+    with pytest.raises(DataError, match="replace it with --overwrite"):
         write_evaluation(out, never)
     write_evaluation(out, lambda: everything, overwrite=True)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from cmg.config.load import load_config
 from cmg.data import LabelSpec
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, ModalityError
+from cmg.official.doctor.expected import Expected
+from cmg.tasks import paper
 from cmg.tasks.classification import ave_plan, ucf_group, ucf_vgg_plan
 from cmg.tasks.leaks import leak_report, seen_marks, youtube_id
 from cmg.tasks.localization import ave_avvp_plan, avvp_plan
-from cmg.tasks.paper import paper_table
+from cmg.tasks.paper import CLIPS, Clips, paper_table, unlike_paper, unlike_training
 from cmg.tasks.plan import held_out
 from cmg.tasks.training import HeadOptions
 from cmg.tasks.world import Opened, World
@@ -301,3 +306,59 @@ def test_published_reads_a_float64_copy(folder, model):
     assert world.model.dtype == torch.float64
     assert model.dtype == torch.float32
     assert World(Opened(folder), model, "clean").model is model
+
+
+@pytest.mark.parametrize(
+    ("more", "lacking"), [((0, 0), None), ((1, 0), None), ((9, 0), 0), ((0, 9), 1), ((-1, 0), 0)]
+)
+def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypatch, more, lacking):
+    """But for one here and there; a list that is longer than the paper's is another one."""
+    rows = folder.stores["ave"].rows
+    there = [sum(1 for r in rows if r.lengths.get(m, 0)) for m in ("audio", "video")]
+    sides = [
+        Clips("ave", m, "event", n + k)
+        for m, n, k in zip(("audio", "video"), there, more, strict=True)
+    ]
+    monkeypatch.setattr(paper, "CLIPS", {"ave": tuple(sides)})
+    monkeypatch.setattr(paper, "SHARE", 0.98)  # of 70 clips
+    monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 6, "video": 5}, 2))
+    why = ""
+    if lacking is not None:
+        side, found = sides[lacking], there[lacking]
+        why = f"ave has {found} clips with {side.modality} here, the paper's has {side.count}"
+    assert unlike_paper("ave", Opened(folder)) == why
+    monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 128, "video": 5}, 2))
+    if not why:
+        assert unlike_paper("ave", Opened(folder)) == (
+            "ave has audio features of shape [6] here, the paper's have [128]"
+        )
+
+
+def test_the_papers_data_in_numbers():
+    """As counted in the official lists; 4,143 is 3,339 + 402 + 402."""
+    assert {name: [c.count for c in sides] for name, sides in CLIPS.items()} == {
+        "ave": [4_143, 4_143],
+        "avvp": [1_844, 1_661],
+        "ave-avvp": [1_831, 1_085, 1_032],
+        "ucf-vgg": [2_003, 4_813],
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("data.batch_size=20", ""),
+        ("data.fraction=0.5", "the model was trained on data.fraction=0.5 of its list"),
+        ("data.shuffled_pairs=true", "the model is a control (data.shuffled_pairs)"),
+        ("training.codebook_only=true", "the model is a control (training.codebook_only)"),
+    ],
+)
+def test_a_model_that_was_trained_otherwise_is_none_of_the_papers(override, why):
+    assert unlike_training(load_config("audio-video", [override])) == why
+
+
+def test_a_simulated_folder_says_so(tmp_path):
+    (tmp_path / "simulation.json").write_text("{}")
+    assert unlike_paper("ave", SimpleNamespace(path=tmp_path)) == "the data are simulated"
+    config = load_config("audio-video", [f"data.store={tmp_path}"])
+    assert unlike_training(config) == "the model was trained on simulated data"

@@ -133,8 +133,14 @@ def select(
     by: Protocol = "published" if protocol is OneProtocol.PUBLISHED else "clean"
     with progress_bar() as progress:
         found = run_select(run, collection, by, seeds, choose_device(device), progress)
+    if found.missing:
+        typer.echo(
+            f"warning: {found.missing} of {found.epochs} epochs have no checkpoint in {run} and "
+            "were not compared; training.keep_checkpoints=epochs keeps one of each in a new run",
+            err=True,
+        )
     show(
-        asdict(found) | {"marked": str(run / SELECTED)},
+        asdict(found) | {"missing": found.missing, "marked": str(run / SELECTED)},
         in_terminal(selection_table(found)),
         f"Selected: {found.best.checkpoint}, marked in {run / SELECTED}; `cmg evaluate` takes it",
     )

@@ -161,8 +161,10 @@ def train_and_show(
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
     from cmg.codebook.measures import collapse
+    from cmg.files import bytes_below
     from cmg.recipes.pretrain import first_usage, prepare
-    from cmg.training.checkpoint import find_checkpoint, load_model
+    from cmg.training.checkpoint import list_checkpoints, load_model
+    from cmg.training.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, world)
@@ -170,6 +172,10 @@ def train_and_show(
         training.train()
         world.barrier()
         return
+    expected = expected_bytes(training.state, training.config, len(training.batches))
+    kept = training.config.training.keep_checkpoints
+    rule = f"training.keep_checkpoints={'null' if kept is None else kept}"
+    typer.echo(f"checkpoints will take up to {expected / 1e6:,.0f} MB ({rule})", err=True)
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
@@ -179,19 +185,26 @@ def train_and_show(
         training.train()
     if world is not None:
         world.barrier()
-    checkpoint = find_checkpoint(out)
-    model = load_model(checkpoint, training.state.device)
+    checkpoints = list_checkpoints(out)
+    model = load_model(checkpoints[-1], training.state.device)
     remarks = collapse(first_usage(model, training.batches))
     told = {
         "run": str(out),
-        "checkpoint": str(checkpoint),
+        "checkpoint": str(checkpoints[-1]),
         "steps": training.position.step,
         "epochs": training.position.epoch,
+        "checkpoints": len(checkpoints),
+        "bytes": bytes_below(out),
         "remarks": remarks,
     }
     for remark in remarks:
         typer.echo(remark, err=True)
-    show(told, f"{training.position.step} steps; checkpoint: {checkpoint}")
+    show(
+        told,
+        f"{training.position.step} steps; checkpoint: {told['checkpoint']}",
+        f"{out}: {len(checkpoints)} checkpoints ({rule}), {bytes_below(out) / 1e6:,.0f} MB in all"
+        + ("; older step-... folders may be deleted" * (len(checkpoints) > 2)),
+    )
 
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:

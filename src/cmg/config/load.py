@@ -29,6 +29,7 @@ from cmg.config.values import (
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath
 from cmg.options import problems
+from cmg.places import lies_there
 
 
 def named_runs() -> dict[str, str]:
@@ -53,7 +54,9 @@ def run_text(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         return str(path), yaml_text(path, "config")
-    raise ConfigError(f"no run named {name_or_path!r}{did_you_mean(name_or_path, runs)}")
+    there = lies_there(path)
+    hint = f"; {there}" if there else did_you_mean(name_or_path, runs)
+    raise ConfigError(f"no run named {name_or_path!r}{hint}")
 
 
 def load_config(

@@ -67,7 +67,9 @@ class TrainingOptions(Options):
         device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU if there is one.
         threads: CPU threads; null leaves torch's choice. The same number gives the same bits.
         checkpoint_every_steps: Checkpoints between the one at the end of each epoch.
-        keep_checkpoints: How many of the newest to keep; null keeps all.
+        keep_checkpoints: How many of the newest to keep. ``epochs`` keeps one per epoch, which is
+            what ``cmg select`` chooses from, but weights only of all but the newest two, from
+            which training can go on; null keeps every one whole.
         tensorboard: Write scalars for TensorBoard.
         micro_batch: Clips that are encoded at once; null for all. Terms still compare the whole
             batch, so results are the same to rounding, with less memory and more time.
@@ -89,7 +91,7 @@ class TrainingOptions(Options):
     device: str = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
     checkpoint_every_steps: int | None = Field(None, ge=1)
-    keep_checkpoints: int | None = Field(None, ge=1)
+    keep_checkpoints: Annotated[int, Field(ge=1)] | Literal["epochs"] | None = "epochs"
     tensorboard: bool = True
     micro_batch: int | None = Field(None, ge=1)
     recompute_maps: bool = False

@@ -33,6 +33,7 @@ from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
+from cmg.places import lies_there
 from cmg.types import Kind
 
 
@@ -116,7 +117,8 @@ def _read_table(path: Path, dtype: str | None) -> _Table:
             reader.fieldnames = header
             rows = [_row(path, reader.line_num, cells) for cells in reader]
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        there = lies_there(path) if path.is_dir() else ""
+        raise DataError(f"cannot read {path}: {there or error.strerror or error}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a CSV in UTF-8 ({error})") from error
     if "id" not in header:

@@ -141,15 +141,15 @@ class Batches:
         if len(self) == 0:
             raise DataError(
                 f"{where}: {count} clips make no full batch of {self.batch_size}; "
-                "lower the batch size or keep the last batch"
+                "lower data.batch_size"
             )
         last = count - (len(self) - 1) * self.batch_size
         smallest = self.batch_size if self.drop_last else min(self.batch_size, last)
         if smallest < self.world:
             raise DataError(
                 f"{where}: {count} clips in batches of {self.batch_size} end with a batch of "
-                f"{smallest}, too few for {self.world} ranks; choose another batch size or at most "
-                f"{smallest} rank(s)"
+                f"{smallest}, too few for {self.world} ranks; choose another data.batch_size or "
+                f"--devices {smallest}"
             )
 
     def _wrong(self, modality: str) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from cmg.errors import DataError
 from cmg.files import file_sha256, read_json
+from cmg.places import lies_there
 from cmg.types import Kind, Modality
 
 MANIFEST = "manifest.json"
@@ -230,15 +231,13 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise DataError(
-            f"no store at {folder}: there is no such folder{counted_from(folder)}; give a store's "
-            "folder or 'digits'"
+        there = lies_there(folder) or (
+            f"there is no such folder{counted_from(folder)}; give a store's folder or 'digits'"
         )
+        raise DataError(f"no store at {folder}: {there}")
     if not path.is_file():
-        raise DataError(
-            f"{folder} is not a cmg store: no {MANIFEST}; write one with `cmg data import` "
-            "or cmg.write_store"
-        )
+        there = lies_there(folder) or "write one with `cmg data import` or cmg.write_store"
+        raise DataError(f"{folder} is not a cmg store: no {MANIFEST}; {there}")
     try:
         plain = read_json(path)
     except (OSError, ValueError) as error:

@@ -24,6 +24,7 @@ from cmg.extract.scan_options import (
     share_of,
     words_of_name,
 )
+from cmg.places import lies_there
 
 __all__ = ["AUDIO", "TEXT", "VIDEO", "Found", "ScanOptions", "find_clips", "scan"]
 
@@ -65,16 +66,17 @@ def find_clips(folder: Path, options: ScanOptions | None = None) -> Found:
     if not folder.is_dir():
         if folder.is_file() and is_manifest(folder) and options.manifest is None:
             return Found(read_manifest_clips(folder, folder.parent, options))
-        raise DataError(f"{folder} is neither a folder nor a csv or jsonl manifest")
+        there = lies_there(folder) or "give one of these"
+        raise DataError(f"{folder} is neither a folder nor a csv or jsonl manifest; {there}")
     if options.manifest is not None:
         return Found(read_manifest_clips(options.manifest, folder, options))
     others: Counter[str] = Counter()
     groups = _groups(folder, options, others)
     if not groups:
         held = ", ".join(f"{count} {name}" for name, count in sorted(others.items())) or "nothing"
+        there = lies_there(folder) or "name another folder, or a manifest"
         raise DataError(
-            f"{folder} holds no video, sound or picture file (it holds {held}); "
-            "name another folder, or a manifest"
+            f"{folder} holds no video, sound or picture file (it holds {held}); {there}"
         )
     by_folder = _goes_by_folders(folder, groups, options)
     clips = [_clip(folder, id_, groups[id_], options, by_folder) for id_ in sorted(groups)]

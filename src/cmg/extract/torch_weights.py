@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import re
 import warnings
 from pathlib import Path
 from textwrap import shorten
@@ -14,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError
+from cmg.files import torch_fault
 from cmg.tensors import check_finite, check_plain, unwrapped
 
 
@@ -27,13 +26,10 @@ def unpickled(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols
             found: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        text = str(error) or type(error).__name__
-        asked = re.search(r"GLOBAL ([\w.]+)", text)  # torch goes on to advise trusting the file
-        reason = f"it asks for {asked[1]}" if asked else shorten(text.splitlines()[0], 200)
+    except Exception as error:  # a damaged or hostile file can break the unpickler anywhere
         raise ConfigError(
-            f"cannot read the weights {path}: {reason}; files are read as weights only, nothing in "
-            "them is executed"
+            f"cannot read the weights {path}: {torch_fault(path, error)}; files are read as "
+            "weights only, nothing in them is executed"
         ) from error
     return found
 

@@ -96,7 +96,7 @@ def official_content(
         recipe: Of the run.
         position: Steps and epochs done; the file's epoch is that of the last whole one, 0-based.
         model: Tensors of ``model.safetensors``.
-        training: Tensors of ``training.safetensors``.
+        training: Tensors of ``training.safetensors``; none of a checkpoint with weights only.
 
     Raises:
         CheckpointError: a model that has no official form.
@@ -106,7 +106,7 @@ def official_content(
     own = {f"model.{name}": tensor for name, tensor in model.items()}
     own |= {name: tensor for name, tensor in training.items() if name.startswith("objectives.")}
     tensors = renamed_tensors(own, names, recipe.model.codebook.reset.rule)
-    made = {name: tensor for name, tensor in made_anew(recipe).items() if name not in tensors}
+    made = {n: tensor for n, tensor in made_anew(recipe, not training).items() if n not in tensors}
     tensors = in_layout(tensors | made)
     moments = official_moments(training, names)
     club_lr = (recipe.objectives.club or CLUBOptions()).lr
@@ -116,11 +116,16 @@ def official_content(
     return OfficialContent({entry: content[entry] for entry in ENTRIES}, module_names(made))
 
 
-def made_anew(recipe: Recipe) -> dict[str, Tensor]:
-    """Extras, and the nets of objectives that the run left out; untrained, seeded, float64."""
+def made_anew(recipe: Recipe, all_nets: bool) -> dict[str, Tensor]:
+    """Extras, and the nets of objectives that the run left out; untrained, seeded, float64.
+
+    Args:
+        recipe: Of the run.
+        all_nets: The nets of every objective.
+    """
     architecture = recipe.with_all_nets()
     made = fresh_extras(architecture, recipe.seed)
-    if recipe.objectives.cross_cpc is None or recipe.objectives.club is None:
+    if all_nets or recipe.objectives.cross_cpc is None or recipe.objectives.club is None:
         nets = build_objectives(architecture, recipe.seed).state_dict()
         named = {f"objectives.{name}": tensor for name, tensor in nets.items()}
         made |= renamed_tensors(named, recipe.names, recipe.model.codebook.reset.rule)

@@ -6,7 +6,6 @@ codebook counts idle steps once per code, ours once per modality and code.
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from cmg.codebook.reset import idle_by_rule
 from cmg.errors import CheckpointError
-from cmg.files import StrPath
+from cmg.files import StrPath, torch_fault
 from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.layout import (
     build,
@@ -32,6 +31,7 @@ from cmg.interop.names import EPOCH, IDLE, SECTIONS, TOTAL_STEP, NameMap
 from cmg.interop.optimizers import check_states, packed_states
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.weighted import WeightedObjectives
+from cmg.places import lies_there
 from cmg.tensors import check_finite, check_plain, unwrapped
 
 LATER = {"fcid": "the ACL 2025 paper (FCID)", "micu": "the ICCV 2025 paper (MICU)"}
@@ -131,13 +131,14 @@ def unpickled(path: Path) -> object:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a folder; give the .pt file in it") from error
+        there = lies_there(path) or "give the .pt file in it"
+        raise CheckpointError(f"{path} is a folder; {there}") from error
     except CheckpointError:
         raise
     except Exception as error:  # a damaged or hostile file can break the unpickler anywhere
         raise CheckpointError(
-            f"cannot read {path}: {_reason(error)}; it is truncated, or holds more than tensors "
-            f"and plain values, and nothing in it was executed{later_paper(path)}"
+            f"cannot read {path}: {torch_fault(path, error)}; nothing in it was executed"
+            f"{later_paper(path)}"
         ) from error
     return content
 
@@ -151,16 +152,6 @@ def _refuse_packed(path: Path) -> None:
             f"cannot read {path}: its member {packed[0].filename!r} is compressed, which no "
             "checkpoint is; nothing in it was executed"
         )
-
-
-def _reason(error: Exception) -> str:
-    """What an unpickler found wrong, without its advice to trust the file."""
-    text = str(error).strip()
-    found = re.search(r"GLOBAL ([\w.]+)", text)
-    if found:
-        return f"it asks for {found[1]}"
-    first = text.splitlines()[0] if text else type(error).__name__
-    return type(error).__name__ if "weights only" in first.lower() else first
 
 
 def _checked(content: object) -> OfficialCheckpoint:

@@ -28,6 +28,7 @@ from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
 from cmg.official.layout import Layout, find_layout
 from cmg.official.source import OfficialSource
+from cmg.places import lies_there
 
 COLLECTION = "collection.json"
 PROMPTS = "vggsoundCategories2Prompts.csv"
@@ -236,7 +237,7 @@ class OfficialCollection:
         if self.text_filter == "published" and layout.file(CNT) is None:
             return (
                 f"no {CNT} below {self.path}; it is in the root of the authors' repository: copy "
-                "it there, or take the filter 'none', which needs no such file"
+                "it there, or say --text-filter none, which needs no such file"
             )
         if (self.path / IN_ROOT).exists() or os.environ.get(ENVIRONMENT):
             return None
@@ -274,9 +275,9 @@ def open_collection(
         return ImportedCollection(where)
     collection = OfficialCollection(Path(where), lists, text, text_filter, segments, on_error)
     if not collection.names:
+        there = lies_there(where) or f"`cmg data check {where}` lists what is missing"
         raise DataError(
             f"{where} holds no features of the official data (such as "
-            "vggsound40k/feature/audio/zip or audio_feature.h5) and no collection; "
-            "`cmg data check` lists what is missing"
+            f"vggsound40k/feature/audio/zip or audio_feature.h5) and no collection; {there}"
         )
     return collection

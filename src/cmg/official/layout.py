@@ -10,6 +10,7 @@ from pathlib import Path
 from cmg.errors import DataError
 from cmg.files import StrPath, file_sha256
 from cmg.official.lists.ave import ANNOTATIONS, HEADER
+from cmg.places import lies_there
 
 SETS = {
     "vggsound40k": "vggsound40k",
@@ -153,7 +154,8 @@ def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:
     """
     entered: set[Path] = set()
     if not root.is_dir():
-        raise DataError(f"there is no folder {root}")
+        there = lies_there(root)
+        raise DataError(f"there is no folder {root}" if not there else f"{root}: {there}")
     try:
         os.listdir(root)
     except OSError as error:

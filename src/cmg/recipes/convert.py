@@ -13,9 +13,11 @@ from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
 from cmg.interop.official import read_official
 from cmg.training.checkpoint import (
+    DESCRIPTION,
     MODEL,
     TRAINING,
     Checkpoint,
+    list_checkpoints,
     load_tensors,
     read_checkpoint,
 )
@@ -46,6 +48,11 @@ def convert_to_run(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists and is not an empty folder; choose another --out")
+    if list_checkpoints(file) or (file / DESCRIPTION).is_file():
+        raise CheckpointError(
+            f"{file} is a run, and --out makes runs of the authors' files; to make such a file of "
+            f"it, run `cmg convert {file} --to-official {out.with_suffix('.pt')}`"
+        )
     checkpoint = read_official(file)
     described, imported = write_converted(checkpoint, file, out, dtype, map_size)
     architecture, origin = imported.architecture, described.origin
@@ -104,13 +111,13 @@ def convert_to_official(run: StrPath, file: StrPath) -> dict[str, Any]:
 
 
 def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
-    """What an official file of one of our runs holds, and which modules of it are made anew."""
+    """What an official file of one of our runs holds, and which modules of it are made anew.
+
+    Of a checkpoint with weights only these are the objectives' nets too, and no optimizer has a
+    state.
+    """
     training = checkpoint.path / TRAINING
-    if not training.is_file():
-        raise CheckpointError(
-            f"{training} is missing, which holds the objectives' nets and the optimizer states of "
-            "an official file; give the run folder as `cmg pretrain` wrote it"
-        )
+    resumable = TRAINING in checkpoint.files
     config = checkpoint.config
     recipe = Recipe(
         checkpoint.modalities,
@@ -120,5 +127,6 @@ def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
         config.training.seed,
     )
     model = load_tensors(checkpoint.path / MODEL)
-    made = official_content(recipe, checkpoint.position, model, load_tensors(training))
+    beside = load_tensors(training) if resumable else {}
+    made = official_content(recipe, checkpoint.position, model, beside)
     return made.content, made.fresh

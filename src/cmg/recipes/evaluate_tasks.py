@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath
-from cmg.models.unified import UnifiedModel
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
 from cmg.recipes.training_clips import TRAINING_LISTS
@@ -20,7 +20,7 @@ from cmg.tasks.frozen import Progress, quiet
 from cmg.tasks.leaks import VideoIds, leak_report, seen_marks, youtube_id
 from cmg.tasks.localization import ave_avvp_plan, avvp_plan
 from cmg.tasks.outcome import Figures, Outcome
-from cmg.tasks.paper import paper_table
+from cmg.tasks.paper import paper_table, unlike_paper, unlike_training
 from cmg.tasks.plan import Plan, Protocol
 from cmg.tasks.run import run_plan
 from cmg.tasks.training import HeadOptions
@@ -106,7 +106,7 @@ def evaluate_tasks(
         for name in names:
             plan = PLANS[name](world, options[name, protocol])
             outcomes[name, protocol] = run_task(
-                plan, world, range(seeds), lists, pretraining, loaded
+                plan, world, range(seeds), lists, pretraining, checkpoint.config
             )
     about = {
         "checkpoint": str(checkpoint.path),
@@ -128,12 +128,16 @@ def run_task(
     seeds: Sequence[int],
     lists: dict[str, VideoIds],
     pretraining: str | None,
-    model: UnifiedModel,
+    config: RunConfig,
 ) -> Outcome:
-    """One benchmark under one protocol, with its leaks and the paper's figures."""
+    """One benchmark under one protocol, with its leaks, and the paper's figures if they fit."""
     plan = replace(plan, marks=seen_marks(plan, lists, pretraining))
-    paper = paper_table(plan.benchmark, list(model.modalities), pretraining)
-    return run_plan(plan, world, seeds, paper, leak_report(plan, lists))
+    unlike = unlike_paper(plan.benchmark, world.collection) or unlike_training(config)
+    paper = paper_table(plan.benchmark, list(world.model.modalities), pretraining)
+    if not paper:
+        unlike = unlike or "the paper has no such model"
+    found = run_plan(plan, world, seeds, {} if unlike else paper, leak_report(plan, lists))
+    return replace(found, unlike=unlike)
 
 
 def benchmark_names(asked: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from cmg.extract.media.suffixes import CAPTION, medium_of
 from cmg.extract.scan import AUDIO, TEXT, VIDEO, scan
 from cmg.extract.scan_options import printable, read_caption
 from cmg.files import StrPath
+from cmg.places import lies_there
 
 SPLIT = "media"
 """Clips that are named one by one are of no split; stores want one."""
@@ -59,9 +60,10 @@ def _refuse_unreadable(path: Path) -> None:
     if not path.exists():
         raise DataError(f"{path} does not exist; give a media file, a folder of media or a store")
     if medium_of(path) is None and path.suffix.lower() != CAPTION:
+        remedy = "give a media file, a folder of media, a csv or jsonl manifest, or a store"
         raise DataError(
-            f"{path} is no video, sound, picture or text by its suffix; give a media file, a "
-            "folder of media, a csv or jsonl manifest, or a store"
+            f"{path} is no video, sound, picture or text by its suffix; "
+            f"{lies_there(path) or remedy}"
         )
 
 

@@ -24,14 +24,11 @@ from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
-    TRAINING,
-    Checkpoint,
     Position,
-    list_checkpoints,
-    read_checkpoint,
     restore_training,
 )
 from cmg.training.compiling import compile_parts
+from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
 from cmg.training.run_folder import (
     CONFIG,
@@ -60,7 +57,8 @@ def pretrain(
     Args:
         config: The whole configuration, or a named run or YAML file that has it.
         run: Run folder; None keeps nothing on disk.
-        resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's.
+        resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's,
+            but for `training.keep_checkpoints`, where the run's own holds.
         observers: Told of every step.
 
     Returns:
@@ -335,55 +333,43 @@ def refuse_converted(run: Path) -> None:
         )
 
 
-def resumable(run: Path) -> Checkpoint | None:
-    """A run's newest checkpoint, for going on from it; None where there is none yet.
-
-    Raises:
-        CheckpointError: it has the model's weights only, or is damaged.
-    """
-    found = list_checkpoints(run)
-    if not found or (found[-1] / TRAINING).is_file():
-        return read_checkpoint(found[-1], None) if found else None
-    whole = [folder for folder in found if (folder / TRAINING).is_file()]
-    remedy = (
-        f"the newest that can is {whole[-1]}: to go on from there, remove those after it"
-        if whole
-        else "no checkpoint of the run can"
-    )
-    raise CheckpointError(
-        f"{found[-1]} has no {TRAINING}, only the model's weights: it can be used (--model), not "
-        f"resumed; {remedy}"
-    )
-
-
 def resume_from(training: Pretraining, run: Path) -> None:
     """Put a run's newest checkpoint into `training`, or its start if it has none yet.
 
     Raises:
         CheckpointError: no run there, another configuration, other data, or damaged files.
     """
-    kept = read_config(run)
-    if with_places(kept, places_of(training.config)) != training.config:
+    own = read_config(run)
+    training.config = kept_as(training.config, own)
+    if with_places(own, places_of(training.config)) != training.config:
         raise CheckpointError(
             f"{run} was started with another configuration; resume without overrides"
         )
-    checkpoint = resumable(run)
+    checkpoint = resumable_checkpoint(run)
     trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
     if trained_on != training.data_hash:
         raise CheckpointError(
             f"{run} was started on a store with content hash {trained_on[:12]}, but "
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
-    if training.run is not None and kept != training.config:  # the data are elsewhere now
+    if training.run is not None and own != training.config:  # the data are elsewhere now
         replace_file(run / CONFIG, to_yaml(training.config).encode())
     if checkpoint is None:
         start_codebook(training)
         return
     restore_training(training.state, checkpoint)
     training.position = checkpoint.position
+    if training.run is not None:
+        thin(training.run, own, len(training.batches))  # what a killed process left to do
     if training.run is not None and training.position.step < training.steps_in_all:
         for outdated in ("results.json", "report.html", "report.md"):
             (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
+
+
+def kept_as(config: RunConfig, run: RunConfig) -> RunConfig:
+    """A configuration that keeps the checkpoints which a run was started to keep."""
+    kept = {"keep_checkpoints": run.training.keep_checkpoints}
+    return config.model_copy(update={"training": config.training.model_copy(update=kept)})
 
 
 def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:

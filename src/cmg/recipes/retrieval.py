@@ -246,7 +246,7 @@ def query_of(
     if not places:
         raise DataError(
             f"{store.path} has no clip {clip!r}, and there is no such file; name a clip of the "
-            "store, or a file of media"
+            "store or a file of media, or say --text if these are words"
         )
     if not store.rows[places[0]].lengths.get(modality, 0):
         raise DataError(f"{store.path}: clip {clip!r} has no {modality!r}")

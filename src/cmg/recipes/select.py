@@ -47,11 +47,18 @@ class Selection:
         protocol: Of AVE.
         scores: By age of the checkpoints.
         best: The first of the best.
+        epochs: Whole epochs of the newest checkpoint.
     """
 
     protocol: Protocol
     scores: list[CheckpointScore]
     best: CheckpointScore
+    epochs: int
+
+    @property
+    def missing(self) -> int:
+        """Epochs without a checkpoint, which could not be compared."""
+        return self.epochs - len({s.epoch for s in self.scores} - {0})
 
 
 def select(
@@ -99,7 +106,7 @@ def select(
     best = max(known, key=_mean)  # the first of equals
     told = {"protocol": protocol, "seeds": seeds, "scores": [asdict(s) for s in scores]}
     mark_checkpoint(run, folders[scores.index(best)], told)
-    return Selection(protocol, scores, best)
+    return Selection(protocol, scores, best, scores[-1].epoch)
 
 
 def _mean(score: CheckpointScore) -> float:

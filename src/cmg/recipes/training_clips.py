@@ -21,6 +21,7 @@ from cmg.data.split import Split
 from cmg.data.store import DIGITS, FeatureStore
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
+from cmg.places import lies_there
 
 FEW_PAIRS = 0.5
 """Share of clips with two modalities below which there is a remark."""
@@ -84,6 +85,8 @@ def _named_clips(data: DataOptions) -> ClipSource:
 
         return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
     if not one_store and Path(data.store).is_dir():
+        if there := lies_there(data.store):
+            raise ConfigError(f"{data.store} is no single store (no {MANIFEST}); {there}")
         raise ConfigError(
             f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
             "layout, or a collection imported from one, say which list to train on: "

@@ -45,20 +45,22 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
     first = outcomes[0]
     compared = HEADLINES[first.benchmark]
     metrics = COLUMNS[first.per]
-    marked = any(o.marks for o in outcomes)
+    marked, beside = any(o.marks for o in outcomes), any(o.paper for o in outcomes)
     columns = [
         "protocol, direction",
         *map(metric_name, metrics),
-        "paper",
+        *(["paper"] if beside else []),
         *CONTROLS.values(),
         *(["remark"] if marked else []),
     ]
-    rows = [row for outcome in outcomes for row in _rows(outcome, metrics, compared, marked)]
+    rows = [
+        row for outcome in outcomes for row in _rows(outcome, metrics, compared, marked, beside)
+    ]
     return Table(TITLES[first.benchmark], tuple(columns), tuple(rows), _note(outcomes))
 
 
 def _rows(
-    outcome: Outcome, metrics: Sequence[str], compared: str, marked: bool
+    outcome: Outcome, metrics: Sequence[str], compared: str, marked: bool, beside: bool
 ) -> list[tuple[Cell, ...]]:
     rows = []
     for direction, figures in outcome.figures.items():
@@ -72,7 +74,7 @@ def _rows(
         texts = [
             f"{outcome.protocol} {source} → {target}",
             *(figure_text(figures[m]) for m in metrics),
-            paper,
+            *([paper] if beside else []),
             *(by_name.get(name, "–") for name in CONTROLS),
             *([outcome.marks.get(direction, "")] if marked else []),
         ]
@@ -87,9 +89,11 @@ def _note(outcomes: Sequence[Outcome]) -> str:
     )
     compared = metric_name(HEADLINES[outcomes[0].benchmark])
     text = (
-        f"Percent, {heads}. Directions within one modality are upper bounds. Paper and controls: "
-        f"{compared}."
+        f"Percent, {heads}. Directions within one modality are upper bounds. "
+        f"{'Paper and controls' if any(o.paper for o in outcomes) else 'Controls'}: {compared}."
     )
+    if outcomes[0].unlike:
+        text += f" Without the paper's figures: {outcomes[0].unlike}."
     if any(o.paper for o in outcomes) and any(o.protocol != "published" for o in outcomes):
         text += " In parentheses: the paper's figure, made by the published protocol."
     return text

@@ -18,6 +18,7 @@ from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.files import read_json
 from cmg.models.unified import UnifiedModel
+from cmg.places import lies_there
 from cmg.recipes.evaluate import RESULTS, evaluate_run
 from cmg.recipes.training_clips import open_clips
 from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
@@ -137,10 +138,12 @@ def example_runs(folder: Path) -> list[Path]:
     state = "does not exist" if not folder.exists() else "holds no cmg run and no cmg demo"
     if (folder / CONFIG).is_file():
         state = "has no checkpoint yet"
-    raise CheckpointError(
-        f"{folder} {state}; give a run folder of `cmg pretrain --out` that has finished an epoch, "
-        "or the folder of a finished `cmg demo --out`"
+    remedy = (
+        "give a run folder of `cmg pretrain --out` that has finished an epoch, or the folder of a "
+        "finished `cmg demo --out`"
     )
+    there = "" if (folder / CONFIG).is_file() else lies_there(folder)
+    raise CheckpointError(f"{folder} {state}; {there or remedy}")
 
 
 def open_store(checkpoint: Checkpoint, folder: Path) -> ClipSource:
@@ -198,7 +201,7 @@ def find_results(
     if demo:
         raise DataError(
             f"{folder} has runs but no {RESULTS}: the demo did not finish; run it again with "
-            "`cmg demo --overwrite`, or give one of its seed-* folders"
+            f"`cmg demo --out {folder} --overwrite`, or give one of its seed-* folders"
         )
     if not store.labels:
         remarks.append(

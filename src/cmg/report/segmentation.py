@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.files import replace_file
+from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
 from cmg.report import markdown
 from cmg.report.benchmarks import figure_text
@@ -51,14 +52,14 @@ def short(direction: str) -> str:
 
 def scores_table(results: SegmentationResults) -> Table:
     """A row per direction with every metric."""
-    published = results.about["protocol"] == "published" and not results.about["simulated"]
+    published, unlike = results.about["protocol"] == "published", unlike_paper(results.about)
     rows = []
     for direction, variants in results.figures.items():
         cells = [figure_text(variants[QUERY][m]) for m in METRICS]
         paper = PAPER.get(direction)
         known = "–" if paper is None else f"{paper[0]:.1f} / {paper[1]:.1f}"
         shown = known if published or paper is None else f"({known})"
-        rows.append((short(direction), *cells, shown))
+        rows.append((short(direction), *cells, *([] if unlike else [shown])))
     sizes = {f.n for v in results.figures.values() for f in v[QUERY].values()}
     note = (
         f"Percent, models a direction: {max(sizes, default=1)}; trained by the first, asked by "
@@ -71,8 +72,23 @@ def scores_table(results: SegmentationResults) -> Table:
             f"{results.about['clips']['test']:,} clips: these count in mIoU by the share of pixels "
             "that was left empty, and not in F."
         )
-    columns = ("direction", *(NAMES[m] for m in METRICS), "paper, mIoU / F")
+    columns = ("direction", *(NAMES[m] for m in METRICS))
+    if unlike:
+        note += f" Without the paper's figures: {unlike}."
+    else:
+        columns += ("paper, mIoU / F",)
     return replace(plain("Masks of test clips", columns, rows), note=note)
+
+
+def unlike_paper(about: Mapping[str, Any]) -> str:
+    """Why a segmentation's data are not the paper's; empty if they are, by number of clips."""
+    if about["simulated"]:
+        return "the data are simulated"
+    full = OFFICIAL_COUNTS["avsbench"]
+    if short := {s: n for s, n in about["clips"].items() if n != full.get(s)}:
+        split, found = next(iter(short.items()))
+        return f"{found:,} clips of split {split}, AVSBench-S4 has {full.get(split, 0):,}"
+    return ""
 
 
 def control_table(results: SegmentationResults, metric: str = "miou") -> Table:

@@ -178,10 +178,12 @@ class FaissIndex:
             import faiss
         except ImportError as error:
             raise ConfigError(
-                "this index needs FAISS; pip install 'cmg-torch[faiss]', or search exactly"
+                "this index needs FAISS; pip install 'cmg-torch[faiss]', or say --engine exact"
             ) from error
         if gallery.by == "sequence":
-            raise ConfigError("FAISS compares vectors; sequences are searched exactly")
+            raise ConfigError(
+                "FAISS compares vectors; sequences are searched exactly: --engine exact"
+            )
         self.gallery = gallery
         width = gallery.vectors.shape[1]
         metric = faiss.METRIC_INNER_PRODUCT

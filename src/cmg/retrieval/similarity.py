@@ -59,7 +59,7 @@ def refuse_longer(queries: Represented, gallery: Represented) -> None:
         clip = gallery.ids[int(gallery.lengths.argmin())]
         raise DataError(
             f"query {query!r} has {longest} steps and clip {clip!r} of the gallery {shortest}: a "
-            "query cannot slide along a shorter clip; cut the query, or compare by mean"
+            "query cannot slide along a shorter clip; cut the query, or say --by mean"
         )
 
 

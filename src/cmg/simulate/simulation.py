@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.files import Staging, StrPath, writing
+from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
@@ -95,7 +95,7 @@ def simulate(
             _write_features(staging.folder, jobs, lists, options, progress)
             facts = _facts(options, lists, jobs)
             (staging.folder / SIMULATION).write_text(json.dumps(facts, indent=2) + "\n")
-            size = _size(staging.folder)
+            size = bytes_below(staging.folder)
         staging.publish()
     finally:
         staging.discard()
@@ -194,9 +194,3 @@ def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[
 
 def _by_split(splits: Sequence[str]) -> dict[str, int]:
     return {split: splits.count(split) for split in SPLITS}
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below `folder`; several names of one file count once."""
-    files = {(found := path.stat()).st_ino: found.st_size for path in folder.rglob("*.*")}
-    return sum(files.values())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,13 @@ class Identity:
         study: What is compared.
         base: Configuration that the variants change.
         scorer: What is measured.
+        unlike: Why the paper's figures do not stand beside its own; empty where they do.
     """
 
     study: Study
     base: RunConfig
     scorer: str
+    unlike: str = field(default="", compare=False)
 
     def config_of(self, variant: str) -> RunConfig:
         """The configuration of a variant, seed 0."""
@@ -163,7 +165,8 @@ def read_identity(out: Path) -> Identity:
         if told["format"] != FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
         study, base = Study.model_validate(told["study"]), RunConfig.model_validate(told["base"])
-        return Identity(study, base, str(told["scorer"]))
+        unlike = str(told.get("without_paper", "run the study again to compare the data with its"))
+        return Identity(study, base, str(told["scorer"]), unlike)
     except FileNotFoundError as error:
         raise DataError(f"{out} holds no study (no {STUDY}); `cmg study run` makes one") from error
     except (OSError, ValidationError, ValueError, KeyError, TypeError) as error:
@@ -178,6 +181,7 @@ def identity_as_dict(identity: Identity) -> dict[str, Any]:
         "study": identity.study.model_dump(mode="json"),
         "base": identity.base.model_dump(mode="json"),
         "scorer": identity.scorer,
+        "without_paper": identity.unlike,
     }
 
 
@@ -192,7 +196,7 @@ def open_folder(out: Path, identity: Identity) -> None:
         before = read_identity(out)
         if finished_jobs(out):
             refuse_other(out, before, identity)
-        if before == identity:
+        if (before, before.unlike) == (identity, identity.unlike):
             return
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
@@ -221,13 +225,14 @@ def refuse_other(out: Path, before: Identity, now: Identity) -> None:
 
 
 def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: str) -> None:
-    """Refuse a configuration that differs in more than where the data are.
+    """Refuse a configuration that differs in more than where the data are and what is kept.
 
     Raises:
         ConfigError: names the keys with both values.
     """
     found = changed_keys(before, now)
-    found = {key: pair for key, pair in found.items() if key not in {"data.store", "data.lists"}}
+    changes_nothing = {"data.store", "data.lists", "training.keep_checkpoints"}
+    found = {key: pair for key, pair in found.items() if key not in changes_nothing}
     if found:
         shown = ", ".join(f"{key} = {a!r} (now {b!r})" for key, (a, b) in list(found.items())[:4])
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""

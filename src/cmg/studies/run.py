@@ -87,7 +87,8 @@ def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = Fa
     """
     out = Path(out)
     scored_on = checked(plan, scorer)
-    identity = Identity(plan.study, plan.base, scorer.name)
+    unlike = scorer.unlike_paper(plan.base) if plan.study.paper is not None else ""
+    identity = Identity(plan.study, plan.base, scorer.name, unlike)
     open_folder(out, identity)
     left = unfinished(out, identity, plan, scored_on)
     jobs = [

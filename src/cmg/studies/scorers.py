@@ -36,6 +36,9 @@ class Scorer(Protocol):
             CmgError: data or labels are missing.
         """
 
+    def unlike_paper(self, config: RunConfig) -> str:
+        """Why the paper's figures cannot stand beside these; empty if they can."""
+
     def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
         """The numbers of one model.
 
@@ -66,6 +69,10 @@ class StoreScorer:
         for split in (config.data.train_split, config.data.test_split):
             source.split(split)
         return source.content_hash
+
+    def unlike_paper(self, config: RunConfig) -> str:
+        """A store is none of the paper's benchmarks."""
+        return "it was scored on other data"
 
     def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
         """Classification and localization per direction, and use of the codebook."""

@@ -114,14 +114,16 @@ def paper_table(summary: Summary, paper: PaperTable, name: str) -> Table:
             rows.append((variant.title, *(cell.replace("-", "−") for cell in cells)))
     heads = [f"{b.upper()} {arrow(d)}" for b, _, d in (c.partition("/") for c in paper.columns)]
     table = plain(f"The paper: {paper.source}, VGGSound {name}", ("", *heads), rows)
-    note = "Other data than above: compare the order of the rows, not the figures. " + paper.note
+    why = f" ({summary.identity.unlike})" if summary.identity.unlike else ""
+    note = f"Other data than above{why}: compare the order of the rows, not the figures. "
+    note += paper.note
     return Table(table.title, table.columns, table.rows, note.strip())
 
 
 def paper_figures(summary: Summary, metric: str) -> dict[str, dict[str, float]]:
     """The paper's figure per direction and variant, for a metric that it reports."""
     paper = summary.study.paper
-    if paper is None:
+    if paper is None or summary.identity.unlike:
         return {}
     name = summary.identity.base.data.list
     rows = paper.lists.get(name or "", {})

@@ -18,6 +18,7 @@ from cmg.recipes.evaluate_tasks import PLANS, benchmark_names, head_options
 from cmg.recipes.training_clips import is_one_store
 from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
 from cmg.tasks.outcome import Figures
+from cmg.tasks.paper import unlike_paper, unlike_training
 from cmg.tasks.plan import MODALITIES, Protocol
 from cmg.tasks.run import CONTINUOUS, run_plan
 from cmg.tasks.training import HeadOptions
@@ -70,6 +71,12 @@ class TaskScorer:
         sets = dict.fromkeys(name for b in self.benchmarks for name in SETS[b])
         hashes = [opened.open(name).content_hash for name in sets]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def unlike_paper(self, config: RunConfig) -> str:
+        """See :meth:`Scorer.unlike_paper`."""
+        opened = open_sets(config)
+        reasons = (unlike_paper(benchmark, opened) for benchmark in self.benchmarks)
+        return next(filter(None, reasons), unlike_training(config))
 
     def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
         """Every benchmark in both directions, and use of the codebook on the first set's clips."""

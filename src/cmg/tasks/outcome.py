@@ -68,6 +68,7 @@ class Outcome:
         notes: How the figures came about.
         marks: A remark on a direction.
         paper: The paper's figures, also where ours are of another protocol.
+        unlike: Why there are none; empty where there are.
         predictions: By direction.
         remarks: What has to be said before the figures.
     """
@@ -84,6 +85,7 @@ class Outcome:
     notes: tuple[str, ...]
     marks: dict[str, str]
     paper: PaperTable
+    unlike: str = ""
     predictions: dict[str, Predictions] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -99,6 +101,7 @@ class Outcome:
             "notes": list(self.notes),
             "marks": self.marks,
             "remarks": self.remarks,
+            "without_paper": self.unlike,
         }
 
 

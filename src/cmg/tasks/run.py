@@ -80,8 +80,8 @@ def run_plan(
         plan.notes,
         plan.marks,
         paper,
-        runner.predictions,
-        runner.remarks(),
+        predictions=runner.predictions,
+        remarks=runner.remarks(),
     )
 
 

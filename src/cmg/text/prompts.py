@@ -28,6 +28,7 @@ from cmg.text.words import (
 )
 
 VERSION = 1
+NO_FILTER = "take the filter 'none' (--text-filter none; of `cmg data embed-prompts` --filter none)"
 """Of what this file computes; part of the cache's key."""
 
 
@@ -84,7 +85,7 @@ def read_cnt(path: StrPath) -> frozenset[int]:
     except OSError as error:
         raise DataError(
             f"cannot read {path}: {error.strerror}; cnt.pkl is in the root of the authors' "
-            "repository (or take the filter 'none', which needs no such file)"
+            f"repository (or {NO_FILTER}, which needs no such file)"
         ) from error
     found = load_plain_pickle(data, str(path))
     if not isinstance(found, dict) or not found:
@@ -191,7 +192,7 @@ def _check_filter(encoder: TextEncoder, keep: Collection[int]) -> None:
     if not encoder.reads_word_pieces:
         raise ConfigError(
             f"the published filter holds ids of BERT's word pieces, and the encoder in "
-            f"{encoder.folder} has another vocabulary; take the filter 'none'"
+            f"{encoder.folder} has another vocabulary; {NO_FILTER}"
         )
     whole = {i for word, i in encoder.word_ids.items() if not word.startswith(CONTINUES)}
     special = {UNKNOWN_ID, *encoder.tokenizer.all_special_ids}
@@ -200,5 +201,5 @@ def _check_filter(encoder: TextEncoder, keep: Collection[int]) -> None:
         raise ConfigError(
             f"{len(misfits)} of the filter's {len(keep)} word ids, the first {misfits[0]}, name no "
             f"whole word in the vocabulary of {encoder.folder}; take the encoder the filter was "
-            "made for, or the filter 'none'"
+            f"made for, or {NO_FILTER}"
         )

@@ -7,8 +7,9 @@ The layout::
         training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
         checkpoint.json         configuration, modalities, position, checksums
 
-A checkpoint made from a foreign file (:mod:`cmg.interop`) has no ``training.safetensors``: it can
-be used, not resumed.
+A checkpoint made from a foreign file (:mod:`cmg.interop`), or of an epoch of which a run keeps the
+weights only (:mod:`cmg.training.keeping`), has no ``training.safetensors``: it can be used, not
+resumed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
 from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
+from cmg.places import lies_there
 from cmg.tensors import check_finite
 from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState
@@ -61,6 +63,7 @@ class Checkpoint:
         position: Steps and epochs done.
         data_hash: Content hash of the store.
         origin: The foreign file that it was converted from; empty for a run's own.
+        files: Names of its files, once it is written.
     """
 
     path: Path
@@ -69,6 +72,7 @@ class Checkpoint:
     position: Position
     data_hash: str
     origin: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def save_checkpoint(
@@ -240,20 +244,28 @@ def find_checkpoint(path: StrPath) -> Path:
     state = "has no checkpoint yet" if (path / "config.yaml").is_file() else "is no cmg run"
     if not path.exists():
         state = "does not exist"
-    raise CheckpointError(
-        f"{path} {state}; give a run folder of `cmg pretrain --out` or one of its "
-        f"{FOLDER}/step-... folders"
-    )
+    remedy = f"give a run folder of `cmg pretrain --out` or one of its {FOLDER}/step-... folders"
+    there = "" if (path / "config.yaml").is_file() else lies_there(path)
+    raise CheckpointError(f"{path} {state}; {there or remedy}")
+
+
+def step_folders(run: StrPath) -> list[Path]:
+    """The folders of a run's checkpoints, oldest first, whether complete or half-removed."""
+    folder = Path(run) / FOLDER
+    if not folder.is_dir():
+        return []
+    named = [p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)]
+    return sorted(named, key=step_of)
+
+
+def step_of(folder: Path) -> int:
+    """Steps done at the checkpoint in a folder, by its name."""
+    return int(folder.name.removeprefix("step-"))
 
 
 def list_checkpoints(run: StrPath) -> list[Path]:
     """A run's complete checkpoints, oldest first."""
-    run = Path(run)
-    folder = run / FOLDER
-    if not folder.is_dir():
-        return []
-    named = [p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)]
-    return sorted((p for p in named if (p / DESCRIPTION).is_file()), key=lambda p: p.name)
+    return [folder for folder in step_folders(run) if (folder / DESCRIPTION).is_file()]
 
 
 def last_checkpoint(run: Path) -> str:
@@ -287,6 +299,7 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
                 f"{folder} has checkpoint version {told['version']}; this cmg reads {VERSION}"
             )
         complete_old(told["config"])
+        checksums = {str(k): str(v) for k, v in told["sha256"].items()}
         checkpoint = Checkpoint(
             folder,
             in_its_run(RunConfig.model_validate(told["config"]), folder),
@@ -294,8 +307,8 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
             dict(told.get("origin", {})),
+            tuple(checksums),
         )
-        checksums = {str(k): str(v) for k, v in told["sha256"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
     for name in checksums if files is None else files:

@@ -18,12 +18,8 @@ from cmg.objectives.draws import Draws
 from cmg.precision import no_autocast
 from cmg.process import reseed, thread_count
 from cmg.training.allocation import OWN_PROCESS, kept_memory
-from cmg.training.checkpoint import (
-    Position,
-    last_checkpoint,
-    list_checkpoints,
-    save_checkpoint,
-)
+from cmg.training.checkpoint import Position, last_checkpoint, save_checkpoint
+from cmg.training.keeping import thin
 from cmg.training.naive_step import naive_step
 from cmg.training.optimizer import learning_rate
 from cmg.training.parts import Parts
@@ -195,14 +191,4 @@ class Pretraining:
         for keeper in self.keepers if whole_epoch else ():
             keeper.epoch(self.state, self.position)
         save_checkpoint(self.run, self.state, self.config, self.position, self.data_hash)
-        if options.keep_checkpoints is not None:
-            for old in list_checkpoints(self.run)[: -options.keep_checkpoints]:
-                remove_checkpoint(old)
-
-
-def remove_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint, description first, so that a half-deleted one is never read."""
-    (folder / "checkpoint.json").unlink(missing_ok=True)
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+        thin(self.run, self.config, len(self.batches))

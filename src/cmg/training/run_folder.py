@@ -126,9 +126,12 @@ def read_config(run: StrPath) -> RunConfig:
 
 def complete_old(tree: dict[str, Any]) -> None:
     """Say what runs did before there was a choice, where the default has changed since."""
-    model = tree.get("model")
-    if isinstance(model, dict):
-        model.setdefault("map_detail", "published")
+    for part, key, meant in (
+        ("model", "map_detail", "published"),
+        ("training", "keep_checkpoints", None),
+    ):
+        if isinstance(tree.get(part), dict):
+            tree[part].setdefault(key, meant)
 
 
 def read_facts(run: Path) -> dict[str, Any]:

@@ -118,14 +118,14 @@ def build_digits(
     words = words or LogMelWords()
     train = _write_script(train_clips, False, seed)
     test = _write_script(test_clips, True, seed)
-    speech = words.of([load_spoken().wave(i) for i in range(len(load_spoken().digits))])
     scripts = {"train": train, "test": test, "test_one_scan": test.with_one_scan()}
     rooms = {"train": 0, "test": 1, "test_one_scan": 1}
     modalities = MODALITIES | {"audio": words.spec}
     notes = f"{NOTES} {words.notes}".rstrip()
     with StoreWriter(
         path, modalities, LABELS, media="digits", notes=notes, overwrite=overwrite
-    ) as writer:
+    ) as writer:  # before the work, as it refuses an occupied path
+        speech = words.of([load_spoken().wave(i) for i in range(len(load_spoken().digits))])
         for split, script in scripts.items():
             audio = _audio(script, speech, words, seed, rooms[split])
             video = _video(script, seed, rooms[split])
