@@ -6,6 +6,7 @@ import io
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,20 @@ from cmg.errors import ConfigError, DataError
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
 SVG_WIDTH = 448
 """Pixels to which an svg is drawn before it is scaled."""
+SVG_HEIGHT = 10 * SVG_WIDTH
+"""The most; what is taller is drawn narrower, whatever size the file asks for."""
+DPI = 96
+"""Pixels per inch of CSS. Without it the renderer takes pt, mm, cm, in and pc for nothing."""
 MARGIN = 16
 """The white on each side is one part in so many of the drawing."""
 
 
 def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A stamp as RGB [H, W, 3].
+
+    An svg is drawn as a browser draws it as a picture: its size in any unit of CSS, by its view
+    box, or else what is drawn on it; other files that it names are not opened, scripts are not run.
+    Fonts of the system are not used either, so that a stamp is the same on every machine.
 
     Args:
         path: A png or svg file.
@@ -32,9 +41,9 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
     image = _module("PIL.Image", "pillow")
     try:
-        opened = image.open(io.BytesIO(_drawn(path)) if path.suffix == ".svg" else path)
-        picture = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
+        source = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else path
+        picture = image.open(source, formats=("PNG",)).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, RecursionError, image.DecompressionBombError) as error:
         raise DataError(f"cannot draw {path}: {error}") from error
     box = picture.getchannel("A").getbbox()
     if box is None:
@@ -50,8 +59,21 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _drawn(path: Path) -> bytes:
     """An svg as png."""
-    found = _module("resvg_py", "resvg-py").svg_to_bytes(svg_path=str(path), width=SVG_WIDTH)
-    return bytes(found)
+    draw = _module("resvg_py", "resvg-py").svg_to_bytes
+    root = ElementTree.parse(path).getroot()
+    for element in root.iter():  # the renderer would open any file, from the working directory
+        for name in [name for name in element.attrib if name.rpartition("}")[2] == "href"]:
+            if not element.attrib[name].startswith(("#", "data:")):
+                del element.attrib[name]
+    return bytes(
+        draw(
+            svg_string=ElementTree.tostring(root, encoding="unicode"),
+            width=SVG_WIDTH,
+            height=SVG_HEIGHT,
+            dpi=DPI,
+            skip_system_fonts=True,
+        )
+    )
 
 
 def _module(name: str, package: str) -> Any:
