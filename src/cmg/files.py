@@ -1,4 +1,4 @@
-"""Writing folders whole or not at all, and checksums."""
+"""Writing folders whole or not at all, texts in UTF-8, and checksums."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmg.errors import ConfigError, DataError
+
+LARGEST_TEXT = 1_000_000_000
+"""Bytes of a text file that are read at most."""
 
 
 @contextmanager
@@ -49,6 +52,40 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
+    """A text file in UTF-8, with or without a byte order mark; its line ends stay as they are.
+
+    Args:
+        path: The file.
+        largest: Bytes that it may have.
+
+    Raises:
+        DataError: it cannot be read, is too large, or is in another encoding.
+    """
+    try:
+        size = path.stat().st_size
+        if size > largest:
+            raise DataError(
+                f"{path} has {size / 1e6:.1f} MB, a text at most {largest / 1e6:g}; is it one?"
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path} is UTF-16, not UTF-8; save it as UTF-8")
+    wrong = raw.find(b"\0")
+    try:
+        text = raw.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
+        line = raw.count(b"\n", 0, wrong) + 1
+        raise DataError(
+            f"{path}, line {line} is not UTF-8 (byte {wrong}: {raw[wrong]:#04x}); save it as UTF-8"
+        )
+    return text
 
 
 def write_synced(path: Path, data: bytes) -> None:

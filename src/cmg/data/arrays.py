@@ -14,6 +14,7 @@ The CSV has a header and one row per clip. Its columns:
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter, check_features
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
+from cmg.files import read_text
 from cmg.types import Kind
 
 
@@ -108,15 +110,12 @@ def import_arrays(
 
 def _read_table(path: Path, dtype: str | None) -> _Table:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = header
-            rows = [_row(path, reader.line_num, cells) for cells in reader]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV in UTF-8 ({error})") from error
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        header = [column.strip() for column in reader.fieldnames or []]
+        reader.fieldnames = header
+        rows = [_row(path, reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV ({error})") from error
     if "id" not in header:
         raise DataError(f"{path}: no column 'id' in the header; columns: {', '.join(header)}")
     if "" in header or len(set(header)) < len(header):

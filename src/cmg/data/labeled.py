@@ -15,6 +15,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import ClipSource
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
+from cmg.files import read_text
 
 ID = "id"
 
@@ -62,10 +63,7 @@ def read_labels(path: Path) -> LabelFile:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the labels {path}: {error}") from error
+    text = read_text(path)
     if path.suffix.lower() in (".jsonl", ".json"):
         yield from _json_rows(path, text)
         return

@@ -24,6 +24,7 @@ from cmg.extract.scan_options import (
     printable,
     share_of,
 )
+from cmg.files import read_text
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")
@@ -86,18 +87,12 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and rows."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
-    yield from read(path, text)
+    yield from read(path, io.StringIO(read_text(path), newline=None))
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(path: Path, text: io.StringIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(text, strict=True)
     columns: list[str] = []
     try:
         for cells in reader:
@@ -130,8 +125,8 @@ def _checked_columns(path: Path, columns: Sequence[str]) -> list[str]:
     return list(columns)
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.split("\n"), 1):
+def _json_rows(path: Path, text: io.StringIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text, 1):
         if not content.strip():
             continue
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,7 @@ def named_clips(paths: Sequence[Path], text: str | None = None) -> list[MediaCli
         raise DataError(
             f"--text is for one clip, these are {len(clips)}; write NAME.txt beside each file"
         )
-    return [replace(clips[0], texts={TEXT: " ".join(text.split())})]
+    return [replace(clips[0], texts={TEXT: " ".join(text.split())}, unread="")]
 
 
 def _refuse_unreadable(path: Path) -> None:
@@ -75,10 +76,11 @@ def _clip(place: Path, files: Sequence[Path]) -> MediaClip:
     heard = media.get("sound") or media.get("video")
     named = {VIDEO: seen, AUDIO: heard}
     caption = place.with_name(place.name + CAPTION)
-    said = read_caption(caption) if caption.is_file() else ""
+    said, unread = read_caption(caption if os.path.lexists(caption) else None)
     return MediaClip(
         printable(Path(place.name)),
         SPLIT,
         {name: path for name, path in named.items() if path is not None},
         {TEXT: said} if said else {},
+        unread=unread,
     )

@@ -40,10 +40,11 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         DataError: it cannot be drawn, or nothing is on it.
     """
     image = _module("PIL.Image", "pillow")
+    unreadable = (OSError, ValueError, SyntaxError, RecursionError, image.DecompressionBombError)
     try:
         source = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else path
         picture = image.open(source, formats=("PNG",)).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, RecursionError, image.DecompressionBombError) as error:
+    except unreadable as error:
         raise DataError(f"cannot draw {path}: {error}") from error
     box = picture.getchannel("A").getbbox()
     if box is None:
