@@ -20,6 +20,8 @@ SVG_HEIGHT = 10 * SVG_WIDTH
 """The most; what is taller is drawn narrower, whatever size the file asks for."""
 DPI = 96
 """Pixels per inch of CSS. Without it the renderer takes pt, mm, cm, in and pc for nothing."""
+DEEPEST = 100
+"""Elements of an svg inside each other; the renderer ends the process from about 250 on."""
 MARGIN = 16
 """The white on each side is one part in so many of the drawing."""
 
@@ -40,7 +42,7 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         DataError: it cannot be drawn, or nothing is on it.
     """
     image = _module("PIL.Image", "pillow")
-    unreadable = (OSError, ValueError, SyntaxError, RecursionError, image.DecompressionBombError)
+    unreadable = (OSError, ValueError, SyntaxError, image.DecompressionBombError)
     try:
         source = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else path
         picture = image.open(source, formats=("PNG",)).convert("RGBA")
@@ -62,10 +64,16 @@ def _drawn(path: Path) -> bytes:
     """An svg as png."""
     draw = _module("resvg_py", "resvg-py").svg_to_bytes
     root = ElementTree.parse(path).getroot()
-    for element in root.iter():  # the renderer would open any file, from the working directory
-        for name in [name for name in element.attrib if name.rpartition("}")[2] == "href"]:
-            if not element.attrib[name].startswith(("#", "data:")):
-                del element.attrib[name]
+    level, depth = [root], 0
+    while level:
+        depth += 1
+        for element in level:  # the renderer would open any file, from the working directory
+            for name in [name for name in element.attrib if name.rpartition("}")[2] == "href"]:
+                if not element.attrib[name].startswith(("#", "data:")):
+                    del element.attrib[name]
+        level = [child for element in level for child in element]
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested {depth} deep, more than {DEEPEST}")
     return bytes(
         draw(
             svg_string=ElementTree.tostring(root, encoding="unicode"),
