@@ -117,8 +117,8 @@ def load_readers(
     for m in (*given, *weights):
         if m not in names:
             raise ConfigError(f"the run has no modality {m!r}{did_you_mean(m, names)}")
-    for m, name in given.items():
-        card_for(m, name)
+    for m, extractor in given.items():
+        card_for(m, extractor)
     readers, remarks = {}, []
     for m in names:
         known = recorded.get(m)
