@@ -239,12 +239,14 @@ def test_a_caption_that_cannot_be_read_is_the_fault_of_its_clip_alone(folder, sp
 
 
 def test_captions_with_a_mark_windows_line_ends_or_nothing_in_them(folder):
-    root = folder("a.wav", "b.wav", "c.wav", "c.txt")
+    root = folder("a.wav", "b.wav", "c.wav", "c.txt", "d.wav")
     (root / "a.txt").write_bytes(b"\xef\xbb\xbfa dog\r\nbarks\r\n")
     (root / "b.txt").write_bytes(b"\xef\xbb\xbf")
     (root / "c.txt").write_bytes(b"")
-    assert [dict(clip.texts) for clip in scan(root)] == [{"text": "a dog barks"}, {}, {}]
-    assert not any(clip.unread for clip in scan(root))
+    (root / "d.txt").mkdir()
+    for clips in (scan(root), named_clips(sorted(root.glob("*.wav")))):
+        assert [dict(clip.texts) for clip in clips] == [{"text": "a dog barks"}, {}, {}, {}]
+        assert not any(clip.unread for clip in clips)
 
 
 def test_a_pipe_that_is_linked_to_is_not_waited_for(folder, tmp_path):
@@ -255,6 +257,7 @@ def test_a_pipe_that_is_linked_to_is_not_waited_for(folder, tmp_path):
     found = find_clips(root)
     assert [clip.id for clip in found.clips] == ["a"]
     assert found.others == {"neither file nor folder": 2}
+    assert named_clips([root / "a.wav"])[0].unread == ""
 
 
 def test_a_caption_of_ten_thousand_words_is_kept(folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +75,8 @@ def _clip(place: Path, files: Sequence[Path]) -> MediaClip:
     heard = media.get("sound") or media.get("video")
     named = {VIDEO: seen, AUDIO: heard}
     caption = place.with_name(place.name + CAPTION)
-    said, unread = read_caption(caption if os.path.lexists(caption) else None)
+    gone = caption.is_symlink() and not caption.exists()
+    said, unread = read_caption(caption if gone or caption.is_file() else None)
     return MediaClip(
         printable(Path(place.name)),
         SPLIT,
