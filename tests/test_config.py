@@ -235,7 +235,7 @@ def test_unknown_run():
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot read config .*absent\.yaml: No such file"):
+    with pytest.raises(ConfigError, match=r"config .*absent\.yaml cannot be read: No such file"):
         load_config(str(tmp_path / "absent.yaml"))
     with pytest.raises(ConfigError, match="mine is not valid YAML: "):
         parse_yaml("a: [1", "mine")

@@ -204,9 +204,9 @@ def test_repeated_values_are_bounded():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: 1\nb: caf\xe9\n", "line 2 is not UTF-8 (byte 11 is 0xe9); save it as UTF-8"),
-        ("a: 1\n".encode("utf-16"), "line 1 is not UTF-8 (byte 0 is 0xff); save it as UTF-8"),
-        (b"#" * (MOST_BYTES + 1), "it has more than 1,048,576 bytes"),
+        (b"a: 1\nb: caf\xe9\n", "line 2 is not UTF-8 (byte 11: 0xe9); save it as UTF-8"),
+        ("a: 1\n".encode("utf-16"), "is UTF-16, not UTF-8; save it as UTF-8"),
+        (b"#" * (MOST_BYTES + 1), "has 1.0 MB, a text at most 1; is it one?"),
         (None, "Is a directory"),
         (b"- a\n", "must be a mapping of keys to values"),
         (b"model: [\n", "is not valid YAML: line 2, column 1"),
@@ -228,8 +228,8 @@ def test_a_file_that_cannot_be_read_leaves_nothing_behind(tmp_path, cmg):
     file = tmp_path / "mine.yaml"
     file.write_bytes(b"data: {store: caf\xe9}\n")
     said = cmg("pretrain", file, "--out", tmp_path / "run")
-    assert said == (2, "", f"error: cannot read config {file}: line 1 is not UTF-8 (byte 17 is "
-                    "0xe9); save it as UTF-8\n")  # fmt: skip
+    assert said == (2, "", f"error: config {file}, line 1 is not UTF-8 (byte 17: 0xe9); "
+                    "save it as UTF-8\n")  # fmt: skip
     assert list(tmp_path.iterdir()) == [file]
 
 

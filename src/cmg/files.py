@@ -1,4 +1,4 @@
-"""Writing folders whole or not at all, checksums, and JSON lines."""
+"""Writing folders whole or not at all, texts in UTF-8, checksums, and JSON lines."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from cmg.errors import ConfigError, DataError
 
 StrPath = str | os.PathLike[str]
 """What names a file or a folder."""
+
+LARGEST_TEXT = 1_000_000_000
+"""Bytes of a text file that are read at most."""
 
 
 @contextmanager
@@ -85,6 +88,40 @@ def torch_fault(path: Path, error: Exception) -> str:
     elif head not in (b"PK", b"\x80\x02"):
         return "it is no file of torch.save"
     return "it is truncated, or holds more than tensors and plain values"
+
+
+def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
+    """A text file in UTF-8, with or without a byte order mark; its line ends stay as they are.
+
+    Args:
+        path: The file.
+        largest: Bytes that it may have.
+
+    Raises:
+        DataError: it cannot be read, is too large, or is in another encoding.
+    """
+    try:
+        size = path.stat().st_size
+        if size > largest:
+            raise DataError(
+                f"{path} has {size / 1e6:.1f} MB, a text at most {largest / 1e6:g}; is it one?"
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{path} is UTF-16, not UTF-8; save it as UTF-8")
+    wrong = raw.find(b"\0")
+    try:
+        text = raw.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
+        line = raw.count(b"\n", 0, wrong) + 1
+        raise DataError(
+            f"{path}, line {line} is not UTF-8 (byte {wrong}: {raw[wrong]:#04x}); save it as UTF-8"
+        )
+    return text
 
 
 def write_synced(path: Path, data: bytes) -> None:

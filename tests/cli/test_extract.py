@@ -26,7 +26,7 @@ from ..extract.media import (
     write_sound,
     write_video,
 )
-from ..extract.networks import resnet, wav2vec2
+from ..extract.networks import bert, resnet, wav2vec2
 
 RATE = 16000
 
@@ -44,6 +44,12 @@ def networks(tmp_path_factory):
         *("--video", f"transformers-vision:{folder / 'eyes'}"),
         *("--audio", f"transformers-audio:{folder / 'ears'}"),
     )
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory):
+    """Options for a small random text encoder."""
+    return "--text", f"hf-text:{bert(tmp_path_factory.mktemp('reader'))}"
 
 
 @pytest.fixture(scope="session")
@@ -214,6 +220,30 @@ def test_a_fixed_file_is_noticed(few, networks, cmg, tmp_path):
     assert len(FeatureStore.open(out).rows) == 40
 
 
+def test_a_caption_in_another_encoding_leaves_out_its_clip_alone(networks, reader, cmg, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "store"
+    folder.mkdir()
+    latin, utf16 = "café".encode("latin-1"), "a dog".encode("utf-16")
+    for clip, text in enumerate((b"a dog", latin, utf16, b"a cat")):
+        write_picture(folder / f"p{clip}.png", counted_frame(clip, (16, 16)))
+        (folder / f"p{clip}.txt").write_bytes(text)
+    command = ("extract", folder, "--out", out, *networks[:2], "--workers", 1, "--json")
+    ended = cmg(*command, *reader, "--on-error", "fail")
+    assert ended.code == 2
+    assert "p1.txt, line 1 is not UTF-8" in ended.err
+    assert not out.exists()
+    told = cmg(*command, *reader).json
+    assert told["clips"] == 2
+    reasons = {clip["id"]: clip["reason"] for clip in told["skipped"]}
+    assert list(reasons) == ["p1", "p2"]
+    assert reasons["p2"].endswith("p2.txt is UTF-16, not UTF-8; save it as UTF-8")
+    assert cmg(*command, *reader).json["already"]
+    assert cmg(*command, *reader, "--on-error", "fail").code == 2
+    (folder / "p1.txt").write_text("a cat")
+    assert cmg(*command, *reader).code == 2  # these are other clips now
+    assert cmg(*command, "--overwrite").json["clips"] == 4  # nobody reads texts
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -221,6 +251,12 @@ def test_a_fixed_file_is_noticed(few, networks, cmg, tmp_path):
         (("--video", "vgg91"), "did you mean 'vgg19'"),
         (("--video", "vgg19"), "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         (("--extractor", "video"), "must read NAME=VALUE"),
+        (
+            ("--audio", "vgg19"),
+            "'vgg19' reads frames, but audio is sound; extractors of sound: v",
+        ),
+        (("--video", "clap:x"), "'clap:x' reads sound, but video is frames"),
+        (("--extractor", "text=vggish"), "'vggish' reads sound, but text is text; extractors of"),
         (("--audio", "vggish", "--weights", "video=x"), "no extractor reads 'video'"),
         (("--audio", "vggish", "--step", "audio=x"), "not a number"),
         (("--audio", "vggish", "--shares", "train=0.5"), "add up to 1"),

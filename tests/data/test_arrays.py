@@ -174,9 +174,9 @@ def test_a_bad_table_is_refused(folder, text, options, message):
 
 
 def test_a_missing_or_binary_table_is_refused(folder):
-    with pytest.raises(DataError, match=r"cannot read .*no\.csv"):
+    with pytest.raises(DataError, match=r"no\.csv cannot be read"):
         import_arrays(folder / "no.csv", folder / "out")
-    with pytest.raises(DataError, match="not a CSV"):
+    with pytest.raises(DataError, match="is not UTF-8"):
         import_arrays(folder / "single.npz", folder / "out")
 
 

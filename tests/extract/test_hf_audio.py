@@ -137,11 +137,34 @@ def test_a_step_of_clap_is_the_mean_of_its_map_over_frequency_and_time(folders, 
         folders[name],
         "audio_model",
         input_features=given["input_features"].float(),
-        is_longer=given["is_longer"],
+        is_longer=torch.tensor([[False]]),  # it is not longer than what the network hears
     )
     assert found.shape == (16, 2, 32)
     expected = found.astype(np.float64).mean(1).reshape(16, 4, 8).mean(2).T[:3]
     np.testing.assert_allclose(extractor.extract(wave), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_piece_is_fused_by_clap_neither_alone_nor_beside_others(folders):
+    """Whatever the front end says: it marks one piece of a batch without longer ones, by chance."""
+    from transformers import AutoModel
+
+    extractor = load_extractor(f"clap:{folders['fused']}", LoadOptions(step_seconds=0.25))
+    pieces = [noise(1.0, 8000), noise(2.0, 8000)[8000:], np.zeros(8000, np.float32)]
+    alone = np.stack([extractor.extract(piece) for piece in pieces])
+    for order in ([0, 1, 2], [2, 0, 1], [1, 0, 0]):
+        joined = extractor.extract(np.concatenate([pieces[i] for i in order]))
+        assert np.array_equal(joined, np.concatenate(alone[order]))
+    given = front(folders["fused"])(pieces, sampling_rate=8000, return_tensors="pt")
+    assert given["is_longer"].sum() == 1
+    model = AutoModel.from_pretrained(folders["fused"]).eval().audio_model
+
+    def steps(is_longer):
+        with torch.inference_mode():
+            found = model(given["input_features"].float(), torch.tensor(is_longer)[:, None])
+        return found.last_hidden_state.mean(2).unflatten(2, (4, 8)).mean(3).transpose(1, 2).numpy()
+
+    np.testing.assert_allclose(steps([False] * 3), alone, rtol=1e-4, atol=1e-5)
+    assert np.abs(steps([True] * 3) - alone).max(axis=(1, 2)).min() > 0.01
 
 
 def test_the_columns_of_claps_map_are_in_the_order_of_time(folders):
@@ -170,6 +193,7 @@ def test_each_kind_of_model_is_sent_to_its_family(folders, tmp_path):
         load_extractor(f"clap:{folders['wav2vec2']}")
     with pytest.raises(ConfigError, match="no audio model 'nowhere'"):
         load_extractor("transformers-audio:nowhere")
-    networks.resnet(tmp_path)
+    networks.wav2vec2(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"feature_extractor_type": "No"}')
     with pytest.raises(ConfigError, match="cannot read the front end of the audio model"):
         load_extractor(f"transformers-audio:{tmp_path}")

@@ -13,7 +13,8 @@ import pytest
 from cmg.errors import ConfigError
 from cmg.extract import registry
 from cmg.extract.extractor import LoadOptions
-from cmg.extract.registry import CARDS, COLUMNS, card_of, cards_table, load_extractor
+from cmg.extract.registry import CARDS, COLUMNS, card_for, card_of, cards_table, load_extractor
+from cmg.extract.scan_options import READS
 
 
 def test_names_are_unique_and_every_card_is_complete():
@@ -52,6 +53,24 @@ def test_a_name_with_a_model_is_of_its_family():
 def test_other_names_are_refused_with_the_nearest(name, says):
     with pytest.raises(ConfigError, match=says):
         card_of(name)
+
+
+@pytest.mark.parametrize("modality", READS)
+def test_every_extractor_is_refused_by_the_modalities_that_it_does_not_read(modality):
+    wanted = {card.name.replace("*", "MODEL") for card in CARDS if card.takes == READS[modality]}
+    for card in CARDS:
+        name = card.name.replace("*", "some/model")
+        assert card_for("touch", name) is card  # a modality of another name reads what it likes
+        if card.takes == READS[modality]:
+            assert card_for(modality, name) is card
+            continue
+        says = rf"{modality}: '{name}' reads {card.takes}, but {modality} is {READS[modality]}; "
+        with pytest.raises(ConfigError, match=says) as refused:
+            card_for(modality, name)
+        assert (
+            set(str(refused.value).rpartition("of " + READS[modality] + ": ")[2].split(", "))
+            == wanted
+        )
 
 
 def test_the_loader_is_given_the_model_of_the_name(monkeypatch, tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from cmg.errors import DataError
+from cmg.extract.reading import text_of
 from cmg.extract.scan import ScanOptions, find_clips, scan
 from cmg.extract.scan_options import share_of
+from cmg.recipes.media_files import named_clips
 
 
 @pytest.fixture
@@ -196,11 +198,66 @@ def test_names_that_are_not_utf8_have_ids_that_are(folder):
     json.dumps([clip.id, clip.meta, dict(clip.texts)], ensure_ascii=False).encode()
 
 
-def test_a_caption_that_is_not_utf8_is_named(folder):
-    root = folder("a.wav", "a.txt")
-    (root / "a.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(DataError, match=r"a\.txt is not UTF-8 \(byte 3\)"):
-        scan(root)
+def latin(path):
+    path.write_bytes(b"caf\xe9")
+
+
+def gone(path):
+    path.unlink()
+    path.symlink_to("nothing")
+
+
+def huge(path):
+    with path.open("wb") as stream:
+        stream.truncate(10**12)  # nothing is written
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (latin, r"a\.txt, line 1 is not UTF-8 \(byte 3: 0xe9\); save it as UTF-8"),
+        (gone, r"a\.txt cannot be read: No such file"),
+        (huge, r"a\.txt has 1000000\.0 MB, a text at most 1"),
+    ],
+)
+def test_a_caption_that_cannot_be_read_is_the_fault_of_its_clip_alone(folder, spoil, why):
+    root = folder("a.wav", "b.wav", a="a dog", b="a cat")
+    spoil(root / "a.txt")
+    for options in (None, ScanOptions(text_from_names=True)):
+        bad, good = scan(root, options)
+        assert (bad.id, dict(bad.texts), good.texts, good.unread) == (
+            "a",
+            {},
+            {"text": "a cat"},
+            "",
+        )
+        with pytest.raises(DataError, match=why):
+            text_of(bad, "text")
+    listed = named_clips([root / "a.wav", root / "b.wav"])
+    assert [clip.unread for clip in listed] == [bad.unread, ""]
+    assert named_clips([root / "a.wav"], text="mine")[0].unread == ""
+
+
+def test_captions_with_a_mark_windows_line_ends_or_nothing_in_them(folder):
+    root = folder("a.wav", "b.wav", "c.wav", "c.txt", "d.wav")
+    (root / "a.txt").write_bytes(b"\xef\xbb\xbfa dog\r\nbarks\r\n")
+    (root / "b.txt").write_bytes(b"\xef\xbb\xbf")
+    (root / "c.txt").write_bytes(b"")
+    (root / "d.txt").mkdir()
+    for clips in (scan(root), named_clips(sorted(root.glob("*.wav")))):
+        assert [dict(clip.texts) for clip in clips] == [{"text": "a dog barks"}, {}, {}, {}]
+        assert not any(clip.unread for clip in clips)
+
+
+def test_a_pipe_that_is_linked_to_is_not_waited_for(folder, tmp_path):
+    root = folder("a.wav")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("a.txt", "b.wav"):
+        (root / name).symlink_to(tmp_path / "pipe")
+    found = find_clips(root)
+    assert [clip.id for clip in found.clips] == ["a"]
+    assert found.others == {"neither file nor folder": 2}
+    assert named_clips([root / "a.wav"])[0].unread == ""
 
 
 def test_a_caption_of_ten_thousand_words_is_kept(folder):

@@ -140,7 +140,7 @@ def test_bad_rows_are_named(listed, content, message):
 
 
 def test_a_manifest_that_is_not_utf8_or_not_there_is_named(listed, tmp_path):
-    with pytest.raises(DataError, match=r"clips\.csv is not UTF-8 \(byte 8\)"):
+    with pytest.raises(DataError, match=r"clips\.csv, line 2 is not UTF-8 \(byte 8: 0xe9\)"):
         listed("text\ncaf\u00e9\n", encoding="latin-1")
     with pytest.raises(DataError, match=r"none\.csv cannot be read: No such file"):
         scan(tmp_path, ScanOptions(manifest=tmp_path / "none.csv"))

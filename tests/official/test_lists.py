@@ -59,7 +59,7 @@ def test_columns_of_the_40k_list_are_read_by_name(file):
         ("category,video_id,split\na,b\n", "line 2: 2 cells where the header has 3"),
         ("category,video_id,split\na, fiddle,b,train\n", "line 2: 4 cells.*quoted"),
         ("category,video_id,split\na,b,valid\n", "line 2: split 'valid' is none of train, val"),
-        ('category,video_id,split\n"a,b,train\n', "no table in UTF-8"),
+        ('category,video_id,split\n"a,b,train\n', "no table"),
         ("category,video_id,split\n", "lists nothing"),
         ("", "no column 'category' in "),
     ],
@@ -72,11 +72,11 @@ def test_a_40k_list_in_another_dialect_is_refused(file, text, reason):
 
 def test_text_that_is_not_utf_8_and_missing_files_are_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"category,video_id,split\n\xff,b,train\n")
-    with pytest.raises(DataError, match="no table in UTF-8"):
+    with pytest.raises(DataError, match="line 2 is not UTF-8"):
         read_avel(tmp_path / "x")
-    with pytest.raises(DataError, match=r"cannot read .*nowhere: No such file"):
+    with pytest.raises(DataError, match="nowhere cannot be read: No such file"):
         read_avel(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"cannot read .*x"):
+    with pytest.raises(DataError, match="line 2 is not UTF-8"):
         read_lines(tmp_path / "x")
 
 

@@ -82,9 +82,9 @@ def test_another_dialect_is_refused_by_line(prompts_csv, content, says):
 
 
 def test_bytes_that_are_no_text_and_no_file_at_all_are_refused(prompts_csv, tmp_path):
-    with pytest.raises(DataError, match="cannot read the prompts"):
+    with pytest.raises(DataError, match="line 2 is not UTF-8"):
         read_prompts(prompts_csv("label,prompt\nä,é\n", "latin-1"))
-    with pytest.raises(DataError, match="cannot read the prompts"):
+    with pytest.raises(DataError, match="cannot be read: No such file"):
         read_prompts(tmp_path / "none.csv")
 
 

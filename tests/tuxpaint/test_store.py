@@ -164,12 +164,14 @@ def test_damaged_files_are_named_and_left_out(tmp_path):
     stamps = draw_stamps(tmp_path)
     (stamps / "things" / "hat0.png").write_bytes(b"no picture")
     (stamps / "things" / "hat1_desc_es.ogg").write_bytes(b"no sound")
+    (stamps / "things" / "truck0.txt").write_bytes(b"A caf\xe9 truck.\n")
     found = read_stamps(chosen_stamps(tmp_path), READERS)
-    assert len(found.skipped) == 2
+    assert len(found.skipped) == 3
     assert "hat0.png" in found.skipped[0]
     assert "hat1_desc_es.ogg" in found.skipped[1]
-    assert len(found.stamps) == 15
-    assert sum(write_stamps(found, tmp_path / "store").splits.values()) == 29
+    assert "truck0.txt, line 1 is not UTF-8 (byte 5: 0xe9)" in found.skipped[2]
+    assert len(found.stamps) == 14
+    assert sum(write_stamps(found, tmp_path / "store").splits.values()) == 27
 
 
 def test_too_few_stamps_are_refused_before_anything_is_read(tmp_path):

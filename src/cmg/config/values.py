@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
-from cmg.errors import ConfigError
+from cmg.errors import ConfigError, DataError
+from cmg.files import read_text
 
-MOST_BYTES, MOST_VALUES, DEEPEST, LONGEST = 2**20, 100_000, 32, 1000
+MOST_BYTES, MOST_VALUES, DEEPEST, LONGEST = 1_000_000, 100_000, 32, 1000
 """Bounds of a file, of its values with repeated ones, of their nesting, of a number's digits."""
 
 TOO_DEEP = f"nested deeper than {DEEPEST} levels"
@@ -164,20 +165,9 @@ def yaml_text(path: Path, what: str) -> str:
         ConfigError: unreadable, too large, or not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    if len(data) > MOST_BYTES:
-        raise ConfigError(f"cannot read {what} {path}: it has more than {MOST_BYTES:,} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"cannot read {what} {path}: line {line} is not UTF-8 (byte {error.start} is "
-            f"0x{data[error.start]:02x}); save it as UTF-8"
-        ) from error
+        return read_text(path, MOST_BYTES)
+    except DataError as error:
+        raise ConfigError(f"{what} {error}") from error
 
 
 def alternatives(annotation: Any) -> list[Any]:

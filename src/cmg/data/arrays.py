@@ -14,6 +14,7 @@ The CSV has a header and one row per clip. Its columns:
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, read_text
 from cmg.places import lies_there
 from cmg.types import Kind
 
@@ -111,16 +112,17 @@ def import_arrays(
 
 def _read_table(path: Path, dtype: str | None) -> _Table:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = header
-            rows = [_row(path, reader.line_num, cells) for cells in reader]
-    except OSError as error:
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        header = [column.strip() for column in reader.fieldnames or []]
+        reader.fieldnames = header
+        rows = [_row(path, reader.line_num, cells) for cells in reader]
+    except DataError as error:
         there = lies_there(path) if path.is_dir() else ""
-        raise DataError(f"cannot read {path}: {there or error.strerror or error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV in UTF-8 ({error})") from error
+        if there:
+            raise DataError(f"cannot read {path}: {there}") from error
+        raise
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV ({error})") from error
     if "id" not in header:
         raise DataError(f"{path}: no column 'id' in the header; columns: {', '.join(header)}")
     if "" in header or len(set(header)) < len(header):

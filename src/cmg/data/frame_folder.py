@@ -11,11 +11,12 @@ ROOT/
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, read_text
 from cmg.pictures.reader import picture_paths
 
 CLIPS = "clips.csv"
@@ -46,15 +47,14 @@ def read_frame_folder(root: StrPath, need_masks: bool = True) -> list[FramedClip
 
 def _rows(path: Path) -> list[tuple[str, str, str]]:
     """(id, split, category) of every clip."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if cells]
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DataError(
             f"there is no {path}; write it with a header `id,split,category` and a row per clip"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        )
+    try:
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if cells]
+    except csv.Error as error:
         raise DataError(f"cannot read {path}: {error}") from error
     header = lines[0][1] if lines else []
     for name in header:

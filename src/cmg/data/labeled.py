@@ -16,7 +16,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import ClipSource
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
-from cmg.files import StrPath, json_lines
+from cmg.files import StrPath, json_lines, read_text
 
 ID = "id"
 
@@ -69,10 +69,7 @@ def _name(path: Path, line: int, column: str, value: Any) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the labels {path}: {error}") from error
+    text = read_text(path)
     if path.suffix.lower() in (".jsonl", ".json"):
         yield from json_lines(path, text)
         return

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.hf_audio import read_front
+from cmg.extract.pretrained import network_files
 from cmg.extract.sound_network import SoundNetwork, Wave
-from cmg.text.places import find_model, media_encoder
+from cmg.text.places import media_encoder
 from cmg.text.pretrained import load_network
 
 
@@ -24,12 +25,13 @@ def load(options: LoadOptions) -> SoundNetwork:
 
     A clip is padded with silence to the 10 s that the network hears, not repeated as CLAP does by
     itself: the columns of its map must stand for their own time. Pooling and projection, which know
-    no time, are left out.
+    no time, are left out. Long clips are heard in pieces, so a network with fusion, which is for
+    clips longer than it hears, never fuses.
 
     Raises:
         ConfigError: no such model, it cannot be read, is of another kind, or the step does not fit.
     """
-    files = find_model(str(options.weights or options.model), media_encoder("CLAP model"))
+    files = network_files(options, media_encoder("CLAP model"), "sound")
     front = read_front(files)
     model = load_network(files, ())
     part = getattr(model, "audio_model", model)
@@ -43,7 +45,8 @@ def load(options: LoadOptions) -> SoundNetwork:
         "frequency and each step."
     )
     network = _Clap(part.to(options.device), front, options.device)
-    return SoundNetwork(f"clap:{options.model}", network, files.identity, notes, options)
+    settings = "not fused" if getattr(part.config, "enable_fusion", False) else ""
+    return SoundNetwork(f"clap:{options.model}", network, files.identity, notes, options, settings)
 
 
 class _Clap:
@@ -63,9 +66,10 @@ class _Clap:
             piece, sampling_rate=self.rate, padding="pad", truncation=None, return_tensors="pt"
         )
         with torch.inference_mode():
+            # The front end marks one clip by chance where none of a batch is longer.
             found = self._model(
                 input_features=given["input_features"].to(self._device, torch.float32),
-                is_longer=given["is_longer"].to(self._device),
+                is_longer=torch.zeros(1, 1, dtype=torch.bool, device=self._device),
             ).last_hidden_state[0]  # [C, frequencies, F]
         columns = found.mean(dim=1).T.cpu().numpy()
         middles = (np.arange(len(columns)) + 0.5) / len(columns)

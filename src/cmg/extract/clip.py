@@ -18,6 +18,7 @@ class MediaClip:
         files: Media file by modality, for modalities that are seen or heard: a video, a sound, a
             picture, or a folder of pictures. Two modalities of one video name the same file.
         texts: Text by modality, for modalities that are read.
+        unread: Why its caption could not be read; empty where it could, or there is none.
         start: Where the clip begins in its files, in seconds.
         end: Where it ends; None is the end of the file.
         labels: Class name by label; None where it is not known.
@@ -32,3 +33,4 @@ class MediaClip:
     end: float | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    unread: str = ""

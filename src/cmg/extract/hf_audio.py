@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
+from cmg.extract.pretrained import network_files
 from cmg.extract.sound_network import FramesOfSound, SoundNetwork, Wave
-from cmg.text.places import ModelFiles, find_model, media_encoder
+from cmg.text.places import ModelFiles, media_encoder
 from cmg.text.pretrained import load_network, reading, transformers
 
 UNUSED = ("pooler.", "masked_spec_embed")
@@ -32,7 +33,7 @@ def load(options: LoadOptions) -> SoundNetwork:
     Raises:
         ConfigError: no such model, it cannot be read, is of another kind, or the step does not fit.
     """
-    files = find_model(str(options.weights or options.model), media_encoder("audio model"))
+    files = network_files(options, media_encoder("audio model"), "sound")
     front = read_front(files)
     model = load_network(files, UNUSED)
     network: FramesOfSound

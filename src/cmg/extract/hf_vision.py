@@ -17,8 +17,9 @@ from torch import Tensor
 from cmg.errors import CmgError, ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
+from cmg.extract.pretrained import network_files
 from cmg.files import read_json
-from cmg.text.places import FRONT_ENDS, ModelFiles, find_model, media_encoder
+from cmg.text.places import FRONT_ENDS, ModelFiles, media_encoder
 from cmg.text.pretrained import load_network
 
 UNUSED = ("pooler.", "embeddings.mask_token", "layernorm.mask_token")
@@ -44,7 +45,7 @@ def load_clip(options: LoadOptions) -> FrameNetwork:
 
 
 def _load(family: str, noun: str, options: LoadOptions) -> FrameNetwork:
-    files = find_model(str(options.weights or options.model), media_encoder(noun))
+    files = network_files(options, media_encoder(noun), "frames")
     pixels = read_pixels(files.folder)
     model = load_network(files, UNUSED)
     part = getattr(model, "vision_model", None)

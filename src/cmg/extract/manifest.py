@@ -24,7 +24,7 @@ from cmg.extract.scan_options import (
     printable,
     share_of,
 )
-from cmg.files import json_lines
+from cmg.files import json_lines, read_text
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")
@@ -87,18 +87,15 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and rows."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    read = _csv_rows if path.suffix.lower() == ".csv" else json_lines
-    yield from read(path, text)
+    text = read_text(path)
+    if path.suffix.lower() == ".csv":
+        yield from _csv_rows(path, io.StringIO(text, newline=None))
+    else:
+        yield from json_lines(path, text)
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(path: Path, text: io.StringIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(text, strict=True)
     columns: list[str] = []
     try:
         for cells in reader:

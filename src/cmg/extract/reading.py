@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.decode import Decoded, FramePlan, decode
 from cmg.extract.extractor import Takes
 from cmg.extract.media.choice import Rule
-from cmg.extract.scan_options import AUDIO, TEXT, VIDEO
+from cmg.extract.scan_options import READS, TEXT
 
 Features = NDArray[np.float32]
 
-_FILE_OF = {"frames": VIDEO, "sound": AUDIO}
+_FILE_OF = {takes: modality for modality, takes in READS.items()}
 """Which file of a clip is read for a modality that the clip does not name itself."""
 
 
@@ -77,8 +78,15 @@ def file_of(clip: MediaClip, modality: str, takes: Takes) -> Path | None:
 
 
 def text_of(clip: MediaClip, modality: str) -> str:
-    """The text that a modality is read from; empty where the clip has none."""
-    return clip.texts.get(modality) or clip.texts.get(TEXT, "")
+    """The text that a modality is read from; empty where the clip has none.
+
+    Raises:
+        DataError: it is in a caption that could not be read.
+    """
+    text = clip.texts.get(modality) or clip.texts.get(TEXT, "")
+    if not text and clip.unread:
+        raise DataError(clip.unread)
+    return text
 
 
 def decode_clip(

@@ -10,8 +10,9 @@ from typing import Any
 from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.cards import CARDS
 from cmg.extract.extractor import Card, LoadOptions
+from cmg.extract.scan_options import READS
 
-__all__ = ["CARDS", "COLUMNS", "card_of", "cards_table", "load_extractor"]
+__all__ = ["CARDS", "COLUMNS", "card_for", "card_of", "cards_table", "load_extractor"]
 
 FAMILY = ":*"
 """What the name of a card ends in that stands for all models of a library."""
@@ -40,6 +41,22 @@ def card_of(name: str) -> Card:
     if name not in cards:
         raise ConfigError(f"no extractor {name!r}{did_you_mean(name, cards)}")
     return cards[name]
+
+
+def card_for(modality: str, name: str) -> Card:
+    """The card of an extractor that is to read a modality.
+
+    Raises:
+        ConfigError: see :func:`card_of`, or it does not read what the modality is.
+    """
+    card, wanted = card_of(name), READS.get(modality)
+    if wanted is not None and card.takes != wanted:
+        fitting = ", ".join(c.name.replace("*", "MODEL") for c in CARDS if c.takes == wanted)
+        raise ConfigError(
+            f"{modality}: {name!r} reads {card.takes}, but {modality} is {wanted}; extractors of "
+            f"{wanted}: {fitting}"
+        )
+    return card
 
 
 def load_extractor(name: str, options: LoadOptions | None = None) -> Any:

@@ -59,8 +59,8 @@ def find_clips(folder: Path, options: ScanOptions | None = None) -> Found:
         options: How to read it.
 
     Raises:
-        DataError: there are no clips, two files claim one place, a caption is unreadable, a file
-            is in no split's folder though others are, or a manifest is bad.
+        DataError: there are no clips, two files claim one place, a file is in no split's folder
+            though others are, or a manifest is bad.
     """
     options = options or ScanOptions()
     if not folder.is_dir():
@@ -147,7 +147,7 @@ def _folders(folder: Path, others: Counter[str]) -> Iterator[tuple[Path, list[Pa
         linked = [name for name in folders if (here / name).is_symlink()]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         shown = [here / name for name in sorted(names) if not name.startswith(".")]
-        files = [path for path in shown if path.is_symlink() or path.is_file()]
+        files = [path for path in shown if path.is_file() or not path.exists()]  # a link to nothing
         others.update(["linked folder"] * len(linked))
         others.update(["hidden file"] * (len(names) - len(shown)))
         others.update(["neither file nor folder"] * (len(shown) - len(files)))
@@ -198,8 +198,8 @@ def _clip(
     heard = group.media.get("sound") or group.media.get("video")
     files = {VIDEO: seen, AUDIO: None if heard is not None and heard.is_dir() else heard}
     present = {name: path for name, path in files.items() if path is not None}
-    text = read_caption(group.caption) if group.caption is not None else ""
-    if not text and options.text_from_names:
+    text, unread = read_caption(group.caption)
+    if not (text or unread) and options.text_from_names:
         text = words_of_name(printable(Path(group.place.name)))
     parents = _parents(group)
     if by_folder:
@@ -216,4 +216,5 @@ def _clip(
     }
     if seen is not None and seen.is_dir() and options.picture_fps is not None:
         meta["picture_fps"] = options.picture_fps
-    return MediaClip(id_, split, present, {TEXT: text} if text else {}, labels=labels, meta=meta)
+    texts = {TEXT: text} if text else {}
+    return MediaClip(id_, split, present, texts, labels=labels, meta=meta, unread=unread)

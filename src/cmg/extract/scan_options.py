@@ -13,13 +13,20 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from cmg.data.manifest import SplitName
 from cmg.errors import DataError
+from cmg.extract.extractor import Takes
+from cmg.files import read_text
 from cmg.options import Options
 
 VIDEO, AUDIO, TEXT = "video", "audio", "text"
 """Names of the modalities."""
+READS: Mapping[str, Takes] = {VIDEO: "frames", AUDIO: "sound", TEXT: "text"}
+"""What an extractor of each reads; modalities of other names have any."""
 
 SPLITS = ("train", "val", "test")
 """Folders of these names are splits."""
+
+LARGEST_CAPTION = 1_000_000
+"""Bytes of the text of one clip."""
 
 LabelName = Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]
 
@@ -100,15 +107,12 @@ def words_of_name(stem: str) -> str:
     return " ".join(word for word in words if word and not word.isdigit())
 
 
-def read_caption(path: Path) -> str:
-    """The text of a caption file, on one line.
+def read_caption(path: Path | None) -> tuple[str, str]:
+    """The text of a caption file, on one line, and why it cannot be read; empty where it can.
 
-    Raises:
-        DataError: it cannot be read, or is not UTF-8.
+    A caption is one file of many: who reads a folder decides what becomes of the clip.
     """
     try:
-        return " ".join(path.read_text(encoding="utf-8-sig").split())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        return "" if path is None else " ".join(read_text(path, LARGEST_CAPTION).split()), ""
+    except DataError as error:
+        return "", str(error)

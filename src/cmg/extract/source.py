@@ -169,6 +169,7 @@ class ExtractedClips:
         files = {m: _state(path) for m, path in used.items() if path is not None}
         known = {"id": clip.id, "split": clip.split, "start": clip.start, "end": clip.end}
         texts, labels, meta = dict(clip.texts), dict(clip.labels), dict(clip.meta)
+        known |= {"unread": clip.unread} if clip.unread else {}
         return known | {"files": files, "texts": texts, "labels": labels, "meta": meta}
 
     def split(self, name: str) -> Split:

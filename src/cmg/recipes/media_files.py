@@ -53,7 +53,7 @@ def named_clips(paths: Sequence[StrPath], text: str | None = None) -> list[Media
         raise DataError(
             f"--text is for one clip, these are {len(clips)}; write NAME.txt beside each file"
         )
-    return [replace(clips[0], texts={TEXT: " ".join(text.split())})]
+    return [replace(clips[0], texts={TEXT: " ".join(text.split())}, unread="")]
 
 
 def _refuse_unreadable(path: Path) -> None:
@@ -78,10 +78,12 @@ def _clip(place: Path, files: Sequence[Path]) -> MediaClip:
     heard = media.get("sound") or media.get("video")
     named = {VIDEO: seen, AUDIO: heard}
     caption = place.with_name(place.name + CAPTION)
-    said = read_caption(caption) if caption.is_file() else ""
+    gone = caption.is_symlink() and not caption.exists()
+    said, unread = read_caption(caption if gone or caption.is_file() else None)
     return MediaClip(
         printable(Path(place.name)),
         SPLIT,
         {name: path for name, path in named.items() if path is not None},
         {TEXT: said} if said else {},
+        unread=unread,
     )

@@ -12,7 +12,7 @@ from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Reader
-from cmg.extract.registry import card_of, load_extractor
+from cmg.extract.registry import card_for, card_of, load_extractor
 from cmg.files import StrPath
 from cmg.training.checkpoint import Checkpoint
 from cmg.training.run_folder import RUN, read_facts
@@ -118,6 +118,8 @@ def load_readers(
     for m in (*given, *weights):
         if m not in names:
             raise ConfigError(f"the run has no modality {m!r}{did_you_mean(m, names)}")
+    for m, extractor in given.items():
+        card_for(m, extractor)
     readers, remarks = {}, []
     for m in names:
         known = recorded.get(m)

@@ -144,7 +144,10 @@ def read_stamps(
 
 
 def _read(stamp: Stamp, readers: Readers, skipped: list[str]) -> ReadStamp | None:
-    """The features of one stamp; None where its picture or all its recordings are damaged."""
+    """The features of one stamp; None where its text, picture or all recordings are damaged."""
+    if stamp.unread:
+        skipped.append(stamp.unread)
+        return None
     try:
         pixels = stamp_picture(stamp.picture, readers.video.size)
     except DataError as error:

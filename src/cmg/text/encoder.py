@@ -129,7 +129,8 @@ class TextEncoder:
 
     def _check_kind(self, model: Any) -> None:
         config = model.config
-        if config.is_encoder_decoder or getattr(config, "hidden_size", None) is None:
+        words = _word_embeddings(model)
+        if config.is_encoder_decoder or getattr(config, "hidden_size", None) is None or not words:
             raise ConfigError(
                 f"{self.folder} holds a {type(model).__name__}, which does not read sentences "
                 "alone; use an encoder such as BERT"
@@ -140,11 +141,10 @@ class TextEncoder:
                 f"{config.max_position_embeddings} is less than the {MAX_PIECES} pieces that are "
                 "read of a sentence"
             )
-        entries = model.get_input_embeddings().num_embeddings
-        if max(self.tokenizer.get_vocab().values()) >= entries:
+        if max(self.tokenizer.get_vocab().values()) >= words:
             raise ConfigError(
                 f"{self.folder}: the tokenizer knows {len(self.tokenizer)} pieces, the weights "
-                f"only {entries}; they are not of the same encoder"
+                f"only {words}; they are not of the same encoder"
             )
 
     def read(self, sentences: Sequence[str]) -> list[Sentence]:
@@ -243,6 +243,14 @@ class TextEncoder:
                 own = [p for p, special in enumerate(sentence.special) if not special]
                 found.append(layer[row, own].numpy())
         return found
+
+
+def _word_embeddings(model: Any) -> int:
+    """How many a network has; 0 for one that reads no words."""
+    try:
+        return int(model.get_input_embeddings().num_embeddings)
+    except (AttributeError, NotImplementedError):
+        return 0
 
 
 def load_text_encoder(root: StrPath | None = None, name: str | None = None) -> TextEncoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -13,7 +14,7 @@ import numpy as np
 
 from cmg.data.digits.cache import cache_folder
 from cmg.errors import ConfigError, DataError
-from cmg.files import StrPath
+from cmg.files import StrPath, read_text
 from cmg.text.encoder import TextEncoder
 from cmg.text.vectors import PromptReport, PromptVectors, read_vectors, write_vectors
 from cmg.text.words import (
@@ -43,10 +44,9 @@ def read_prompts(path: StrPath) -> dict[str, str]:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
         raise DataError(f"cannot read the prompts {path}: {error}") from error
     header = rows[0][1] if rows else []
     if len(header) < 2 or "label" not in header or header[1] == "label":

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.files import StrPath
+from cmg.files import StrPath, read_text
 
 SLOT = "{label}"
 OWN = "the templates of cmg"
@@ -64,10 +64,7 @@ def read_label_list(path: StrPath) -> list[str]:
 
 
 def _lines(path: Path | None) -> list[tuple[int, str]]:
-    try:
-        text = default_templates() if path is None else path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    text = default_templates() if path is None else read_text(path)
     lines = ((n, " ".join(line.split())) for n, line in enumerate(text.splitlines(), start=1))
     return [(n, line) for n, line in lines if line and not line.startswith("#")]
 

@@ -6,6 +6,7 @@ import io
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,22 @@ from cmg.pictures.reader import in_eight_bits, open_picture, pillow
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
 SVG_WIDTH = 448
 """Pixels to which an svg is drawn before it is scaled."""
+SVG_HEIGHT = 10 * SVG_WIDTH
+"""The most; what is taller is drawn narrower, whatever size the file asks for."""
+DPI = 96
+"""Pixels per inch of CSS. Without it the renderer takes pt, mm, cm, in and pc for nothing."""
+DEEPEST = 100
+"""Elements of an svg inside each other; the renderer ends the process from about 250 on."""
 MARGIN = 16
 """The white on each side is one part in so many of the drawing."""
 
 
 def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A stamp as RGB [H, W, 3].
+
+    An svg is drawn as a browser draws it as a picture: its size in any unit of CSS, by its view
+    box, or else what is drawn on it; other files that it names are not opened, scripts are not run.
+    Fonts of the system are not used either, so that a stamp is the same on every machine.
 
     Args:
         path: A png or svg file.
@@ -34,7 +45,7 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     image = pillow()
     try:
         drawn = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
         raise DataError(f"cannot draw {path}: {error}") from error
     picture = in_eight_bits(path, open_picture(path, drawn)).convert("RGBA")
     box = picture.getchannel("A").getbbox()
@@ -51,8 +62,27 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _drawn(path: Path) -> bytes:
     """An svg as png."""
-    found = _module("resvg_py", "resvg-py").svg_to_bytes(svg_path=str(path), width=SVG_WIDTH)
-    return bytes(found)
+    draw = _module("resvg_py", "resvg-py").svg_to_bytes
+    root = ElementTree.parse(path).getroot()
+    level, depth = [root], 0
+    while level:
+        depth += 1
+        for element in level:  # the renderer would open any file, from the working directory
+            for name in [name for name in element.attrib if name.rpartition("}")[2] == "href"]:
+                if not element.attrib[name].startswith(("#", "data:")):
+                    del element.attrib[name]
+        level = [child for element in level for child in element]
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested {depth} deep, more than {DEEPEST}")
+    return bytes(
+        draw(
+            svg_string=ElementTree.tostring(root, encoding="unicode"),
+            width=SVG_WIDTH,
+            height=SVG_HEIGHT,
+            dpi=DPI,
+            skip_system_fonts=True,
+        )
+    )
 
 
 def _module(name: str, package: str) -> Any:

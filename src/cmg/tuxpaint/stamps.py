@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
+from cmg.extract.scan_options import LARGEST_CAPTION
+from cmg.files import read_text
 
 INSTALLED = Path("/usr/share/tuxpaint/stamps")
 BELOW = ("usr/share/tuxpaint/stamps", "share/tuxpaint/stamps", "tuxpaint/stamps", "stamps", ".")
@@ -30,12 +32,14 @@ class Stamp:
         picture: A png or svg file.
         caption: The English description.
         spoken: Recording of the description by language.
+        unread: Why the description cannot be read; empty where it can.
     """
 
     id: str
     picture: Path
     caption: str
     spoken: Mapping[str, Path]
+    unread: str = ""
 
 
 def stamps_folder(source: Path | None = None) -> Path:
@@ -62,7 +66,7 @@ def find_stamps(source: Path | None = None, languages: Sequence[str] = LANGUAGES
         languages: Whose recordings count.
 
     Raises:
-        DataError: there are none, or a description is not UTF-8.
+        DataError: there are none.
     """
     folder = stamps_folder(source)
     found = []
@@ -73,18 +77,18 @@ def find_stamps(source: Path | None = None, languages: Sequence[str] = LANGUAGES
             for language in languages
             if (path := text.with_name(f"{text.stem}_desc_{language}.ogg")).is_file()
         }
-        caption = _first_line(text)
-        if picture is not None and spoken and caption:
+        caption, unread = _first_line(text)
+        if picture is not None and spoken and (caption or unread):
             name = text.relative_to(folder).with_suffix("").as_posix()
-            found.append(Stamp(name, picture, caption, spoken))
+            found.append(Stamp(name, picture, caption, spoken, unread))
     if not found:
         raise DataError(f"no stamp in {folder} is described in {', '.join(languages)}")
     return found
 
 
-def _first_line(text: Path) -> str:
+def _first_line(text: Path) -> tuple[str, str]:
+    """It, and why it cannot be read."""
     try:
-        lines = text.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the description {text}: {error}") from error
-    return lines[0].strip() if lines else ""
+        return next(iter(read_text(text, LARGEST_CAPTION).splitlines()), "").strip(), ""
+    except DataError as error:
+        return "", str(error)

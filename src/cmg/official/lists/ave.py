@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cmg.data.labels import Event, step_labels
 from cmg.errors import DataError
+from cmg.files import read_text
 from cmg.official.h5 import H5Array
 
 ANNOTATIONS = "Annotations.txt"
@@ -51,12 +52,8 @@ def read_annotations(path: Path) -> list[Annotation]:
     Raises:
         DataError: unreadable, another dialect, or a time that is no whole second.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split("&")]
         if not line.strip() or (number == 1 and tuple(cells) == HEADER):
             continue

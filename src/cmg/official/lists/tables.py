@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
+from cmg.files import read_text
 
 DELIMITERS = {",": "commas", "\t": "tabs", "&": "ampersands"}
 
@@ -32,13 +34,11 @@ def read_table(path: Path, delimiter: str, required: Sequence[str]) -> list[Tabl
         DataError: unreadable, another dialect, a missing column, or rows of another width.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, delimiter=delimiter, strict=True)
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no table in UTF-8 ({error}); download it again") from error
+        text = io.StringIO(read_text(path), newline="")
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        lines = [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise DataError(f"{path} is no table ({error}); download it again") from error
     header = [cell.strip() for cell in lines[0][1]] if lines else []
     if missing := [column for column in required if column not in header]:
         raise DataError(
@@ -64,11 +64,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DataError: unreadable, empty, or a name twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    names = [line.strip() for line in text.splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise DataError(f"{path} lists nothing")
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
