@@ -60,31 +60,31 @@ def paper_table(benchmark: str, modalities: Sequence[str], pretraining: str | No
     return {direction: {HEADLINES[benchmark]: value} for direction, value in found.items()}
 
 
-class Clips(NamedTuple):
-    """Clips of a data set that have a label and a modality: `count` in the paper's data."""
+class Scored(NamedTuple):
+    """Clips of a data set that have a label and a modality: so many in the paper's data."""
 
     data_set: str
     modality: str
     label: str
-    count: int
+    clips: int
 
 
-def _all(data_set: str, label: str, *modalities: str) -> tuple[Clips, ...]:
+def _all(data_set: str, label: str, *modalities: str) -> tuple[Scored, ...]:
     count = sum(OFFICIAL_COUNTS[data_set].values())
-    return tuple(Clips(data_set, m, label, count) for m in modalities)
+    return tuple(Scored(data_set, m, label, count) for m in modalities)
 
 
-CLIPS: Mapping[str, tuple[Clips, ...]] = {
+SCORED: Mapping[str, tuple[Scored, ...]] = {
     "ave": _all("ave", "event", "audio", "video"),
-    "avvp": (Clips("avvp", "audio", "audio", 1_844), Clips("avvp", "video", "visual", 1_661)),
+    "avvp": (Scored("avvp", "audio", "audio", 1_844), Scored("avvp", "video", "visual", 1_661)),
     "ave-avvp": (
-        Clips("ave", "audio", "shared", 1_831),
-        Clips("avvp", "audio", "shared_audio", 1_085),
-        Clips("avvp", "video", "shared_visual", 1_032),
+        Scored("ave", "audio", "shared", 1_831),
+        Scored("avvp", "audio", "shared_audio", 1_085),
+        Scored("avvp", "video", "shared_visual", 1_032),
     ),
     "ucf-vgg": (
         *_all("ucf101", "ucf_vgg", "video"),
-        Clips("vggsound40k", "audio", "ucf_vgg", sum(OFFICIAL_COUNTS["vggsound2ucf"].values())),
+        Scored("vggsound40k", "audio", "ucf_vgg", sum(OFFICIAL_COUNTS["vggsound2ucf"].values())),
     ),
 }
 """What each benchmark is scored on, counted in the official lists (docs/official-data.md)."""
@@ -103,7 +103,7 @@ def unlike_paper(benchmark: str, collection: Opened) -> str:
         return "the data are simulated"
     shapes = {m: (OFFICIAL.widths[m],) for m in ("audio", "video")}
     shapes["video"] = (OFFICIAL.map_size, OFFICIAL.map_size, OFFICIAL.widths["video"])
-    for name, modality, label, count in CLIPS[benchmark]:
+    for name, modality, label, count in SCORED[benchmark]:
         source = collection.open(name)
         found = sum(
             1
