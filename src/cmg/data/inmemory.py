@@ -69,7 +69,9 @@ def write_store(
         | {f"labels {n!r}": x for n, x in (labels or {}).items()}
         | {"split": split, "ids": ids, "meta": meta}
     )
-    blocks = {m: [None if x is None else np.asarray(x) for x in xs] for m, xs in features.items()}
+    blocks = {
+        m: [None if x is None else np.asanyarray(x) for x in xs] for m, xs in features.items()
+    }
     specs = feature_specs(blocks, kinds, step_seconds)
     known = {n: _label_spec(n, xs, (classes or {}).get(n)) for n, xs in (labels or {}).items()}
     indices = {n: _class_indices(n, known[n], xs) for n, xs in (labels or {}).items()}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from cmg.arrays import plain
 from cmg.data.index import write_index
 from cmg.data.manifest import (
     CLIPS,
@@ -239,7 +240,9 @@ class StoreWriter:
                     f"clip {clip.id!r}: unknown modality {name!r}"
                     f"{did_you_mean(name, self.modalities)}"
                 )
-            block = None if values is None else np.asarray(values)
+            block = (
+                None if values is None else plain(values, f"clip {clip.id!r}, modality {name!r}")
+            )
             if block is not None and block.shape[:1] != (0,):
                 features[name] = check_features(clip.id, name, self.modalities[name], block)
         if not features:
