@@ -18,6 +18,7 @@ import torch
 from pydantic import field_validator, model_validator
 from torch import Tensor
 
+from cmg.arrays import tensor_of
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.options import Options
 
@@ -160,8 +161,7 @@ class Batch:
         """Take arrays and lists for tensors."""
         for values in (self.features, self.lengths or {}):
             for m, x in values.items():
-                if not isinstance(x, Tensor):
-                    values[m] = torch.as_tensor(x)
+                values[m] = tensor_of(x, f"modality {m!r}")
 
     @property
     def size(self) -> int:

@@ -180,7 +180,7 @@ def short_heads():
     """Clean heads are not trained for longer on few clips, and these are what the paper has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "LEAST_STEPS", 0)
-        patch.setattr(paper, "CLIPS", dict.fromkeys(paper.CLIPS, ()))
+        patch.setattr(paper, "SCORED", dict.fromkeys(paper.SCORED, ()))
         yield
 
 

@@ -16,7 +16,7 @@ from cmg.tasks import paper
 from cmg.tasks.classification import ave_plan, ucf_group, ucf_vgg_plan
 from cmg.tasks.leaks import leak_report, seen_marks, youtube_id
 from cmg.tasks.localization import ave_avvp_plan, avvp_plan
-from cmg.tasks.paper import CLIPS, Clips, paper_table, unlike_paper, unlike_training
+from cmg.tasks.paper import SCORED, paper_table, unlike_paper, unlike_training
 from cmg.tasks.plan import held_out
 from cmg.tasks.training import HeadOptions
 from cmg.tasks.world import Opened, World
@@ -319,7 +319,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
         Clips("ave", m, "event", n + k)
         for m, n, k in zip(("audio", "video"), there, more, strict=True)
     ]
-    monkeypatch.setattr(paper, "CLIPS", {"ave": tuple(sides)})
+    monkeypatch.setattr(paper, "SCORED", {"ave": tuple(sides)})
     monkeypatch.setattr(paper, "SHARE", 0.98)  # of 70 clips
     monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 6, "video": 5}, 2))
     why = ""
@@ -336,7 +336,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
 
 def test_the_papers_data_in_numbers():
     """As counted in the official lists; 4,143 is 3,339 + 402 + 402."""
-    assert {name: [c.count for c in sides] for name, sides in CLIPS.items()} == {
+    assert {name: [c.clips for c in sides] for name, sides in SCORED.items()} == {
         "ave": [4_143, 4_143],
         "avvp": [1_844, 1_661],
         "ave-avvp": [1_831, 1_085, 1_032],

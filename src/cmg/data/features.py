@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cmg.arrays import plain
 from cmg.data.manifest import DTYPES, FeatureSpec
 from cmg.errors import DataError, ModalityError
 
 
 def as_block(where: str, values: ArrayLike) -> NDArray[Any]:
-    """Features as an array.
+    """Features as an array in C order and native byte order.
 
     Args:
         where: For the message.
@@ -20,12 +21,10 @@ def as_block(where: str, values: ArrayLike) -> NDArray[Any]:
 
     Raises:
         ModalityError: they make no array.
-        DataError: values are masked; what lies under a mask is anything.
+        DataError: see :func:`cmg.arrays.plain`.
     """
-    if np.ma.is_masked(values):
-        raise DataError(f"{where}: values are masked; fill them in or leave the clip out")
     try:
-        return np.asarray(values)
+        return plain(values, where)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModalityError(f"{where}: no array of numbers ({error})") from error
 

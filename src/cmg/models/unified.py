@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from cmg.arrays import tensor_of
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
@@ -210,7 +211,7 @@ class UnifiedModel(nn.Module):
                 or T.
         """
         if not isinstance(batch, Batch):
-            batch = Batch({m: torch.as_tensor(x) for m, x in batch.items()})
+            batch = Batch(dict(batch))
         batch.check(self.modalities)
         batch = batch.to(self.device, self.dtype).zero_padded()
         refuse_non_finite(batch)
@@ -238,7 +239,7 @@ class UnifiedModel(nn.Module):
         for m, given in codes.items():
             if m not in self.modalities:
                 raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
-            indices = torch.as_tensor(given, device=self.device)
+            indices = tensor_of(given).to(self.device)
             if indices.is_floating_point() or indices.dtype == torch.bool:
                 raise DataError(f"codes of {m!r} have dtype {indices.dtype}; give int64 indices")
             if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:

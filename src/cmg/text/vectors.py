@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from cmg.arrays import plain
 from cmg.errors import DataError
 from cmg.files import StrPath, replace_file
 
@@ -86,10 +87,11 @@ def write_vectors(path: StrPath, found: PromptVectors) -> None:
     """Write the file whole or not at all.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: it cannot be written, or a value is masked.
     """
     path = Path(path)
-    tensor = np.stack(list(found.vectors.values()))
+    # Each on its own: NumPy keeps the order of what it stacks, and the memory is written.
+    tensor = np.stack([plain(x, f"the vectors of {name!r}") for name, x in found.vectors.items()])
     told = {
         "format": FORMAT,
         "labels": list(found.vectors),
