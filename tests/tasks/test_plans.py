@@ -316,7 +316,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
     rows = folder.stores["ave"].rows
     there = [sum(1 for r in rows if r.lengths.get(m, 0)) for m in ("audio", "video")]
     sides = [
-        Clips("ave", m, "event", n + k)
+        Scored("ave", m, "event", n + k)
         for m, n, k in zip(("audio", "video"), there, more, strict=True)
     ]
     monkeypatch.setattr(paper, "SCORED", {"ave": tuple(sides)})

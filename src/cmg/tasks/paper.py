@@ -101,7 +101,7 @@ def unlike_paper(benchmark: str, collection: Opened) -> str:
     """
     if (Path(collection.path) / SIMULATION).is_file():
         return "the data are simulated"
-    shapes = {m: (OFFICIAL.widths[m],) for m in ("audio", "video")}
+    shapes: dict[str, tuple[int, ...]] = {m: (OFFICIAL.widths[m],) for m in ("audio", "video")}
     shapes["video"] = (OFFICIAL.map_size, OFFICIAL.map_size, OFFICIAL.widths["video"])
     for name, modality, label, count in SCORED[benchmark]:
         source = collection.open(name)

@@ -117,4 +117,4 @@ def expected_bytes(state: TrainingState, config: RunConfig, steps_per_epoch: int
     if keep == EPOCHS:
         return options.epochs * weights + WHOLE * training
     written = options.epochs + (options.epochs * steps_per_epoch // every if every else 0)
-    return min(written, keep or written) * (weights + training)
+    return min(written, keep if isinstance(keep, int) else written) * (weights + training)
