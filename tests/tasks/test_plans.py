@@ -16,7 +16,7 @@ from cmg.tasks import paper
 from cmg.tasks.classification import ave_plan, ucf_group, ucf_vgg_plan
 from cmg.tasks.leaks import leak_report, seen_marks, youtube_id
 from cmg.tasks.localization import ave_avvp_plan, avvp_plan
-from cmg.tasks.paper import SCORED, paper_table, unlike_paper, unlike_training
+from cmg.tasks.paper import SCORED, Scored, paper_table, unlike_paper, unlike_training
 from cmg.tasks.plan import held_out
 from cmg.tasks.training import HeadOptions
 from cmg.tasks.world import Opened, World
