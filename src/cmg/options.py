@@ -29,7 +29,7 @@ MOST_SEED = 2**64 - 2
 """Seeds are uint64 in torch; the next one is drawn from as well."""
 
 WRITTEN = {
-    "int_type": " (digits, not more than 20)",
+    "int_type": " (digits only, at most 20)",
     "float_type": " (e.g. 0.001 or 1e-3)",
     "bool_type": " (true or false)",
 }
