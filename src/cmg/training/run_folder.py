@@ -95,6 +95,7 @@ def complete_old(tree: dict[str, Any]) -> None:
     model = tree.get("model")
     if isinstance(model, dict):
         model.setdefault("map_detail", "published")
+        model.setdefault("toom_cook_from", 64)
 
 
 def read_facts(run: Path) -> dict[str, Any]:
