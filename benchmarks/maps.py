@@ -1,6 +1,7 @@
 """The video detail encoder and decoder at published widths: our convolutions against the library's.
 
-`python -m benchmarks.maps [--frames 800] [--json FILE]`
+`python -m benchmarks.maps [--frames 800] [--json FILE]`, and `--widths 128,256,512` for the table
+that :data:`cmg.convolutions.TOOM_COOK_FROM` is read off.
 
 A step is forward and backward of both. Rates are nominal: the operations of the published layers,
 zeros that padding adds included, whatever a form really executes. float64 runs on fewer frames and
@@ -24,7 +25,7 @@ from torch import nn
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Figure, Section, Spread, markdown
 from benchmarks.timing import side_by_side
-from cmg.convolutions import Library, Taps, ToomCook
+from cmg.convolutions import TOOM_COOK_FROM, Library, Taps, ToomCook
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail
 
@@ -59,11 +60,16 @@ def step_flops(detail: MapDetail, decoder: MapDecoder) -> int:
 
 
 def step_of(
-    precision: str, library: bool, frames: int, width: int = WIDTH
+    precision: str,
+    library: bool,
+    frames: int,
+    width: int = WIDTH,
+    toom_cook_from: int = TOOM_COOK_FROM,
 ) -> Callable[[int], object]:
     """A function that runs both networks forward and backward."""
     torch.manual_seed(0)
-    detail, decoder = MapDetail(SHAPE, width), MapDecoder(CONTENT, width, SHAPE)
+    detail = MapDetail(SHAPE, width, toom_cook_from)
+    decoder = MapDecoder(CONTENT, width, SHAPE, toom_cook_from)
     maps, content = torch.randn(frames // 10, 10, *SHAPE), torch.randn(frames // 10, 10, CONTENT)
     if precision == "float64":
         detail, decoder = detail.double(), decoder.double()
@@ -83,6 +89,24 @@ def step_of(
             run(turn)
 
     return by_library if library else run
+
+
+def by_width(widths: Sequence[int], frames: int, turns: int) -> str:
+    """Toom-Cook in float32 against the library's convolutions, a row per width S; Markdown."""
+    rows = []
+    for width in widths:
+        variants = {
+            "Toom-Cook": step_of("float32", False, frames, width, toom_cook_from=1),
+            "library": step_of("float32", True, frames, width),
+        }
+        timing = side_by_side(variants, turns, "wall")
+        faster = Figure.of(timing.ratios("library"), "times")
+        narrowest = min(SHAPE[2], width // 2)
+        seconds = [f"{timing.median(name):.2f}" for name in ("library", "Toom-Cook")]
+        ratio = f"{faster.value:.2f} ({faster.low:.2f}–{faster.high:.2f})"
+        rows.append([str(width), str(narrowest), *seconds, ratio])
+    heads = ("width S", "narrowest layer", "library s", "Toom-Cook s", "library / Toom-Cook")
+    return markdown(heads, rows)
 
 
 def matmul_rate(dtype: torch.dtype, size: int = 2048, turns: int = 5) -> float:
@@ -251,9 +275,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=800, help="a published batch has 80 x 10")
     parser.add_argument("--float64-frames", type=int, default=40, help="timed and scaled")
     parser.add_argument("--repeats", type=int, default=3, help="turns; a table gives their median")
+    parser.add_argument("--widths", help="compare forms at these widths S instead")
     parser.add_argument("--json", type=Path, help="where the result is written")
     given = parser.parse_args(arguments)
     facts = machine()
+    if given.widths is not None:
+        widths = [int(width) for width in given.widths.split(",")]
+        print(machine_line(facts) + "\n\n" + by_width(widths, given.frames, given.repeats))
+        return
     found = measure(given.frames, given.float64_frames, given.repeats)
     print(machine_line(facts) + "\n\n" + table(found))
     print(

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from cmg.convolutions import Form, Library, Taps, ToomCook, form_for
 from cmg.decoders import MapDecoder
-from cmg.encoders.detail import MapDetail
+from cmg.encoders.detail import MapDetail, build_detail
+from cmg.models.unified import ModelOptions
+from cmg.types import Kind, Modality
 
 
 def layer_of(transposed: bool, padding: tuple[int, int], kernel: int = 3) -> nn.Module:
@@ -89,7 +91,7 @@ def test_a_polynomial_product_by_hand() -> None:
 
 def detail_and_decoder() -> tuple[MapDetail, MapDecoder]:
     torch.manual_seed(0)
-    return MapDetail((7, 7, 64), 128), MapDecoder(64, 128, (7, 7, 64))
+    return MapDetail((7, 7, 64), 128, 64), MapDecoder(64, 128, (7, 7, 64), 64)
 
 
 def run_both(precision: str, library: bool = False) -> tuple[list[Tensor], list[Tensor]]:
@@ -136,11 +138,49 @@ def test_bfloat16_is_as_close_to_float64_as_the_librarys() -> None:
 def test_the_form_follows_device_precision_and_size() -> None:
     wide = [nn.Conv2d(64, 64, 3), nn.Conv2d(64, 64, 1)]
     maps = torch.zeros(40, 7, 7, 64)
-    assert isinstance(form_for(maps, wide), ToomCook)
-    assert isinstance(form_for(maps.double(), wide), Library)
-    assert isinstance(form_for(maps[:8], wide), Library)
-    assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide), Library)
-    assert isinstance(form_for(maps, [nn.Conv2d(64, 16, 3)]), Library)
+    assert isinstance(form_for(maps, wide, 64), ToomCook)
+    assert isinstance(form_for(maps, wide, 65), Library)
+    assert isinstance(form_for(maps.double(), wide, 64), Library)
+    assert isinstance(form_for(maps[:8], wide, 64), Library)
+    assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide, 64), Library)
+    assert isinstance(form_for(maps, [nn.Conv2d(64, 16, 3)], 64), Library)
     with torch.autocast("cpu", torch.bfloat16):
         assert isinstance(form_for(maps, wide), Taps)
         assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide), Taps)
+
+
+@pytest.mark.parametrize(
+    ("width", "options", "form"),
+    [
+        (2048, {"map_detail": "published"}, ToomCook),  # the paper's widths, 12x
+        (2048, {}, Library),  # the lean path of the paper's widths: narrowest layer 128
+        (256, {}, Library),  # the lean path of a store of one's own
+        (2048, {"toom_cook_from": 64}, ToomCook),  # a run from before there was a choice
+    ],
+)
+def test_the_lean_path_takes_the_form_that_is_faster_there(
+    width: int, options: dict[str, object], form: type[Form]
+) -> None:
+    found = []
+
+    def spy(*arguments: object) -> Form:
+        found.append(type(form_for(*arguments)))
+        return Library()
+
+    modality = Modality(name="video", kind=Kind.MAPS, shape=(7, 7, 512), detail_width=width)
+    model = ModelOptions.model_validate(options)
+    with torch.device("meta"):
+        detail = build_detail(modality, 512, model.map_detail, model.toom_cook_from)
+        maps = torch.zeros(4, 10, 7, 7, 512)
+    with patch("cmg.encoders.detail.form_for", lambda m, *rest: spy(OnCPU(m.shape), *rest)):
+        detail(maps)
+    assert found == [form]
+
+
+class OnCPU:
+    """Stands for maps of a shape, without their memory."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self, shape: torch.Size) -> None:
+        self.shape = shape

@@ -13,7 +13,6 @@ from cmg.encoders.detail import (
     ResidualBlock,
     build_detail,
     convolution_padding,
-    convolve_all,
     map_detail_width,
 )
 from cmg.types import Kind, Modality
@@ -104,7 +103,7 @@ def test_map_decoder_spreads_the_content_first():
     content, detail = features(1, 2, 4), features(1, 2, 3, 3, 3, seed=1)
     projected = content @ decoder.content.weight.T + decoder.content.bias
     stacked = torch.cat([projected[:, :, None, None].expand(1, 2, 3, 3, 4), detail], -1)
-    maps = convolve_all(decoder.convolutions, stacked.flatten(0, 1)).permute(0, 3, 1, 2)
+    maps = decoder.convolutions(stacked.flatten(0, 1)).permute(0, 3, 1, 2)
     torch.testing.assert_close(decoder(content, detail)[0], maps.permute(0, 2, 3, 1))
 
 

@@ -142,7 +142,15 @@ def test_a_run_from_before_maps_had_a_lean_path_goes_on_as_published(tiny_config
     whole = pretrain(config, tmp_path / "whole")
     run = tmp_path / "old"
     prepare(config, run).train(stop_after=lambda position: position.step == 6)
-    newer = ("map_detail", "micro_batch", "recompute_maps", "keep_memory", "compile", "parallel")
+    newer = (
+        "map_detail",
+        "toom_cook_from",
+        "micro_batch",
+        "recompute_maps",
+        "keep_memory",
+        "compile",
+        "parallel",
+    )
     path = run / "config.yaml"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(x for x in lines if x.split(":")[0].strip() not in newer))

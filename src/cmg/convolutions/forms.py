@@ -12,8 +12,11 @@ from cmg.convolutions.layers import Layer, padding_of
 from cmg.convolutions.taps import Taps
 from cmg.convolutions.toom_cook import LARGEST, ToomCook, points_needed
 
-NARROWEST = 64
-"""Channels from which the matrix forms are used; narrower maps cost little either way."""
+TAPS_FROM = 64
+"""Channels from which bfloat16 takes windows in place; narrower maps cost little either way."""
+
+TOOM_COOK_FROM = 256
+"""Channels from which float32 takes Toom-Cook's form, by the table in benchmarks/README.md."""
 
 FEWEST = 32
 """Frames from which they are used: each call lays out the weights anew."""
@@ -49,20 +52,24 @@ class Library:
         return found.movedim(1, -1)
 
 
-def form_for(maps: Tensor, layers: Sequence[Layer]) -> Form:
+def form_for(maps: Tensor, layers: Sequence[Layer], toom_cook_from: int = TOOM_COOK_FROM) -> Form:
     """The fast form for maps [N, H, W, C] that pass through `layers` one after the other.
 
     On a CPU: :class:`Taps` under bfloat16 autocast, :class:`ToomCook` in float32 where all maps
-    are small enough; the library's own otherwise.
+    are small enough; the library's own otherwise, and where any layer is too narrow.
+
+    Args:
+        maps: The input.
+        layers: In order.
+        toom_cook_from: Channels from which Toom-Cook is used.
     """
-    narrow = min(min(layer.in_channels, layer.out_channels) for layer in layers) < NARROWEST
-    if maps.device.type != "cpu" or narrow or maps.shape[0] < FEWEST:
+    if maps.device.type != "cpu" or maps.shape[0] < FEWEST:
         return Library()
+    narrowest = min(min(layer.in_channels, layer.out_channels) for layer in layers)
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16:
-        return Taps()
-    if maps.dtype == torch.float32 and most_points(maps.shape[1:3], layers) <= LARGEST:
-        return ToomCook()
-    return Library()
+        return Taps() if narrowest >= TAPS_FROM else Library()
+    small = maps.dtype == torch.float32 and most_points(maps.shape[1:3], layers) <= LARGEST
+    return ToomCook() if small and narrowest >= toom_cook_from else Library()
 
 
 def most_points(size: Sequence[int], layers: Sequence[Layer]) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cmg.convolutions import TOOM_COOK_FROM
 from cmg.encoders.detail import (
+    MapLayers,
     MapPath,
     ResidualBlock,
     convolution_padding,
-    convolve_all,
     map_detail_width,
 )
 from cmg.types import Kind, Modality
@@ -42,31 +43,43 @@ class MapDecoder(nn.Module):
         width: D.
         detail_width: S.
         shape: (H, W, C) of a map.
+        toom_cook_from: See :func:`cmg.convolutions.form_for`.
     """
 
-    def __init__(self, width: int, detail_width: int, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        width: int,
+        detail_width: int,
+        shape: tuple[int, int, int],
+        toom_cook_from: int = TOOM_COOK_FROM,
+    ) -> None:
         super().__init__()
         height, wide, channels = shape
         padding = (convolution_padding(height), convolution_padding(wide))
         half = max(1, detail_width // 2)
         self.content = nn.Linear(width, width)
-        self.convolutions = nn.Sequential(
+        self.convolutions = MapLayers(
             nn.ConvTranspose2d(width + detail_width, half, 3, padding=padding),
             ResidualBlock(half),
             nn.ConvTranspose2d(half, channels, 3, padding=padding),
             nn.ReLU(),
             nn.ConvTranspose2d(channels, channels, 1),
+            toom_cook_from=toom_cook_from,
         )
 
     def forward(self, content: Tensor, detail: Tensor) -> Tensor:
         """[B, T, D] and [B, T, h, w, S] -> [B, T, H, W, C]."""
         spread = self.content(content)[:, :, None, None].expand(*detail.shape[:4], -1)
-        maps = convolve_all(self.convolutions, torch.cat([spread, detail], -1).flatten(0, 1))
+        maps: Tensor = self.convolutions(torch.cat([spread, detail], -1).flatten(0, 1))
         return maps.reshape(*detail.shape[:2], *maps.shape[1:])
 
 
 def build_decoder(
-    modality: Modality, width: int, out_width: int, of_maps: MapPath = "published"
+    modality: Modality,
+    width: int,
+    out_width: int,
+    of_maps: MapPath = "published",
+    toom_cook_from: int = TOOM_COOK_FROM,
 ) -> nn.Module:
     """The decoder of a modality.
 
@@ -75,9 +88,10 @@ def build_decoder(
         width: D.
         out_width: Of its vectors, or of the token LSTM.
         of_maps: The form for maps.
+        toom_cook_from: See :func:`cmg.convolutions.form_for`.
     """
     if modality.kind is Kind.MAPS:
         height, wide, channels = modality.shape
         detail_width = map_detail_width(modality.detail_width, of_maps)
-        return MapDecoder(width, detail_width, (height, wide, channels))
+        return MapDecoder(width, detail_width, (height, wide, channels), toom_cook_from)
     return VectorDecoder(width, modality.detail_width, out_width)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmg.convolutions import Form, form_for
+from cmg.convolutions import TOOM_COOK_FROM, Form, form_for
 from cmg.types import Kind, Modality
 
 MapPath = Literal["lean", "published"]
@@ -53,19 +53,32 @@ class ResidualBlock(nn.Module):
         return torch.relu(x + form.convolve(self.pointwise, inner))
 
 
-def convolve_all(layers: nn.Sequential, maps: Tensor) -> Tensor:
-    """Pass maps [N, H, W, C] through convolutions, ReLUs and residual blocks, in the fast form."""
-    kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    form = form_for(maps, [layer for layer in layers.modules() if isinstance(layer, kinds)])
-    x = form.enter(maps)
-    for layer in layers:
-        if isinstance(layer, ResidualBlock):
-            x = layer(x, form)
-        elif isinstance(layer, kinds):
-            x = form.convolve(layer, x)
-        else:
-            x = layer(x)
-    return form.leave(x)
+class MapLayers(nn.Sequential):
+    """Convolutions, ReLUs and residual blocks that maps pass through in the form that is fast.
+
+    Args:
+        layers: In order.
+        toom_cook_from: See :func:`cmg.convolutions.form_for`.
+    """
+
+    def __init__(self, *layers: nn.Module, toom_cook_from: int = TOOM_COOK_FROM) -> None:
+        super().__init__(*layers)
+        self.toom_cook_from = toom_cook_from
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[N, H, W, C] -> [N, H', W', C']."""
+        kinds = (nn.Conv2d, nn.ConvTranspose2d)
+        layers = [layer for layer in self.modules() if isinstance(layer, kinds)]
+        form = form_for(maps, layers, self.toom_cook_from)
+        x = form.enter(maps)
+        for layer in self:
+            if isinstance(layer, ResidualBlock):
+                x = layer(x, form)
+            elif isinstance(layer, kinds):
+                x = form.convolve(layer, x)
+            else:
+                x = layer(x)
+        return form.leave(x)
 
 
 class VectorDetail(nn.Module):
@@ -92,20 +105,24 @@ class MapDetail(nn.Module):
     Args:
         shape: (H, W, C) of a map.
         width: S.
+        toom_cook_from: See :func:`cmg.convolutions.form_for`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], width: int, toom_cook_from: int = TOOM_COOK_FROM
+    ) -> None:
         super().__init__()
         height, wide, channels = shape
         padding = (convolution_padding(height), convolution_padding(wide))
         half = max(1, width // 2)
-        self.convolutions = nn.Sequential(
+        self.convolutions = MapLayers(
             nn.Conv2d(channels, half, 3, padding=padding),
             nn.ReLU(),
             nn.Conv2d(half, width, 3, padding=padding),
             nn.ReLU(),
             nn.Conv2d(width, width, 1),
             ResidualBlock(width),
+            toom_cook_from=toom_cook_from,
         )
         self.private = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, channels))
 
@@ -118,21 +135,27 @@ class MapDetail(nn.Module):
         Returns:
             The detail [B, T, h, w, S], and what CLUB sees of it, [B, T, C].
         """
-        maps = convolve_all(self.convolutions, x.flatten(0, 1))
+        maps: Tensor = self.convolutions(x.flatten(0, 1))
         detail = maps.reshape(*x.shape[:2], *maps.shape[1:])
         return detail, self.private(detail.mean((2, 3)))
 
 
-def build_detail(modality: Modality, in_width: int, of_maps: MapPath = "published") -> nn.Module:
+def build_detail(
+    modality: Modality,
+    in_width: int,
+    of_maps: MapPath = "published",
+    toom_cook_from: int = TOOM_COOK_FROM,
+) -> nn.Module:
     """The specific encoder of a modality.
 
     Args:
         modality: Whose detail it is.
         in_width: Channels of its vectors.
         of_maps: The form for maps.
+        toom_cook_from: See :func:`cmg.convolutions.form_for`.
     """
     if modality.kind is Kind.MAPS:
         height, width, channels = modality.shape
         own = map_detail_width(modality.detail_width, of_maps)
-        return MapDetail((height, width, channels), own)
+        return MapDetail((height, width, channels), own, toom_cook_from)
     return VectorDetail(in_width, modality.detail_width)

@@ -19,7 +19,14 @@ from cmg.types import Kind, Modality
 SMALLEST_MAP = 5
 """Height and width below which official convolutions, which pad nothing, have no position left."""
 
-FREE = {"width", "codebook", "temporal.layers", "temporal.hidden", "temporal.dropout"}
+FREE = {
+    "width",
+    "codebook",
+    "temporal.layers",
+    "temporal.hidden",
+    "temporal.dropout",
+    "toom_cook_from",
+}
 """Options that official files can differ in: sizes, which the tensors tell, and what matters for
 training alone."""
 

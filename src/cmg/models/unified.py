@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cmg.arrays import tensor_of
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.convolutions import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling
@@ -32,6 +33,8 @@ class ModelOptions(Options):
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
             ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
+        toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
+            CPU in float32; forms differ in speed and rounding (docs/speed.md).
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The shared codebook.
     """
@@ -40,6 +43,7 @@ class ModelOptions(Options):
     temporal: TemporalOptions = TemporalOptions()
     spatial_pool: SpatialPooling = "sum"
     map_detail: MapPath = "lean"
+    toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     mask_tokens: bool = True
     codebook: CodebookOptions = CodebookOptions()
 
@@ -102,6 +106,7 @@ class UnifiedModel(nn.Module):
         self.modalities = {m.name: m for m in modalities}
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
+        of_maps = (options.map_detail, options.toom_cook_from)
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
@@ -113,8 +118,8 @@ class UnifiedModel(nn.Module):
                     self.tokens[m.name] = TokenLSTM(m.channels, m.token_hidden)
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
-                self.detail[m.name] = build_detail(m, in_width, options.map_detail)
-                self.decoder[m.name] = build_decoder(m, options.width, in_width, options.map_detail)
+                self.detail[m.name] = build_detail(m, in_width, *of_maps)
+                self.decoder[m.name] = build_decoder(m, options.width, in_width, *of_maps)
             self.codebook = SharedCodebook(names, options.width, options.codebook)
 
     @property
