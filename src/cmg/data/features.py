@@ -110,4 +110,5 @@ def beyond_float32(block: NDArray[Any]) -> NDArray[np.bool_]:
     """Where numbers are NaN or infinite, or would be in float32, which is what models read."""
     with np.errstate(over="ignore"):
         read = block.astype(np.float32) if block.dtype.itemsize > 4 else block
-    return np.logical_not(np.isfinite(read))
+    wrong: NDArray[np.bool_] = ~np.isfinite(read)
+    return wrong
