@@ -325,7 +325,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
     why = ""
     if lacking is not None:
         side, found = sides[lacking], there[lacking]
-        why = f"ave has {found} clips with {side.modality} here, the paper's has {side.count}"
+        why = f"ave has {found} clips with {side.modality} here, the paper's has {side.number}"
     assert unlike_paper("ave", Opened(folder)) == why
     monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 128, "video": 5}, 2))
     if not why:
@@ -336,7 +336,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
 
 def test_the_papers_data_in_numbers():
     """As counted in the official lists; 4,143 is 3,339 + 402 + 402."""
-    assert {name: [c.count for c in sides] for name, sides in CLIPS.items()} == {
+    assert {name: [c.number for c in sides] for name, sides in CLIPS.items()} == {
         "ave": [4_143, 4_143],
         "avvp": [1_844, 1_661],
         "ave-avvp": [1_831, 1_085, 1_032],

@@ -61,17 +61,17 @@ def paper_table(benchmark: str, modalities: Sequence[str], pretraining: str | No
 
 
 class Clips(NamedTuple):
-    """Clips of a data set that have a label and a modality: `count` in the paper's data."""
+    """Clips of a data set that have a label and a modality: `number` in the paper's data."""
 
     data_set: str
     modality: str
     label: str
-    count: int
+    number: int
 
 
 def _all(data_set: str, label: str, *modalities: str) -> tuple[Clips, ...]:
-    count = sum(OFFICIAL_COUNTS[data_set].values())
-    return tuple(Clips(data_set, m, label, count) for m in modalities)
+    number = sum(OFFICIAL_COUNTS[data_set].values())
+    return tuple(Clips(data_set, m, label, number) for m in modalities)
 
 
 CLIPS: Mapping[str, tuple[Clips, ...]] = {
@@ -101,22 +101,22 @@ def unlike_paper(benchmark: str, collection: Opened) -> str:
     """
     if (Path(collection.path) / SIMULATION).is_file():
         return "the data are simulated"
-    shapes = {m: (OFFICIAL.widths[m],) for m in ("audio", "video")}
-    shapes["video"] = (OFFICIAL.map_size, OFFICIAL.map_size, OFFICIAL.widths["video"])
-    for name, modality, label, count in CLIPS[benchmark]:
+    side, width = OFFICIAL.map_size, OFFICIAL.widths
+    shapes = {"audio": [width["audio"]], "video": [side, side, width["video"]]}
+    for name, modality, label, number in CLIPS[benchmark]:
         source = collection.open(name)
         found = sum(
             1
             for row in source.rows
             if row.lengths.get(modality, 0) and row.labels.get(label) is not None
         )
-        if not SHARE * count <= found <= count:
-            return f"{name} has {found:,} clips with {modality} here, the paper's has {count:,}"
-        shape = source.modalities[modality].shape
-        if tuple(shape) != shapes[modality]:
+        if not SHARE * number <= found <= number:
+            return f"{name} has {found:,} clips with {modality} here, the paper's has {number:,}"
+        shape = list(source.modalities[modality].shape)
+        if shape != shapes[modality]:
             return (
-                f"{name} has {modality} features of shape {list(shape)} here, the paper's have "
-                f"{list(shapes[modality])}"
+                f"{name} has {modality} features of shape {shape} here, the paper's have "
+                f"{shapes[modality]}"
             )
     return ""
 
