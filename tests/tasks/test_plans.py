@@ -325,7 +325,7 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
     why = ""
     if lacking is not None:
         side, found = sides[lacking], there[lacking]
-        why = f"ave has {found} clips with {side.modality} here, the paper's has {side.count}"
+        why = f"ave has {found} clips with {side.modality} here, the paper's has {side.clips}"
     assert unlike_paper("ave", Opened(folder)) == why
     monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 128, "video": 5}, 2))
     if not why:

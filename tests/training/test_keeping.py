@@ -234,7 +234,7 @@ def test_the_command_says_what_is_kept_and_how_much(cmg, tiny_config, tmp_path):
     (tmp_path / "config.yaml").write_text(to_yaml(wide))
     said = cmg("pretrain", tmp_path / "config.yaml", "--out", tmp_path / "run", "--json")
     assert said.code == 0
-    assert "checkpoints will take up to 8 MB (training.keep_checkpoints=epochs)" in said.err
+    assert "checkpoints will take about 8 MB (training.keep_checkpoints=epochs)" in said.err
     size = sum(p.stat().st_size for p in (tmp_path / "run").rglob("*") if p.is_file())
     assert (said.json["checkpoints"], said.json["bytes"]) == (2, size)
     again = cmg("pretrain", "--resume", "--out", tmp_path / "run")

@@ -175,7 +175,7 @@ def train_and_show(
     expected = expected_bytes(training.state, training.config, len(training.batches))
     kept = training.config.training.keep_checkpoints
     rule = f"training.keep_checkpoints={'null' if kept is None else kept}"
-    typer.echo(f"checkpoints will take up to {expected / 1e6:,.0f} MB ({rule})", err=True)
+    typer.echo(f"checkpoints will take about {expected / 1e6:,.0f} MB ({rule})", err=True)
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)

@@ -108,13 +108,13 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def expected_bytes(state: TrainingState, config: RunConfig, steps_per_epoch: int) -> int:
-    """Bytes that the checkpoints of a finished run will take at most."""
+    """About how many bytes the checkpoints of a finished run will take."""
     weights: int = sum(x.nbytes for x in state.model.state_dict().values())
-    moments: int = 2 * sum(p.nbytes for *_, named in optimizers(state) for _, p in named)
+    moments = 2 * sum(p.nbytes for *_, named in optimizers(state) for _, p in named)
     training: int = moments + sum(x.nbytes for x in state.objectives.state_dict().values())
     options = config.training
     keep, every = options.keep_checkpoints, options.checkpoint_every_steps
-    if keep == EPOCHS:
+    if isinstance(keep, str):
         return options.epochs * weights + WHOLE * training
     written = options.epochs + (options.epochs * steps_per_epoch // every if every else 0)
-    return min(written, keep if isinstance(keep, int) else written) * (weights + training)
+    return min(written, keep or written) * (weights + training)
