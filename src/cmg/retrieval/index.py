@@ -210,7 +210,7 @@ class FaissIndex:
         these: an exact index is asked for more.
         """
         parts = []
-        for some in queries.split(max(1, CLIPS_AT_ONCE * QUERIES_AT_ONCE // asked)):
+        for some in torch.split(queries, max(1, CLIPS_AT_ONCE * QUERIES_AT_ONCE // asked)):
             found, where = self._index.search(some.numpy(), asked)
             places = torch.from_numpy(where)
             scores = torch.from_numpy(found).round(decimals=DECIMALS)
