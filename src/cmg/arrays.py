@@ -28,7 +28,7 @@ def plain(values: Any, what: str = "the array") -> NDArray[Any]:
     """
     if np.ma.is_masked(values):
         raise DataError(
-            f"{what} has {np.ma.getmaskarray(values).sum()} masked values; fill them with "
+            f"{what} has {int(np.ma.getmaskarray(values).sum())} masked values; fill them with "
             ".filled(...), or leave their steps out"
         )
     array = np.asarray(values)
