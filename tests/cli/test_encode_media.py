@@ -248,11 +248,8 @@ def test_another_store_can_be_the_known_one(cmg, trained, run, tmp_path):
 
 
 def test_a_lost_training_store_is_said_with_what_to_do(cmg, trained, run, tmp_path):
-    folder = next((run / "checkpoints").iterdir())
-    path = folder / "checkpoint.json"
-    told = json.loads(path.read_text())
-    told["config"]["data"]["store"] = str(tmp_path / "gone")
-    path.write_text(json.dumps(told))
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace(str(trained / "store"), str(tmp_path / "gone")))
     args = ("encode", trained / "media" / "clip1.mp4", "--model", run, "--out", tmp_path / "out")
     refused = cmg(*args)
     assert refused.code == 2

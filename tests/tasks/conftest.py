@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.models import ModelOptions, UnifiedModel
@@ -219,7 +220,7 @@ def write_run(path: Path, model: UnifiedModel, epochs=(1,), **data) -> Path:
     """A run folder with checkpoints after the given epochs."""
     config = RunConfig.model_validate({"data": data, "model": OPTIONS.model_dump()})
     path.mkdir(parents=True, exist_ok=True)
-    (path / "config.yaml").write_text("# a run\n")
+    (path / "config.yaml").write_text(to_yaml(config))
     for epoch in epochs:
         position = Position(epoch * 10, epoch)
         folder = checkpoint_folder(path, position)
