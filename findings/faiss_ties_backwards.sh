@@ -1,7 +1,7 @@
 #!/bin/sh
 # FAISS's exact index lists equal scores by falling id: the first hit is the last one of the equal ones that it kept.
 #
-# Best guess, written down before running: IndexFlatIP scans the vectors in the order of their ids, so among equal
+# Best guess, from memory: IndexFlatIP scans the vectors in the order of their ids, so among equal
 # scores the first ids are kept and listed first: of eight equal vectors, search(k=4) says 0 1 2 3.
 #
 # Seen: 3 2 1 0. The first four are kept, and listed backwards, because a heap is emptied from its worst end.

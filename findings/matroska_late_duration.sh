@@ -1,7 +1,7 @@
 #!/bin/sh
 # The duration of a Matroska file whose clock begins late is no duration: it is the last time stamp.
 #
-# Best guess, written down before running: container.duration is how long the file lasts, whatever its first
+# Best guess, from memory: container.duration is how long the file lasts, whatever its first
 # time stamp is, so that start_time + duration is its end; 3 s of video that begin at 10 s on the file's clock
 # have start_time 10 and duration 3 in every container.
 #

@@ -1,7 +1,7 @@
 #!/bin/sh
 # safetensors.numpy.save writes the memory behind an array, not its values, and says nothing.
 #
-# Best guess, written down before running: an array that is not contiguous is either copied first, or refused as
+# Best guess, from memory: an array that is not contiguous is either copied first, or refused as
 # safetensors.torch.save refuses such a tensor ("You are trying to save a non contiguous tensor"). Either way what
 # is loaded equals what was saved, as it does for the big-endian arrays that it swaps.
 #
