@@ -128,7 +128,7 @@ def test_a_folder_of_any_name_is_trained_on_and_its_run_goes_on(
     said = cmg("pretrain", f"data={name}", *asked, "--out", "run", "--json")
     assert (said.code, said.json["epochs"]) == (0, 1), said.err
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert (config["data"]["store"], config["training"]["seed"]) == (name, 10)
+    assert (config["data"]["store"], config["training"]["seed"]) == (str(tmp_path / name), 10)
     assert config["model"]["codebook"]["size"] == 16
     again = cmg("pretrain", "--resume", "--out", "run", "--json")
     assert again.json == said.json

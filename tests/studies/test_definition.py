@@ -195,5 +195,5 @@ def test_a_study_of_ones_own(tmp_path):
 def test_unknown_studies_are_named():
     with pytest.raises(ConfigError, match="did you mean 'ablation-av'"):
         load_study("ablation-va")
-    with pytest.raises(ConfigError, match=r"cannot read study .*nowhere\.yaml"):
+    with pytest.raises(ConfigError, match=r"study .*nowhere\.yaml cannot be read: No such file"):
         load_study("nowhere.yaml")

@@ -25,6 +25,8 @@ def as_block(where: str, values: ArrayLike) -> NDArray[Any]:
     """
     try:
         return plain(values, where)
+    except DataError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModalityError(f"{where}: no array of numbers ({error})") from error
 
