@@ -177,3 +177,25 @@ def test_what_is_borrowed_comes_back_after_an_error_too(untouched, monkeypatch):
         raise KeyError
     with untouched(), thread_count(None):
         assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("around", ["no_grad", "inference_mode", "float64"])
+def test_what_the_caller_does_with_torch_changes_no_training(store, around):
+    """A notebook's modes and default dtype are left as they were, and are not taken over."""
+
+    def trained():
+        model = cmg.pretrain(config(store)).state.model
+        found = cmg.probe(model, cmg.FeatureStore.open(store), "a", "b")
+        return [*model.state_dict().values(), torch.tensor(found.transfer.mean)]
+
+    wanted = trained()
+    if around == "float64":
+        torch.set_default_dtype(torch.float64)
+    try:
+        with getattr(torch, around)() if around != "float64" else torch.enable_grad():
+            found = trained()
+            left = torch.get_default_dtype(), torch.is_grad_enabled()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert left == ((torch.float64, True) if around == "float64" else (torch.float32, False))
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))

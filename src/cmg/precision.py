@@ -78,7 +78,10 @@ def _widened(value: Any, dtype: torch.dtype) -> Any:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **wide)
-    return wide if isinstance(value, Mapping) else type(value)(wide.values())
+    if isinstance(value, Mapping):
+        return wide
+    make = getattr(value, "_make", type(value))  # of a named tuple
+    return make(wide.values())
 
 
 def _parts(value: Any) -> Mapping[Any, Any]:

@@ -27,6 +27,21 @@ def thread_count(threads: int | None) -> Iterator[None]:
 
 
 @contextmanager
+def torch_defaults() -> Iterator[None]:
+    """Train as torch does by default: with gradients, and new tensors of float32.
+
+    A caller may be under ``no_grad`` or ``inference_mode``, or have another default dtype.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Draw from a seed within the block; the caller's random numbers go on after it as before.
 

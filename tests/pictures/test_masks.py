@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cmg.errors import DataError
 from cmg.pictures.masks import read_mask
@@ -175,3 +175,40 @@ def test_what_the_simulator_writes_keeps_its_values(tmp_path):
         gray_.save(stream, "PNG")
         (tmp_path / "m.png").write_bytes(stream.getvalue())
         assert (read_mask(tmp_path / "m.png") == (np.asarray(gray_) >= 128)).all()
+
+
+def on_a_large_ground(ring, inner, second=0):
+    """A small disk with a ring around it, less than a twentieth of the mask, and another object."""
+    y, x = np.mgrid[:96, :96] - 48
+    array = np.zeros((96, 96), np.uint8)
+    array[x**2 + y**2 < 100], array[x**2 + y**2 < 64] = ring, inner
+    array[:8, :8] = second
+    return Image.fromarray(array)
+
+
+@pytest.mark.parametrize(
+    ("ring", "inner", "second"),
+    [(255, 1, 0), (255, 15, 0), (85, 85, 255), (100, 100, 255), (128, 128, 255), (15, 16, 255)],
+)
+def test_labels_that_cover_little_are_no_edges(ring, inner, second, tmp_path):
+    with pytest.raises(DataError, match="does not say which"):
+        read_mask(put(tmp_path, on_a_large_ground(ring, inner, second)))
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+@pytest.mark.parametrize("light", [128, 255])
+def test_a_jpeg_of_a_mask_is_read_if_it_is_white(light, quality, tmp_path):
+    drawn = on_a_large_ground(light, light)
+    drawn.save(tmp_path / "m.jpg", quality=quality)
+    if light == 128:
+        with pytest.raises(DataError, match="does not say which"):
+            read_mask(tmp_path / "m.jpg")
+    else:
+        assert (read_mask(tmp_path / "m.jpg") == (np.asarray(drawn) > 0)).mean() > 0.999
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1, 2, 4])
+def test_wide_soft_edges_are_read(sigma, tmp_path):
+    drawn = on_a_large_ground(255, 255)
+    found = read_mask(put(tmp_path, drawn.filter(ImageFilter.GaussianBlur(sigma))))
+    assert (found == (np.asarray(drawn) > 0)).mean() > 0.99

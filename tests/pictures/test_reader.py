@@ -15,7 +15,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import FORMATS, picture_paths, read_picture
+from cmg.pictures.reader import FORMATS, picture_paths, picture_size, read_picture
 from cmg.recipes.segment_clip import frames_of
 
 from .files import png, row, tiff
@@ -139,6 +139,7 @@ def test_pictures_and_masks_are_upright(orientation, tmp_path):
             Image.fromarray(array).save(path, exif=exif, **more)
             wanted = pixels if array is pixels else np.dstack([deep // 257] * 3)
             assert (read_picture(path) == UPRIGHT[orientation](wanted)).all()
+            assert picture_size(path) == UPRIGHT[orientation](wanted).shape[1::-1]
     Image.fromarray(mask).save(tmp_path / "m.png", exif=exif)
     assert (read_mask(tmp_path / "m.png") == UPRIGHT[orientation](mask)).all()
 

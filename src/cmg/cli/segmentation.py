@@ -225,12 +225,12 @@ def segment(
     frames (overlay.png), and segmentation.json.
     """
     say_json(json_)
-    from cmg.recipes.media_files import named_clips
+    from cmg.recipes.media_files import one_clip
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segment_clip import segment_clip
     from cmg.report.segmented_clip import write_segmented
 
-    (named,) = named_clips([clip], text)
+    named = one_clip(clip, text)
     found = write_segmented(
         out,
         lambda: segment_clip(

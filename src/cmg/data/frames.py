@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cmg.errors import DataError
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import open_picture, pillow, read_picture
+from cmg.pictures.reader import picture_size, pillow, read_picture
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
     masks, image = [], pillow()
     scaled, nearest = (side, side), image.Resampling.NEAREST
     for frame, path in zip(clip.frames, clip.masks, strict=False):
-        mask, wanted = read_mask(path), open_picture(frame).size
+        mask, wanted = read_mask(path), picture_size(frame)
         if mask.shape[::-1] != wanted:
             raise DataError(
                 f"{path}: clip {clip.id!r} has a mask of {mask.shape[1]} x {mask.shape[0]} pixels "

@@ -17,6 +17,10 @@ from cmg.pictures.reader import WHITE_16, in_eight_bits, open_picture
 EDGE, EDGES = 20, 10
 """Of soft edges, one gray is at most one in so many pixels of a mask, all middle grays together
 one in so many; more is another object, or no mask."""
+FEW, FLAT, NEAR = 8, 40, 16
+"""Where a mask has so few grays, one that fills a square of 3 x 3 pixels is another object; with
+more, one that varies there by less than one part in 40 of all, if not within one part in 16 of the
+darkest or brightest: edges are narrow or steep."""
 _TOLD = 6
 
 
@@ -47,10 +51,30 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         grays, many = found[1:-1].astype(int), counts[1:-1]
         middle = many[abs(grays - half) < half // 2].sum()
         edges = many.max(initial=0) * EDGE <= values.size and middle * EDGES <= values.size
-        if alone or (found[0] < half and edges):
+        bright = found[-1] >= half + half // 2  # of a darker object half of white is an edge
+        if alone or (found[0] < half and bright and edges and not has_inner(values, found)):
             return np.asarray(values >= half)
     told = ", ".join(f"#{v:06x}" if values.dtype == np.uint32 else f"{v:g}" for v in found[:_TOLD])
     raise _unplain(path, f"it has the values {told}{', ...' if len(found) > _TOLD else ''}")
+
+
+def has_inner(values: NDArray[Any], found: NDArray[Any]) -> bool:
+    """Whether a gray that is neither the darkest nor the brightest fills an area, as no edge does.
+
+    Args:
+        values: Grays [H, W].
+        found: Those that occur, ascending.
+    """
+    height, width = (max(0, n - 2) for n in values.shape)
+    shifts = [values[i : height + i, j : width + j] for i in range(3) for j in range(3)]
+    low = np.minimum.reduce(shifts).astype(int)
+    high = np.maximum.reduce(shifts).astype(int)
+    darkest, brightest = int(found[0]), int(found[-1])
+    if len(found) <= FEW:
+        return bool(((low == high) & (low != darkest) & (low != brightest)).any())
+    span = brightest - darkest
+    between = (NEAR * (low - darkest) > span) & (NEAR * (brightest - high) > span)
+    return bool((between & (FLAT * (high - low) < span)).any())
 
 
 def _values(path: Path) -> tuple[NDArray[Any], int | None]:

@@ -33,6 +33,8 @@ FORMATS = {
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 LARGEST = 178_956_970
 """Pixels of a picture; from twice its own limit on Pillow takes a file for an attack."""
+TURNED = range(5, 9)
+"""Orientations (EXIF) that exchange width and height."""
 WHITE_16 = 0xFFFF
 """White of the mode I;16, to which fewer bits are scaled."""
 
@@ -72,14 +74,39 @@ def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
         DataError: it cannot be read, is too large, or holds several pictures.
         ConfigError: Pillow is not installed.
     """
-    image = pillow()
+    pillow()
     from PIL import ImageOps
 
+    with _opened(path, stream) as file:
+        _scale_color_key(path, file)
+        return _scale_tiff(file, ImageOps.exif_transpose(file))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, upright; of most formats without decoding it.
+
+    Raises:
+        DataError: see :func:`open_picture`.
+        ConfigError: Pillow is not installed.
+    """
+    pillow()
+    from PIL.ExifTags import Base
+
+    with _opened(path) as file:
+        if file.format != "TIFF":  # which size Pillow gives of a turned one depends on its version
+            turned = file.getexif().get(Base.Orientation, 1) in TURNED
+            return file.size[::-1] if turned else file.size
+    return open_picture(path).size
+
+
+@contextmanager
+def _opened(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
+    """A picture's file, checked and not decoded."""
     # Opened by its name, an uncompressed gray TIFF with an orientation comes out scrambled.
     with (
         _refused(path),
         stream or path.open("rb") as content,
-        image.open(content, formats=tuple(FORMATS)) as file,
+        pillow().open(content, formats=tuple(FORMATS)) as file,
     ):
         if file.width * file.height > LARGEST:
             raise _refusal(path, f"{file.width} x {file.height} pixels; {LARGEST:,} at most")
@@ -88,8 +115,7 @@ def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
             raise _refusal(
                 path, f"it holds {count} pictures; save the one that is meant, or make a video"
             )
-        _scale_color_key(path, file)
-        return _scale_tiff(file, ImageOps.exif_transpose(file))
+        yield file
 
 
 def in_eight_bits(path: Path, picture: Image) -> Image:

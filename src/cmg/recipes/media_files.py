@@ -53,7 +53,31 @@ def named_clips(paths: Sequence[StrPath], text: str | None = None) -> list[Media
         raise DataError(
             f"--text is for one clip, these are {len(clips)}; write NAME.txt beside each file"
         )
-    return [replace(clips[0], texts={TEXT: " ".join(text.split())}, unread="")]
+    return [with_text(clips[0], text)]
+
+
+def with_text(clip: MediaClip, text: str) -> MediaClip:
+    """A clip with another text."""
+    return replace(clip, texts={TEXT: " ".join(text.split())}, unread="")
+
+
+def one_clip(path: Path, text: str | None = None) -> MediaClip:
+    """The clip of one media file, or of a folder of pictures, which is a video.
+
+    Args:
+        path: The file or the folder.
+        text: Of the clip; it comes before a caption file.
+
+    Raises:
+        DataError: see :func:`named_clips`, or the path names several clips.
+    """
+    if path.is_dir():
+        clip = MediaClip(printable(Path(path.absolute().name)), SPLIT, {VIDEO: path})
+        return clip if text is None else with_text(clip, text)
+    clips = named_clips([path], text)
+    if len(clips) != 1:
+        raise DataError(f"{path} names {len(clips)} clips; give the file of one of them")
+    return clips[0]
 
 
 def _refuse_unreadable(path: Path) -> None:

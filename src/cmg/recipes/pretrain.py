@@ -21,7 +21,7 @@ from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, replace_file
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
-from cmg.process import thread_count
+from cmg.process import thread_count, torch_defaults
 from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
 from cmg.training.checkpoint import (
     Position,
@@ -46,6 +46,7 @@ from cmg.training.world import World
 from cmg.types import Modality
 
 
+@torch_defaults()
 def pretrain(
     config: RunConfig | StrPath,
     run: StrPath | None = None,

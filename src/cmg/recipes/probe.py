@@ -9,6 +9,7 @@ from cmg.data.source import ClipSource
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Evaluation, Score, scores
 from cmg.models.unified import UnifiedModel
+from cmg.process import torch_defaults
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ProbeResult:
     remarks: list[str]
 
 
+@torch_defaults()
 def probe(
     model: UnifiedModel,
     store: ClipSource,

@@ -204,27 +204,19 @@ class FaissIndex:
         Which of equal clips a graph finds is left to it; those found stand in the gallery's order.
         """
         refuse_other_kind(queries, self.gallery)
-        return self._best(queries.vectors.float(), min(k, len(self)), min(k + 1, len(self)))
-
-    def _best(self, queries: Tensor, k: int, asked: int) -> Hits:
-        """The k best of the `asked` that FAISS finds, which orders equal ones as it likes.
-
-        Where equal scores go on beyond what was asked for, the first of them may not be among
-        these: an exact index is asked for more.
-        """
-        parts = []
-        for some in torch.split(queries, max(1, CLIPS_AT_ONCE * QUERIES_AT_ONCE // asked)):
-            found, where = self._index.search(some.numpy(), asked)
-            places = torch.from_numpy(where)
-            scores = torch.from_numpy(found).round(decimals=DECIMALS)
-            hits = in_order(Hits(places, scores.masked_fill(places < 0, -torch.inf)))
-            undecided = hits.scores[:, -1] == hits.scores[:, k - 1]
-            hits = Hits(hits.places[:, :k], hits.scores[:, :k])
-            if self._exact and asked < len(self) and bool(undecided.any()):
-                more = self._best(some[undecided], k, min(4 * asked, len(self)))
-                hits.places[undecided], hits.scores[undecided] = more.places, more.scores
-            parts.append(hits)
-        return Hits(torch.cat([p.places for p in parts]), torch.cat([p.scores for p in parts]))
+        k, asked = min(k, len(self)), min(k + 1, len(self))
+        found, where = self._index.search(queries.vectors.float().numpy(), asked)
+        places = torch.from_numpy(where)
+        scores = torch.from_numpy(found).round(decimals=DECIMALS)
+        hits = in_order(Hits(places, scores.masked_fill(places < 0, -torch.inf)))
+        # FAISS orders equal ones as it likes, so where they go on beyond what was asked for, the
+        # first of them may not be among these. To ask for ever more takes longer than to search.
+        undecided = torch.nonzero(hits.scores[:, -1] == hits.scores[:, k - 1])[:, 0]
+        hits = Hits(hits.places[:, :k], hits.scores[:, :k])
+        if self._exact and asked < len(self) and len(undecided):
+            exact = ExactIndex(self.gallery).search(queries.subset(undecided.tolist()), k)
+            hits.places[undecided], hits.scores[undecided] = exact.places, exact.scores
+        return hits
 
 
 def refuse_other_kind(queries: Represented, gallery: Represented) -> None:

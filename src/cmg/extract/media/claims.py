@@ -48,10 +48,11 @@ def stated_end(path: Path, container: Any, stream: Any) -> float | None:
             return None
         start = 0 if container.format.name in FROM_ZERO else container.start_time or 0
         return float((start + container.duration) / 1e6)
-    if stream.duration is not None:
+    tag = stream.metadata.get("DURATION")  # Matroska's, hh:mm:ss.fraction
+    # Where Matroska's tracks have no duration of their own, ffmpeg may give them the file's.
+    if stream.duration is not None and not (tag and container.format.name in FROM_ZERO):
         duration = stream.duration * _size_stated(path)
         return float(((stream.start_time or 0) + duration) * stream.time_base)
-    tag = stream.metadata.get("DURATION")  # Matroska's, hh:mm:ss.fraction
     try:
         hours, minutes, seconds = map(float, tag.split(":"))
     except (AttributeError, ValueError):
