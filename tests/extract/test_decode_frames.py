@@ -15,7 +15,7 @@ from cmg.extract.media import frames as frames_module
 from cmg.extract.media.choice import choose, step_count
 from cmg.extract.media.frames import needed_runs
 
-from .media import copy_tracks, counted_frame, turn_mp4, write_picture, write_video
+from .media import copy_tracks, counted_frame, tone_wave, turn_mp4, write_picture, write_video
 
 SIZE = (24, 32)
 TEXTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -184,6 +184,23 @@ def test_a_half_step_at_the_end_has_the_frames_that_are_there(tmp_path):
     found = decode(path, None, FramePlan(4, SIZE), None)
     assert found.frame_steps.tolist() == [0, 0, 0, 0, 1, 1]
     assert levels(found) == [1, 3, 6, 8, 11, 13]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+def test_one_frame_beside_a_sound_is_a_whole_file(suffix, tmp_path):
+    """Of a Matroska track without a duration ffmpeg may give the whole file's."""
+    codec, sound = ("libvpx-vp9", "libopus") if suffix == ".webm" else ("libx264", "aac")
+    path = write_video(
+        tmp_path / f"a{suffix}",
+        times=[0.0],
+        codec=codec,
+        audio_codec=sound,
+        wave=tone_wave(3.0, 440.0, 48000),
+        rate=48000,
+    )
+    found = decode(path, path, FramePlan(1, (8, 8)), 16000)
+    assert len(found.frames) == 1
+    assert found.wave.shape[-1] == pytest.approx(48000, abs=1200)
 
 
 def test_a_video_of_one_frame_is_one_step_of_it(tmp_path):
