@@ -153,9 +153,10 @@ def test_the_form_follows_device_precision_and_size() -> None:
     ("width", "options", "form"),
     [
         (2048, {"map_detail": "published"}, ToomCook),  # the paper's widths, 12x
-        (2048, {}, Library),  # the lean path of the paper's widths: narrowest layer 128
-        (256, {}, Library),  # the lean path of a store of one's own
-        (2048, {"toom_cook_from": 64}, ToomCook),  # a run from before there was a choice
+        (2048, {}, ToomCook),  # the lean path of the paper's widths: narrowest layer 128
+        (1024, {}, Library),  # of half of them: 64
+        (256, {}, Library),  # the lean path of a store of one's own: 16
+        (1024, {"toom_cook_from": 64}, ToomCook),  # a run from before there was a choice
     ],
 )
 def test_the_lean_path_takes_the_form_that_is_faster_there(

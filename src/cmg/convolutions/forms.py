@@ -15,7 +15,7 @@ from cmg.convolutions.toom_cook import LARGEST, ToomCook, points_needed
 TAPS_FROM = 64
 """Channels from which bfloat16 takes windows in place; narrower maps cost little either way."""
 
-TOOM_COOK_FROM = 256
+TOOM_COOK_FROM = 128
 """Channels from which float32 takes Toom-Cook's form, by the table in benchmarks/README.md."""
 
 FEWEST = 32
