@@ -8,6 +8,7 @@ import subprocess
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -227,11 +228,52 @@ def test_words_come_after_the_options(given, wanted):
         words_last(command, context, given)
 
 
-def test_an_error_of_the_disk_stays_one(monkeypatch, cmg):
-    def failing(*args, **kwargs):
-        raise PermissionError(13, "no", "place")
+LONG = "A dog barks at the postman. " * 13
+"""A caption; no file can have so long a name."""
 
-    monkeypatch.setattr("cmg.config.load.named_runs", failing)
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("pretrain", LONG, "--out", "o"), "no run named"),
+        (("pretrain", f"data={LONG}", "--out", "o"), "no store at"),
+        (("pretrain", "--out", LONG), "File name too long"),
+        (("encode", "st", "--model", LONG, "--out", "o"), "does not exist"),
+        (("encode", LONG, "--model", "run", "--out", "o"), "File name too long"),
+        (("probe", "--model", LONG, "--train-on=audio", "--test-on=video"), "does not exist"),
+        (("retrieve", LONG, "--model", "run", *FROM_TO), "no clip"),
+        (("retrieve", LONG, "--text", "--model", "run", *FROM_TO), "--extractor audio=NAME"),
+        (("report", LONG), "File name too long"),
+        (("convert", LONG, "--out", "o"), "File name too long"),
+        (("data", "import", LONG, "--out", "o"), "File name too long"),
+        (("data", "import", "--arrays", LONG, "--out", "o"), "File name too long"),
+        (("data", "check", LONG), "File name too long"),
+        (("data", "verify", LONG), "no store at"),
+        (("segment", LONG, "--query=text", "--model", LONG, "--out", "o"), "File name too long"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else value,
+)
+def test_a_name_that_is_too_long_is_an_error_in_a_line(
+    cmg, oddly_named, monkeypatch, line, message
+):
+    monkeypatch.chdir(oddly_named)
+    said = cmg(*line)
+    assert said.code in (1, 2)
+    (told,) = (said.out + said.err).strip().splitlines()
+    assert message in told
+    assert not Path("o").exists()
+
+
+def test_an_error_of_the_disk_is_an_error_in_a_line(monkeypatch, cmg):
+    def failing(*given):
+        def fail():
+            raise PermissionError(*given)
+
+        monkeypatch.setattr("cmg.config.load.named_runs", fail)
+
+    failing(13, "no", "place")
+    assert cmg("runs", "list").err == "error: place: no; give another file or folder\n"
+    failing(13, "no")
     with pytest.raises(PermissionError):
         cmg("runs", "list")
     monkeypatch.setattr("cmg.config.load.named_runs", lambda: (_ for _ in ()).throw(DataError("x")))

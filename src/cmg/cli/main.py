@@ -113,9 +113,12 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
-    except OSError:
+    except OSError as error:
         say("")  # ends here if it is standard output that cannot be written
-        raise
+        if error.filename is None:
+            raise
+        text = f"{error.filename}: {error.strerror}; give another file or folder"
+        fail({"error": type(error).__name__, "message": text}, f"error: {text}", 2)
     finally:
         OWN_PROCESS.reset(own)
         say()
