@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
+from cmg.files import Staging, StrPath, as_path, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.tensors import check_finite
@@ -234,8 +234,9 @@ def find_checkpoint(path: StrPath) -> Path:
 
     Raises:
         CheckpointError: neither a checkpoint nor a run with one.
+        ConfigError: no path.
     """
-    path = Path(path)
+    path = as_path(path, "a model is named by the folder of its run or checkpoint")
     if os.path.isfile(path / DESCRIPTION):
         return path
     found = list_checkpoints(path)
