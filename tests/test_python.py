@@ -155,6 +155,7 @@ def test_probe_takes_paths(tmp_path):
         labels={"kind": ["cat", "dog"] * 4},
     )
     small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
+    small += ["model.codebook.size=8"]
     config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
     model = cmg.pretrain(config, tmp_path / "run").state.model.eval()
     options = config.probe.model_copy(update={"seeds": 1})
