@@ -16,6 +16,7 @@ from typer.main import get_command
 from cmg.cli import output, progress
 from cmg.cli.groups import words_last
 from cmg.cli.main import app
+from cmg.cli.main import width as width_of_help
 from cmg.errors import ConfigError, DataError
 from cmg.extract.registry import cards_table
 
@@ -27,10 +28,11 @@ BRACKETED = "pip install 'cmg-torch[text]' [red]x[/red] [/b] :bug: \\[y]"
 
 def contexts(command, name="cmg", parent=None):
     """Of every command."""
-    context = command.make_context(name, [], parent, resilient_parsing=True)
+    more = {"resilient_parsing": True, "terminal_width": width_of_help()}
+    context = command.make_context(name, [], parent, **more)
     yield context
-    for below, one in getattr(command, "commands", {}).items():
-        yield from contexts(one, below, context)
+    for below in getattr(command, "commands", ()):
+        yield from contexts(command.get_command(context, below), below, context)
 
 
 def broken_early(text, width):
@@ -38,7 +40,7 @@ def broken_early(text, width):
     lines = text.splitlines()
     for line, after in pairwise(lines):
         indent = len(after) - len(after.lstrip())
-        starts = indent < 2 or not after.strip() or not line.strip()
+        starts = indent < 2 or not (after.strip() and line.strip()) or line.startswith("Usage:")
         row = indent == 2 and "  " in after.strip()  # an option or command, beside its help
         alone = len(line) - len(line.lstrip()) == 2 < indent and "  " not in line.strip()
         if starts or row or alone or line.endswith(":") or after.lstrip().startswith("-"):
@@ -48,7 +50,7 @@ def broken_early(text, width):
             yield f"{line} | {after}"
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_help_is_whole_sentences(monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     every = list(contexts(get_command(app)))
@@ -73,6 +75,28 @@ def test_an_unknown_command_is_answered_by_the_nearest(cmg):
         answer = cmg(*given)
         assert answer.code == 2
         assert said in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("pretrain",), "Missing option '--out'."),
+        (("pretrain", "--bogus"), "has no option --bogus"),
+        (("pretrain", "data=x", "--out"), "Option '--out' requires an argument."),
+        (("retrieve", "x", "--model=m", *FROM_TO, "--top", "abc"), "Invalid value for '--top'"),
+        (("runz",), "cmg has no command 'runz' (did you mean 'runs'?)"),
+        (("data", "imports", "x"), "did you mean 'import'?"),
+        (("data", "verify"), "Missing argument 'store'."),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_json_where_asked_for(cmg, line, message):
+    plain, said = cmg(*line), cmg(*line[:2], "--json", *line[2:])
+    assert (plain.code, plain.out, said.code) == (2, "", 2)
+    assert message in plain.err
+    assert message in said.err
+    assert message in said.json["message"]
+    assert said.json["error"] in ("UsageError", "ConfigError")
+    assert cmg("demo", "--json", "told.json").out == ""  # a file there
 
 
 def test_brackets_are_no_markup_at_any_door(cmg, capsys, monkeypatch):
