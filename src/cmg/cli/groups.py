@@ -68,8 +68,8 @@ class Group(TyperGroup):
         asked = "--json" in args  # so that what is wrong with the arguments is JSON as well
         say_json(asked)
         name, command, rest = super().resolve_command(ctx, args)
-        takes_file = any("--json" in p.opts and not p.is_flag for p in command.params)
-        say_json(asked and not takes_file)
+        own: Any = next((p for p in getattr(command, "params", ()) if "--json" in p.opts), None)
+        say_json(asked and (own is None or own.is_flag))  # the demo's takes a file
         if not (ctx.resilient_parsing or isinstance(command, TyperGroup)):
             rest = words_last(command, ctx, rest)
         return name, command, rest

@@ -106,10 +106,10 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False, terminal_width=width()))
     except USAGE_ERROR as error:
-        told = StringIO()
-        error.show(file=told)
+        usage = StringIO()
+        error.show(file=usage)
         about = {"error": "UsageError", "message": error.format_message()}
-        fail(about, told.getvalue().rstrip("\n"), error.exit_code)
+        fail(about, usage.getvalue().rstrip("\n"), error.exit_code)
     except CmgError as error:
         fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
     except (MemoryError, RuntimeError) as error:
