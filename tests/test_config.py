@@ -183,6 +183,19 @@ def test_unknown_keys_in_a_file(tmp_path):
         ("model.detail_width.audio=wide", "model.detail_width.audio: Input should be a valid int"),
         ("model.detail_width.audio=0", "model.detail_width.audio: Input should be greater than 0"),
         ("model.token_hidden.text=-4", "model.token_hidden.text: Input should be greater than 0"),
+        ("training.epochs=null", "valid integer (digits only, at most 20), got null"),
+        ("training.epochs=true", "valid integer (digits only, at most 20), got true"),
+        (
+            "training.keep_checkpoints=0",
+            "_checkpoints: Input should be greater than or eq",
+        ),
+        ("training.keep_checkpoints=0", "equal to 1 or 'epochs', got 0"),
+        ("training.keep_checkpoints=true", "at most 20) or 'epochs', got true"),
+        (
+            "data.step_seconds=0",
+            "seconds: Input should be greater than 0 or 'auto', got 0",
+        ),
+        ("data.store=\udcc3", "(it is no UTF-8: rename it, or set PYTHONUTF8=1 where LC_ALL"),
         ("model=null", "model: Input should be a valid dictionary"),
     ],
 )

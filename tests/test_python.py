@@ -16,7 +16,8 @@ from cmg.errors import CmgError
 
 
 def test_what_there_is_can_be_listed_and_is_known_to_type_checkers():
-    assert set(cmg.__all__) <= set(dir(cmg))
+    listed = {name for name in dir(cmg) if not name.startswith("_")}
+    assert listed | {"__version__"} == set(cmg.__all__) <= set(dir(cmg))
     shown = pydoc.render_doc(cmg, renderer=pydoc.plaintext)
     for name in cmg._FROM:
         assert getattr(cmg, name) is not None
@@ -78,6 +79,7 @@ ARGUMENTS = {
     "cmg.interop.official.read_official": [{"path": "none.pt"}],
     "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
     "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
+    "cmg.recipes.probe.probe": [{"model": "none", "store": "none", "train_on": "", "test_on": ""}],
     "cmg.report.write.write_report": [{"folder": "none"}, {"folder": "full", "out": "out"}],
     "cmg.simulate.simulation.simulate": [],
     "cmg.text.encoder.TextEncoder.open": [{"name": "/none"}],
@@ -92,7 +94,7 @@ ARGUMENTS = {
 """Calls that fail for a reason of the path's; none where a call needs more, or much time."""
 
 PATHS = {"path", "run", "out", "folder", "root", "where", "manifest", "lists", "name"}
-PATHS |= {"config", "name_or_path", "cache_dir"}
+PATHS |= {"config", "name_or_path", "cache_dir", "model", "store"}
 
 
 def test_every_exported_function_says_that_it_takes_any_path():
@@ -126,6 +128,41 @@ def test_a_string_and_every_path_are_the_same(name, tmp_path, monkeypatch):
             assert Place.__name__ not in str(answer)
             said.add(str(answer))
         assert len(said) == 1, said
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cmg.pretrain({"training": {"seed": 1}}), r"cmg\.load_config\(.*; got a dict"),
+        (lambda: cmg.load_config(3), "a configuration is a named run, .*; got a int"),
+        (lambda: cmg.load(None), "a model is named by .*; got a NoneType"),
+        (lambda: cmg.probe([], "digits", "audio", "video"), "a model is named by .*; got a list"),
+        (lambda: cmg.FeatureStore.open(None), "a store is named by .*; got a NoneType"),
+        (lambda: cmg.load("long" * 90), "does not exist"),
+        (lambda: cmg.FeatureStore.open("long" * 90), "no store at"),
+    ],
+)
+def test_what_is_no_path_is_told_what_to_give(call, message):
+    with pytest.raises(CmgError, match=message):
+        call()
+
+
+def test_probe_takes_paths(tmp_path):
+    store = cmg.write_store(
+        tmp_path / "st",
+        {m: [[[i % 2.0], [i % 2.0]] for i in range(8)] for m in ("audio", "video")},
+        split=["train"] * 4 + ["test"] * 4,
+        labels={"kind": ["cat", "dog"] * 4},
+    )
+    small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
+    small += ["model.codebook.size=8"]
+    config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
+    model = cmg.pretrain(config, tmp_path / "run").state.model.eval()
+    options = config.probe.model_copy(update={"seeds": 1})
+    wanted = cmg.probe(model, store, "audio", "video", options=options)
+    for kind in (str, Path, Place):
+        given = (kind(tmp_path / "run"), kind(tmp_path / "st"))
+        assert cmg.probe(*given, "audio", "video", options=options) == wanted
 
 
 def test_pretrain_takes_a_named_run_and_a_file(tmp_path):

@@ -64,5 +64,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What there is, imported or not."""
-    return sorted({*globals(), *__all__})
+    """What there is, imported or not, without what this file itself uses."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -23,6 +23,21 @@ LARGEST_TEXT = 1_000_000_000
 """Bytes of a text file that are read at most."""
 
 
+def as_path(given: StrPath, what: str) -> Path:
+    """A path that a caller gave.
+
+    Args:
+        given: By the caller.
+        what: A sentence on what it should be, for the message.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"{what}; got a {type(given).__name__}")
+    return Path(given)
+
+
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn an operating system error while writing `target` into a :class:`DataError`.

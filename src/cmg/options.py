@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar
@@ -32,8 +33,12 @@ WRITTEN = {
     "int_type": " (digits only, at most 20)",
     "float_type": " (e.g. 0.001 or 1e-3)",
     "bool_type": " (true or false)",
+    "string_unicode": " (it is no UTF-8: rename it, or set PYTHONUTF8=1 where LC_ALL says ASCII)",
 }
 """How a value of a type is written."""
+
+ALTERNATIVE = ("constrained-", "literal[")
+"""How pydantic begins what it adds to a key where one of several types is allowed."""
 
 SHORT = Repr()
 SHORT.maxstring = SHORT.maxother = 80
@@ -81,13 +86,18 @@ def problems(error: ValidationError, unknown: Callable[[str], str] | None = None
         error: Of pydantic.
         unknown: Says more of a key that does not exist.
     """
-    found = []
+    found: list[tuple[str, str, str]] = []
     for item in error.errors():
-        key, kind = ".".join(map(str, item["loc"])), item["type"]
+        parts, kind, value = [str(part) for part in item["loc"]], item["type"], item["input"]
+        own = [part for part in parts if not part.startswith(ALTERNATIVE)]
+        key = ".".join(own)
         if kind == "extra_forbidden" and unknown is not None:
-            found.append(unknown(key))
+            found.append(("", unknown(key), ""))
             continue
         said = item["msg"].removeprefix("Value error, ") + WRITTEN.get(kind, "")
-        given = "" if kind in {"missing", "value_error"} else f", got {SHORT.repr(item['input'])}"
-        found.append(f"{key}: {said}{given}" if key else said)
-    return found
+        if own != parts and found and found[-1][0] == key:
+            said = f"{found.pop()[1]} or {said.removeprefix('Input should be ')}"
+        shown = json.dumps(value) if isinstance(value, bool | None) else SHORT.repr(value)
+        given = "" if kind in {"missing", "value_error"} else f", got {shown}"
+        found.append((key, said, given))
+    return [f"{key}: {said}{given}" if key else said for key, said, given in found]

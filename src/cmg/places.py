@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cmg.extract.media.suffixes import medium_of
@@ -49,22 +50,22 @@ def lies_there(path: str | Path) -> str:
 
     Returns:
         ``it is a feature store: `cmg pretrain data=PATH --out RUN` trains on it``, or nothing where
-        there is nothing that any command takes.
+        there is nothing that any command takes, or where no path can be as long.
     """
     path = Path(path)
     marks = [(folder, mark) for folder in (path, path.parent) for mark in FOLDERS]
     for folder, mark in marks:
-        if (folder / mark).is_file() and path.exists():
+        if os.path.isfile(folder / mark) and os.path.exists(path):
             what, use = FOLDERS[mark]
             part = "" if folder == path else "part of "
             return f"it is {part}{what}: {use.format(folder)}"
-    if path.is_file():
+    if os.path.isfile(path):  # unlike pathlib's, total: no name is too long for it
         what, use = SUFFIXES.get(path.suffix.lower().replace(".yml", ".yaml"), ("", ""))
         if medium_of(path):
             what, use = f"a {medium_of(path)}", _MEDIA + " of the folder that it lies in"
             path = path.parent
         return f"it is {what}: {use.replace('{}', str(path))}" if what else ""
-    if path.is_dir() and _has_media(path):
+    if os.path.isdir(path) and _has_media(path):
         return f"it is a folder of media: {_MEDIA.format(path)}"
     return ""
 

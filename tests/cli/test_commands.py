@@ -94,7 +94,10 @@ def test_a_run_that_has_collapsed_says_so_at_its_end_and_in_its_report(
     assert said.code == 0, said.err
     assert len(said.json["remarks"]) == 1
     assert said.json["remarks"][0] in said.err
-    assert "codes has collapsed" in said.err
+    assert said.err.count("codes has collapsed") == 1
+    with pytest.warns(UserWarning, match="codes has collapsed") as warned:
+        package.pretrain(run / "config.yaml")
+    assert [str(warning.message) for warning in warned] == said.json["remarks"]
     assert cmg("report", run).code == 0
     told = json.loads((run / "results.json").read_text())
     assert any("has collapsed" in remark for remark in told["remarks"])

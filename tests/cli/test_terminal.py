@@ -8,6 +8,7 @@ import subprocess
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -15,6 +16,7 @@ from typer.main import get_command
 from cmg.cli import output, progress
 from cmg.cli.groups import words_last
 from cmg.cli.main import app
+from cmg.cli.main import width as width_of_help
 from cmg.errors import ConfigError, DataError
 from cmg.extract.registry import cards_table
 
@@ -26,10 +28,11 @@ BRACKETED = "pip install 'cmg-torch[text]' [red]x[/red] [/b] :bug: \\[y]"
 
 def contexts(command, name="cmg", parent=None):
     """Of every command."""
-    context = command.make_context(name, [], parent, resilient_parsing=True)
+    more = {"resilient_parsing": True, "terminal_width": width_of_help()}
+    context = command.make_context(name, [], parent, **more)
     yield context
-    for below, one in getattr(command, "commands", {}).items():
-        yield from contexts(one, below, context)
+    for below in getattr(command, "commands", ()):
+        yield from contexts(command.get_command(context, below), below, context)
 
 
 def broken_early(text, width):
@@ -37,7 +40,7 @@ def broken_early(text, width):
     lines = text.splitlines()
     for line, after in pairwise(lines):
         indent = len(after) - len(after.lstrip())
-        starts = indent < 2 or not after.strip() or not line.strip()
+        starts = indent < 2 or not (after.strip() and line.strip()) or line.startswith("Usage:")
         row = indent == 2 and "  " in after.strip()  # an option or command, beside its help
         alone = len(line) - len(line.lstrip()) == 2 < indent and "  " not in line.strip()
         if starts or row or alone or line.endswith(":") or after.lstrip().startswith("-"):
@@ -47,7 +50,7 @@ def broken_early(text, width):
             yield f"{line} | {after}"
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_help_is_whole_sentences(monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     every = list(contexts(get_command(app)))
@@ -72,6 +75,28 @@ def test_an_unknown_command_is_answered_by_the_nearest(cmg):
         answer = cmg(*given)
         assert answer.code == 2
         assert said in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("pretrain",), "Missing option '--out'."),
+        (("pretrain", "--bogus"), "has no option --bogus"),
+        (("pretrain", "data=x", "--out"), "Option '--out' requires an argument."),
+        (("retrieve", "x", "--model=m", *FROM_TO, "--top", "abc"), "Invalid value for '--top'"),
+        (("runz",), "cmg has no command 'runz' (did you mean 'runs'?)"),
+        (("data", "imports", "x"), "did you mean 'import'?"),
+        (("data", "verify"), "Missing argument 'store'."),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_json_where_asked_for(cmg, line, message):
+    plain, said = cmg(*line), cmg(*line[:2], "--json", *line[2:])
+    assert (plain.code, plain.out, said.code) == (2, "", 2)
+    assert message in plain.err
+    assert message in said.err
+    assert message in said.json["message"]
+    assert said.json["error"] in ("UsageError", "ConfigError")
+    assert cmg("demo", "--json", "told.json").out == ""  # a file there
 
 
 def test_brackets_are_no_markup_at_any_door(cmg, capsys, monkeypatch):
@@ -227,11 +252,52 @@ def test_words_come_after_the_options(given, wanted):
         words_last(command, context, given)
 
 
-def test_an_error_of_the_disk_stays_one(monkeypatch, cmg):
-    def failing(*args, **kwargs):
-        raise PermissionError(13, "no", "place")
+LONG = "A dog barks at the postman. " * 13
+"""A caption; no file can have so long a name."""
 
-    monkeypatch.setattr("cmg.config.load.named_runs", failing)
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("pretrain", LONG, "--out", "o"), "no run named"),
+        (("pretrain", f"data={LONG}", "--out", "o"), "no store at"),
+        (("pretrain", "--out", LONG), "File name too long"),
+        (("encode", "st", "--model", LONG, "--out", "o"), "does not exist"),
+        (("encode", LONG, "--model", "run", "--out", "o"), "File name too long"),
+        (("probe", "--model", LONG, "--train-on=audio", "--test-on=video"), "does not exist"),
+        (("retrieve", LONG, "--model", "run", *FROM_TO), "no clip"),
+        (("retrieve", LONG, "--text", "--model", "run", *FROM_TO), "--extractor audio=NAME"),
+        (("report", LONG), "File name too long"),
+        (("convert", LONG, "--out", "o"), "File name too long"),
+        (("data", "import", LONG, "--out", "o"), "File name too long"),
+        (("data", "import", "--arrays", LONG, "--out", "o"), "File name too long"),
+        (("data", "check", LONG), "File name too long"),
+        (("data", "verify", LONG), "no store at"),
+        (("segment", LONG, "--query=text", "--model", LONG, "--out", "o"), "File name too long"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else value,
+)
+def test_a_name_that_is_too_long_is_an_error_in_a_line(
+    cmg, oddly_named, monkeypatch, line, message
+):
+    monkeypatch.chdir(oddly_named)
+    said = cmg(*line)
+    assert said.code in (1, 2)
+    (told,) = (said.out + said.err).strip().splitlines()
+    assert message in told
+    assert not Path("o").exists()
+
+
+def test_an_error_of_the_disk_is_an_error_in_a_line(monkeypatch, cmg):
+    def failing(*given):
+        def fail():
+            raise PermissionError(*given)
+
+        monkeypatch.setattr("cmg.config.load.named_runs", fail)
+
+    failing(13, "no", "place")
+    assert cmg("runs", "list").err == "error: place: no; give another file or folder\n"
+    failing(13, "no")
     with pytest.raises(PermissionError):
         cmg("runs", "list")
     monkeypatch.setattr("cmg.config.load.named_runs", lambda: (_ for _ in ()).throw(DataError("x")))

@@ -6,6 +6,7 @@ import errno
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from cmg.errors import CheckpointError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.training import checkpoint as module
 from cmg.training.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
+from cmg.training.run_folder import read_config
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,12 @@ def test_loaded_model_is_the_trained_one(tiny_config, tmp_path):
 def test_float64_run_loads_in_float64(tiny_config, tmp_path):
     pretrain(tiny_config("training.epochs=1", "training.precision=float64"), tmp_path / "run")
     assert load_model(tmp_path / "run").dtype == torch.float64
+
+
+def test_a_checkpoint_may_lie_right_below_the_root(trained):
+    config = read_config(trained)
+    assert module.in_its_run(config, Path("/model")) == config
+    assert module.in_its_run(config, Path("/")) == config
 
 
 def test_run_folder_and_checkpoint_folder_both_load(run):

@@ -7,10 +7,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from cmg.cli.output import say_json
 from cmg.errors import ConfigError, did_you_mean
 
 WHOLE = 1000
 """Characters of a command's first sentence in a list of commands: all of them."""
+
+CONTEXT: Any = TyperGroup.context_class
+"""click's, which typer takes from click or brings along, by its version."""
 
 
 def group(help_: str, **more: Any) -> typer.Typer:
@@ -22,12 +26,28 @@ def group(help_: str, **more: Any) -> typer.Typer:
     return typer.Typer(cls=Group, help=help_, no_args_is_help=True, rich_markup_mode=None, **more)
 
 
+class Formatter(CONTEXT.formatter_class):  # type: ignore[misc]
+    """Help whose second column has room in a narrow terminal as well."""
+
+    def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write two columns."""
+        super().write_dl(rows, min(col_max, self.width // 2), col_spacing)
+
+
+class Context(CONTEXT):  # type: ignore[misc]
+    """Of every command."""
+
+    formatter_class = Formatter
+
+
 class Group(TyperGroup):
     """A command with commands below it.
 
     Their names are answered by the nearest known one if unknown, and their words may begin with a
     dash, as 1 of 64 YouTube ids does: only what names an option is one.
     """
+
+    context_class = Context
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command below.
@@ -39,11 +59,17 @@ class Group(TyperGroup):
         if found is None and not ctx.resilient_parsing:
             hint = did_you_mean(cmd_name, self.list_commands(ctx))
             raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")
+        if found is not None:
+            found.context_class = Context
         return found
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """A command below, its name and its arguments."""
+        asked = "--json" in args  # so that what is wrong with the arguments is JSON as well
+        say_json(asked)
         name, command, rest = super().resolve_command(ctx, args)
+        own: Any = next((p for p in getattr(command, "params", ()) if "--json" in p.opts), None)
+        say_json(asked and (own is None or own.is_flag))  # the demo's takes a file
         if not (ctx.resilient_parsing or isinstance(command, TyperGroup)):
             rest = words_last(command, ctx, rest)
         return name, command, rest

@@ -6,8 +6,9 @@ import json
 import signal
 import sys
 import warnings
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
+from shutil import get_terminal_size
 from types import FrameType
 from typing import Annotated, Any
 
@@ -39,13 +40,16 @@ FORMAT = warnings.formatwarning
 NO_MEMORY = ("allocate memory", "out of memory", "size calculation overflowed")
 """What torch says, in errors of no class of their own, where memory does not suffice."""
 
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""click's, which typer takes from click or brings along, by its version."""
+
 app = group(
     "Cross Modal Generalization: learn one codebook from unlabeled pairs of any modalities; "
     "a head trained on one modality then works on another.",
     name="cmg",
     epilog="Start with `cmg demo --out runs/demo`.",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 training.register(app)
 extract.register(app)
@@ -78,6 +82,11 @@ def _options(
     """Read the options before any command."""
 
 
+def width() -> int:
+    """Characters of a line of help; click itself takes no terminal of below 52."""
+    return min(get_terminal_size().columns, 120) - 2
+
+
 class Stopped(BaseException):
     """Ctrl-C. Not a KeyboardInterrupt, which typer would swallow without a word."""
 
@@ -95,7 +104,12 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # letters that the terminal lacks are spelled out
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        sys.exit(app(standalone_mode=False, terminal_width=width()))
+    except USAGE_ERROR as error:
+        usage = StringIO()
+        error.show(file=usage)
+        about = {"error": "UsageError", "message": error.format_message()}
+        fail(about, usage.getvalue().rstrip("\n"), error.exit_code)
     except CmgError as error:
         fail({"error": type(error).__name__, "message": str(error)}, f"error: {error}", 2)
     except (MemoryError, RuntimeError) as error:
@@ -113,9 +127,12 @@ def main() -> None:
             "a study or an import with the same command)"
         )
         fail({"error": "Interrupted", "message": text}, text, 130)
-    except OSError:
+    except OSError as error:
         say("")  # ends here if it is standard output that cannot be written
-        raise
+        if error.filename is None:
+            raise
+        text = f"{error.filename}: {error.strerror}; give another file or folder"
+        fail({"error": type(error).__name__, "message": text}, f"error: {text}", 2)
     finally:
         OWN_PROCESS.reset(own)
         say()

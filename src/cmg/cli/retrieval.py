@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -212,7 +213,7 @@ def retrieve(
     kinds = representations(by)
     if len(kinds) != 1:
         raise ConfigError(f"--by {by}: one of them")
-    named = query if Path(query).exists() else typed_name(query)
+    named = query if os.path.exists(query) else typed_name(query)
     found = run_retrieve(
         Wanted(named, source, target, kinds[0], top, text),
         model,

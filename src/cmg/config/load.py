@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -27,7 +26,7 @@ from cmg.config.values import (
     yaml_text,
 )
 from cmg.errors import ConfigError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, as_path
 from cmg.options import problems
 from cmg.places import lies_there
 
@@ -76,7 +75,11 @@ def load_config(
     """
     source, tree = "defaults", {}
     if name_or_path is not None:
-        source, text = run_text(os.fspath(name_or_path))
+        what = (
+            "a configuration is a named run, a YAML file, or what cmg.load_config(NAME, "
+            "changes={KEY: VALUE}) returns"
+        )
+        source, text = run_text(str(as_path(name_or_path, what)))
         tree = typed(parse_yaml(text, source), RunConfig)
     change(tree, overrides, changes)
     return validate(tree, f"{source} with overrides" if overrides else source)

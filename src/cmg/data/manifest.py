@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -230,7 +231,7 @@ def read_manifest(folder: Path) -> Manifest:
         DataError: the folder is no store, is of another version, or its manifest is malformed.
     """
     path = folder / MANIFEST
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         there = lies_there(folder) or (
             f"there is no such folder{counted_from(folder)}; give a store's folder or 'digits'"
         )

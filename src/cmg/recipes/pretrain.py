@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from cmg.codebook.distances import nearest_code
-from cmg.codebook.measures import CodeUsage, code_counts
+from cmg.codebook.measures import CodeUsage, code_counts, collapse
 from cmg.config.load import load_config, to_yaml
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
@@ -53,7 +53,7 @@ def pretrain(
     resume: bool = False,
     observers: list[StepObserver] | None = None,
 ) -> Pretraining:
-    """Train a unified model on unlabeled pairs.
+    """Train a unified model on unlabeled pairs; a warning says where the codebook collapsed.
 
     Args:
         config: The whole configuration, or a named run or YAML file that has it.
@@ -71,6 +71,8 @@ def pretrain(
     training = prepare(config, run, resume)
     training.observers.extend(observers or [])
     training.train()
+    for remark in collapse(first_usage(training.state.model, training.batches)):
+        warnings.warn(remark, stacklevel=2)
     return training
 
 
@@ -310,7 +312,9 @@ def first_features(model: UnifiedModel, batches: Batches) -> Iterator[dict[str, 
 
 @torch.no_grad()
 def first_usage(model: UnifiedModel, batches: Batches) -> CodeUsage:
-    """How the clips of :func:`first_features` use the codebook."""
+    """How the clips of :func:`first_features` use the codebook, without dropout."""
+    trains = model.training
+    model.eval()
     counts = {m: torch.zeros(model.size, dtype=torch.float64) for m in batches.modalities}
     book = model.codebook
     for features in first_features(model, batches):
@@ -318,6 +322,7 @@ def first_usage(model: UnifiedModel, batches: Batches) -> CodeUsage:
             if len(z):
                 codes = nearest_code(z, book.codes, book.center)
                 counts[m] += code_counts(codes.cpu(), model.size, None)
+    model.train(trains)
     return CodeUsage(torch.stack(list(counts.values())), tuple(counts))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from cmg.config.schema import ProbeOptions
 from cmg.data.source import ClipSource
+from cmg.data.store import FeatureStore
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Evaluation, Score, scores
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
+from cmg.training.checkpoint import load_model
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class ProbeResult:
 
 @torch_defaults()
 def probe(
-    model: UnifiedModel,
-    store: ClipSource,
+    model: UnifiedModel | StrPath,
+    store: ClipSource | StrPath,
     train_on: str,
     test_on: str,
     label: str | None = None,
@@ -46,8 +50,8 @@ def probe(
     """Train a head on `train_on`'s frozen features, read it unchanged on `test_on`.
 
     Args:
-        model: Left untouched.
-        store: With labels.
+        model: Left untouched; or its run or checkpoint folder.
+        store: With labels; or its folder.
         train_on: Modality the head is trained on.
         test_on: Modality it is read on.
         label: Label of the store; None takes its first label per clip, else per step.
@@ -61,7 +65,12 @@ def probe(
 
     Raises:
         DataError: no such label, split or modality, or labels of one class.
+        CheckpointError: no model in the folder given.
     """
+    if not isinstance(model, UnifiedModel):
+        model = load_model(model)
+    if isinstance(store, str | os.PathLike):
+        store = FeatureStore.open(store)
     options = options or ProbeOptions()
     evaluation = Evaluation(model, store, train_split, test_split)
     label = label or evaluation.default_label("clip") or evaluation.default_label("step")

@@ -106,7 +106,7 @@ def retrieve(
     checkpoint = read_checkpoint(run)
     model = load_model(checkpoint.path, device)
     stored, remarks = _gallery(wanted, model, checkpoint, gallery, split)
-    if wanted.text or Path(wanted.query).exists():
+    if wanted.text or os.path.exists(wanted.query):
         query, more = _media_query(wanted, model, checkpoint, extractors, weights, device)
     else:
         store = _store_of_query(checkpoint, stored, queries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def _named_clips(data: DataOptions) -> ClipSource:
         from cmg.official.collection import open_collection
 
         return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
-    if not one_store and Path(data.store).is_dir():
+    if not one_store and os.path.isdir(data.store):
         if there := lies_there(data.store):
             raise ConfigError(f"{data.store} is no single store (no {MANIFEST}); {there}")
         raise ConfigError(
@@ -93,7 +94,7 @@ def _named_clips(data: DataOptions) -> ClipSource:
             f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}"
         )
     where = Path(data.store)
-    if not one_store and not is_remote(data.store) and not where.exists():
+    if not one_store and not is_remote(data.store) and not os.path.exists(where):
         raise DataError(
             f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
             "folder or 'digits', and where the store of a run was moved, tell the run: `cmg "
@@ -104,7 +105,7 @@ def _named_clips(data: DataOptions) -> ClipSource:
 
 def is_one_store(where: str) -> bool:
     """Whether `where` names a feature store rather than a collection of them."""
-    return where == DIGITS or (Path(where) / MANIFEST).is_file()
+    return where == DIGITS or os.path.isfile(Path(where) / MANIFEST)
 
 
 def training_split(data: DataOptions) -> str:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
+from cmg.files import Staging, StrPath, as_path, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.tensors import check_finite
@@ -234,25 +234,27 @@ def find_checkpoint(path: StrPath) -> Path:
 
     Raises:
         CheckpointError: neither a checkpoint nor a run with one.
+        ConfigError: no path.
     """
-    path = Path(path)
-    if (path / DESCRIPTION).is_file():
+    path = as_path(path, "a model is named by the folder of its run or checkpoint")
+    if os.path.isfile(path / DESCRIPTION):
         return path
     found = list_checkpoints(path)
     if found:
         return found[-1]
-    state = "has no checkpoint yet" if (path / "config.yaml").is_file() else "is no cmg run"
-    if not path.exists():
+    started = os.path.isfile(path / CONFIG)
+    state = "has no checkpoint yet" if started else "is no cmg run"
+    if not os.path.exists(path):
         state = "does not exist"
     remedy = f"give a run folder of `cmg pretrain --out` or one of its {FOLDER}/step-... folders"
-    there = "" if (path / "config.yaml").is_file() else lies_there(path)
+    there = "" if started else lies_there(path)
     raise CheckpointError(f"{path} {state}; {there or remedy}")
 
 
 def step_folders(run: StrPath) -> list[Path]:
     """The folders of a run's checkpoints, oldest first, whether complete or half-removed."""
     folder = Path(run) / FOLDER
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return []
     named = [p for p in folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name)]
     return sorted(named, key=step_of)
@@ -322,10 +324,10 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
 
 def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
     """A checkpoint's configuration, with the data where the run it lies in has them now."""
-    run = folder.absolute().parents[1]
-    if folder.absolute().parent.name != FOLDER or not (run / CONFIG).is_file():
+    holder = folder.absolute().parent
+    if holder.name != FOLDER or not (holder.parent / CONFIG).is_file():
         return config
-    return with_places(config, places_of(read_config(run)))
+    return with_places(config, places_of(read_config(holder.parent)))
 
 
 def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
