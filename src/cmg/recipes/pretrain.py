@@ -12,13 +12,13 @@ import torch
 
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts
-from cmg.config.load import load_config, to_yaml
+from cmg.config.load import load_config
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
-from cmg.files import StrPath, replace_file
+from cmg.files import StrPath
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
@@ -31,9 +31,9 @@ from cmg.training.compiling import compile_parts
 from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
 from cmg.training.run_folder import (
-    CONFIG,
     RUN,
     create_run,
+    move_data,
     places_of,
     read_config,
     read_facts,
@@ -353,7 +353,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
     if training.run is not None and own != training.config:  # the data are elsewhere now
-        replace_file(run / CONFIG, to_yaml(training.config).encode())
+        move_data(run, training.config)
     if checkpoint is None:
         start_codebook(training)
         return
