@@ -401,9 +401,19 @@ def test_write_store_from_arrays(tmp_path):
         ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, {}]}}, DataError, "{} is neither"),
         (
             {"a": np.zeros((2, 1, 3))},
+            {"labels": {"x": [0, 1]}, "classes": {"x": [3, "b"]}},
+            DataError,
+            "label 'x': classes.0: Input should be a valid string, got 3",
+        ),
+        (
+            {"a": np.zeros((2, 1, 3))},
             {"labels": {"x": ["cat", "dgo"]}, "classes": {"x": ["cat", "dog"]}},
             DataError,
             "did you mean 'dog'",
+        ),
+        *(
+            ({name: np.zeros((2, 1, 3))}, {}, ModalityError, "must be a plain word")
+            for name in ("", "a b", "a/b", "..", "audio.x", "vidéo", "audio\n")
         ),
     ],
 )
@@ -411,3 +421,29 @@ def test_write_store_refuses(tmp_path, features, options, error, message):
     with pytest.raises(error, match=message):
         write_store(tmp_path / "s", features, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+HALF = "c\udcff"
+"""A name as os.listdir gives it of a file whose name is not in UTF-8."""
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"ids": ["a", HALF]}, r"clip 'c\\udcff': .* rename it"),
+        ({"meta": [{}, {"file": [HALF]}]}, r"clip 'clip-00001': half .*\"file\": \[\"c\\udcff'"),
+        ({"meta": [{HALF: 1}, {}]}, "clip 'clip-00000': half a character"),
+        ({"split": HALF}, r"clip 'clip-00000': split 'c\\udcff'"),
+        ({"notes": HALF}, r"store .*: half .*\"notes\": \"c\\udcff'"),
+        ({"labels": {HALF: [0, 1]}}, r"store .*: half .*\"labels\": {\"c\\udcff'"),
+        ({"labels": {"kind": ["a", HALF]}}, r"store .*: half .*\[\"a\", \"c\\udcff'"),
+    ],
+)
+def test_a_store_is_not_replaced_by_one_that_cannot_be_read(tmp_path, options, named):
+    features = {"a": np.ones((2, 1, 3))}
+    hashed = write_store(tmp_path / "s", features).content_hash
+    with pytest.raises(DataError, match=named) as caught:
+        write_store(tmp_path / "s", features, overwrite=True, **options)
+    print(caught.value)  # every terminal can show it
+    assert FeatureStore.open(tmp_path / "s").content_hash == hashed
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]

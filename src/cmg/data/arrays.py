@@ -35,7 +35,7 @@ from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, read_text
 from cmg.places import lies_there
-from cmg.types import Kind
+from cmg.types import Kind, plain_name
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,13 @@ def _told_apart(path: Path, rows: list[_Row], header: Sequence[str], dtype: str 
         elif column not in ("id", "split"):
             modalities.append(column)
     for name in modalities:
-        if not name.isidentifier():
+        try:
+            plain_name(name)
+        except ValueError as error:
             raise DataError(
-                f"{path}: column {name!r} would be a modality, but is no plain word (letters, "
-                "digits, _); rename it, or call it 'meta:...'"
-            )
+                f"{path}: column {name!r} would be a modality, but {error}; rename it, or call it "
+                "'meta:...'"
+            ) from error
     if not modalities:
         raise DataError(f"{path}: no modality; add a column with paths, e.g. 'audio'")
     return _Table(path, rows, modalities, labels, meta, dtype)

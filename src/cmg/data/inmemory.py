@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from cmg.data.features import as_block
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
@@ -16,6 +17,7 @@ from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, Label, StoreWriter
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
+from cmg.options import problems
 from cmg.types import Kind
 
 Arrays = NDArray[Any] | Sequence[NDArray[Any] | None]
@@ -206,7 +208,10 @@ def _label_spec(
             ]
     if not classes or len(set(classes)) < len(classes):
         raise DataError(f"label {name!r}: classes {list(classes)} must be distinct, at least one")
-    return LabelSpec.model_validate({"classes": tuple(classes), "per": per})
+    try:
+        return LabelSpec.model_validate({"classes": tuple(classes), "per": per})
+    except ValidationError as error:
+        raise DataError(f"label {name!r}: {'; '.join(problems(error))}") from error
 
 
 def _index(name: str, value: Any) -> int:
