@@ -16,7 +16,7 @@ from cmg.errors import CmgError
 
 
 def test_what_there_is_can_be_listed_and_is_known_to_type_checkers():
-    assert set(cmg.__all__) <= set(dir(cmg))
+    assert dir(cmg) == sorted(cmg.__all__)
     shown = pydoc.render_doc(cmg, renderer=pydoc.plaintext)
     for name in cmg._FROM:
         assert getattr(cmg, name) is not None
@@ -78,6 +78,7 @@ ARGUMENTS = {
     "cmg.interop.official.read_official": [{"path": "none.pt"}],
     "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
     "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
+    "cmg.recipes.probe.probe": [{"model": "none", "store": "", "train_on": "a", "test_on": "b"}],
     "cmg.report.write.write_report": [{"folder": "none"}, {"folder": "full", "out": "out"}],
     "cmg.simulate.simulation.simulate": [],
     "cmg.text.encoder.TextEncoder.open": [{"name": "/none"}],
@@ -92,7 +93,7 @@ ARGUMENTS = {
 """Calls that fail for a reason of the path's; none where a call needs more, or much time."""
 
 PATHS = {"path", "run", "out", "folder", "root", "where", "manifest", "lists", "name"}
-PATHS |= {"config", "name_or_path", "cache_dir"}
+PATHS |= {"config", "name_or_path", "cache_dir", "model"}
 
 
 def test_every_exported_function_says_that_it_takes_any_path():
@@ -128,16 +129,41 @@ def test_a_string_and_every_path_are_the_same(name, tmp_path, monkeypatch):
         assert len(said) == 1, said
 
 
+@pytest.mark.parametrize(
+    ("door", "given", "remedy"),
+    [
+        (cmg.load, {"path": None}, "give a run folder or one of its checkpoints"),
+        (cmg.probe, {"model": 3, "store": "digits", "train_on": "a", "test_on": "b"}, "run folder"),
+        (cmg.pretrain, {"config": {"data": {}}}, "give a named run, a YAML file, or what cmg.load"),
+        (cmg.pretrain, {"config": cmg.load_config(None), "run": 3}, "3 is no path; give a run"),
+        (cmg.load_config, {"name_or_path": 3}, "give a named run"),
+        (cmg.write_store, {"path": None, "features": {"a": [[[1.0]]]}}, "give the folder"),
+        (cmg.FeatureStore.open, {"where": None}, "give the folder of a store, or 'digits'"),
+    ],
+)
+def test_what_is_no_path_is_refused_in_a_line(door, given, remedy):
+    with pytest.raises(CmgError, match=remedy):
+        door(**given)
+
+
 def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
+    clips = [[[1.0], [2.0]]] * 4
     store = cmg.write_store(
-        str(tmp_path / "st"), {m: [[[1.0], [2.0]]] * 4 for m in ("audio", "video")}
+        str(tmp_path / "st"),
+        {"audio": clips, "video": clips},
+        split=["train"] * 2 + ["test"] * 2,
+        labels={"kind": [0, 1, 0, 1]},
     )
     small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
     small += ["model.codebook.size=8"]
     config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
     (tmp_path / "mine.yaml").write_text(f"data: {{store: {store.path}, batch_size: 2}}\n")
-    assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 2
+    with pytest.warns(UserWarning, match="the codebook of 8 codes has collapsed") as said:
+        assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 1
+    assert said[0].filename == __file__
     assert cmg.load(str(tmp_path / "run")).modalities.keys() == {"audio", "video"}
+    named = cmg.probe(str(tmp_path / "run"), Place(store.path), "audio", "video")
+    assert named == cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video")
     with pytest.raises(CmgError, match="no run named 'digist'"):
         cmg.pretrain("digist")
     with pytest.raises(CmgError, match="another configuration"):

@@ -23,6 +23,17 @@ LARGEST_TEXT = 1_000_000_000
 """Bytes of a text file that are read at most."""
 
 
+def as_path(given: StrPath, what: str) -> Path:
+    """What a caller gave for a path.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(given, str | os.PathLike):
+        return Path(given)
+    raise ConfigError(f"{given!r:.60} is no path; give {what}")
+
+
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn an operating system error while writing `target` into a :class:`DataError`.

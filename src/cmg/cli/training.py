@@ -160,10 +160,9 @@ def train_and_show(
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
-    from cmg.codebook.measures import collapse
     from cmg.files import bytes_below
-    from cmg.recipes.pretrain import first_usage, prepare
-    from cmg.training.checkpoint import list_checkpoints, load_model
+    from cmg.recipes.pretrain import collapsed, prepare
+    from cmg.training.checkpoint import list_checkpoints
     from cmg.training.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
@@ -186,8 +185,7 @@ def train_and_show(
     if world is not None:
         world.barrier()
     checkpoints = list_checkpoints(out)
-    model = load_model(checkpoints[-1], training.state.device)
-    remarks = collapse(first_usage(model, training.batches))
+    remarks = collapsed(training)
     told = {
         "run": str(out),
         "checkpoint": str(checkpoints[-1]),

@@ -27,7 +27,7 @@ from cmg.config.values import (
     yaml_text,
 )
 from cmg.errors import ConfigError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, as_path
 from cmg.options import problems
 from cmg.places import lies_there
 
@@ -76,7 +76,8 @@ def load_config(
     """
     source, tree = "defaults", {}
     if name_or_path is not None:
-        source, text = run_text(os.fspath(name_or_path))
+        what = "a named run, a YAML file, or what cmg.load_config makes of them and overrides"
+        source, text = run_text(os.fspath(as_path(name_or_path, what)))
         tree = typed(parse_yaml(text, source), RunConfig)
     change(tree, overrides, changes)
     return validate(tree, f"{source} with overrides" if overrides else source)

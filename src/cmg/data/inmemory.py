@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence, Sized
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def write_store(
                 meta={} if meta is None else meta[i],
             )
             writer.add(clip)
-    return FeatureStore.open(Path(path))
+    return FeatureStore.open(path)
 
 
 def _clip_count(columns: Mapping[str, Sized | None]) -> int:

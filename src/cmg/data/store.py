@@ -42,7 +42,7 @@ from cmg.data.shards import MappedShard, map_shard
 from cmg.data.split import Split
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, as_path
 from cmg.types import Modality
 
 DIGITS = "digits"
@@ -111,7 +111,7 @@ class FeatureStore:
             from cmg.data.digits.cache import open_digits
 
             return open_digits()
-        path = Path(where)
+        path = as_path(where, "the folder of a store, or 'digits'")
         manifest = read_manifest(path)
         for shard in manifest.shards:
             _check_size(path / shard.file, shard)

@@ -29,7 +29,7 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import Staging, StrPath, file_sha256, write_synced, writing
+from cmg.files import Staging, StrPath, as_path, file_sha256, write_synced, writing
 from cmg.options import problems
 
 SHARD_BYTES = 128 << 20
@@ -98,7 +98,7 @@ class StoreWriter:
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "the folder of the store to be")
         if not modalities:
             raise DataError(f"a store at {self.path} needs at least one modality")
         self._ids: set[str] = set()

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from cmg.codebook.distances import nearest_code
-from cmg.codebook.measures import CodeUsage, code_counts
+from cmg.codebook.measures import CodeUsage, code_counts, collapse
 from cmg.config.load import load_config
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
@@ -52,7 +52,7 @@ def pretrain(
     resume: bool = False,
     observers: list[StepObserver] | None = None,
 ) -> Pretraining:
-    """Train a unified model on unlabeled pairs.
+    """Train a unified model on unlabeled pairs; a warning says where the codebook has collapsed.
 
     Args:
         config: The whole configuration, or a named run or YAML file that has it.
@@ -67,10 +67,28 @@ def pretrain(
     Raises:
         CmgError: whatever is wrong with configuration, data, checkpoint or training, by its type.
     """
+    training = trained(config, run, resume, observers)
+    for remark in collapsed(training):
+        warnings.warn(remark, stacklevel=2)
+    return training
+
+
+def trained(
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
+    resume: bool = False,
+    observers: list[StepObserver] | None = None,
+) -> Pretraining:
+    """:func:`pretrain` for those who evaluate the model themselves, which says more."""
     training = prepare(config, run, resume)
     training.observers.extend(observers or [])
     training.train()
     return training
+
+
+def collapsed(training: Pretraining) -> list[str]:
+    """What to say of the codebook at the end of a run, of the clips of :func:`first_features`."""
+    return collapse(first_usage(training.state.model, training.batches))
 
 
 def prepare(
@@ -88,7 +106,7 @@ def prepare(
     With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
     restart by the launcher, the launch's own run is resumed.
     """
-    run = None if run is None else Path(run)
+    run = None if run is None else as_path(run, "a run folder")
     config = config if isinstance(config, RunConfig) else load_config(config)
     refuse_unfit_parts(config.training, world)
     device = choose_device(config.training.device, world)

@@ -14,7 +14,7 @@ from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.process import thread_count
 from cmg.recipes.jobs import Relay, Report, run_all
-from cmg.recipes.pretrain import pretrain
+from cmg.recipes.pretrain import trained
 from cmg.studies.ledger import (
     Identity,
     JobKey,
@@ -166,7 +166,7 @@ def run_study_job(job: StudyJob, send: Report) -> JobRecord:
     seed = job.config.training.seed
     with naming(name), thread_count(job.config.training.threads):
         relay: list[StepObserver] = [Relay(name, send)]
-        training = pretrain(job.config, job.run, may_resume(job.run), relay)
+        training = trained(job.config, job.run, may_resume(job.run), relay)
         scores = job.scorer.score(training.state.model, job.config, seed)
     seconds = time.perf_counter() - started
     return JobRecord(

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
+from cmg.files import Staging, as_path, StrPath, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.tensors import check_finite
@@ -235,7 +235,7 @@ def find_checkpoint(path: StrPath) -> Path:
     Raises:
         CheckpointError: neither a checkpoint nor a run with one.
     """
-    path = Path(path)
+    path = as_path(path, "a run folder or one of its checkpoints")
     if (path / DESCRIPTION).is_file():
         return path
     found = list_checkpoints(path)
@@ -322,10 +322,10 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
 
 def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
     """A checkpoint's configuration, with the data where the run it lies in has them now."""
-    run = folder.absolute().parents[1]
-    if folder.absolute().parent.name != FOLDER or not (run / CONFIG).is_file():
+    within = folder.absolute().parent
+    if within.name != FOLDER or not (within.parent / CONFIG).is_file():
         return config
-    return with_places(config, places_of(read_config(run)))
+    return with_places(config, places_of(read_config(within.parent)))
 
 
 def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
