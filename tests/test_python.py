@@ -166,5 +166,9 @@ def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
     assert named == cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video")
     with pytest.raises(CmgError, match="no run named 'digist'"):
         cmg.pretrain("digist")
+    with pytest.raises(CmgError, match=r"--resume \(in Python: resume=True\) or choose another"):
+        cmg.pretrain(config, tmp_path / "run")
+    with pytest.raises(CmgError, match=r"data\.train_split=trian: .*did you mean 'train'"):
+        cmg.pretrain(cmg.load_config(None, [f"data={store.path}", "data.train_split=trian"]))
     with pytest.raises(CmgError, match="another configuration"):
         cmg.pretrain(tmp_path / "mine.yaml", Place(tmp_path / "run"), resume=True)

@@ -160,7 +160,7 @@ def test_a_bad_cell_is_named_by_line_and_column(folder, cell, message, first):
         ("id,audio,video\na,one.npy\n", {}, "line 2: not as many cells"),
         ("id,audio\na,one.npy\na,one.npy\n", {}, "line 3.*also in line 2"),
         ("id,audio\n,one.npy\n", {}, "line 2.*id is empty"),
-        ("id,split,audio\na,,one.npy\n", {}, "no plain name"),
+        ("id,split,audio\na,,one.npy\n", {}, r"csv, line 2, column 'split': .* plain name .*train"),
         ("id,audio,video\na,one.npy,\n", {}, "column 'video' is empty"),
         ("id,audio\na,one.npy\n", {"kinds": {"aduio": "tokens"}}, "did you mean 'audio'"),
         ("id,audio\na,one.npy\n", {"kinds": {"audio": "maps"}}, "does not fit"),

@@ -397,6 +397,17 @@ def test_write_store_from_arrays(tmp_path):
             DataError,
             r"clip 'clip-00001', modality 'a', step 1: a feature is -1e\+39, beyond the float32",
         ),
+        *(
+            ({"a": [np.ones((1, 1), stored), np.full((1, 1), value)]}, {}, error, said)
+            for stored, value, error, said in (
+                ("f4", 1e300, DataError, r"a feature is 1e\+300, beyond the float32 that models"),
+                ("f2", 1e300, DataError, r"a feature is 1e\+300, beyond the float32 that models"),
+                ("f2", 1e6, DataError, r"1e\+06 is beyond float16.*; store it as float32"),
+                ("f4", np.nan, DataError, "a feature is NaN or infinite"),
+                ("f2", 6e4, ModalityError, r"does not fit .*\.astype\('float16'\)"),
+                ("u1", 1e300, ModalityError, "float64 does not fit the stored uint8"),
+            )
+        ),
         ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, np.nan]}}, DataError, "nan is neither"),
         ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, {}]}}, DataError, "{} is neither"),
         (

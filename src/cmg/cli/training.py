@@ -132,10 +132,11 @@ def launch_pretraining(
     """Start this command again, once per device."""
     from cmg.files import refuse_occupied
     from cmg.recipes.launch import launch
+    from cmg.training.run_folder import RESUME
 
     configuration(assignments, out, resume)  # what is wrong with it is said before any start
     if not resume:
-        refuse_occupied(out, "resume it with --resume or choose another --out")
+        refuse_occupied(out, RESUME)
     launch(without_launch_options(sys.argv[1:]), devices, restarts)
 
 

@@ -31,7 +31,7 @@ from cmg.data.features import check_features, converted
 from cmg.data.inmemory import class_names, feature_spec
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
-from cmg.data.writer import Clip, StoreWriter
+from cmg.data.writer import Clip, StoreWriter, check_split
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, read_text
 from cmg.places import lies_there
@@ -249,11 +249,13 @@ def _clip(
             with _blaming(table, row, name):
                 block = _features(table, row, name)
                 features[name] = check_features(row.cells["id"], name, spec, block)
+    where, split = f"{table.path}, line {row.line}", row.cells.get("split", "train")
     if not features:
-        raise DataError(f"{table.path}, line {row.line}: the clip has no modality; leave it out")
+        raise DataError(f"{where}: the clip has no modality; leave it out")
+    check_split(f"{where}, column 'split'", split)
     return Clip(
         id=row.cells["id"],
-        split=row.cells.get("split", "train"),
+        split=split,
         features=features,
         labels={
             name: spec.classes.index(cell) if (cell := row.cells[table.labels[name]]) else None

@@ -236,12 +236,7 @@ class StoreWriter:
             raise DataError(f"clip id {clip.id!r} is no text; give every clip a name")
         if clip.id in self._ids:
             raise DataError(f"clip id {clip.id!r} occurs twice; ids must be unique in a store")
-        try:
-            _split_name.validate_python(clip.split)
-        except ValidationError as error:
-            raise DataError(
-                f"clip {clip.id!r}: split {clip.split!r} is no plain name (letters, digits, _ . -)"
-            ) from error
+        check_split(f"clip {clip.id!r}", clip.split)
         features = {}
         for name, values in clip.features.items():
             if name not in self.modalities:
@@ -283,6 +278,20 @@ class StoreWriter:
             raise DataError(f"clip {clip.id!r}: meta is not plain JSON ({error})") from error
         refuse_halves(f"clip {clip.id!r}", row)
         return line.encode()
+
+
+def check_split(where: str, split: str) -> None:
+    """Refuse what cannot name a split.
+
+    Raises:
+        DataError: it is no plain name.
+    """
+    try:
+        _split_name.validate_python(split)
+    except ValidationError as error:
+        raise DataError(
+            f"{where}: split {split!r} is no plain name (letters, digits, _ . -), e.g. train"
+        ) from error
 
 
 def refuse_halves(where: str, texts: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
-from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
+from cmg.recipes.training_clips import check_pairs, open_clips, training_part
 from cmg.training.checkpoint import (
     Position,
     restore_training,
@@ -285,7 +285,7 @@ def training_batches(
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
-        nested_part(store.split(training_split(data)), data.fraction),
+        training_part(store, data),
         data.batch_size,
         [m.name for m in modalities],
         seed=seed,

@@ -31,6 +31,8 @@ from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, CmgError
 from cmg.files import StrPath, read_json, refuse_occupied, replace_file, write_synced
 
+RESUME = "resume it with --resume (in Python: resume=True) or choose another --out"
+"""The remedy where a run is to be written to a folder that holds something."""
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
 
@@ -46,7 +48,7 @@ def create_run(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         ConfigError: the folder is not empty; nothing is overwritten.
         CheckpointError: it cannot be written.
     """
-    refuse_occupied(run, "resume it with --resume or choose another --out")
+    refuse_occupied(run, RESUME)
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_synced(run / CONFIG, to_yaml(config).encode())
