@@ -166,16 +166,28 @@ def test_probe_takes_paths(tmp_path):
 
 
 def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
+    clips = [[[1.0], [2.0]]] * 4
     store = cmg.write_store(
-        str(tmp_path / "st"), {m: [[[1.0], [2.0]]] * 4 for m in ("audio", "video")}
+        str(tmp_path / "st"),
+        {"audio": clips, "video": clips},
+        split=["train"] * 2 + ["test"] * 2,
+        labels={"kind": [0, 1, 0, 1]},
     )
     small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
     small += ["model.codebook.size=8"]
     config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
     (tmp_path / "mine.yaml").write_text(f"data: {{store: {store.path}, batch_size: 2}}\n")
-    assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 2
+    with pytest.warns(UserWarning, match="the codebook of 8 codes has collapsed") as said:
+        assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 1
+    assert said[0].filename == __file__
     assert cmg.load(str(tmp_path / "run")).modalities.keys() == {"audio", "video"}
+    named = cmg.probe(str(tmp_path / "run"), Place(store.path), "audio", "video")
+    assert named == cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video")
     with pytest.raises(CmgError, match="no run named 'digist'"):
         cmg.pretrain("digist")
+    with pytest.raises(CmgError, match=r"--resume \(in Python: resume=True\) or choose another"):
+        cmg.pretrain(config, tmp_path / "run")
+    with pytest.raises(CmgError, match=r"data\.train_split=trian: .*did you mean 'train'"):
+        cmg.pretrain(cmg.load_config(None, [f"data={store.path}", "data.train_split=trian"]))
     with pytest.raises(CmgError, match="another configuration"):
         cmg.pretrain(tmp_path / "mine.yaml", Place(tmp_path / "run"), resume=True)

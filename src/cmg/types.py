@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 import torch
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, model_validator
 from torch import Tensor
 
 from cmg.arrays import tensor_of
@@ -34,6 +35,20 @@ class Kind(StrEnum):
     """A token vector per step, shape (C,), read in context by a bidirectional LSTM: text."""
 
 
+def plain_name(name: str) -> str:
+    """`name`, which is part of the names of files and keys.
+
+    Raises:
+        ValueError: it is no plain word.
+    """
+    if not (name.isascii() and name.isidentifier()):
+        raise ValueError(f"modality name {name!r} must be a plain word (a-z, A-Z, 0-9, _)")
+    return name
+
+
+ModalityName = Annotated[str, AfterValidator(plain_name)]
+
+
 class Modality(Options):
     """One modality, declared as data.
 
@@ -46,18 +61,11 @@ class Modality(Options):
         token_hidden: LSTM width per direction; tokens only. The paper has 128.
     """
 
-    name: str
+    name: ModalityName
     kind: Kind
     shape: tuple[int, ...]
     detail_width: int = 256
     token_hidden: int = 128
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        if not name.isidentifier():
-            raise ValueError(f"modality name {name!r} must be a plain word (letters, digits, _)")
-        return name
 
     @model_validator(mode="after")
     def _fitting_shape(self) -> Modality:

@@ -97,6 +97,42 @@ def test_a_moved_store_is_taken_where_its_content_agrees(project, tmp_path, cmg,
         assert told.code == 0, told.err
 
 
+@pytest.fixture
+def decoy():
+    """Writes another store, which the run's commands could read as well."""
+
+    def make(place):
+        shape, splits = (12, 3, 5), ["train"] * 8 + ["test"] * 4
+        audio, video = np.random.default_rng(1).normal(size=(2, *shape)).astype("f4")
+        write_store(place, {"audio": audio, "video": video}, split=splits)
+
+    return make
+
+
+@pytest.mark.parametrize("told_of_the_move", [True, False])
+def test_only_the_runs_own_data_are_found_beside_it(
+    project, decoy, tmp_path, cmg, monkeypatch, told_of_the_move
+):
+    root = project(tmp_path / "p")
+    monkeypatch.chdir(tmp_path)
+    (root / "st").rename(root / "moved")
+    if told_of_the_move:
+        assert cmg("pretrain", f"data={root}/moved", "--out", root / "run", "--resume").code == 0
+    decoy(root / "st")
+    root.rename(tmp_path / "two")
+    found = read_checkpoint("two/run").config.data.store
+    assert found == str(tmp_path / "two" / "moved" if told_of_the_move else root / "st")
+    told = cmg("probe", "--model", "two/run", *PROBE)
+    assert told.code == (0 if told_of_the_move else 2), told.err
+    assert told_of_the_move or f"no store at {root / 'st'}" in told.err
+
+
+def test_what_is_now_where_a_project_was_is_not_the_runs_store(project, decoy, tmp_path):
+    project(tmp_path / "one").rename(tmp_path / "two")
+    decoy(tmp_path / "one" / "st")
+    assert read_checkpoint(tmp_path / "two/run").config.data.store == str(tmp_path / "two/st")
+
+
 def test_a_run_from_before_resumes_where_it_was_started(project, tmp_path, cmg, monkeypatch):
     root = project(tmp_path / "p")
     as_before(root / "run")

@@ -153,6 +153,17 @@ def test_a_store_without_a_training_split_says_which_there_are(make, cmg, tmp_pa
     assert said.code == 0, said.err
 
 
+def test_a_folder_of_arrays_and_a_misspelt_split_are_told_with_the_remedy(make, cmg, tmp_path):
+    store, _ = make({"a": 1.0, "b": 1.0})
+    said = cmg("pretrain", f"data={store}", "data.train_split=trian", "--out", tmp_path / "run")
+    assert (said.code, "data.train_split=trian: " in said.err) == (2, True), said.err
+    (tmp_path / "arrays").mkdir()
+    np.save(tmp_path / "arrays" / "a.npy", np.ones((2, 3)))
+    said = cmg("pretrain", f"data={tmp_path / 'arrays'}", "--out", tmp_path / "run")
+    assert (said.code, "`cmg data import --arrays CSV --out STORE`" in said.err) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_steps_are_taken_by_their_index_where_asked(make, cmg, tmp_path):
     store, _ = make({"a": 1.0, "b": 0.5})
     for value, grid in [("null", None), ("2.0", 2.0)]:

@@ -397,13 +397,34 @@ def test_write_store_from_arrays(tmp_path):
             DataError,
             r"clip 'clip-00001', modality 'a', step 1: a feature is -1e\+39, beyond the float32",
         ),
+        *(
+            ({"a": [np.ones((1, 1), stored), np.full((1, 1), value)]}, {}, error, said)
+            for stored, value, error, said in (
+                ("f4", 1e300, DataError, r"a feature is 1e\+300, beyond the float32 that models"),
+                ("f2", 1e300, DataError, r"a feature is 1e\+300, beyond the float32 that models"),
+                ("f2", 1e6, DataError, r"1e\+06 is beyond float16.*; store it as float32"),
+                ("f4", np.nan, DataError, "a feature is NaN or infinite"),
+                ("f2", 6e4, ModalityError, r"does not fit .*\.astype\('float16'\)"),
+                ("u1", 1e300, ModalityError, "float64 does not fit the stored uint8"),
+            )
+        ),
         ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, np.nan]}}, DataError, "nan is neither"),
         ({"a": np.zeros((2, 1, 3))}, {"labels": {"x": [0, {}]}}, DataError, "{} is neither"),
+        (
+            {"a": np.zeros((2, 1, 3))},
+            {"labels": {"x": [0, 1]}, "classes": {"x": [3, "b"]}},
+            DataError,
+            "label 'x': classes.0: Input should be a valid string, got 3",
+        ),
         (
             {"a": np.zeros((2, 1, 3))},
             {"labels": {"x": ["cat", "dgo"]}, "classes": {"x": ["cat", "dog"]}},
             DataError,
             "did you mean 'dog'",
+        ),
+        *(
+            ({name: np.zeros((2, 1, 3))}, {}, ModalityError, "must be a plain word")
+            for name in ("", "a b", "a/b", "..", "audio.x", "vidéo", "audio\n")
         ),
     ],
 )
@@ -411,3 +432,29 @@ def test_write_store_refuses(tmp_path, features, options, error, message):
     with pytest.raises(error, match=message):
         write_store(tmp_path / "s", features, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+HALF = "c\udcff"
+"""A name as os.listdir gives it of a file whose name is not in UTF-8."""
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"ids": ["a", HALF]}, r"clip 'c\\udcff': .* rename it"),
+        ({"meta": [{}, {"file": [HALF]}]}, r"clip 'clip-00001': half .*\"file\": \[\"c\\udcff'"),
+        ({"meta": [{HALF: 1}, {}]}, "clip 'clip-00000': half a character"),
+        ({"split": HALF}, r"clip 'clip-00000': split 'c\\udcff'"),
+        ({"notes": HALF}, r"store .*: half .*\"notes\": \"c\\udcff'"),
+        ({"labels": {HALF: [0, 1]}}, r"store .*: half .*\"labels\": {\"c\\udcff'"),
+        ({"labels": {"kind": ["a", HALF]}}, r"store .*: half .*\[\"a\", \"c\\udcff'"),
+    ],
+)
+def test_a_store_is_not_replaced_by_one_that_cannot_be_read(tmp_path, options, named):
+    features = {"a": np.ones((2, 1, 3))}
+    hashed = write_store(tmp_path / "s", features).content_hash
+    with pytest.raises(DataError, match=named) as caught:
+        write_store(tmp_path / "s", features, overwrite=True, **options)
+    print(caught.value)  # every terminal can show it
+    assert FeatureStore.open(tmp_path / "s").content_hash == hashed
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]

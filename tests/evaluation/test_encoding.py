@@ -70,7 +70,8 @@ def test_modality_in_another_shape(untrained, paired):
     other = Modality(name="audio", kind=Kind.VECTORS, shape=(11,))
     eeg = Modality(name="eeg", kind=Kind.VECTORS, shape=(5,))
     with pytest.raises(
-        ModalityError, match=r"modality 'audio' has shape .*; expected \[B, T, 11\]"
+        ModalityError,
+        match=r"store: modality 'audio' has steps of shape \(12,\), the model reads \(11,\); give",
     ):
         encode_split(untrained(other, eeg), paired.split("test"))
 

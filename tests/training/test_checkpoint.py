@@ -112,6 +112,21 @@ def test_places_without_a_checkpoint_are_told_apart(tmp_path, tiny_config):
         load_model(tmp_path / "run")
 
 
+def test_a_damaged_checkpoint_is_moved_away_to_resume(run, tiny_config):
+    newest = find_checkpoint(run)
+    (newest / "training.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"is missing.* move {newest.name} out of") as caught:
+        pretrain(tiny_config("training.epochs=2"), run, resume=True)
+    newest.rename(run / newest.name)
+    assert f"out of {newest.parent}" in str(caught.value)
+    assert pretrain(tiny_config("training.epochs=2"), run, resume=True).position.step == 10
+
+
+@pytest.mark.parametrize("folder", ["/model", "/", "/checkpoints", "/checkpoints/step-00000005"])
+def test_a_checkpoint_may_lie_where_no_run_can_be(tiny_config, folder):
+    assert module.in_its_run(tiny_config(), Path(folder)) == tiny_config()
+
+
 def vouch_for(file):
     """Tell the checksum of a file that was changed."""
     path = file.parent / "checkpoint.json"
@@ -136,7 +151,8 @@ def test_values_that_are_no_numbers_are_neither_used_nor_resumed(run, tiny_confi
     save_file(tensors, file)
     vouch_for(file)
     said = rf"{name}: 1 of the {tensors[tensor].numel()} values of '{tensor}' are NaN"
-    with pytest.raises(CheckpointError, match=said):
+    remedy = f"move {file.parent.name} out of {run / 'checkpoints'}"
+    with pytest.raises(CheckpointError, match=rf"{said}.*; to go on .*{remedy}"):
         prepare(tiny_config("training.epochs=2"), run, resume=True)
     if name == "model.safetensors":
         with pytest.raises(CheckpointError, match=said):

@@ -132,10 +132,11 @@ def launch_pretraining(
     """Start this command again, once per device."""
     from cmg.files import refuse_occupied
     from cmg.recipes.launch import launch
+    from cmg.training.run_folder import RESUME
 
     configuration(assignments, out, resume)  # what is wrong with it is said before any start
     if not resume:
-        refuse_occupied(out, "resume it with --resume or choose another --out")
+        refuse_occupied(out, RESUME)
     launch(without_launch_options(sys.argv[1:]), devices, restarts)
 
 
@@ -160,10 +161,9 @@ def train_and_show(
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
-    from cmg.codebook.measures import collapse
     from cmg.files import bytes_below
-    from cmg.recipes.pretrain import first_usage, prepare
-    from cmg.training.checkpoint import list_checkpoints, load_model
+    from cmg.recipes.pretrain import collapsed, prepare
+    from cmg.training.checkpoint import list_checkpoints
     from cmg.training.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
@@ -186,8 +186,7 @@ def train_and_show(
     if world is not None:
         world.barrier()
     checkpoints = list_checkpoints(out)
-    model = load_model(checkpoints[-1], training.state.device)
-    remarks = collapse(first_usage(model, training.batches))
+    remarks = collapsed(training)
     told = {
         "run": str(out),
         "checkpoint": str(checkpoints[-1]),

@@ -31,11 +31,11 @@ from cmg.data.features import check_features, converted
 from cmg.data.inmemory import class_names, feature_spec
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
-from cmg.data.writer import Clip, StoreWriter
+from cmg.data.writer import Clip, StoreWriter, check_split
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, read_text
 from cmg.places import lies_there
-from cmg.types import Kind
+from cmg.types import Kind, plain_name
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,13 @@ def _told_apart(path: Path, rows: list[_Row], header: Sequence[str], dtype: str 
         elif column not in ("id", "split"):
             modalities.append(column)
     for name in modalities:
-        if not name.isidentifier():
+        try:
+            plain_name(name)
+        except ValueError as error:
             raise DataError(
-                f"{path}: column {name!r} would be a modality, but is no plain word (letters, "
-                "digits, _); rename it, or call it 'meta:...'"
-            )
+                f"{path}: column {name!r} would be a modality, but {error}; rename it, or call it "
+                "'meta:...'"
+            ) from error
     if not modalities:
         raise DataError(f"{path}: no modality; add a column with paths, e.g. 'audio'")
     return _Table(path, rows, modalities, labels, meta, dtype)
@@ -247,11 +249,13 @@ def _clip(
             with _blaming(table, row, name):
                 block = _features(table, row, name)
                 features[name] = check_features(row.cells["id"], name, spec, block)
+    where, split = f"{table.path}, line {row.line}", row.cells.get("split", "train")
     if not features:
-        raise DataError(f"{table.path}, line {row.line}: the clip has no modality; leave it out")
+        raise DataError(f"{where}: the clip has no modality; leave it out")
+    check_split(f"{where}, column 'split'", split)
     return Clip(
         id=row.cells["id"],
-        split=row.cells.get("split", "train"),
+        split=split,
         features=features,
         labels={
             name: spec.classes.index(cell) if (cell := row.cells[table.labels[name]]) else None

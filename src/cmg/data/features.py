@@ -44,12 +44,15 @@ def check_features(
 
     Raises:
         ModalityError: another shape, or a dtype that the stored one cannot hold exactly.
-        DataError: see :func:`check_numbers`.
+        DataError: see :func:`check_numbers`; or a number is beyond the stored dtype.
     """
     where = f"clip {clip!r}, modality {modality!r}"
     if block.shape[1:] != spec.shape:
         raise ModalityError(f"{where}: shape {block.shape}; expected (T, {str(spec.shape)[1:]}")
     if block.dtype.name not in DTYPES or not np.can_cast(block.dtype, spec.dtype, "safe"):
+        if {block.dtype.kind, np.dtype(spec.dtype).kind} == {"f"}:
+            check_numbers(where, block)
+            converted(where, block, spec.dtype)  # refuses what .astype would make infinite
         raise ModalityError(
             f"{where}: dtype {block.dtype} does not fit the stored {spec.dtype} exactly; "
             f"convert it with .astype({spec.dtype!r})"

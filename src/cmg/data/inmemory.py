@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence, Sized
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from cmg.data.features import as_block
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
@@ -16,6 +16,7 @@ from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, Label, StoreWriter
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
+from cmg.options import problems
 from cmg.types import Kind
 
 Arrays = NDArray[Any] | Sequence[NDArray[Any] | None]
@@ -92,7 +93,7 @@ def write_store(
                 meta={} if meta is None else meta[i],
             )
             writer.add(clip)
-    return FeatureStore.open(Path(path))
+    return FeatureStore.open(path)
 
 
 def _clip_count(columns: Mapping[str, Sized | None]) -> int:
@@ -206,7 +207,10 @@ def _label_spec(
             ]
     if not classes or len(set(classes)) < len(classes):
         raise DataError(f"label {name!r}: classes {list(classes)} must be distinct, at least one")
-    return LabelSpec.model_validate({"classes": tuple(classes), "per": per})
+    try:
+        return LabelSpec.model_validate({"classes": tuple(classes), "per": per})
+    except ValidationError as error:
+        raise DataError(f"label {name!r}: {'; '.join(problems(error))}") from error
 
 
 def _index(name: str, value: Any) -> int:

@@ -22,7 +22,7 @@ from pydantic import (
 from cmg.errors import DataError
 from cmg.files import file_sha256, read_json
 from cmg.places import lies_there
-from cmg.types import Kind, Modality
+from cmg.types import Kind, Modality, ModalityName
 
 MANIFEST = "manifest.json"
 CLIPS = "clips.jsonl"
@@ -35,7 +35,6 @@ DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
 Encoding = Literal["dense", "compact"]
 ENCODINGS: tuple[str, ...] = ("dense", "compact")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ModalityName = Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 

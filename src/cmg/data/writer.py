@@ -29,8 +29,8 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import Staging, StrPath, file_sha256, write_synced, writing
-from cmg.types import Modality
+from cmg.files import Staging, StrPath, as_path, file_sha256, write_synced, writing
+from cmg.options import problems
 
 SHARD_BYTES = 128 << 20
 """A shard is closed when it has reached this size."""
@@ -78,7 +78,8 @@ class StoreWriter:
         shard_bytes: Shards are closed at this size.
 
     Raises:
-        DataError: `path` is occupied or cannot be written.
+        DataError: `path` is occupied or cannot be written, or a text is none.
+        ModalityError: the name of a modality is no plain word.
 
     Example:
         >>> spec = {"audio": FeatureSpec(kind="vectors", shape=(128,), step_seconds=1.0)}
@@ -97,20 +98,21 @@ class StoreWriter:
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "the folder of the store to be")
         if not modalities:
             raise DataError(f"a store at {self.path} needs at least one modality")
-        for name, spec in modalities.items():
-            Modality(name=name, kind=spec.kind, shape=spec.shape)
+        self._ids: set[str] = set()
+        self._splits: dict[str, int] = {}
+        self._shards: list[Shard] = []
         self.modalities = dict(modalities)
         self.labels = dict(labels or {})
         self.media: Literal["digits"] | None = media
         self.notes = notes
+        self._manifest("0" * 64)
+        texts = {"notes": notes, "labels": {n: spec.classes for n, spec in self.labels.items()}}
+        refuse_halves(f"store {self.path}", texts)
         self.overwrite = overwrite
         self.shard_bytes = shard_bytes
-        self._ids: set[str] = set()
-        self._splits: dict[str, int] = {}
-        self._shards: list[Shard] = []
         self._open: dict[str, ShardWriter] = {}
         self._first: dict[str, int] = {}
         self._staging: Staging | None = None
@@ -209,29 +211,32 @@ class StoreWriter:
             self._close_shard(name)
         self._rows.flush()
         os.fsync(self._rows.fileno())
-        manifest = Manifest(
-            modalities=self.modalities,
-            labels=self.labels,
-            splits=self._splits,
-            shards=tuple(sorted(self._shards, key=lambda shard: shard.file)),
-            media=self.media,
-            notes=self.notes,
-            clips_sha256=file_sha256(self._folder / CLIPS),
-        )
-        manifest = write_index(self._folder, manifest)
+        manifest = write_index(self._folder, self._manifest(file_sha256(self._folder / CLIPS)))
         write_synced(self._folder / MANIFEST, manifest.pretty())
+
+    def _manifest(self, clips_sha256: str) -> Manifest:
+        """The manifest of what has been written so far."""
+        try:
+            return Manifest(
+                modalities=self.modalities,
+                labels=self.labels,
+                splits=self._splits,
+                shards=tuple(sorted(self._shards, key=lambda shard: shard.file)),
+                media=self.media,
+                notes=self.notes,
+                clips_sha256=clips_sha256,
+            )
+        except ValidationError as error:
+            wrong = error.errors()[0]["loc"][:1] == ("modalities",)
+            kind = ModalityError if wrong else DataError
+            raise kind(f"store {self.path}: {'; '.join(problems(error))}") from error
 
     def _checked_features(self, clip: Clip) -> dict[str, NDArray[Any]]:
         if not isinstance(clip.id, str) or not clip.id:
             raise DataError(f"clip id {clip.id!r} is no text; give every clip a name")
         if clip.id in self._ids:
             raise DataError(f"clip id {clip.id!r} occurs twice; ids must be unique in a store")
-        try:
-            _split_name.validate_python(clip.split)
-        except ValidationError as error:
-            raise DataError(
-                f"clip {clip.id!r}: split {clip.split!r} is no plain name (letters, digits, _ . -)"
-            ) from error
+        check_split(f"clip {clip.id!r}", clip.split)
         features = {}
         for name, values in clip.features.items():
             if name not in self.modalities:
@@ -268,9 +273,41 @@ class StoreWriter:
             "meta": dict(clip.meta),
         }
         try:
-            return (json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n").encode()
+            line = json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
             raise DataError(f"clip {clip.id!r}: meta is not plain JSON ({error})") from error
+        refuse_halves(f"clip {clip.id!r}", row)
+        return line.encode()
+
+
+def check_split(where: str, split: str) -> None:
+    """Refuse what cannot name a split.
+
+    Raises:
+        DataError: it is no plain name.
+    """
+    try:
+        _split_name.validate_python(split)
+    except ValidationError as error:
+        raise DataError(
+            f"{where}: split {split!r} is no plain name (letters, digits, _ . -), e.g. train"
+        ) from error
+
+
+def refuse_halves(where: str, texts: Mapping[str, Any]) -> None:
+    """Refuse what JSON can escape, but no reader of UTF-8 takes.
+
+    Raises:
+        DataError: a text has half a character, as file names do that are not in UTF-8.
+    """
+    try:
+        json.dumps(texts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        found = error.object[max(0, error.start - 20) : error.end]
+        raise DataError(
+            f"{where}: half a character in {found!r}, as in file names that are not in UTF-8; "
+            "rename it"
+        ) from error
 
 
 def check_label(

@@ -61,6 +61,7 @@ def encode_split(
         DataError: the split has fewer than two clips, or a clip has NaN or infinite features.
     """
     names = [m for m in model.modalities if m in split.modalities]
+    check_shapes(model, split)
     batches = Batches(split, batch_size, names, shuffle=False)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in names}
     for index in range(len(batches)):
@@ -85,6 +86,21 @@ def encode_split(
         semantic[batches.clips] = torch.cat([pad_steps(z, longest, 0) for _, z in parts])
         out[m] = EncodedModality(indices, semantic, table[indices])  # -1 takes the zero row
     return out
+
+
+def check_shapes(model: UnifiedModel, split: Split) -> None:
+    """Compare what a store holds with what a model reads, where both have a modality.
+
+    Raises:
+        ModalityError: a modality has steps of another shape.
+    """
+    for m, stored in split.modalities.items():
+        if m in model.modalities and stored.shape != model.modalities[m].shape:
+            raise ModalityError(
+                f"{split.store.path}: modality {m!r} has steps of shape {stored.shape}, the model "
+                f"reads {model.modalities[m].shape}; give a store of the features that it was "
+                "trained on, or another --model"
+            )
 
 
 def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import WorkerError
 from cmg.process import thread_count
 from cmg.recipes.evaluate import Tables, evaluate
-from cmg.recipes.pretrain import prepare
+from cmg.recipes.pretrain import trained
 from cmg.training.allocation import OWN_PROCESS
 from cmg.training.checkpoint import Position
 
@@ -62,9 +62,7 @@ class Relay:
 def run_job(job: Job, send: Report) -> Tables:
     """Train and evaluate one model in this process."""
     with thread_count(job.config.training.threads):
-        training = prepare(job.config, job.run)
-        training.observers.append(Relay(job.name, send))
-        training.train()
+        training = trained(job.config, job.run, observers=[Relay(job.name, send)])
         return evaluate(training.state.model, job.config, job.config.training.seed)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
 from cmg.data.source import ClipSource
-from cmg.recipes.training_clips import nested_part, open_clips, training_split
+from cmg.recipes.training_clips import open_clips, training_part
 
 SIZE, EPOCHS = "model.codebook.size", "training.epochs"
 TOKENS_PER_CODE = 100
@@ -42,7 +42,7 @@ def fitted(config: RunConfig, overrides: Sequence[str]) -> tuple[RunConfig, list
 
 def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     """Codebook size and epochs for the training clips of a store."""
-    split = nested_part(store.split(training_split(config.data)), config.data.fraction)
+    split = training_part(store, config.data)
     names = config.data.modalities or tuple(store.modalities)
     tokens = sum(split.total_steps(m) for m in names)
     least, most = SIZES

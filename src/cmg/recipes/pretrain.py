@@ -12,17 +12,21 @@ import torch
 
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts, collapse
-from cmg.config.load import load_config, to_yaml
+from cmg.config.load import load_config
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
-from cmg.files import StrPath, replace_file
+from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
-from cmg.recipes.training_clips import check_pairs, nested_part, open_clips, training_split
+from cmg.recipes.training_clips import (
+    check_pairs,
+    open_clips,
+    training_part,
+)
 from cmg.training.checkpoint import (
     Position,
     restore_training,
@@ -31,9 +35,9 @@ from cmg.training.compiling import compile_parts
 from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
 from cmg.training.run_folder import (
-    CONFIG,
     RUN,
     create_run,
+    move_data,
     places_of,
     read_config,
     read_facts,
@@ -68,12 +72,28 @@ def pretrain(
     Raises:
         CmgError: whatever is wrong with configuration, data, checkpoint or training, by its type.
     """
+    training = trained(config, run, resume, observers)
+    for remark in collapsed(training):
+        warnings.warn(remark, stacklevel=2)
+    return training
+
+
+def trained(
+    config: RunConfig | StrPath,
+    run: StrPath | None = None,
+    resume: bool = False,
+    observers: list[StepObserver] | None = None,
+) -> Pretraining:
+    """:func:`pretrain` for those who evaluate the model themselves, which says more."""
     training = prepare(config, run, resume)
     training.observers.extend(observers or [])
     training.train()
-    for remark in collapse(first_usage(training.state.model, training.batches)):
-        warnings.warn(remark, stacklevel=2)
     return training
+
+
+def collapsed(training: Pretraining) -> list[str]:
+    """What to say of the codebook at the end of a run, of the clips of :func:`first_features`."""
+    return collapse(first_usage(training.state.model, training.batches))
 
 
 def prepare(
@@ -91,7 +111,7 @@ def prepare(
     With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
     restart by the launcher, the launch's own run is resumed.
     """
-    run = None if run is None else Path(run)
+    run = None if run is None else as_path(run, "a run folder")
     config = config if isinstance(config, RunConfig) else load_config(config)
     refuse_unfit_parts(config.training, world)
     device = choose_device(config.training.device, world)
@@ -270,7 +290,7 @@ def training_batches(
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
-        nested_part(store.split(training_split(data)), data.fraction),
+        training_part(store, data),
         data.batch_size,
         [m.name for m in modalities],
         seed=seed,
@@ -359,7 +379,7 @@ def resume_from(training: Pretraining, run: Path) -> None:
             f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
         )
     if training.run is not None and own != training.config:  # the data are elsewhere now
-        replace_file(run / CONFIG, to_yaml(training.config).encode())
+        move_data(run, training.config)
     if checkpoint is None:
         start_codebook(training)
         return

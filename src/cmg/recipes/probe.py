@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cmg.config.schema import ProbeOptions
+from cmg.config.schema import DataOptions, ProbeOptions
 from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
 from cmg.errors import DataError
 from cmg.evaluation.transfer import Evaluation, Score, scores
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
-from cmg.training.checkpoint import load_model
+from cmg.recipes.training_clips import open_other
+from cmg.training.checkpoint import load_model, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def probe(
     """Train a head on `train_on`'s frozen features, read it unchanged on `test_on`.
 
     Args:
-        model: Left untouched; or its run or checkpoint folder.
-        store: With labels; or its folder.
+        model: Left untouched; or a run folder or checkpoint.
+        store: With labels; or what :meth:`~cmg.data.store.FeatureStore.open` takes.
         train_on: Modality the head is trained on.
         test_on: Modality it is read on.
         label: Label of the store; None takes its first label per clip, else per step.
@@ -64,13 +64,14 @@ def probe(
         Transfer, the same-modality upper bound, and chance.
 
     Raises:
-        DataError: no such label, split or modality, or labels of one class.
-        CheckpointError: no model in the folder given.
+        DataError: no such store, label, split or modality, or labels of one class.
+        CheckpointError: no such run.
     """
+    data = DataOptions()
     if not isinstance(model, UnifiedModel):
-        model = load_model(model)
+        data, model = read_checkpoint(model).config.data, load_model(model)
     if isinstance(store, str | os.PathLike):
-        store = FeatureStore.open(store)
+        store = open_other(data, store)
     options = options or ProbeOptions()
     evaluation = Evaluation(model, store, train_split, test_split)
     label = label or evaluation.default_label("clip") or evaluation.default_label("step")

@@ -91,7 +91,8 @@ def _named_clips(data: DataOptions) -> ClipSource:
         raise ConfigError(
             f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
             "layout, or a collection imported from one, say which list to train on: "
-            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}"
+            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}. If it is a folder of arrays, "
+            "`cmg data import --arrays CSV --out STORE` makes a store of those that a CSV lists"
         )
     where = Path(data.store)
     if not one_store and not is_remote(data.store) and not os.path.exists(where):
@@ -111,6 +112,21 @@ def is_one_store(where: str) -> bool:
 def training_split(data: DataOptions) -> str:
     """The split a configuration trains on; a list decides over `train_split`."""
     return data.train_split if data.list is None else TRAINING_LISTS[data.list].split
+
+
+def training_part(store: ClipSource, data: DataOptions) -> Split:
+    """The clips that a configuration trains on: its share of the training split.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    name = training_split(data)
+    try:
+        split = store.split(name)
+    except DataError as error:
+        key = f"data.train_split={name}" if data.list is None else f"data.list={data.list}"
+        raise DataError(f"{key}: {error}") from error
+    return nested_part(split, data.fraction)
 
 
 def check_pairs(split: Split, modalities: Sequence[str]) -> list[str]:

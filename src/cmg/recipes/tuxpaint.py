@@ -26,7 +26,7 @@ from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.jobs import Job, Relay, Report, run_all
-from cmg.recipes.pretrain import prepare
+from cmg.recipes.pretrain import trained
 from cmg.recipes.retrieval import retrieval_of
 from cmg.recipes.training_clips import open_clips, training_split
 from cmg.recipes.tuxpaint_store import LABEL
@@ -181,9 +181,7 @@ def plain_heads(store: ClipSource, config: RunConfig, seeds: int) -> dict[str, S
 def run_stamp_job(job: Job, send: Report) -> StampTables:
     """Train and evaluate one model in this process."""
     with thread_count(job.config.training.threads):
-        training = prepare(job.config, job.run)
-        training.observers.append(Relay(job.name, send))
-        training.train()
+        training = trained(job.config, job.run, observers=[Relay(job.name, send)])
         model = training.state.model
         tables = evaluate(model, job.config, job.config.training.seed)
         return StampTables(tables, stamp_retrieval(model, job.config))

@@ -25,7 +25,7 @@ from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.jobs import Job, Relay, Report, run_all
-from cmg.recipes.pretrain import prepare
+from cmg.recipes.pretrain import trained
 from cmg.recipes.training_clips import open_clips, training_split
 from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
 from cmg.voices.embedded import AUDIO, word_features
@@ -131,9 +131,7 @@ def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int
     """Train one model in this process and read the words with it."""
     config = job.job.config
     with thread_count(config.training.threads):
-        training = prepare(config, job.job.run)
-        training.observers.append(Relay(job.job.name, send))
-        training.train()
+        training = trained(config, job.job.run, observers=[Relay(job.job.name, send)])
         return read_words(training.state.model, open_clips(config.data), config, job.sets)
 
 

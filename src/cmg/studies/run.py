@@ -14,7 +14,7 @@ from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.process import thread_count
 from cmg.recipes.jobs import Relay, Report, run_all
-from cmg.recipes.pretrain import prepare
+from cmg.recipes.pretrain import trained
 from cmg.studies.ledger import (
     Identity,
     JobKey,
@@ -27,6 +27,7 @@ from cmg.studies.plan import Plan
 from cmg.studies.scorers import Scorer
 from cmg.studies.summary import Summary, summarized
 from cmg.studies.write import write_study
+from cmg.training.loop import StepObserver
 from cmg.training.run_folder import CONFIG, RUN, versions
 
 
@@ -164,9 +165,8 @@ def run_study_job(job: StudyJob, send: Report) -> JobRecord:
     name = f"{job.key.variant} {job.key.seed}"
     seed = job.config.training.seed
     with naming(name), thread_count(job.config.training.threads):
-        training = prepare(job.config, job.run, may_resume(job.run))
-        training.observers.append(Relay(name, send))
-        training.train()
+        relay: list[StepObserver] = [Relay(name, send)]
+        training = trained(job.config, job.run, may_resume(job.run), relay)
         scores = job.scorer.score(training.state.model, job.config, seed)
     seconds = time.perf_counter() - started
     return JobRecord(

@@ -313,21 +313,27 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
         )
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
+    remedy = "use another checkpoint of the run" if files is not None else without(folder)
     for name in checksums if files is None else files:
         if not (folder / name).is_file() or file_sha256(folder / name) != checksums.get(name):
             raise CheckpointError(
                 f"{folder / name} is missing, truncated or edited (its SHA-256 is not the one in "
-                f"{DESCRIPTION}); use another checkpoint of the run"
+                f"{DESCRIPTION}); {remedy}"
             )
     return checkpoint
 
 
+def without(folder: Path) -> str:
+    """How a run is resumed whose newest checkpoint cannot be."""
+    return f"to go on from an earlier checkpoint, move {folder.name} out of {folder.parent}"
+
+
 def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
     """A checkpoint's configuration, with the data where the run it lies in has them now."""
-    holder = folder.absolute().parent
-    if holder.name != FOLDER or not (holder.parent / CONFIG).is_file():
+    within = folder.absolute().parent
+    if within.name != FOLDER or not (within.parent / CONFIG).is_file():
         return config
-    return with_places(config, places_of(read_config(holder.parent)))
+    return with_places(config, places_of(read_config(within.parent)))
 
 
 def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
@@ -386,9 +392,10 @@ def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: the files do not fit the state.
     """
-    restore(state.model, load_tensors(checkpoint.path / MODEL), checkpoint.path / MODEL)
-    source = checkpoint.path / TRAINING
-    tensors = load_tensors(source)
+    model, source = checkpoint.path / MODEL, checkpoint.path / TRAINING
+    remedy = without(checkpoint.path)
+    restore(state.model, load_tensors(model, remedy), model)
+    tensors = load_tensors(source, remedy)
     prefix = "objectives."
     own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
     if own:

@@ -28,9 +28,11 @@ from cmg.config.load import to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.config.values import parse_yaml, yaml_text
 from cmg.data.store import whole_path
-from cmg.errors import CheckpointError
-from cmg.files import StrPath, read_json, refuse_occupied, write_synced
+from cmg.errors import CheckpointError, CmgError
+from cmg.files import StrPath, read_json, refuse_occupied, replace_file, write_synced
 
+RESUME = "resume it with --resume (in Python: resume=True) or choose another --out"
+"""The remedy where a run is to be written to a folder that holds something."""
 CONFIG, RUN, METRICS = "config.yaml", "run.json", "metrics.jsonl"
 
 
@@ -46,7 +48,7 @@ def create_run(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         ConfigError: the folder is not empty; nothing is overwritten.
         CheckpointError: it cannot be written.
     """
-    refuse_occupied(run, "resume it with --resume or choose another --out")
+    refuse_occupied(run, RESUME)
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_synced(run / CONFIG, to_yaml(config).encode())
@@ -98,14 +100,39 @@ def from_run(run: Path, config: RunConfig) -> dict[str, str]:
 
 
 def relocated(config: RunConfig, run: Path) -> RunConfig:
-    """A run's configuration, with folders that were moved together with the run."""
-    folders = {key: where for key, where in places_of(config).items() if where}
-    gone = [k for k, w in folders.items() if os.path.isabs(w) and not Path(w).exists()]
-    if not gone or not (run / RUN).is_file():
+    """A run's configuration, with folders that were moved together with the run.
+
+    They are taken for the run's where their content is what it was trained on, whatever is now at
+    the place that they had before.
+    """
+    if not (run / RUN).is_file():
         return config
-    known = read_facts(run).get("from_run", {})
-    others = {key: os.path.abspath(run / str(known.get(key))) for key in gone}
-    return with_places(config, {k: other for k, other in others.items() if Path(other).is_dir()})
+    facts = read_facts(run)
+    beside = {k: os.path.abspath(run / str(w)) for k, w in facts.get("from_run", {}).items()}
+    found = {k: w for k, w in beside.items() if places_of(config).get(k) and Path(w).is_dir()}
+    moved = with_places(config, found)
+    return moved if moved != config and holds(moved, facts["data_hash"]) else config
+
+
+def holds(config: RunConfig, data_hash: str) -> bool:
+    """Whether the clips that a configuration names have this content."""
+    from cmg.recipes.training_clips import open_clips
+
+    try:
+        return open_clips(config.data).content_hash == data_hash
+    except CmgError:
+        return False
+
+
+def move_data(run: Path, config: RunConfig) -> None:
+    """Let a run know where its data are now.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    told = read_facts(run) | {"store": config.data.store, "from_run": from_run(run, config)}
+    replace_file(run / CONFIG, to_yaml(config).encode())
+    replace_file(run / RUN, json.dumps(told, indent=1).encode())
 
 
 def read_config(run: StrPath) -> RunConfig:
