@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, as_path, StrPath, file_sha256, read_json, write_synced
+from cmg.files import Staging, StrPath, as_path, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.tensors import check_finite
