@@ -35,7 +35,7 @@ def test_damaged_files(labeled, tmp_path):
         write_report(tmp_path / "run")
     shutil.copy(labeled / "results.json", tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text("[")
-    with pytest.raises(CheckpointError, match=r"run\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"run\.json is missing or damaged"):
         write_report(tmp_path / "run")
 
 

@@ -94,9 +94,11 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     with _opened(path) as file:
         if file.format != "TIFF":  # which size Pillow gives of a turned one depends on its version
+            width, height = file.size
             turned = file.getexif().get(Base.Orientation, 1) in TURNED
-            return file.size[::-1] if turned else file.size
-    return open_picture(path).size
+            return (height, width) if turned else (width, height)
+    width, height = open_picture(path).size
+    return width, height
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def pretrain(
     """
     training = trained(config, run, resume, observers)
     for remark in collapsed(training):
-        warnings.warn(remark, stacklevel=2)
+        warnings.warn(remark, stacklevel=3)  # of the caller, beyond the decorator
     return training
 
 

@@ -16,13 +16,12 @@ from cmg.data.split import Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
-from cmg.files import read_json
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.recipes.evaluate import RESULTS, evaluate_run
 from cmg.recipes.training_clips import open_clips
 from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
-from cmg.training.run_folder import CONFIG, RUN, read_metrics
+from cmg.training.run_folder import CONFIG, RUN, read_facts, read_metrics
 
 ENCODED_AT_A_TIME = 256
 
@@ -113,7 +112,14 @@ def gather(folder: Path) -> ReportData:
         demo=demo,
         results=results,
         stats=CodebookStats.of(usage, usage) if results is None else results.codebook,
-        runs=[RunLog(run.name, read_facts(run), read_metrics(run)) for run in runs],
+        runs=[
+            RunLog(
+                run.name,
+                read_facts(run) if (run / RUN).is_file() else {},
+                read_metrics(run),
+            )
+            for run in runs
+        ],
         checkpoint=checkpoint,
         config_text=config_text(runs[0], checkpoint),
         model=model,
@@ -232,24 +238,6 @@ def control_remarks(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
             f"{store.content_hash[:12]}, the run was trained on {checkpoint.data_hash[:12]}."
         )
     return said
-
-
-def read_facts(run: Path) -> dict[str, Any]:
-    """``run.json`` of a run; empty where there is none.
-
-    Raises:
-        CheckpointError: it is damaged.
-    """
-    path = run / RUN
-    if not path.is_file():
-        return {}
-    try:
-        told = read_json(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); restore or remove it") from error
-    if not isinstance(told, dict):
-        raise CheckpointError(f"{path} is damaged (no JSON object); restore or remove it")
-    return told
 
 
 def config_text(run: Path, checkpoint: Checkpoint) -> str:

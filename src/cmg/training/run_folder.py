@@ -172,7 +172,9 @@ def read_facts(run: Path) -> dict[str, Any]:
         told: dict[str, Any] = read_json(run / RUN)
         told["data_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{run / RUN} is missing or damaged: {error!r}") from error
+        raise CheckpointError(
+            f"{run / RUN} is missing or damaged ({error!r}); restore it, or remove a damaged one"
+        ) from error
     return told
 
 
