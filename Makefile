@@ -46,7 +46,7 @@ test: venv
 	run ruff format --check .; \
 	run mypy; \
 	export OMP_NUM_THREADS=1; \
-	run pytest -n auto --dist loadfile; \
+	run pytest -n auto --dist loadfile --no-loadscope-reorder; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-slow: venv

@@ -107,6 +107,7 @@ def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturb
     assert steps == [f' "step": {n}' for n in range(1, 41)]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_goes_on_as_two(shell, overrides, undisturbed, tmp_path):
     run = tmp_path / "run"
     copytree(undisturbed, run)

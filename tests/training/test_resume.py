@@ -33,7 +33,7 @@ def assert_same_bits(one, other):
     assert different == []
 
 
-@pytest.mark.parametrize("stop", [1, 4, 5, 7, 11, 14])
+@pytest.mark.parametrize("stop", [1, 5, 7, 14])
 @pytest.mark.parametrize("every", [None, 2])
 def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(
     tiny_config, tmp_path, stop, every
@@ -72,14 +72,14 @@ def test_same_seed_same_bits_other_seed_other_bits(tiny_config):
 
 
 def test_process_killed_at_random_steps_resumes_to_the_same_files(tiny_config, tmp_path):
-    """One run, killed three times on its way, against one that was left alone."""
-    epochs = 24
+    """One run, killed twice on its way, against one that was left alone."""
+    epochs = 16
     config = tmp_path / "config.yaml"
     config.write_text(to_yaml(tiny_config(f"training.epochs={epochs}")))
     command = [sys.executable, "-m", "cmg", "pretrain"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     arguments = [str(config)]
-    for wanted in sorted(random.Random().sample(range(1, epochs - 8), 3)):
+    for wanted in sorted(random.Random().sample(range(1, epochs - 8), 2)):
         process = subprocess.Popen(
             [*command, *arguments, "--out", str(killed)],
             stderr=subprocess.DEVNULL,
