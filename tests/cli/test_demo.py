@@ -63,6 +63,7 @@ def test_table_and_report_say_the_same_numbers(demo):
     assert "test_one_scan" in said.out
 
 
+@pytest.mark.slow
 def test_first_run_is_the_named_run(demo, shell, tmp_path):
     """The demo trains with the builders, step and checkpoint of `cmg pretrain digits`."""
     _, out, _ = demo

@@ -173,6 +173,7 @@ def test_from_python_the_process_is_left_as_it_was(few, networks, tmp_path, unto
         extract(few, tmp_path / "store", ExtractOptions(extractors, workers=1))
 
 
+@pytest.mark.slow
 def test_two_ranks_one_killed_and_started_again_give_the_bytes_of_one(
     pictures, networks, extracted, tmp_path
 ):

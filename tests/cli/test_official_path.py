@@ -55,6 +55,7 @@ def test_four_commands_lead_from_nothing_to_every_benchmark(root, cmg):
     assert (out / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_an_imported_folder_gives_the_same_numbers(root, cmg):
     data, store = root / "data", root / "store"
     said = cmg("data", "import", data, "--out", store, "--workers", 1, "--dtype", "float64")

@@ -76,6 +76,7 @@ def test_the_rule_of_the_sizes(make, clips, steps, wanted):
     assert found["model.codebook.size"] == wanted["model.codebook.size"]
 
 
+@pytest.mark.slow
 def test_five_modalities_of_any_duration_learn_and_a_label_file_is_read(make, cmg, tmp_path):
     durations = {"video": 1.0, "audio": 0.5, "depth": 0.25, "gaze": 1.0, "notes": None}
     store, labels = make(durations, lacking="gaze")

@@ -99,6 +99,7 @@ def six_concepts(tmp_path_factory):
     return build(0), build(1)
 
 
+@pytest.mark.slow
 def test_a_codebook_of_another_world_does_not_transfer(six_concepts):
     this, other = six_concepts
 

@@ -85,6 +85,7 @@ def test_only_the_audio_of_a_store_depends_on_the_features(fake, tmp_path):
     assert isinstance(FeatureStore.open(tmp_path / "other"), FeatureStore)
 
 
+@pytest.mark.slow
 def test_poolings_are_judged_on_unseen_accents_and_the_one_in_use_is_among_them(fake, monkeypatch):
     short = pooling.HEAD.model_copy(update={"epochs": 8})
     monkeypatch.setattr(pooling, "HEAD", short)

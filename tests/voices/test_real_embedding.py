@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_heads_on_training_voices_read_the_held_out_ones():
     words = EmbeddedWords(speech_embedding())
     assert words.spec.shape == (96,)
