@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
-MOVED = {"wide": "model.toom_cook_from is no longer 64"}
+MOVED = dict.fromkeys(("wide", "wide-published"), "model.toom_cook_from is no longer 64")
 """New runs whose bits this checkout changes on purpose, and why."""
 
 
@@ -29,7 +29,9 @@ def run(checkout: Path, *arguments: str | Path) -> None:
     script = HERE / "tests" / "compatibility" / "make.py"
     variables = os.environ | {"PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), *map(str, arguments)]
-    subprocess.run(command, env=variables, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{checkout}: {' '.join(command)} failed\n{done.stderr}")
 
 
 def differences(one: Path, other: Path) -> dict[str, list[str]]:
@@ -42,7 +44,10 @@ def differences(one: Path, other: Path) -> dict[str, list[str]]:
         found[name] = [
             file for file in files if len({(step / file).read_bytes() for step in newest}) > 1
         ]
-        found[name] += ["measures"] if told[0][name] != told[1][name] else []
+        codes = [measured[name]["codes"] for measured in told]
+        heads = [measured[name]["probe"] for measured in told]
+        found[name] += ["codes"] if codes[0] != codes[1] else []
+        found[name] += [f"probe's {key}" for key in heads[0] if heads[0][key] != heads[1][key]]
     return found
 
 
