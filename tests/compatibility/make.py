@@ -288,6 +288,7 @@ def study() -> None:
     small = [*SMALL, "training.epochs=1", "model.temporal={kind: mlp, hidden: 8}", "probe.epochs=1"]
     where = ("--data", "stores/seconds", "--base", "own-data", "--out", "study")
     cmg("study", "run", "pair.yaml", *where, "--seeds", 1, "--workers", 1, *small)
+    Path("study/report.html").unlink()
 
 
 def frames() -> None:
