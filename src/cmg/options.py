@@ -49,6 +49,11 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def known_keys(cls) -> Mapping[str, Any]:
+        """The type of every key; a group that is open to plugins asks its registry."""
+        return {name: field.annotation for name, field in cls.model_fields.items()}
+
     @field_validator("*")
     @classmethod
     def _in_64_bits(cls, value: Any, info: ValidationInfo) -> Any:

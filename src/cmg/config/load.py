@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cmg.config.schema import RunConfig
 from cmg.config.values import (
@@ -27,7 +26,7 @@ from cmg.config.values import (
 )
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath, as_path
-from cmg.options import problems
+from cmg.options import Options, problems
 from cmg.places import lies_there
 
 
@@ -197,14 +196,13 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     return did_you_mean(key, siblings)
 
 
-@cache
-def dotted_keys(model: type[BaseModel], prefix: str = "") -> Mapping[str, Any]:
+def dotted_keys(model: type[Options], prefix: str = "") -> Mapping[str, Any]:
     """The type of every valid dotted key; free keys may follow a dict's (by modality)."""
     keys: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
+    for name, annotation in model.known_keys().items():
         key = f"{prefix}{name}"
-        keys[key] = field.annotation
-        for kind in alternatives(field.annotation):
+        keys[key] = annotation
+        for kind in alternatives(annotation):
             if has_keys(kind) and get_origin(kind) is not dict:
                 keys |= dotted_keys(kind, f"{key}.")
     return keys

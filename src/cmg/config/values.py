@@ -14,10 +14,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
 
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_text
+from cmg.options import Options
 
 MOST_BYTES, MOST_VALUES, DEEPEST, LONGEST = 1_000_000, 100_000, 32, 1000
 """Bounds of a file, of its values with repeated ones, of their nesting, of a number's digits."""
@@ -215,7 +215,7 @@ def typed(value: Any, annotation: Any) -> Any:
 
 def has_keys(kind: Any) -> bool:
     """Whether a type is a mapping or a model."""
-    model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    model = isinstance(kind, type) and issubclass(kind, Options)
     return model or get_origin(kind) is dict
 
 
@@ -223,4 +223,4 @@ def place(kind: Any, key: str) -> Any:
     """The annotation of a key of a mapping or model; Any for one that it lacks."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
-    return kind.model_fields[key].annotation if key in kind.model_fields else Any
+    return kind.known_keys().get(key, Any)
