@@ -60,9 +60,8 @@ class SimulateOptions:
                     f"widths: unknown modality {name!r}{did_you_mean(name, OFFICIAL_WIDTHS)}"
                 )
             if not _SMALLEST_WIDTH <= width <= _LARGEST_WIDTH:
-                raise ConfigError(
-                    f"widths: {name}={width} must be {_SMALLEST_WIDTH} to {_LARGEST_WIDTH:,} channels"
-                )
+                allowed = f"{_SMALLEST_WIDTH} to {_LARGEST_WIDTH:,} channels"
+                raise ConfigError(f"widths: {name}={width} must be {allowed}")
         if not 2 <= self.map_size <= 64:
             raise ConfigError(f"map {self.map_size} must be 2 to 64 positions per side")
         if not 16 <= self.frame_size <= 1024:
