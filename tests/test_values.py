@@ -97,6 +97,10 @@ def test_a_value_on_the_command_line(override, section, value):
     ("override", "message"),
     [
         ("training.seed=1:30", "training.seed: Input should be a valid integer (digits"),
+        ("training.epochs=12:30:45", "training.epochs: Input should be a valid integer (digits"),
+        ("data.step_seconds=1:30", "seconds: Input should be a valid number (e.g. 0.001 or 1e-3) "),
+        ("training.seed=2024-01-01", "valid integer (digits only, at most 20), got '2024-01-01'"),
+        ("optimizer.lr=2001-12-14 21:59:43.10 -5", "lr: Input should be a valid number (e.g. 0.00"),
         ("training.seed=1_000", "training.seed: Input should be a valid integer (digits"),
         ("training.seed='10'", "training.seed: Input should be a valid integer (digits"),
         ("training.seed=true", "training.seed: Input should be a valid integer (digits"),
@@ -109,6 +113,7 @@ def test_a_value_on_the_command_line(override, section, value):
         (f"optimizer.schedule.milestones=[{2**63}]", "milestones: Input should be at most 9223"),
         ("training.threads=9999", "training.threads: Input should be less than or equal to 1024"),
         ("model.temporal.layers=1:1", "model.temporal.layers: Input should be a valid integer"),
+        ("model.temporal.heads=2:1", "model.temporal.heads: Input should be a valid integer"),
         ("model.temporal.layers=61e6", "layers: Input should be less than or equal to 1000"),
         ("training.tensorboard=yes", "training.tensorboard: Input should be a valid boolean (true"),
         ("training.tensorboard=1", "training.tensorboard: Input should be a valid boolean (true"),

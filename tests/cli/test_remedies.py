@@ -53,7 +53,7 @@ def wrong_command(line):
 def wrong_in(text):
     """Commands in a text that do not exist, and options that no command has."""
     if "--" not in text and "cmg " not in text:
-        return []
+        return re.findall(r"\b(?:say|give|or|with) (?:overwrite|resume data)\b", text)
     lines = re.findall(r"`(?:python -m )?cmg ([^`]*)`", text)
     known = FOREIGN.union(*commands().values())
     wrong = [option for option in re.findall(OPTION, text) if option not in known]
@@ -125,6 +125,7 @@ def test_what_does_not_exist_is_found():
         "cmg evaluate av",
     ]
     assert wrong_in("run `cmg data import ROOT --out STORE`, or say --overwrite") == []
+    assert wrong_in("out is not empty; choose another path or say overwrite") == ["say overwrite"]
 
 
 # --- what is not what was asked for, and the command that takes it -------------------------------

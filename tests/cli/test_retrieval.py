@@ -223,6 +223,9 @@ def test_without_faiss_or_with_sequences_the_remedy_is_named(cmg, runs):
 BAD = {
     "unknown clip": (["nobody"], "has no clip 'nobody'"),
     "words": (["a dog barks"], "say --text if these are words"),
+    "one word": (["dog"], "no clip 'dog', and there is no such file; name a clip of the store or"),
+    "words for words": (["a dog, barking", "--from", "text"], "say --text if these are words"),
+    "a file that is not there": (["barks.wav"], "no clip 'barks.wav', and there is no such file"),
     "unknown modality": (["clip-00020", "--to", "smell"], "no clip of split 'test' has 'smell'"),
     "query too long": (["clip-00020", "--to", "text", "--by", "sequence"], "cannot slide"),
     "no clip wanted": (["clip-00020", "--top", "0"], "at least 1"),

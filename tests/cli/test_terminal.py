@@ -131,9 +131,11 @@ def on_terminal(monkeypatch, width):
     def console(stderr=False):
         found = made(stderr)
         found.file, found.width, found._force_terminal = shown, width, True
+        found.is_interactive = True
         return found
 
     monkeypatch.setattr(progress, "console", console)
+    monkeypatch.setenv("TERM", "xterm")  # of a dumb one Rich takes neither width nor bars that go
     return shown
 
 
@@ -152,6 +154,25 @@ def test_the_bar_of_a_training_has_epoch_time_left_and_loss(monkeypatch, width):
     assert ("total 12.3" in last) is True
     assert ("240/2400" in last) is (width >= 60)
     assert ("agreement 0%" in last) is (width == 200)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_other_bars_have_name_time_left_and_count(monkeypatch, width):
+    shown, fit = on_terminal(monkeypatch, width), "fit audio to text, shuffled, seed 12"
+    made, bars = progress.bar_of, []
+    monkeypatch.setattr(
+        progress, "bar_of", lambda *how, **h: bars.append(made(*how, **h)) or bars[-1]
+    )
+    with progress.ClipBar(34, done=10) as bar:
+        bar.advance(2, "a.mp4")
+    with progress.progress_bar() as tell:
+        tell(fit, 3, 9)
+        bars[-1].refresh()
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()))
+    assert max(map(len, lines)) <= width
+    for name, count in (("a.mp4", "12/34"), (fit, "3/9")):
+        wanted = rf"{name}  ETA (-:--:--|\d:\d\d:\d\d)  {count}"
+        assert any(re.match(wanted, line) for line in lines), lines
 
 
 def test_without_a_terminal_progress_is_plain_lines(capsys):

@@ -1,12 +1,15 @@
 """The fast forms of small convolutions against the library's, values and gradients."""
 
+import ast
 from contextlib import nullcontext
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from cmg import convolutions
 from cmg.convolutions import Form, Library, Taps, ToomCook, form_for
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail, build_detail
@@ -133,6 +136,19 @@ def test_bfloat16_is_as_close_to_float64_as_the_librarys() -> None:
     for found, other, wanted in zip(ours, theirs, expected, strict=True):
         for own, library in zip(errors(found, wanted), errors(other, wanted), strict=True):
             assert own < 1.5 * library
+
+
+def test_no_form_is_chosen_by_a_clock() -> None:
+    """A run would have other bits whenever the machine was busy."""
+    for path in Path(str(convolutions.__file__)).parent.glob("*.py"):
+        parts = [
+            n
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Import | ast.ImportFrom)
+        ]
+        named = {a.name.split(".")[0] for n in parts if isinstance(n, ast.Import) for a in n.names}
+        named |= {str(n.module) for n in parts if isinstance(n, ast.ImportFrom)}
+        assert not named & {"time", "timeit", "datetime", "torch.utils.benchmark"}, path
 
 
 def test_the_form_follows_device_precision_and_size() -> None:

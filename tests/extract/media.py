@@ -12,6 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 6: "5.1"}
+"""By the number of channels."""
 CODECS = {
     ".mp3": "libmp3lame", ".m4a": "aac", ".aac": "aac", ".ts": "aac", ".mka": "aac", ".flv": "aac",
     ".mpg": "mp2", ".amr": "libopencore_amrnb", ".ac3": "ac3", ".avi": "mp2", ".aiff": "pcm_s16be",
@@ -77,7 +79,7 @@ def write_video(
         audio = None
         if wave is not None:
             wave = np.atleast_2d(wave).astype(np.float32)
-            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
+            layout = LAYOUTS[len(wave)]
             audio = container.add_stream(audio_codec, rate=rate, layout=layout)
         for index, time in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw(index)), format="rgb24")
@@ -99,7 +101,7 @@ def write_sound(
 ) -> Path:
     """Write a sound, float32 [S] or [channels, S] in [-1, 1]; the suffix chooses the format."""
     wave = np.atleast_2d(wave).astype(np.float32)
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
+    layout = LAYOUTS[len(wave)]
     codec = codec or CODECS.get(path.suffix, "libopus")
     with av.open(str(path), "w", options=muxing or {}) as container:
         add_sound(container, container.add_stream(codec, rate=rate, layout=layout), wave, rate, 0)
@@ -146,7 +148,7 @@ def copy_tracks(
 
 def add_sound(container, stream, wave: np.ndarray, rate: int, start: int) -> None:
     """Encode a wave [channels, S] whose first sample has the number `start`."""
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
+    layout = LAYOUTS[len(wave)]
     block = 4096  # an encoder whose frames have a size gets what it asks for from PyAV
     for first in range(0, wave.shape[1], block):
         piece = np.ascontiguousarray(wave[:, first : first + block])

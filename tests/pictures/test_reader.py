@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from pathlib import Path
 
@@ -82,6 +83,7 @@ MEANT = {
     "CMYK": (
         saved("CMYK", [(0, 0, 0, 0), (0, 255, 255, 0), (0, 0, 0, 155)], ".tif"), [255, RED, 100],
     ),
+    "CMYK, JPEG": (saved("CMYK", [(0, 255, 255, 0)] * 2, ".jpg", quality=100), [RED, RED]),
     "BMP": (saved("RGB", [RED, (1, 2, 3)], ".bmp"), [RED, (1, 2, 3)]),
 }  # fmt: skip
 REFUSED = {
@@ -154,21 +156,35 @@ def test_a_photograph_is_its_first_picture_and_animations_and_pages_are_refused(
     assert (read_picture(tmp_path / "a.jpg") == 200).all()
 
 
-EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+PLAIN_EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
 %%BoundingBox: 0 0 4 4
 %%EndComments
 0 setgray 0 0 4 4 rectfill
 %%EOF
 """
+EPS = {
+    "EPS": PLAIN_EPS,
+    "EPS with a binary head": struct.pack(
+        "<IIIIIIIH", 0xC6D3D0C5, 30, len(PLAIN_EPS), 0, 0, 0, 0, 0xFFFF
+    )
+    + PLAIN_EPS,
+    "EPS with a preview": PLAIN_EPS.replace(
+        b"0 setgray", b"%%BeginPreview: 4 4 1 1\n% F0\n%%EndPreview\n0 setgray"
+    ),
+}
+"""What Pillow would give to Ghostscript."""
 
 
-def test_a_format_that_would_start_a_program_is_refused_and_starts_none(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", EPS)
+def test_a_format_that_would_start_a_program_is_refused_and_starts_none(
+    tmp_path, monkeypatch, kind
+):
     program = tmp_path / "bin" / "gs"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
-    (tmp_path / "a.png").write_bytes(EPS)
+    (tmp_path / "a.png").write_bytes(EPS[kind])
     for read in (*users(tmp_path / "a.png", 4), lambda: read_mask(tmp_path / "a.png")):
         with pytest.raises(DataError, match=r"a\.png cannot be read: it is none of BMP, JPEG, PNG"):
             read()

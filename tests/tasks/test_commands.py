@@ -7,6 +7,7 @@ import json
 import pytest
 
 from cmg.cli import tasks as commands
+from cmg.recipes.select import CheckpointScore, Selection
 from cmg.training.selection import SELECTED
 
 
@@ -51,6 +52,24 @@ def test_cmg_select_prints_a_row_per_checkpoint(cmg, opened, run):
     assert (said.json["epochs"], said.json["missing"]) == (30, 27)
     assert said.json["marked"] == str(run / SELECTED)
     (run / SELECTED).unlink()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "missing"),
+    [((1, 2, 3), 0), ((0, 1, 2, 2), 0), ((3,), 2), ((0, 4), 3), ((9, 10), 8), ((0,), 0)],
+)
+def test_cmg_select_counts_the_epochs_that_a_thinned_run_lacks(
+    cmg, opened, tmp_path, monkeypatch, epochs, missing
+):
+    """Of the newest checkpoint; a start and a stop within an epoch are no epochs."""
+    scores = [CheckpointScore(f"step-{n}", e, n, None) for n, e in enumerate(epochs)]
+    found = Selection("clean", scores, scores[-1], epochs[-1])
+    monkeypatch.setattr("cmg.recipes.select.select", lambda *_: found)
+    said = cmg("select", tmp_path, "--data", "ROOT", "--json")
+    assert (said.code, said.json["missing"]) == (0, missing)
+    warned = f"{missing} of {epochs[-1]} epochs have no checkpoint in {tmp_path} and"
+    assert (warned in said.err) == (missing > 0)
+    assert ("no checkpoint" in said.err) == (missing > 0)
 
 
 def test_errors_of_the_commands_are_messages(cmg, opened, run, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -68,6 +70,25 @@ def test_a_part_that_the_compiler_cannot_take_runs_as_it_is(tiny_config, monkeyp
     assert torch._dynamo.config.get_config_copy() == settings
     assert not settings["suppress_errors"]
     assert all(torch.equal(x, weights(other)[n]) for n, x in weights(plain).items())
+
+
+@pytest.mark.parametrize("width", [6, 5])
+def test_a_compiler_of_the_callers_own_is_as_strict_as_before(tiny_config, monkeypatch, width):
+    """After a compiled part was used, and after it refused what it was given."""
+
+    def broken(graph, inputs):
+        raise RuntimeError("the backend broke")
+
+    compile_part = nn.Module.compile
+    monkeypatch.setattr(compiling, "why_not", lambda _: None)
+    monkeypatch.setattr(nn.Module, "compile", lambda part: compile_part(part, backend="eager"))
+    settings = torch._dynamo.config.get_config_copy()
+    part = prepare(tiny_config("training.compile=true")).state.model.detail["audio"]
+    with nullcontext() if width == 6 else pytest.raises(RuntimeError, match="shapes"):
+        assert part(torch.ones(2, 3, width))[0].shape == (2, 3, 6)
+    assert torch._dynamo.config.get_config_copy() == settings
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="the backend broke"):
+        torch.compile(lambda x: x + 1.0, backend=broken)(torch.ones(2))
 
 
 @pytest.mark.parametrize("other", ["training.micro_batch=2", "training.recompute_maps=true"])

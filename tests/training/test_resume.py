@@ -14,10 +14,16 @@ import pytest
 import torch
 
 from cmg.config.load import load_config, to_yaml
+from cmg.encoders.detail import MapLayers
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import file_sha256
 from cmg.recipes.pretrain import prepare, pretrain
-from cmg.training.checkpoint import find_checkpoint, list_checkpoints, training_tensors
+from cmg.training.checkpoint import (
+    find_checkpoint,
+    list_checkpoints,
+    load_model,
+    training_tensors,
+)
 from cmg.training.run_folder import read_config, read_metrics
 
 
@@ -136,6 +142,19 @@ def test_resume_refuses_other_configuration_other_data_and_no_run(
         prepare(tiny_config("training.epochs=1"), run, resume=True)
 
 
+def forget(run, *keys):
+    """Let a run be from before there were some keys."""
+    path = run / "config.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(x for x in lines if x.split(":")[0].strip() not in keys))
+    for description in (run / "checkpoints").glob("*/checkpoint.json"):
+        told = json.loads(description.read_text())
+        for part in ("model", "training"):
+            for key in keys:
+                told["config"][part].pop(key, None)
+        description.write_text(json.dumps(told))
+
+
 def test_a_run_from_before_maps_had_a_lean_path_goes_on_as_published(tiny_config, tmp_path):
     """Keys that did not exist then are missing from its files; the default of one has changed."""
     config = tiny_config("model.map_detail=published")
@@ -151,18 +170,35 @@ def test_a_run_from_before_maps_had_a_lean_path_goes_on_as_published(tiny_config
         "compile",
         "parallel",
     )
-    path = run / "config.yaml"
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(x for x in lines if x.split(":")[0].strip() not in newer))
-    assert load_config(str(path)).model.map_detail == "lean"  # what it would be as a new run
-    for description in (run / "checkpoints").glob("*/checkpoint.json"):
-        told = json.loads(description.read_text())
-        for part in ("model", "training"):
-            for key in newer:
-                told["config"][part].pop(key, None)
-        description.write_text(json.dumps(told))
+    forget(run, *newer)
+    # What it would be as a new run:
+    assert load_config(str(run / "config.yaml")).model.map_detail == "lean"
     resumed = pretrain(read_config(run), run, resume=True)
     assert_same_bits(bits(whole), bits(resumed))
+
+
+@pytest.mark.parametrize(
+    ("override", "before", "wanted"),
+    [
+        ([], False, 128),
+        (["model.toom_cook_from=7"], False, 7),
+        ([], True, 64),
+        (["model.map_detail=published"], True, 64),
+    ],
+)
+def test_a_run_keeps_the_width_from_which_its_convolutions_are_toom_cook(
+    tiny_config, tmp_path, override, before, wanted
+):
+    run = tmp_path / "run"
+    pretrain(tiny_config("training.epochs=1", *override), run)
+    if before:
+        forget(run, "toom_cook_from")
+    else:
+        assert f"  toom_cook_from: {wanted}\n" in (run / "config.yaml").read_text()
+    resumed = prepare(read_config(run), run, resume=True)
+    for model in (resumed.state.model, load_model(run)):
+        maps = [part for part in model.modules() if isinstance(part, MapLayers)]
+        assert [part.toom_cook_from for part in maps] == [wanted] * 2  # of encoder and decoder
 
 
 def test_resume_before_the_first_checkpoint_checks_the_data_too(tiny_config, tmp_path):

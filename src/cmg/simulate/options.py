@@ -11,7 +11,7 @@ from cmg.files import StrPath
 OFFICIAL_WIDTHS = {"audio": 128, "video": 512, "text": 768}
 OFFICIAL_MAP = 7
 OFFICIAL_FRAME = 224
-_SMALLEST_WIDTH = 8
+_SMALLEST_WIDTH, _LARGEST_WIDTH = 8, 65_536
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,9 @@ class SimulateOptions:
                 raise ConfigError(
                     f"widths: unknown modality {name!r}{did_you_mean(name, OFFICIAL_WIDTHS)}"
                 )
-            if width < _SMALLEST_WIDTH:
-                raise ConfigError(
-                    f"widths: {name}={width} is too narrow; at least {_SMALLEST_WIDTH} channels"
-                )
+            if not _SMALLEST_WIDTH <= width <= _LARGEST_WIDTH:
+                allowed = f"{_SMALLEST_WIDTH} to {_LARGEST_WIDTH:,} channels"
+                raise ConfigError(f"widths: {name}={width} must be {allowed}")
         if not 2 <= self.map_size <= 64:
             raise ConfigError(f"map {self.map_size} must be 2 to 64 positions per side")
         if not 16 <= self.frame_size <= 1024:
