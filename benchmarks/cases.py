@@ -14,7 +14,7 @@ import torch
 from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
 from cmg.models.published import BUILDERS
-from cmg.objectives.draws import Draws
+from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.training.run_folder import versions
 from cmg.training.state import Precision, TrainingState
 from cmg.types import Batch, Kind, Modality
@@ -65,7 +65,10 @@ class Case:
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         noise = self.config.model.codebook.reset.noise
-        return Draws.from_generator(generator, batch.modalities, batch.steps, noise)
+        paper = WeightedObjectives(
+            [], 1, ObjectiveOptions.model_validate(dict.fromkeys(objectives))
+        )
+        return Draws.of_step(paper, batch.modalities, batch.steps, noise, lambda _: generator)
 
 
 @dataclass

@@ -86,7 +86,7 @@ def our_scopes(state: TrainingState) -> Owners:
         *module_scopes(state),
         (state.model.codebook, "lookup", CODEBOOK),
         (state.model.codebook, "update", CODEBOOK),
-        (state, "fit_club", CLUB_FIT),
+        (state.objectives, "fit", CLUB_FIT),
         (state.objectives, "forward", OBJECTIVES),
         (state, "clip_gradients", OPTIMIZER),
         (state.optimizer, "step", OPTIMIZER),

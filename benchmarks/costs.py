@@ -31,9 +31,9 @@ from benchmarks.cases import Case
 from benchmarks.figures import Figure, Section, markdown
 from benchmarks.ranks import divided_step, free_port
 from cmg.config.schema import RunConfig
+from cmg.training.ranks import Ranks
 from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
-from cmg.training.world import World
 from cmg.types import Kind, Modality
 
 MIB = 2.0**20
@@ -137,9 +137,9 @@ def measure_here(
         step = whole_step(case, state)
     else:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        world = World(rank, point.ranks, rank)
-        world.join(torch.device("cpu"))
-        step = divided_step(case, state, world)
+        ranks = Ranks(rank, point.ranks, rank)
+        ranks.join(torch.device("cpu"))
+        step = divided_step(case, state, ranks)
     step(0)
     seconds = []
     for turn in range(1, steps + 1):
@@ -150,8 +150,8 @@ def measure_here(
     peak = peak_of(lambda: [step(turn) for turn in range(steps + 1, 2 * steps + 5)])
     found.put((rank, seconds, peak - before))
     if point.ranks > 1:
-        world.barrier()
-        world.leave()
+        ranks.barrier()
+        ranks.leave()
 
 
 def measure(point: Point, steps: int) -> Cost:

@@ -19,7 +19,6 @@ from benchmarks.maps import layer_flops
 from cmg.config.schema import RunConfig
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail, MapPath, map_detail_width
-from cmg.training.state import private_width
 from cmg.types import Kind, Modality
 
 MAP_DETAIL, MAP_DECODER = "map detail encoder", "map decoder"
@@ -144,7 +143,7 @@ def club(case: Case) -> tuple[float, float]:
     rows, h = case.batch * case.length, options.hidden
     fit = bound = 0.0
     for m in case.modalities:
-        widths = [case.config.model.width, h, h, h, private_width(m)]
+        widths = [case.config.model.width, h, h, h, m.private_width]
         fit += 2 * rows * options.inner_steps * linear(widths, trained=False)
         bound += 2 * rows * linear(widths)
     return fit, bound

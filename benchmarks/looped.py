@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmarks.looped_codebook import LoopedCodebook, usage
 from cmg.convolutions import Library
-from cmg.objectives.club import CLUB
+from cmg.objectives.club import CLUB, CLUBGroup
 from cmg.objectives.commitment import CommitmentOptions
 from cmg.objectives.cross_cpc import CrossCPC
 from cmg.objectives.draws import Draws
@@ -42,25 +42,26 @@ class LoopedTraining:
         self.book = LoopedCodebook(state.model.codebook)
         lr = state.options.lr
         self.optimizer = plain_adam([p for _, p in state.named_parameters()], lr)
-        options, group = state.objectives.options.club, state.objectives.club
         self.club_optimizers = {}
-        if options is not None and group is not None:
+        if "club" in state.objectives:
+            group = state.objectives["club"]
+            assert isinstance(group, CLUBGroup)
             self.club_optimizers = {
-                m: plain_adam(net.parameters(), options.lr) for m, net in group.nets.items()
+                m: plain_adam(net.parameters(), group.options.lr) for m, net in group.nets.items()
             }
 
     def step(self, batch: Batch, draws: Draws) -> dict[str, float]:
         """Train on one complete batch; the log is that of our step."""
         model, objectives = self.state.model, self.state.objectives
         with library_convolutions():
-            encoded = model.represent(batch, objectives.need_detail)
+            encoded = model.represent(batch, objectives.need("detail"))
         indices = self.book.lookup(encoded.semantic)
         quantized = self.quantized(encoded, indices)
         with library_convolutions():
             rebuilt = model.reconstruct(encoded, quantized)
         measures = self.fit_club(encoded, quantized)
         terms = self.terms(encoded, quantized, rebuilt, draws, measures)
-        weights = objectives.options.weights()
+        weights = objectives.chosen.weights()
         total = sum((weights[name.split("/")[0]] or 0.0) * x for name, x in terms.items())
         assert isinstance(total, Tensor)
         self.optimizer.zero_grad()
@@ -86,7 +87,7 @@ class LoopedTraining:
 
     def fit_club(self, encoded: Encoded, quantized: Quantized) -> Values:
         """CLUB's inner fit, one net and its Adam after the other."""
-        options, losses = self.state.objectives.options.club, {}
+        options, losses = self.state.objectives.chosen.club, {}
         for m, optimizer in self.club_optimizers.items():
             assert options is not None
             net, x, y = self.net(m), quantized.vectors[m].detach(), encoded.private[m].detach()
@@ -102,8 +103,8 @@ class LoopedTraining:
 
     def net(self, modality: str) -> CLUB:
         """CLUB's net of a modality."""
-        group = self.state.objectives.club
-        assert group is not None
+        group = self.state.objectives["club"]
+        assert isinstance(group, CLUBGroup)
         net = group.nets[modality]
         assert isinstance(net, CLUB)
         return net
@@ -117,7 +118,7 @@ class LoopedTraining:
         measures: Values,
     ) -> Values:
         """The terms of the loss; accuracies go to `measures`."""
-        options, semantic, terms = self.state.objectives.options, encoded.semantic, {}
+        options, semantic, terms = self.state.objectives.chosen, encoded.semantic, {}
         if options.reconstruction is not None:
             for m, x in encoded.inputs.items():
                 target = x.detach() if options.reconstruction.detach_token_target else x
@@ -126,12 +127,13 @@ class LoopedTraining:
             for m in semantic:
                 value = looped_commitment(m, semantic, quantized.codes, options.commitment)
                 terms[f"commitment/{m}"] = value
-        if self.state.objectives.cross_cpc is not None:
-            cpc = self.state.objectives.cross_cpc
-            terms["cross_cpc"] = looped_cpc(cpc, semantic, draws.cpc, measures)
+        if "cross_cpc" in self.state.objectives:
+            cpc = self.state.objectives["cross_cpc"]
+            assert isinstance(cpc, CrossCPC)
+            terms["cross_cpc"] = looped_cpc(cpc, semantic, draws.terms["cross_cpc"], measures)
         for m in self.club_optimizers:
             x, y = quantized.vectors[m], encoded.private[m]
-            terms[f"club/{m}"] = looped_club(self.net(m), x, y, draws.permutations[m])
+            terms[f"club/{m}"] = looped_club(self.net(m), x, y, draws.terms["club"][m])
         if options.cmcm is not None:
             terms["cmcm"] = looped_cmcm(semantic, self.book.codes, options.cmcm.floor)
         return terms
@@ -140,8 +142,8 @@ class LoopedTraining:
         """Norms before clipping; clips parameter by parameter."""
         options, norms = self.state.options, {}
         groups = {
-            name: [p for module in modules for p in module.parameters() if p.grad is not None]
-            for name, modules in self.state.parts().items()
+            name: [p for p in group if p.grad is not None]
+            for name, group in self.state.parts().items()
         }
         if options.clip != "per_part":
             groups = {"all": [p for group in groups.values() for p in group]}

@@ -26,10 +26,9 @@ from benchmarks.published import QUICK, SIZE, Extent
 from benchmarks.running import ROOT
 from benchmarks.step import looped_on
 from cmg.training.allocation import kept_memory
-from cmg.training.parts import Parts
-from cmg.training.parts_step import parts_step
 from cmg.training.state import Precision, TrainingState
 from cmg.training.step import pretraining_step
+from cmg.training.together import Divided
 
 LOOPED = "looped float64"
 MIB = 2.0**20
@@ -87,8 +86,8 @@ def our_step(case: Case, setting: Setting) -> Callable[[Case], object]:
         if not setting.micro:
             pretraining_step(state, batch, draws)
             return
-        parts = Parts(batch.steps, 0, None, max(1, of.batch // 4))
-        parts_step(state, batch, draws, parts, None)
+        divided = Divided(batch.steps, 0, micro_batch=max(1, of.batch // 4))
+        pretraining_step(state, batch, draws, divided)
 
     return run
 

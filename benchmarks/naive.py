@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -34,14 +33,14 @@ from cmg.codebook.measures import step_measures
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.transfer import Score, scores
+from cmg.objectives.base import View
 from cmg.objectives.draws import Draws
-from cmg.objectives.weighted import WeightedObjectives
 from cmg.recipes.evaluate import ONE_SCAN, evaluate, evaluate_run
 from cmg.recipes.pretrain import prepare
 from cmg.training.loop import Pretraining
-from cmg.training.parts import clips_of
 from cmg.training.seeding import derived_seed, step_generator
 from cmg.training.step import refuse_non_finite
+from cmg.training.together import clips_of
 from cmg.types import Batch, Encoded, Losses, Quantized, Steps
 
 Outcome = dict[str, float]
@@ -73,42 +72,42 @@ PARTS = {
 
 @dataclass
 class Divided(Pretraining):
-    """A run of one process that does some of its work as `ranks` naive ranks would.
+    """A run of one process that does some of its work as `count` naive ranks would.
 
     Attributes:
-        ranks: N.
+        count: N.
         apart: Which parts see a rank's clips only, of :data:`EVERYTHING`.
     """
 
-    ranks: int = 1
+    count: int = 1
     apart: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
     def of(cls, training: Pretraining, ranks: int, apart: frozenset[str]) -> Divided:
         """A prepared run."""
         own = {f.name: getattr(training, f.name) for f in fields(Pretraining)}
-        return cls(**own, ranks=ranks, apart=apart)
+        return cls(**own, count=ranks, apart=apart)
 
     def _train_on(self, own: Batch, epoch: int, index: int) -> dict[str, float]:
         """:func:`cmg.training.step.pretraining_step` with parts of it divided."""
         state, model = self.state, self.state.model
         torch.manual_seed(derived_seed(self.config.training.seed, "dropout", self.position.step))
         whole_draws = self._draws(0, own.modalities, own.steps)
-        encoded = model.represent(own, state.objectives.need_detail)
+        encoded = state.represent(own)
         quantized = model.quantize(encoded)
-        losses: Losses = state.objectives(encoded, quantized, {}, model.codebook, whole_draws)
-        rows = [torch.arange(own.size)[rank :: self.ranks] for rank in range(self.ranks)]
+        book = model.codebook
+        losses = state.objectives(whole_draws.terms, 0.0, View(encoded, quantized, {}, book))
+        rows = [torch.arange(own.size)[rank :: self.count] for rank in range(self.count)]
         draws = [
             self._draws(rank, own.modalities, clips_of(own.steps, one))
             for rank, one in enumerate(rows)
         ]
-        total = whole_terms(losses, self.apart)
+        total = sum_of(losses, EVERYTHING - self.apart)
         if self.apart & {CPC, CMCM, REST}:
-            objectives = only(state.objectives, self.apart)
             for one, draw in zip(rows, draws, strict=True):
                 part, codes = encoded_of(encoded, one), quantized_of(quantized, one)
-                found: Losses = objectives(part, codes, {}, model.codebook, draw)
-                total = total + found.total / self.ranks
+                found = state.objectives(draw.terms, 0.0, View(part, codes, {}, book))
+                total = total + sum_of(found, self.apart) / self.count
 
         state.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
@@ -128,8 +127,14 @@ class Divided(Pretraining):
         """The random choices of a rank, as the loop draws them."""
         suffix = f"/{rank}" if rank else ""
         seed = self.config.training.seed
-        generator = step_generator(seed, f"draws{suffix}", self.position.step)
-        return Draws.from_generator(generator, names, steps, self.config.model.codebook.reset.noise)
+        noise, step = self.config.model.codebook.reset.noise, self.position.step
+        return Draws.of_step(
+            self.state.objectives,
+            names,
+            steps,
+            noise,
+            lambda purpose: step_generator(seed, f"{purpose}{suffix}", step),
+        )
 
 
 def part_of(term: str) -> str:
@@ -138,19 +143,10 @@ def part_of(term: str) -> str:
     return CPC if name == "same_step_nce" else name
 
 
-def whole_terms(losses: Losses, apart: frozenset[str]) -> Tensor:
-    """The weighted sum of the terms that compare the whole batch."""
-    kept = [losses.weights[n] * v for n, v in losses.terms.items() if part_of(n) not in apart]
+def sum_of(losses: Losses, parts: frozenset[str]) -> Tensor:
+    """The weighted sum of the terms of some parts."""
+    kept = [losses.weights[n] * v for n, v in losses.terms.items() if part_of(n) in parts]
     return torch.stack(kept).sum() if kept else torch.zeros(())
-
-
-def only(objectives: WeightedObjectives, terms: frozenset[str]) -> WeightedObjectives:
-    """The same objectives, weights included, with only some of their terms."""
-    chosen = copy(objectives)
-    left_out = dict.fromkeys(name for name in type(objectives.options).model_fields)
-    kept = {name: getattr(objectives.options, name) for name in terms & left_out.keys()}
-    chosen.options = objectives.options.model_copy(update=left_out | kept)
-    return chosen
 
 
 def encoded_of(encoded: Encoded, rows: Tensor) -> Encoded:

@@ -3,7 +3,7 @@
 `python -m benchmarks --only ranks`
 
 One process with one thread, on a core of its own, trains on a batch; two such processes, on a core
-each, train on the same batch together (``parts_step``, gloo). The efficiency is the time of one,
+each, train on the same batch together (``Divided``, gloo). The efficiency is the time of one,
 over twice the time of two. Features are random and nothing is read. Both take turns, so that what
 else the machine does falls on both; where it does much, the CPU seconds tell more than the clock:
 one process's over the sum of the ranks'.
@@ -26,11 +26,10 @@ from torch import Tensor
 from benchmarks.cases import Case, Sizes, case_of, narrowed
 from benchmarks.figures import Figure, Section, markdown
 from cmg.encoders.detail import MapPath
-from cmg.training.parts import Parts, some_clips
-from cmg.training.parts_step import parts_step
+from cmg.training.ranks import GradientSum, Ranks
 from cmg.training.state import Precision, TrainingState
 from cmg.training.step import pretraining_step
-from cmg.training.world import GradientSum, World
+from cmg.training.together import Divided, some_clips
 from cmg.types import Batch
 
 SIZE = "audio-video-text"
@@ -109,8 +108,8 @@ class Waited:
 
 
 @dataclass(frozen=True)
-class CountedWorld(World):
-    """A world that counts what is said in it.
+class CountedRanks(Ranks):
+    """Ranks that count what they say.
 
     Attributes:
         traffic: So far.
@@ -170,17 +169,18 @@ def timed(step: Callable[[], object], traffic: Traffic) -> Step:
 
 
 def divided_step(
-    case: Case, state: TrainingState, world: World
+    case: Case, state: TrainingState, ranks: Ranks
 ) -> Callable[[int], dict[str, float]]:
     """A function that trains step number `turn` on this rank's clips, as the loop does."""
     whole = case.features(state)
-    own = some_clips(whole, slice(world.rank, None, world.size))
+    own = some_clips(whole, slice(ranks.rank, None, ranks.size))
     own = Batch({m: x.contiguous() for m, x in own.features.items()})
-    gradients = GradientSum(list(state.model.parameters()), world)
+    gradients = GradientSum(list(state.model.parameters()), ranks)
 
     def step(turn: int) -> dict[str, float]:
         draws = case.draws(whole, turn)
-        return parts_step(state, own, draws, Parts(whole.steps, turn, world), gradients)
+        divided = Divided(whole.steps, turn, ranks, gradients=gradients)
+        return pretraining_step(state, own, draws, divided)
 
     return step
 
@@ -206,9 +206,9 @@ def rank_main(rank: int, size: int, port: int, workload: Workload, turns: int, f
     """
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     pin(rank)
-    case, world = workload.case(), CountedWorld(rank, size, rank)
-    world.join(torch.device("cpu"))
-    divided = divided_step(case, case.state(workload.precision), world)
+    case, ranks = workload.case(), CountedRanks(rank, size, rank)
+    ranks.join(torch.device("cpu"))
+    divided = divided_step(case, case.state(workload.precision), ranks)
     alone: list[Step] = []
     together: list[Step] = []
     state = case.state(workload.precision) if rank == 0 else None
@@ -218,12 +218,12 @@ def rank_main(rank: int, size: int, port: int, workload: Workload, turns: int, f
             draws = case.draws(batch, turn)
             one = timed(lambda d=draws: pretraining_step(state, batch, d), Traffic())  # type: ignore[misc]
             alone.append(one)
-        world.barrier()
-        together.append(timed(lambda t=turn: divided(t), world.traffic))  # type: ignore[misc]
-        world.barrier()
+        ranks.barrier()
+        together.append(timed(lambda t=turn: divided(t), ranks.traffic))  # type: ignore[misc]
+        ranks.barrier()
     found.put((rank, alone[1:], together[1:]))
-    world.barrier()  # nobody leaves while another still reads
-    world.leave()
+    ranks.barrier()  # nobody leaves while another still reads
+    ranks.leave()
 
 
 def free_port() -> int:

@@ -21,7 +21,7 @@ from cmg.objectives import (
     commitment_loss,
     reconstruction_loss,
 )
-from cmg.objectives.club import CLUB, CLUBGroup
+from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cross_cpc import contrast, scores
 from cmg.precision import full_precision
 from cmg.retrieval.index import best_in_blocks, open_index
@@ -155,9 +155,9 @@ def looked_up(z) -> Quantized:
 
 
 def fitted(z):
-    group = seeded(CLUBGroup(D, {"a": D, "b": D}, 16), z)
+    group = seeded(CLUBGroup(D, {"a": D, "b": D}, CLUBOptions(hidden=16)), z)
     adam = torch.optim.Adam(group.parameters(), 1e-2)
-    nll = group.fit(two(z), two(z.flip(0)), SHORT, adam, 3)
+    nll = group.fit_nets(two(z), two(z.flip(0)), SHORT, adam, 3)
     return [nll, list(group.state_dict().values())]
 
 

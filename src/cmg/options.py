@@ -69,6 +69,13 @@ class Options(BaseModel):
         return value
 
 
+def as_tuples(value: Any) -> Any:
+    """Values of JSON as strict options take them: lists are tuples."""
+    if isinstance(value, Mapping):
+        return {key: as_tuples(item) for key, item in value.items()}
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
+
+
 Group = TypeVar("Group", bound=Options)
 
 

@@ -118,7 +118,7 @@ def _origin(part: Any) -> str:
     if _State.loading:
         return _State.loading[-1]
     own = str(part.__module__)
-    return "" if own.split(".")[0] == "cmg" else own
+    return "" if own.split(".", maxsplit=1)[0] == "cmg" else own
 
 
 class _State:
@@ -201,8 +201,8 @@ def refuse_missing(plugins: Sequence[str], source: str) -> None:
         option = " ".join(f"--plugin {name}" for name in missing)
         called = ", ".join(repr(name) for name in missing)
         raise PluginError(
-            f"{source} was made with plugin {', '.join(missing)}, which is not loaded; if you trust "
-            f"it, give {option} (in Python: cmg.use({called}))"
+            f"{source} was made with plugin {', '.join(missing)}, which is not loaded; if you "
+            f"trust it, give {option} (in Python: cmg.use({called}))"
         )
 
 

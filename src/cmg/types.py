@@ -85,6 +85,11 @@ class Modality(Options):
         """Feature channels C of one step (of one position, for maps)."""
         return self.shape[-1]
 
+    @property
+    def private_width(self) -> int:
+        """Channels of the private detail as objectives see it: of maps those of its pooled form."""
+        return self.channels if self.kind is Kind.MAPS else self.detail_width
+
 
 class Steps:
     """Which steps of which clip exist, per modality.
@@ -114,6 +119,13 @@ class Steps:
             lengths = None
         self.lengths = None if lengths is None else dict(lengths)
         self._masks: dict[tuple[str, ...], Tensor] = {}
+
+    @classmethod
+    def of(cls, features: Mapping[str, Tensor]) -> Steps:
+        """All steps of features [B, T, ...], or of single ones [N, D]."""
+        first = next(iter(features.values()))
+        length = first.shape[1] if first.dim() > 2 else 1
+        return cls(first.shape[0], length, device=first.device)
 
     @property
     def complete(self) -> bool:
@@ -149,6 +161,11 @@ class Steps:
     def any(self, *modalities: str) -> bool:
         """Whether at least one clip has all of `modalities`."""
         return self.lengths is None or bool((self.length_of(*modalities) > 0).any())
+
+
+def sequences(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Features [B, T, D] per modality; single ones [N, D] are clips of one step."""
+    return {m: x[:, None] if x.dim() == 2 else x for m, x in features.items()}
 
 
 @dataclass

@@ -34,10 +34,10 @@ def test_bytes_are_those_of_features_and_gradients(found):
     gathered = 4 * TINY.batch * TINY.length * (3 * d + private)
     assert found.figures[f"{TINY.name}: gathered"].value == pytest.approx(gathered / 1e6)
     parameters = list(state.model.parameters())
-    of_club = sum(p.numel() for p in state.objectives.club.parameters())
+    of_club = sum(p.numel() for p in state.objectives["club"].parameters())
     summed = sum(p.numel() for p in parameters) + len(parameters)  # and who has a gradient
     summed += 5 * (of_club + 3)  # five inner steps, with three log-likelihoods
-    summed += 3  # reconstruction errors for the log
+    summed += 2 * 4  # reconstruction, whole or by modality, for the log; and who has it
     assert found.figures[f"{TINY.name}: summed"].value == pytest.approx(4 * summed / 1e6)
 
 

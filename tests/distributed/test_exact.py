@@ -11,7 +11,7 @@ import torch
 from cmg.codebook.distances import squared_gap
 from cmg.config.load import load_config
 from cmg.recipes.pretrain import prepare, prepare_alone
-from cmg.training.world import World
+from cmg.training.ranks import Ranks
 
 spec = importlib.util.spec_from_file_location(
     "train_ranks", Path(__file__).parent / "train_ranks.py"
@@ -165,7 +165,7 @@ def test_only_rank_0_writes(overrides, tmp_path, rank):
     config = load_config(None, overrides(*official))
     run = tmp_path / "run"
     device = torch.device("cpu")
-    training = prepare_alone(config, run, False, True, device, World(rank, 2))
+    training = prepare_alone(config, run, False, True, device, Ranks(rank, 2))
     assert run.exists() == (rank == 0)
     assert (training.run, len(training.keepers)) == ((run, 1) if rank == 0 else (None, 0))
 

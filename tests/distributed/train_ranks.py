@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from cmg.config.load import load_config
 from cmg.recipes.pretrain import prepare
 from cmg.training.checkpoint import flat, training_tensors
-from cmg.training.world import World
+from cmg.training.ranks import Ranks
 
 
 class Log:
@@ -28,9 +28,9 @@ class Log:
         self.steps.append({"clips": clips, **log})
 
 
-def trained(overrides, world=None, name=None):
+def trained(overrides, ranks=None, name=None):
     """Weights, codebook, objectives and both Adams after a run, and its log."""
-    training = prepare(load_config(name, overrides), world=world)
+    training = prepare(load_config(name, overrides), ranks=ranks)
     log = Log()
     training.observers.append(log)
     training.train()
@@ -39,13 +39,13 @@ def trained(overrides, world=None, name=None):
 
 def main() -> None:
     out, jobs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-    world = World.of_environment()
-    assert world is not None
+    ranks = Ranks.of_environment()
+    assert ranks is not None
     for name, overrides in jobs.items():
-        tensors, steps = trained(overrides, world)
-        save_file(tensors, out / f"{name}-{world.rank}.safetensors")
-        (out / f"{name}-{world.rank}.json").write_text(json.dumps(steps))
-    world.leave()
+        tensors, steps = trained(overrides, ranks)
+        save_file(tensors, out / f"{name}-{ranks.rank}.safetensors")
+        (out / f"{name}-{ranks.rank}.json").write_text(json.dumps(steps))
+    ranks.leave()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def trained(paired) -> UnifiedModel:
         torch.manual_seed(0)
         for epoch in range(25):
             for batch in batches.epoch(epoch):
-                draws = Draws.from_generator(generator, batch.modalities, batch.steps, 1 / 1024)
+                names, steps = batch.modalities, batch.steps
+                draws = Draws.of_step(state.objectives, names, steps, 1 / 1024, lambda _: generator)
                 pretraining_step(state, batch, draws)
     return state.model.eval()
 

@@ -102,9 +102,9 @@ def test_parameter_counts_of_the_released_checkpoint():
     assert sum(p.numel() for p in model.tokens.parameters()) == 1_314_816
     heads = 3 * (256 * 256 + 256 + 141 * 256 + 141)
     assert sum(p.numel() for p in model.decoder.parameters()) == 37_402_663 - heads
-    club = [sum(p.numel() for p in net.parameters()) for net in objectives.club.nets.values()]
+    club = [sum(p.numel() for p in net.parameters()) for net in objectives["club"].nets.values()]
     assert club == [197_888, 263_936, 197_888]
-    assert sum(p.numel() for p in objectives.cross_cpc.parameters()) == 3_355_392
+    assert sum(p.numel() for p in objectives["cross_cpc"].parameters()) == 3_355_392
 
 
 @pytest.mark.parametrize("gone", ["video", "text"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cmg.models import ModelOptions, UnifiedModel
-from cmg.objectives import Draws, ObjectiveOptions
+from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState
 from cmg.types import Batch, Kind, Modality
@@ -110,10 +110,14 @@ def make_state(options: Callable[..., ModelOptions]) -> Callable[..., TrainingSt
 
 @pytest.fixture
 def draw() -> Callable[..., Draws]:
-    """The draws of a step."""
-    return lambda batch, seed=0: Draws.from_generator(
-        generator(seed), batch.modalities, batch.steps, 1 / 1024
-    )
+    """The draws of a step of the paper's terms."""
+    none = WeightedObjectives([], 1, ObjectiveOptions.model_validate(dict.fromkeys(objectives)))
+
+    def drawn(batch: Batch, seed: int = 0) -> Draws:
+        one = generator(seed)
+        return Draws.of_step(none, batch.modalities, batch.steps, 1 / 1024, lambda _: one)
+
+    return drawn
 
 
 @pytest.fixture
@@ -123,8 +127,8 @@ def snapshot() -> Callable[[TrainingState], dict[str, Tensor]]:
     def copy(state: TrainingState) -> dict[str, Tensor]:
         kept = {f"model.{n}": x.clone() for n, x in state.model.state_dict().items()}
         kept |= {f"objectives.{n}": x.clone() for n, x in state.objectives.state_dict().items()}
-        for name, adam in (("main", state.optimizer), ("club", state.club_optimizer)):
-            for index, moments in adam.state_dict()["state"].items() if adam else ():
+        for name, adam in {"main": state.optimizer, **state.inner}.items():
+            for index, moments in adam.state_dict()["state"].items():
                 kept |= {f"{name}.{index}.{n}": x.clone() for n, x in moments.items()}
         return kept
 

@@ -10,7 +10,6 @@ from cmg.models import BUILDERS
 from cmg.models.published import published_options
 from cmg.objectives import ObjectiveOptions, WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions
-from cmg.training.state import private_width
 
 # Of the official files, without the unused template layer (789 760 per modality) in the encoder
 # and the 141-class head (102 029 per modality) in the decoder, which never get a gradient:
@@ -64,12 +63,12 @@ def test_parameters_are_those_of_the_official_files(published, name):
 
 @pytest.mark.parametrize("name", list(BUILDERS))
 def test_objectives_are_those_of_the_official_files(published, name):
-    widths = {n: private_width(m) for n, m in published[name].modalities.items()}
+    modalities = list(published[name].modalities.values())
     with torch.device("meta"):
-        objectives = WeightedObjectives(widths, 256, ObjectiveOptions())
-    assert count(objectives.cross_cpc) == CPC[len(widths)]
-    assert {m: count(net) for m, net in objectives.club.nets.items()} == {
-        m: CLUB[m] for m in widths
+        objectives = WeightedObjectives(modalities, 256, ObjectiveOptions())
+    assert count(objectives["cross_cpc"]) == CPC[len(modalities)]
+    assert {m: count(net) for m, net in objectives["club"].nets.items()} == {
+        m.name: CLUB[m.name] for m in modalities
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.objectives import CLUB, CLUBGroup
+from cmg.objectives import CLUB, CLUBGroup, CLUBOptions
 from cmg.types import Steps
 
 
@@ -148,7 +148,7 @@ def test_log_variance_is_bounded(features):
 
 def make_group():
     torch.manual_seed(1)
-    return CLUBGroup(3, {"audio": 4, "video": 4}, 5).double()
+    return CLUBGroup(3, {"audio": 4, "video": 4}, CLUBOptions(hidden=5)).double()
 
 
 def adam(parameters):
@@ -163,7 +163,7 @@ def test_one_adam_equals_one_per_net(features, steps_of):
     single = {m: adam(net.parameters()) for m, net in apart.nets.items()}
     for batch in range(2):
         x, y = features(2, (3, 4, 3), batch), features(2, (3, 4, 4), 10 + batch)
-        together.fit(x, y, steps_of(x), shared, 5)
+        together.fit_nets(x, y, steps_of(x), shared, 5)
         for m, net in apart.nets.items():
             for _ in range(5):
                 single[m].zero_grad()
@@ -179,11 +179,11 @@ def test_fit_lowers_what_it_reports(features, steps_of):
     x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
     steps = steps_of(x)
     start = {m: net.negative_log_likelihood(x[m], y[m]).item() for m, net in group.nets.items()}
-    first = group.fit(x, y, steps, optimizer, 1)  # before its one iteration
+    first = group.fit_nets(x, y, steps, optimizer, 1)  # before its one iteration
     assert {m: float(v) for m, v in first.items()} == start
-    later = group.fit(x, y, steps, optimizer, 50)
+    later = group.fit_nets(x, y, steps, optimizer, 50)
     assert all(later[m] < first[m] - 0.1 for m in start)
-    assert group.fit(x, y, steps, optimizer, 0) == {}
+    assert group.fit_nets(x, y, steps, optimizer, 0) == {}
 
 
 def test_fit_does_not_reach_the_encoders(features, steps_of):
@@ -191,7 +191,7 @@ def test_fit_does_not_reach_the_encoders(features, steps_of):
     x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
     for tensor in [*x.values(), *y.values()]:
         tensor.requires_grad_()
-    group.fit(x, y, steps_of(x), adam(group.parameters()), 2)
+    group.fit_nets(x, y, steps_of(x), adam(group.parameters()), 2)
     assert all(tensor.grad is None for tensor in [*x.values(), *y.values()])
 
 
@@ -212,7 +212,7 @@ def test_outer_gradient_is_not_applied_by_the_next_fit(features, steps_of):
     permutations = dict.fromkeys(x, torch.tensor([1, 2, 0]))
     (1e3 * sum(one(x, y, steps_of(x), permutations).values())).backward()
     for group in (one, other):
-        group.fit(x, y, steps_of(x), adam(group.parameters()), 3)
+        group.fit_nets(x, y, steps_of(x), adam(group.parameters()), 3)
     for p, q in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(p, q)
 
@@ -222,11 +222,11 @@ def test_absent_modality_is_left_alone(features, steps_of):
     group = make_group()
     optimizer = adam(group.parameters())
     x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
-    group.fit(x, y, steps_of(x), optimizer, 3)
+    group.fit_nets(x, y, steps_of(x), optimizer, 3)
     before = copy.deepcopy(group.nets["video"].state_dict())
     lengths = {"audio": torch.tensor([4, 2, 0]), "video": torch.tensor([0, 0, 0])}
     steps = steps_of(x, lengths)
-    assert set(group.fit(x, y, steps, optimizer, 3)) == {"audio"}
+    assert set(group.fit_nets(x, y, steps, optimizer, 3)) == {"audio"}
     for name, value in group.nets["video"].state_dict().items():
         assert torch.equal(value, before[name]), name
     counts = {float(optimizer.state[p]["step"]) for p in group.nets["video"].parameters()}

@@ -7,10 +7,11 @@ import torch
 
 from cmg.codebook import CodebookOptions, SharedCodebook
 from cmg.errors import ConfigError
-from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives
-from cmg.types import Encoded, Losses, Steps
+from cmg.objectives import Draws, ObjectiveOptions, View, WeightedObjectives
+from cmg.types import Encoded, Kind, Losses, Modality, Steps
 
 NAMES = ["audio", "video"]
+MODALITIES = [Modality(name=name, kind=Kind.VECTORS, shape=(6,), detail_width=4) for name in NAMES]
 TERMS = {
     "reconstruction": {"reconstruction/audio", "reconstruction/video"},
     "commitment": {"commitment/audio", "commitment/video"},
@@ -20,6 +21,12 @@ TERMS = {
 }
 
 
+def drawn(generator, names, steps, noise, options=None):
+    """The draws of a step."""
+    terms = WeightedObjectives(MODALITIES, 3, options or ObjectiveOptions())
+    return Draws.of_step(terms, names, steps, noise, lambda purpose: generator)
+
+
 @pytest.fixture
 def compute(features):
     """Losses of a small batch under given options; also the features, which carry gradient."""
@@ -27,18 +34,18 @@ def compute(features):
     def run(options, steps=None, shape=(4, 5, 3)):
         z, detail = features(2, shape, 1), features(2, (*shape[:2], 4), 2)
         inputs, rebuilt = features(2, (*shape[:2], 6), 3), features(2, (*shape[:2], 6), 4)
-        for x in z.values():
+        for x in (*z.values(), *rebuilt.values()):
             x.requires_grad_()
         steps = steps or Steps(*shape[:2])
         options = ObjectiveOptions.model_validate(options)
-        objectives = WeightedObjectives({"audio": 4, "video": 4}, 3, options, seed=0).double()
+        objectives = WeightedObjectives(MODALITIES, 3, options, seed=0).double()
         book = SharedCodebook(
             NAMES, 3, CodebookOptions(size=8), torch.Generator().manual_seed(0)
         ).double()
         quantized = book.lookup(z, steps)
-        draws = Draws.from_generator(torch.Generator().manual_seed(0), NAMES, steps, 0.0)
         encoded = Encoded(inputs, z, detail, detail, steps)
-        return objectives(encoded, quantized, rebuilt, book, draws), z
+        draws = drawn(torch.Generator().manual_seed(0), NAMES, steps, 0.0)
+        return objectives(draws.terms, 0.0, View(encoded, quantized, rebuilt, book)), z
 
     return run
 
@@ -146,15 +153,15 @@ def test_weights_by_term():
     ],
 )
 def test_detail_is_needed_by_reconstruction_and_club(options, needed):
-    objectives = WeightedObjectives({"a": 2, "b": 2}, 3, ObjectiveOptions.model_validate(options))
-    assert objectives.need_detail == needed
+    objectives = WeightedObjectives(MODALITIES, 3, ObjectiveOptions.model_validate(options))
+    assert objectives.need("detail") == needed
 
 
 def test_seed_decides_the_weights():
     def weights(seed):
         torch.manual_seed(99)
         before = torch.random.get_rng_state()
-        made = WeightedObjectives({"a": 2, "b": 2}, 3, ObjectiveOptions(), seed)
+        made = WeightedObjectives(MODALITIES, 3, ObjectiveOptions(), seed)
         assert torch.equal(torch.random.get_rng_state(), before)  # the caller's stream is left be
         return torch.cat([p.detach().flatten() for p in made.parameters()])
 
@@ -168,33 +175,33 @@ def test_seed_decides_the_weights():
 def test_draws_permute_the_clips_that_have_the_modality():
     lengths = {"audio": torch.tensor([3, 0, 2, 1, 0]), "video": torch.tensor([3, 3, 3, 3, 3])}
     steps = Steps(5, 3, lengths)
-    draws = Draws.from_generator(torch.Generator().manual_seed(1), NAMES, steps, 0.5)
-    assert sorted(draws.permutations["audio"].tolist()) == [0, 1, 2]
-    assert sorted(draws.permutations["video"].tolist()) == [0, 1, 2, 3, 4]
-    assert 0.0 <= draws.cpc < 1.0
+    draws = drawn(torch.Generator().manual_seed(1), NAMES, steps, 0.5)
+    assert sorted(draws.terms["club"]["audio"].tolist()) == [0, 1, 2]
+    assert sorted(draws.terms["club"]["video"].tolist()) == [0, 1, 2, 3, 4]
+    assert 0.0 <= draws.terms["cross_cpc"] < 1.0
     picks, noise = draws.reset(2000, 3, 2)
     assert picks.unique().tolist() == [0, 1, 2]
     assert 0.45 < noise.abs().max() <= 0.5
 
 
 def test_draws_are_a_function_of_the_generator():
-    def drawn(seed):
+    def choices(seed):
         steps = Steps(8, 3)
-        draws = Draws.from_generator(torch.Generator().manual_seed(seed), NAMES, steps, 0.1)
+        draws = drawn(torch.Generator().manual_seed(seed), NAMES, steps, 0.1)
         picks, noise = draws.reset(5, 9, 2)
         return (
-            draws.cpc,
-            *(p.tolist() for p in draws.permutations.values()),
+            draws.terms["cross_cpc"],
+            *(p.tolist() for p in draws.terms["club"].values()),
             picks.tolist(),
             (noise.tolist()),
         )
 
-    assert drawn(3) == drawn(3)
-    assert drawn(3) != drawn(4)
+    assert choices(3) == choices(3)
+    assert choices(3) != choices(4)
 
 
 def test_starts_are_drawn_evenly():
     g = torch.Generator().manual_seed(0)
-    draws = [Draws.from_generator(g, [], Steps(2, 3), 0.0).cpc for _ in range(4000)]
+    draws = [drawn(g, [], Steps(2, 3), 0.0).terms["cross_cpc"] for _ in range(4000)]
     shares = torch.histc(torch.tensor(draws), 8, 0.0, 1.0) / 4000
     assert (shares - 1 / 8).abs().max() < 0.02

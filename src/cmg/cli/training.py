@@ -14,7 +14,7 @@ from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
     from cmg.config.schema import RunConfig
-    from cmg.training.world import World
+    from cmg.training.ranks import Ranks
 
 Assignments = Annotated[
     list[str] | None,
@@ -96,34 +96,34 @@ def pretrain(
     With --devices N, or started by torchrun, N processes train as one with the same batch would.
     """
     say_json(json_)
-    from cmg.training.world import World
+    from cmg.training.ranks import Ranks
 
-    world = World.of_environment()
+    ranks = Ranks.of_environment()
     if devices is not None:
-        if world is not None:
+        if ranks is not None:
             raise ConfigError("--devices starts processes, and so does torchrun; use one of them")
         launch_pretraining(assignments or [], out, resume, devices, restarts)
         return
-    if world is None:
+    if ranks is None:
         train_and_show(assignments or [], out, resume, official_checkpoints, None)
         return
     from cmg.recipes.launch import already_failed, leave_error, under_launch
-    from cmg.training.world import RankError
+    from cmg.training.ranks import RankError
 
     if already_failed():
         raise typer.Exit(2)
     try:
-        train_and_show(assignments or [], out, resume, official_checkpoints, world)
+        train_and_show(assignments or [], out, resume, official_checkpoints, ranks)
     except RankError as error:
         if not under_launch():
-            typer.echo(f"rank {world.rank} stops: {error}", err=True)
+            typer.echo(f"rank {ranks.rank} stops: {error}", err=True)
         raise typer.Exit(3) from error
     except CmgError as error:
         if leave_error(error):
             raise typer.Exit(2) from error
         raise
     finally:
-        world.leave()
+        ranks.leave()
 
 
 def launch_pretraining(
@@ -157,7 +157,7 @@ def train_and_show(
     out: Path,
     resume: bool,
     official_checkpoints: bool,
-    world: World | None,
+    ranks: Ranks | None,
 ) -> None:
     """Train; only rank 0 shows anything."""
     from cmg.cli.progress import ProgressBar, tensorboard
@@ -167,10 +167,10 @@ def train_and_show(
     from cmg.training.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
-    training = prepare(config, out, resume, official_checkpoints, world)
-    if world is not None and not world.first:
+    training = prepare(config, out, resume, official_checkpoints, ranks)
+    if ranks is not None and not ranks.first:
         training.train()
-        world.barrier()
+        ranks.barrier()
         return
     expected = expected_bytes(training.state, training.config, len(training.batches))
     kept = training.config.training.keep_checkpoints
@@ -183,8 +183,8 @@ def train_and_show(
     with board as boards, ProgressBar(per_epoch * epochs, done, epochs) as bar:
         training.observers += [bar, *boards]
         training.train()
-    if world is not None:
-        world.barrier()
+    if ranks is not None:
+        ranks.barrier()
     checkpoints = list_checkpoints(out)
     remarks = collapsed(training)
     told = {

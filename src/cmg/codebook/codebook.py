@@ -13,9 +13,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.codebook.distances import middle, nearest_code
+from cmg.codebook.distances import distance_to_codes, middle, nearest_code
 from cmg.codebook.ema import EMAOptions, assign, decayed, mixed_features
 from cmg.codebook.kmeans import kmeans
+from cmg.codebook.measures import step_measures
 from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule
 from cmg.errors import ConfigError
 from cmg.options import Options
@@ -79,6 +80,17 @@ class SharedCodebook(nn.Module):
         # As coded, O starts at the codes even where N starts at 0.
         self.register_buffer("sums", codes * count if count else codes.clone())
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
+
+    kind = "shared"
+    levels: int | None = None
+
+    def distances(self, modality: str, z: Tensor) -> Tensor:
+        """Euclidean distances [..., K] of features [..., D] of a modality."""
+        return distance_to_codes(z, self.codes)
+
+    def measures(self, quantized: Quantized) -> dict[str, Tensor]:
+        """What a step logs of the codes."""
+        return step_measures(quantized, self.size)
 
     @property
     def size(self) -> int:

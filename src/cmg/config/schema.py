@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from cmg.models.unified import ModelOptions
-from cmg.objectives.weighted import ObjectiveOptions
+from cmg.objectives.options import ObjectiveOptions
 from cmg.options import MOST_SEED, Name, Options
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import Precision

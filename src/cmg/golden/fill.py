@@ -25,8 +25,8 @@ from cmg.models.published import (
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
-from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
-from cmg.training.state import private_width
+from cmg.objectives.options import ObjectiveOptions
+from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Modality
 
 
@@ -81,8 +81,7 @@ def entry_shapes(case: Case, modalities: list[str], names: list[str]) -> dict[st
     layers = count_indices(names, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
     temporal = TemporalOptions(layers=layers, dropout=0.0)
     model = UnifiedModel(declared, options.model_copy(update={"temporal": temporal}))
-    seen = {m.name: private_width(m) for m in declared}
-    objectives = WeightedObjectives(seen, width, objective_options(names, modalities, width))
+    objectives = WeightedObjectives(declared, width, objective_options(names, modalities, width))
     names_map = NameMap(modalities)
     shapes = {
         names_map.official(ours): tuple(tensor.shape)

@@ -15,7 +15,6 @@ from cmg.interop.names import CLUB as CLUB_RULES
 from cmg.interop.names import cpc_rules, cpc_slots
 from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
-from cmg.training.optimizer import adam
 from cmg.types import Steps
 
 ACCURACIES = {
@@ -75,7 +74,8 @@ def accuracy_key(pair: str, modalities: list[str]) -> str:
 def verify_club(case: Case, comparison: Comparison) -> None:
     """Nets, likelihood and bound with gradients; or the inner fit, whichever was recorded."""
     content, private = case.array("in/x"), case.array("in/y")
-    group = CLUBGroup(content.shape[-1], {"y": private.shape[-1]}, case.size("p_mu.0.weight"))
+    options = CLUBOptions(hidden=case.size("p_mu.0.weight"))
+    group = CLUBGroup(content.shape[-1], {"y": private.shape[-1]}, options)
     group.to(torch.float64)
     net = group.nets["y"]
     assert isinstance(net, CLUB)
@@ -103,9 +103,9 @@ def _verify_inner_fit(case: Case, comparison: Comparison, group: CLUBGroup) -> N
     """As many iterations as losses were recorded."""
     content, private = {"y": case.array("in/x")}, {"y": case.array("in/y")}
     steps = Steps(content["y"].shape[0], content["y"].shape[1])
-    optimizer = adam(list(group.parameters()), CLUBOptions().lr)
+    optimizer = group.inner_optimizer()
     losses = [
-        group.fit(content, private, steps, optimizer, 1)["y"]
+        group.fit_nets(content, private, steps, optimizer, 1)["y"]
         for _ in range(case.array("out/neg_loglikeli").numel())
     ]
     comparison.check("out/neg_loglikeli", torch.stack(losses))

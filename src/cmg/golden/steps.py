@@ -18,6 +18,7 @@ from cmg.golden.quantizer import compare_buffers, index_margin, modalities_in, r
 from cmg.interop.architecture import infer_architecture
 from cmg.interop.names import CLUB_NETS, cpc_slots
 from cmg.interop.official import export_official, load_official
+from cmg.objectives.club import CLUBGroup
 from cmg.objectives.draws import Draws
 from cmg.training.optimizer import OptimizerOptions, ScheduleOptions
 from cmg.training.state import TrainingState
@@ -102,15 +103,17 @@ def batch_of(case: Case, state: TrainingState, prefix: str) -> Batch:
 
 def recorded_draws(case: Case, comparison: Comparison, state: TrainingState, prefix: str) -> Draws:
     """What chance decided in the recorded step."""
-    options = state.objectives.options.cross_cpc
+    options = state.objectives.chosen.cross_cpc
     if options is None:
         raise DataError(f"{case.path} records no Cross-CPC weights")
     modalities = list(state.model.modalities)
     length = case.array(f"in/{prefix}{modalities[0]}").shape[1]
     return Draws(
-        cpc=cpc_draw(int(case.array(f"in/{prefix}cpc_t")), length, options),
-        permutations={m: case.array(f"in/{prefix}perm_{m}") for m in modalities},
-        reset=recorded_reset(comparison, state.model.codebook, prefix),
+        {
+            "cross_cpc": cpc_draw(int(case.array(f"in/{prefix}cpc_t")), length, options),
+            "club": {m: case.array(f"in/{prefix}perm_{m}") for m in modalities},
+        },
+        recorded_reset(comparison, state.model.codebook, prefix),
     )
 
 
@@ -170,8 +173,8 @@ def club_norm(state: TrainingState, modality: str) -> float:
     Its gradient is that of the last inner iteration plus that of the outer loss, which the next
     step's inner fit zeroes unapplied.
     """
-    club = state.objectives.club
-    assert club is not None
+    club = state.objectives["club"]
+    assert isinstance(club, CLUBGroup)
     parameters = club.nets[modality].parameters()
     gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
     return float(torch.cat(gradients).norm())

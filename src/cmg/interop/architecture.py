@@ -27,8 +27,8 @@ from cmg.models.published import (
 from cmg.models.unified import ModelOptions
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
+from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.reconstruction import ReconstructionOptions
-from cmg.objectives.weighted import ObjectiveOptions
 from cmg.types import Modality
 
 

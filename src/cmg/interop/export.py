@@ -24,7 +24,7 @@ from cmg.interop.optimizers import official_moments, optimizer_states
 from cmg.models.unified import ModelOptions
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
-from cmg.objectives.weighted import ObjectiveOptions
+from cmg.objectives.options import ObjectiveOptions
 from cmg.training.checkpoint import Position, flat, training_tensors
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState
@@ -193,7 +193,7 @@ class OfficialCheckpoints:
         self.recipe = Recipe(
             list(state.model.modalities.values()),
             state.model.options,
-            state.objectives.options,
+            state.objectives.chosen,
             state.options,
             seed,
         )

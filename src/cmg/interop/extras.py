@@ -80,7 +80,7 @@ def extra_modules(
     """
     names = [m.name for m in architecture.modalities]
     model, temporal = architecture.model, architecture.model.temporal
-    club = architecture.objectives.club or CLUBOptions()
+    hidden = (architecture.objectives.club or CLUBOptions()).hidden
     modules: dict[str, tuple[nn.Module, Rules]] = {}
     for m in names:
         template = nn.TransformerEncoderLayer(
@@ -91,7 +91,7 @@ def extra_modules(
         modules[f"{TOKENS}/"] = (TokenLSTM(sizes.words, sizes.token_hidden).lstm, SAME)
     for m, section in CLUB_NETS.items():
         if m not in names:
-            modules[f"{section}/"] = (CLUB(model.width, sizes.private[m], club.hidden), CLUB_RULES)
+            modules[f"{section}/"] = (CLUB(model.width, sizes.private[m], hidden), CLUB_RULES)
     for m in names:
         modules[f"{DECODER}/{m}_semantic_decoder."] = (ClipHead(model.width, sizes.classes), HEAD)
     return modules

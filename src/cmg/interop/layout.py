@@ -36,7 +36,6 @@ from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.weighted import WeightedObjectives
-from cmg.training.state import private_width
 
 Shape = tuple[int, ...]
 
@@ -49,8 +48,8 @@ def build(architecture: Architecture) -> tuple[UnifiedModel, WeightedObjectives]
 
 def build_objectives(architecture: Architecture, seed: int = 0) -> WeightedObjectives:
     """The objectives of a model."""
-    widths = {m.name: private_width(m) for m in architecture.modalities}
-    return WeightedObjectives(widths, architecture.model.width, architecture.objectives, seed)
+    width = architecture.model.width
+    return WeightedObjectives(architecture.modalities, width, architecture.objectives, seed)
 
 
 def state_tensors(model: UnifiedModel, objectives: WeightedObjectives) -> dict[str, Tensor]:

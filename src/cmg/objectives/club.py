@@ -6,8 +6,7 @@ before every step; the bound is then minimized by the encoders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,22 +15,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cmg.masking import mean_over_steps, mean_over_time
-from cmg.options import Options
+from cmg.objectives.base import Division, Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
-from cmg.types import Steps
+from cmg.types import Modality, Steps, sequences
 
 
-class CLUBOptions(Options):
-    """Weight and inner fit.
+class CLUBOptions(TermOptions):
+    """The nets and their inner fit.
 
     Attributes:
-        weight: In the sum; 0 is computed and logged only.
         hidden: Width of the nets' hidden layers; 128 in the release.
         inner_steps: Fit steps before every training step; 5 as coded.
         lr: Of the fit's Adam; 1e-3 as coded.
     """
 
-    weight: float = Field(1.0, ge=0.0)
     hidden: int = Field(128, ge=1)
     inner_steps: int = Field(5, ge=0)
     lr: float = Field(1e-3, gt=0.0)
@@ -134,43 +131,74 @@ class CLUB(nn.Module):
         return 0.5 * (negative - positive).sum(-1).mean()
 
 
-@dataclass(frozen=True)
-class Division:
-    """The inner fit of one process among several that share a batch.
-
-    It minimizes a mean over steps, so that losses and gradients of the processes, weighted by their
-    shares, add up to those of the whole batch.
-
-    Attributes:
-        rows: Places of this process's clips in the batch, int64.
-        steps: Which steps of these exist.
-        shares: Of the batch's steps of each modality, how many are theirs, 0 to 1.
-        add_up: Sums tensors over the processes.
-    """
-
-    rows: Tensor
-    steps: Steps
-    shares: Mapping[str, float]
-    add_up: Callable[[Sequence[Tensor]], list[Tensor]]
-
-
-class CLUBGroup(nn.Module):
+@objectives.register("club", CLUBOptions)
+class CLUBGroup(Objective):
     """One CLUB per modality.
 
     Args:
         content_width: D.
         detail_widths: Width of what CLUB sees of each modality's detail.
-        hidden: Of the nets.
+        options: Width of the nets, and the fit.
     """
 
-    def __init__(self, content_width: int, detail_widths: Mapping[str, int], hidden: int) -> None:
-        super().__init__()
+    needs = frozenset({"detail"})
+    by_default = shares_draws = True
+    title = "CLUB"
+    about = "code and private detail share little information (an upper bound is minimized)"
+    remedy = "objectives.club.weight=0.1"
+
+    def __init__(
+        self,
+        content_width: int,
+        detail_widths: Mapping[str, int],
+        options: CLUBOptions | None = None,
+    ) -> None:
+        options = options or CLUBOptions()
+        super().__init__(options)
         self.nets = nn.ModuleDict(
-            {m: CLUB(content_width, s, hidden) for m, s in detail_widths.items()}
+            {m: CLUB(content_width, s, options.hidden) for m, s in detail_widths.items()}
         )
 
-    @full_precision
+    @classmethod
+    def build(cls, options: CLUBOptions, modalities: Sequence[Modality], width: int) -> CLUBGroup:
+        """Of a model's modalities."""
+        return cls(width, {m.name: m.private_width for m in modalities}, options)
+
+    @classmethod
+    def draw(
+        cls, generator: torch.Generator, names: Sequence[str], steps: Steps
+    ) -> dict[str, Tensor]:
+        """The negatives: a permutation of the clips that have the modality, for each."""
+        return {
+            m: torch.randperm(int((steps.length_of(m) > 0).sum()), generator=generator)
+            for m in names
+        }
+
+    def inner_optimizer(self) -> torch.optim.Optimizer:
+        """Adam over all nets; see :meth:`fit_nets`."""
+        return torch.optim.Adam(self.parameters(), lr=self.options.lr, fused=True)
+
     def fit(
+        self, view: View, optimizer: torch.optim.Optimizer, division: Division | None
+    ) -> dict[str, Tensor]:
+        """Fit the nets; their negative log-likelihoods, for the log."""
+        nll = self.fit_nets(
+            view.quantized.vectors,
+            view.encoded.private,
+            view.encoded.steps,
+            optimizer,
+            self.options.inner_steps,
+            division,
+        )
+        return {f"club_nll/{m}": value for m, value in nll.items()}
+
+    def term(self, view: View, draw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The bound per modality."""
+        encoded = view.encoded
+        return self(view.quantized.vectors, encoded.private, encoded.steps, draw)
+
+    @full_precision
+    def fit_nets(
         self,
         content: Mapping[str, Tensor],
         private: Mapping[str, Tensor],
@@ -232,17 +260,22 @@ class CLUBGroup(nn.Module):
         self,
         content: Mapping[str, Tensor],
         private: Mapping[str, Tensor],
-        steps: Steps,
-        permutations: Mapping[str, Tensor],
+        steps: Steps | None = None,
+        permutations: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The bound per modality that some clip has.
 
         Args:
-            content: Straight-through quantized vectors, [B, T, D] per modality.
-            private: What CLUB sees of the detail, [B, T, S].
-            steps: Which steps exist.
-            permutations: Of the clips that have the modality, int64 per modality.
+            content: Straight-through quantized vectors, [B, T, D] per modality, or [N, D].
+            private: What CLUB sees of the detail, [B, T, S], or [N, S].
+            steps: Which steps exist; None for all.
+            permutations: Of the clips that have the modality, int64 per modality; None draws them
+                from torch's global generator.
         """
+        content, private = sequences(content), sequences(private)
+        steps = steps or Steps.of(content)
+        if permutations is None:
+            permutations = self.draw(torch.default_generator, list(content), steps)
         losses = {}
         for m in content:
             if not steps.any(m):

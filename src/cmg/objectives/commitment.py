@@ -9,22 +9,20 @@ from pydantic import Field
 from torch import Tensor
 
 from cmg.masking import squared_error
-from cmg.options import Options
+from cmg.objectives.base import Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
 from cmg.types import Steps
 
 
-class CommitmentOptions(Options):
+class CommitmentOptions(TermOptions):
     """Weights of the commitment.
 
     Attributes:
-        weight: In the sum; 0 is computed and logged only.
         beta: 0.25 in the paper.
         form: ``as_coded`` weighs the own code 2 beta and each partner's beta / (M - 1);
             ``paper`` half of that.
     """
 
-    weight: float = Field(1.0, ge=0.0)
     beta: float = Field(0.25, ge=0.0)
     form: Literal["as_coded", "paper"] = "as_coded"
 
@@ -33,7 +31,7 @@ class CommitmentOptions(Options):
 def commitment_loss(
     semantic: Mapping[str, Tensor],
     codes: Mapping[str, Tensor],
-    steps: Steps,
+    steps: Steps | None = None,
     options: CommitmentOptions | None = None,
 ) -> dict[str, Tensor]:
     """Pull of the features z towards own and partner codes e.
@@ -44,13 +42,13 @@ def commitment_loss(
     Args:
         semantic: z, [B, T, D] per modality.
         codes: e of the same steps, no gradient.
-        steps: Which steps exist.
+        steps: Which steps exist; None for all.
         options: beta and form.
 
     Returns:
         A scalar per modality that some clip of the batch has.
     """
-    options = options or CommitmentOptions()
+    options, steps = options or CommitmentOptions(), steps or Steps.of(semantic)
     scale = options.beta * (1.0 if options.form == "as_coded" else 0.5)
     cross = scale / max(1, len(semantic) - 1)
     losses = {}
@@ -63,3 +61,26 @@ def commitment_loss(
                 loss = loss + cross * squared_error(z, partner.detach(), steps.mask(m, n))
         losses[m] = loss
     return losses
+
+
+@objectives.register("commitment", CommitmentOptions)
+class Commitment(Objective):
+    """:func:`commitment_loss` as a term."""
+
+    needs = frozenset({"codes"})
+    by_default = True
+    title = "commitment"
+    about = "encoders stay near the codes, their own and, for less, the other modalities'"
+
+    def forward(
+        self,
+        semantic: Mapping[str, Tensor],
+        codes: Mapping[str, Tensor],
+        steps: Steps | None = None,
+    ) -> dict[str, Tensor]:
+        """See :func:`commitment_loss`."""
+        return commitment_loss(semantic, codes, steps, self.options)
+
+    def term(self, view: View, draw: None) -> dict[str, Tensor]:
+        """Pull of the features per modality."""
+        return self(view.encoded.semantic, view.quantized.codes, view.encoded.steps)

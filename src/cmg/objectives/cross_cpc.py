@@ -15,16 +15,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.options import Options
+from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
 from cmg.precision import full_precision
-from cmg.types import Steps
+from cmg.types import Modality, Steps, sequences
 
 
-class CrossCPCOptions(Options):
-    """Weight and shape of the predictive term.
+class CrossCPCOptions(TermOptions):
+    """Shape of the predictive term.
 
     Attributes:
-        weight: In the sum; 0 is computed and logged only.
         self_weight: Of pairs within a modality; 0.1 as coded.
         prediction_steps: K, how many steps ahead; their losses are averaged.
         min_start: First step to predict from, 0-based.
@@ -32,7 +31,6 @@ class CrossCPCOptions(Options):
         hidden: LSTM width; None is the semantic width D.
     """
 
-    weight: float = Field(1.0, ge=0.0)
     self_weight: float = Field(0.1, ge=0.0)
     prediction_steps: int = Field(1, ge=1, le=1000)
     min_start: int = Field(1, ge=0)
@@ -61,7 +59,8 @@ class CrossCPCResult:
     accuracy: dict[str, Tensor] = field(default_factory=dict)
 
 
-class CrossCPC(nn.Module):
+@objectives.register("cross_cpc", CrossCPCOptions)
+class CrossCPC(Objective):
     """Context LSTM and linear predictors per modality.
 
     Args:
@@ -70,9 +69,16 @@ class CrossCPC(nn.Module):
         options: See :class:`CrossCPCOptions`.
     """
 
-    def __init__(self, modalities: Sequence[str], width: int, options: CrossCPCOptions) -> None:
-        super().__init__()
-        self.options = options
+    by_default = shares_draws = True
+    clip_group = "cpc"
+    title = "Cross-CPC"
+    about = "the past of one modality predicts the future of the others"
+
+    def __init__(
+        self, modalities: Sequence[str], width: int, options: CrossCPCOptions | None = None
+    ) -> None:
+        options = options or CrossCPCOptions()
+        super().__init__(options)
         hidden = options.hidden or width
         self.context = nn.ModuleDict(
             {m: nn.LSTM(width, hidden, options.layers, batch_first=True) for m in modalities}
@@ -84,19 +90,48 @@ class CrossCPC(nn.Module):
             }
         )
 
+    @classmethod
+    def build(
+        cls, options: CrossCPCOptions, modalities: Sequence[Modality], width: int
+    ) -> CrossCPC:
+        """Of a model's modalities."""
+        return cls([m.name for m in modalities], width, options)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, names: Sequence[str], steps: Steps) -> float:
+        """How far into its valid range the step to predict from lies, in [0, 1)."""
+        return float(torch.rand((), generator=generator))
+
+    def term(self, view: View, draw: float) -> Term:
+        """Both forms of the contrast, and the accuracies."""
+        found = self(view.encoded.semantic, view.encoded.steps, draw)
+        both = {self.name: found.cross_cpc, "same_step_nce": found.same_step_nce}
+        values = {name: value for name, value in both.items() if value is not None}
+        return Term(values, {f"cpc_accuracy/{k}": v for k, v in found.accuracy.items()})
+
     @full_precision
-    def forward(self, semantic: Mapping[str, Tensor], steps: Steps, draw: float) -> CrossCPCResult:
+    def forward(
+        self,
+        semantic: Mapping[str, Tensor],
+        steps: Steps | None = None,
+        draw: float | None = None,
+    ) -> CrossCPCResult:
         """Contrast predictions with the clips' true features.
 
         Args:
-            semantic: Continuous features z (before quantization), [B, T, D] per modality.
-            steps: Which steps exist.
+            semantic: Continuous features z (before quantization), [B, T, D] per modality, or
+                [N, D].
+            steps: Which steps exist; None for all.
             draw: In [0, 1): how far into its valid range each clip's step t lies, the same for
-                all. Clips of one length share one t, as published; every target is valid.
+                all. Clips of one length share one t, as published; every target is valid. None
+                draws from torch's global generator.
 
         Returns:
             The term and its accuracies.
         """
+        semantic = sequences(semantic)
+        steps = steps or Steps.of(semantic)
+        draw = float(torch.rand(())) if draw is None else draw
         reach = self._reach(semantic, steps)
         long = reach >= self.options.shortest
         result = CrossCPCResult()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from cmg.codebook.reset import ResetDraw, random_reset
+from cmg.objectives.base import objectives
+from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Steps
 
 
@@ -17,27 +19,40 @@ class Draws:
     """What chance decides in a step (dropout aside).
 
     Attributes:
-        cpc: In [0, 1): how far into its valid range Cross-CPC's step lies.
-        permutations: CLUB's negatives: a permutation of the clips that have the modality.
+        terms: The choices of every objective, by its name; see its ``draw``.
         reset: The code reset's choices.
     """
 
-    cpc: float
-    permutations: dict[str, Tensor]
+    terms: dict[str, Any]
     reset: ResetDraw
 
     @classmethod
-    def from_generator(
+    def of_step(
         cls,
-        generator: torch.Generator,
-        modalities: Sequence[str],
+        terms: WeightedObjectives,
+        names: Sequence[str],
         steps: Steps,
         reset_noise: float,
+        generator: Callable[[str], torch.Generator],
     ) -> Draws:
-        """Draw everything a step needs from a CPU `generator`."""
-        cpc = float(torch.rand((), generator=generator))
-        permutations = {
-            m: torch.randperm(int((steps.length_of(m) > 0).sum()), generator=generator)
-            for m in modalities
+        """Draw everything a step needs.
+
+        Args:
+            terms: The objectives.
+            names: Modalities of the batch.
+            steps: Which steps of the whole batch exist.
+            reset_noise: Half-width of the noise of the code reset.
+            generator: A CPU generator for a purpose at this step. The paper's terms draw from one,
+                in order, whether or not they are in the sum, and the code reset after them; every
+                other term has its own, so that it changes no choice of another.
+        """
+        shared = generator("draws")
+        found = {
+            name: entry.part.draw(shared, names, steps)
+            for name, entry in objectives.items()
+            if entry.part.shares_draws
         }
-        return cls(cpc, permutations, random_reset(generator, reset_noise))
+        for name, term in terms.items():
+            if name not in found:
+                found[name] = term.draw(generator(f"draws/{name}"), names, steps)
+        return cls(found, random_reset(shared, reset_noise))

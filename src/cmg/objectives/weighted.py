@@ -1,126 +1,140 @@
-"""The objectives of pre-training, composed by weight."""
+"""The sum of the objectives that training minimizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cmg.codebook.codebook import SharedCodebook
-from cmg.objectives.club import CLUBGroup, CLUBOptions
-from cmg.objectives.cmcm import CMCMOptions, cmcm_loss
-from cmg.objectives.commitment import CommitmentOptions, commitment_loss
-from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
-from cmg.objectives.draws import Draws
-from cmg.objectives.reconstruction import ReconstructionOptions, reconstruction_loss
-from cmg.options import Options
+from cmg.errors import ConfigError
+from cmg.objectives.base import Division, Objective, Scope, View, objectives
+from cmg.objectives.options import ObjectiveOptions
 from cmg.process import seeded
-from cmg.types import Encoded, Losses, Quantized
+from cmg.registry import PluginError
+from cmg.types import Batch, Losses, Modality
+
+SCOPES: tuple[Scope, ...] = ("batch", "clip")
 
 
-class ObjectiveOptions(Options):
-    """The terms; ``null`` leaves one out, weight 0 computes and logs it."""
-
-    reconstruction: ReconstructionOptions | None = ReconstructionOptions()
-    commitment: CommitmentOptions | None = CommitmentOptions()
-    cross_cpc: CrossCPCOptions | None = CrossCPCOptions()
-    club: CLUBOptions | None = CLUBOptions()
-    cmcm: CMCMOptions | None = CMCMOptions()
-
-    def weights(self) -> dict[str, float | None]:
-        """Weight of each term, None where it is left out."""
-        return {
-            name: None if (term := getattr(self, name)) is None else term.weight
-            for name in type(self).model_fields
-        }
-
-
-class WeightedObjectives(nn.Module):
-    """Every term of the paper; some of them own parameters.
+class WeightedObjectives(nn.ModuleDict):
+    """Objectives by name; some of them have weights of their own.
 
     Args:
-        private_widths: Width of what CLUB sees, per modality.
+        modalities: Of the model.
         width: D.
-        options: Terms and weights.
+        options: Which terms, and theirs.
         seed: Of the initial weights.
     """
 
     def __init__(
         self,
-        private_widths: Mapping[str, int],
+        modalities: Sequence[Modality],
         width: int,
         options: ObjectiveOptions,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.options = options
+        self.chosen = options
         with seeded(seed):
-            cpc, club = options.cross_cpc, options.club
-            self.cross_cpc = CrossCPC(list(private_widths), width, cpc) if cpc else None
-            self.club = CLUBGroup(width, private_widths, club.hidden) if club else None
+            for name, own in options.terms.items():
+                if hasattr(self, name):
+                    raise PluginError(f"objective {name!r}: torch.nn has taken the name")
+                self[name] = objectives[name].part.build(own, modalities, width)
+                self[name].name = name
 
-    @property
-    def need_detail(self) -> bool:
-        """Whether a term reads the private detail."""
-        return self.options.reconstruction is not None or self.options.club is not None
+    def terms(self) -> Iterator[tuple[str, Objective]]:
+        """The objectives by name, typed."""
+        for name, term in self.items():
+            assert isinstance(term, Objective)
+            yield name, term
 
-    @property
-    def need_rebuilt(self) -> bool:
-        """Whether a term reads what the decoders rebuild."""
-        return self.options.reconstruction is not None
+    def need(self, what: str) -> bool:
+        """Whether a term reads the private ``detail``, what is ``rebuilt``, or ``codes``."""
+        return any(what in term.needs for _, term in self.terms())
+
+    def check(self, quantizer: SharedCodebook) -> None:
+        """Refuse terms that need codes of a model that has none.
+
+        Raises:
+            ConfigError: naming them.
+        """
+        idle = [name for name, term in self.terms() if "codes" in term.needs]
+        if quantizer.levels == 0 and idle:
+            raise ConfigError(
+                f"objectives.{idle[0]} needs codes, but model.codebook.kind={quantizer.kind} has "
+                f"none; leave out {' and '.join(f'objectives.{name}=null' for name in idle)}"
+            )
+
+    def prepare(self, batch: Batch, draws: Mapping[str, Any], rows: Tensor) -> Batch:
+        """The clips to be encoded; see :meth:`Objective.prepare`."""
+        for name, term in self.terms():
+            batch = term.prepare(batch, draws.get(name), rows)
+        return batch
+
+    def fit(
+        self,
+        view: View,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        division: Division | None,
+    ) -> dict[str, Tensor]:
+        """The inner fits on a batch; scalars for the log."""
+        found: dict[str, Tensor] = {}
+        for name, term in self.terms():
+            if name in optimizers:
+                found |= term.fit(view, optimizers[name], division)
+        return found
 
     def forward(
         self,
-        encoded: Encoded,
-        quantized: Quantized,
-        rebuilt: Mapping[str, Tensor],
-        codebook: SharedCodebook,
-        draws: Draws,
+        draws: Mapping[str, Any],
+        epoch: float,
+        view: View,
+        scopes: Collection[Scope] = SCOPES,
     ) -> Losses:
-        """Every term of a step, with the codes as they are before the update.
+        """Every term of a step.
 
         Args:
-            encoded: The encoders' features.
-            quantized: Their codes.
-            rebuilt: The decoders' outputs.
-            codebook: For CMCM; not changed.
-            draws: The step's random choices.
+            draws: The step's random choices, by term.
+            epoch: Epochs done, for weights that start later or rise.
+            view: Features and codes as they are before the update.
+            scopes: Terms of these scopes only.
 
         Returns:
-            Terms, weights and the predictive term's accuracies.
+            Terms, weights and measures.
+
+        Raises:
+            ConfigError: a term with a weight gives a value without a gradient.
         """
         losses = Losses({}, {})
-        options, steps, semantic = self.options, encoded.steps, encoded.semantic
-        if options.reconstruction is not None:
-            detach = options.reconstruction.detach_token_target
-            per_modality = reconstruction_loss(encoded.inputs, rebuilt, steps, detach)
-            add(losses, "reconstruction", options.reconstruction.weight, per_modality)
-        if options.commitment is not None:
-            per_modality = commitment_loss(semantic, quantized.codes, steps, options.commitment)
-            add(losses, "commitment", options.commitment.weight, per_modality)
-        if options.cross_cpc is not None and self.cross_cpc is not None:
-            result = self.cross_cpc(semantic, steps, draws.cpc)
-            weight = options.cross_cpc.weight
-            add(losses, "cross_cpc", weight, result.cross_cpc)
-            add(losses, "same_step_nce", weight, result.same_step_nce)
-            losses.measures |= {f"cpc_accuracy/{k}": v for k, v in result.accuracy.items()}
-        if options.club is not None and self.club is not None:
-            vectors, private = quantized.vectors, encoded.private
-            per_modality = self.club(vectors, private, steps, draws.permutations)
-            add(losses, "club", options.club.weight, per_modality)
-        if options.cmcm is not None:
-            value = cmcm_loss(semantic, codebook.codes, steps, options.cmcm.floor)
-            add(losses, "cmcm", options.cmcm.weight, value)
+        for name, term in self.terms():
+            if term.scope not in scopes:
+                continue
+            found, weight = term.named(term.term(view, draws.get(name))), self.weight(name, epoch)
+            for key, value in found.values.items():
+                check_value(name, key, value, weight)
+                losses.terms[key], losses.weights[key] = value, weight
+            losses.measures |= found.measures
         return losses
 
+    def weight(self, name: str, epoch: float) -> float:
+        """Of a term at a point of the run."""
+        return self.chosen.terms[name].weight_at(epoch)
 
-def add(
-    losses: Losses, name: str, weight: float, value: Tensor | Mapping[str, Tensor] | None
-) -> None:
-    """Enter a term, or one per modality; None (nothing to compute it on) enters nothing."""
-    if value is None:
-        return
-    named = {name: value} if isinstance(value, Tensor) else value
-    for key, term in named.items():
-        full = name if isinstance(value, Tensor) else f"{name}/{key}"
-        losses.terms[full], losses.weights[full] = term, weight
+
+def check_value(name: str, key: str, value: object, weight: float) -> None:
+    """Refuse what cannot be added to the sum.
+
+    Raises:
+        ConfigError: it is no scalar, or has no gradient though it has a weight.
+    """
+    if not isinstance(value, Tensor) or value.dim():
+        shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(f"objective {name}: {key} must be a tensor without axes, got {shape}")
+    if weight and torch.is_grad_enabled() and not value.requires_grad:
+        raise ConfigError(
+            f"objective {name}: {key} has no gradient, so it can train nothing; compute it from "
+            f"features that are not detached, or set objectives.{name}.weight=0"
+        )

@@ -34,6 +34,7 @@ from cmg.training.checkpoint import (
 from cmg.training.compiling import compile_parts
 from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
+from cmg.training.ranks import Ranks
 from cmg.training.run_folder import (
     RUN,
     create_run,
@@ -46,7 +47,6 @@ from cmg.training.run_folder import (
 )
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
-from cmg.training.world import World
 from cmg.types import Modality
 
 
@@ -101,28 +101,28 @@ def prepare(
     run: StrPath | None = None,
     resume: bool = False,
     official_checkpoints: bool = False,
-    world: World | None = None,
+    ranks: Ranks | None = None,
 ) -> Pretraining:
     """Everything up to the first step; see :func:`pretrain`.
 
     With `official_checkpoints`, every epoch is also written as a file of the authors' release; a
     resumed run that did so before goes on doing so.
 
-    With a `world`, every rank calls this: they meet, and go on only if all of them can. After a
+    With `ranks`, every rank calls this: they meet, and go on only if all of them can. After a
     restart by the launcher, the launch's own run is resumed.
     """
     run = None if run is None else as_path(run, "a run folder")
     config = config if isinstance(config, RunConfig) else load_config(config)
-    refuse_unfit_parts(config.training, world)
-    device = choose_device(config.training.device, world)
+    refuse_unfit_parts(config.training, ranks)
+    device = choose_device(config.training.device, ranks)
     with thread_count(config.training.threads):
-        if world is None:
+        if ranks is None:
             return prepare_alone(config, run, resume, official_checkpoints, device, None)
-        if world.restart and run is not None:
-            resume = resume or launched_by(run, world.launch)
-        world.join(device)
-        return world.together(
-            lambda: prepare_alone(config, run, resume, official_checkpoints, device, world)
+        if ranks.restart and run is not None:
+            resume = resume or launched_by(run, ranks.launch)
+        ranks.join(device)
+        return ranks.together(
+            lambda: prepare_alone(config, run, resume, official_checkpoints, device, ranks)
         )
 
 
@@ -132,7 +132,7 @@ def prepare_alone(
     resume: bool,
     official_checkpoints: bool,
     device: torch.device,
-    world: World | None,
+    ranks: Ranks | None,
 ) -> Pretraining:
     """:func:`prepare` of one rank."""
     if resume and run is not None:
@@ -141,8 +141,8 @@ def prepare_alone(
     store = open_clips(config.data)
     config = settled(config)
     modalities = chosen_modalities(store, config)
-    batches = training_batches(store, config.data, options.seed, modalities, world)
-    writes = world is None or world.first
+    batches = training_batches(store, config.data, options.seed, modalities, ranks)
+    writes = ranks is None or ranks.first
     if not resume:
         for remark in check_pairs(batches.split, batches.modalities):
             if writes:
@@ -157,6 +157,7 @@ def prepare_alone(
         device,
         options.recompute_maps,
     )
+    state.learns = not options.codebook_only
     refused = compile_parts(state.model) if options.compile else None
     if refused is not None:
         remark = (
@@ -171,7 +172,7 @@ def prepare_alone(
         store.content_hash,
         Position(0, 0),
         observers=[],
-        world=world,
+        ranks=ranks,
     )
     if run is not None and writes and (official_checkpoints or (resume and keeps_official(run))):
         training.keepers.append(OfficialCheckpoints(run, state, options.seed))
@@ -182,11 +183,11 @@ def prepare_alone(
     else:
         start_codebook(training)
         if run is not None and writes:
-            create_run(run, config, run_facts(store, config, modalities) | launch_facts(world))
+            create_run(run, config, run_facts(store, config, modalities) | launch_facts(ranks))
     return training
 
 
-def refuse_unfit_parts(options: TrainingOptions, world: World | None) -> None:
+def refuse_unfit_parts(options: TrainingOptions, ranks: Ranks | None) -> None:
     """Refuse options that contradict each other.
 
     Raises:
@@ -197,18 +198,18 @@ def refuse_unfit_parts(options: TrainingOptions, world: World | None) -> None:
             "training.parallel=naive is a control of whole steps; leave out training.micro_batch "
             "and training.codebook_only"
         )
-    if options.parallel == "naive" and world is None:
+    if options.parallel == "naive" and ranks is None:
         raise ConfigError("training.parallel=naive needs several processes; give --devices")
-    if options.compile and (world is not None or options.micro_batch or options.recompute_maps):
+    if options.compile and (ranks is not None or options.micro_batch or options.recompute_maps):
         raise ConfigError(
             "training.compile is for one process and whole batches; leave out --devices, "
             "training.micro_batch and training.recompute_maps"
         )
 
 
-def launch_facts(world: World | None) -> dict[str, Any]:
+def launch_facts(ranks: Ranks | None) -> dict[str, Any]:
     """What ``run.json`` records of the processes."""
-    return {} if world is None else {"ranks": world.size, "launch": world.launch}
+    return {} if ranks is None else {"ranks": ranks.size, "launch": ranks.launch}
 
 
 def launched_by(run: Path, launch: str) -> bool:
@@ -216,22 +217,22 @@ def launched_by(run: Path, launch: str) -> bool:
     return (run / RUN).is_file() and read_facts(run).get("launch") == launch
 
 
-def choose_device(name: str, world: World | None = None) -> torch.device:
+def choose_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """The device a configuration names; ``auto`` is a GPU if there is one, else the CPU.
 
-    Every rank of a `world` takes the GPU of its own number.
+    Each of several ranks takes the GPU of its own number.
 
     Raises:
         ConfigError: an unknown device, or a GPU where there is none.
     """
-    if world is not None and name in ("auto", "cuda") and torch.cuda.is_available():
-        if world.local >= torch.cuda.device_count():
+    if ranks is not None and name in ("auto", "cuda") and torch.cuda.is_available():
+        if ranks.local >= torch.cuda.device_count():
             raise ConfigError(
-                f"rank {world.rank} is number {world.local} on its machine, which has "
+                f"rank {ranks.rank} is number {ranks.local} on its machine, which has "
                 f"{torch.cuda.device_count()} GPU(s); start as many processes as there are GPUs"
             )
-        return torch.device("cuda", world.local)
-    if world is not None and name.startswith("cuda:"):
+        return torch.device("cuda", ranks.local)
+    if ranks is not None and name.startswith("cuda:"):
         raise ConfigError(f"training.device={name!r} is one GPU; use cuda with several processes")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -286,7 +287,7 @@ def training_batches(
     data: DataOptions,
     seed: int,
     modalities: list[Modality],
-    world: World | None = None,
+    ranks: Ranks | None = None,
 ) -> Batches:
     """The training split's batches; shuffled pairs where the control asks for them."""
     return Batches(
@@ -295,8 +296,8 @@ def training_batches(
         [m.name for m in modalities],
         seed=seed,
         shuffled_pairs=data.shuffled_pairs,
-        rank=0 if world is None else world.rank,
-        world=1 if world is None else world.size,
+        rank=0 if ranks is None else ranks.rank,
+        world=1 if ranks is None else ranks.size,
     )
 
 

@@ -4,7 +4,7 @@ The layout::
 
     RUN/checkpoints/step-00000184/
         model.safetensors       weights and codebook: all that using the model needs
-        training.safetensors    Cross-CPC and CLUB nets and the two Adams: what resuming needs
+        training.safetensors    nets of objectives and all optimizers: what resuming needs
         checkpoint.json         configuration, modalities, position, checksums
 
 A checkpoint made from a foreign file (:mod:`cmg.interop`), or of an epoch of which a run keeps the
@@ -35,7 +35,7 @@ from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.tensors import check_finite
 from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
-from cmg.training.state import TrainingState
+from cmg.training.state import TrainingState, parameters_of
 from cmg.types import Modality
 
 FORMAT, VERSION = "cmg-checkpoint", 1
@@ -219,14 +219,15 @@ def restore_moments(
 def optimizers(
     state: TrainingState,
 ) -> list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]]:
-    """(prefix in the file, optimizer, its named parameters) of both Adams."""
-    both: list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]] = [
+    """(prefix in the file, optimizer, its named parameters) of the main one and inner fits'."""
+    every: list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]] = [
         ("optimizer", state.optimizer, state.named_parameters())
     ]
-    if state.club_optimizer is not None and state.objectives.club is not None:
-        named = list(state.objectives.club.named_parameters())
-        both.append(("club_optimizer", state.club_optimizer, named))
-    return both
+    for name, optimizer in state.inner.items():
+        fitted = set(parameters_of(optimizer))
+        named = [(n, p) for n, p in state.objectives[name].named_parameters() if p in fitted]
+        every.append((f"{name}_optimizer", optimizer, named))
+    return every
 
 
 def find_checkpoint(path: StrPath) -> Path:

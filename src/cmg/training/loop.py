@@ -20,15 +20,13 @@ from cmg.process import reseed, thread_count
 from cmg.training.allocation import OWN_PROCESS, kept_memory
 from cmg.training.checkpoint import Position, last_checkpoint, save_checkpoint
 from cmg.training.keeping import thin
-from cmg.training.naive_step import naive_step
 from cmg.training.optimizer import learning_rate
-from cmg.training.parts import Parts
-from cmg.training.parts_step import codebook_parts_step, parts_step
+from cmg.training.ranks import GradientSum, Ranks
 from cmg.training.run_folder import MetricsLog
 from cmg.training.seeding import derived_seed, step_generator
 from cmg.training.state import TrainingState
-from cmg.training.step import codebook_step, pretraining_step
-from cmg.training.world import GradientSum, World
+from cmg.training.step import pretraining_step
+from cmg.training.together import Alone, Averaged, Divided, Together
 from cmg.types import Batch, Steps
 
 
@@ -62,7 +60,7 @@ class Pretraining:
         data_hash: Content hash of the store.
         position: Steps and epochs done.
         observers: Told of every step.
-        world: The processes that train together; None if this one is alone. Only rank 0 has a
+        ranks: The processes that train together; None if this one is alone. Only rank 0 has a
             `run`.
         keepers: Told of every whole epoch of a run that is kept on disk.
     """
@@ -74,7 +72,7 @@ class Pretraining:
     data_hash: str
     position: Position
     observers: list[StepObserver]
-    world: World | None = None
+    ranks: Ranks | None = None
     keepers: list[EpochObserver] = field(default_factory=list)
 
     def train(self, stop_after: Callable[[Position], bool] | None = None) -> None:
@@ -111,11 +109,18 @@ class Pretraining:
     def __post_init__(self) -> None:
         """Prepare the sums over ranks."""
         self._gradients: GradientSum | None = None
-        if self.world is not None:
-            naive = self.config.training.parallel == "naive"
-            own = [p for _, p in self.state.named_parameters()]
-            trained = own if naive else list(self.state.model.parameters())
-            self._gradients = GradientSum(trained, self.world)
+        if self.ranks is not None:
+            trained = [p for _, p in self.state.named_parameters()]
+            if not self._averages:  # terms that compare clips are computed whole on every rank
+                terms = [t for _, t in self.state.objectives.terms() if t.scope == "clip"]
+                divided = {p for part in (self.state.model, *terms) for p in part.parameters()}
+                trained = [p for p in trained if p in divided]
+            self._gradients = GradientSum(trained, self.ranks)
+
+    @property
+    def _averages(self) -> bool:
+        """Whether ranks only average gradients, the control."""
+        return self.ranks is not None and self.config.training.parallel == "naive"
 
     @property
     def steps_in_all(self) -> int:
@@ -157,29 +162,34 @@ class Pretraining:
         )
 
     def _train_on(self, own: Batch, epoch: int, index: int) -> dict[str, float]:
-        """The step that the run's options and processes ask for."""
-        options, world, gradients = self.config.training, self.world, self._gradients
-        seed, step = options.seed, self.position.step
-        naive = world is not None and options.parallel == "naive"
-        suffix = f"/{world.rank}" if world is not None and naive and world.rank else ""
-        steps = own.steps
-        if world is not None and not naive:
+        """A step, divided as the run's options and processes ask for."""
+        options, ranks = self.config.training, self.ranks
+        seed, step, steps, suffix = options.seed, self.position.step, own.steps, ""
+        if ranks is not None and self._averages:
+            suffix = f"/{ranks.rank}" if ranks.rank else ""
+        elif ranks is not None:
             lengths = self.batches.whole_lengths(epoch, index)
             steps = Steps(self.batches.size_of(index), steps.length, lengths, self.state.device)
-        generator = step_generator(seed, f"draws{suffix}", step)
-        noise = self.config.model.codebook.reset.noise
-        draws = Draws.from_generator(generator, own.modalities, steps, noise)
+        draws = Draws.of_step(
+            self.state.objectives,
+            own.modalities,
+            steps,
+            self.config.model.codebook.reset.noise,
+            lambda purpose: step_generator(seed, f"{purpose}{suffix}", step),
+        )
         dropout = derived_seed(seed, f"dropout{suffix}", step)
         reseed(dropout, self.state.device)
-        if naive and world is not None and gradients is not None:
-            return naive_step(self.state, own, draws, world, gradients)
-        if world is not None or options.micro_batch is not None:
-            parts = Parts(steps, dropout, world, options.micro_batch)
-            if options.codebook_only:
-                return codebook_parts_step(self.state, own, draws, parts)
-            return parts_step(self.state, own, draws, parts, gradients)
-        one_step = codebook_step if options.codebook_only else pretraining_step
-        return one_step(self.state, own, draws)
+        together = self._together(steps, dropout)
+        return pretraining_step(self.state, own, draws, together, step / len(self.batches))
+
+    def _together(self, steps: Steps, dropout: int) -> Together:
+        """How a step's batch is divided."""
+        ranks, gradients, size = self.ranks, self._gradients, self.config.training.micro_batch
+        if ranks is not None and gradients is not None and self._averages:
+            return Averaged(dropout, ranks=ranks, gradients=gradients)
+        if ranks is not None or size is not None:
+            return Divided(steps, dropout, ranks, size, gradients)
+        return Alone(dropout)
 
     def _keep(self, metrics: MetricsLog | None, whole_epoch: bool) -> None:
         options = self.config.training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from cmg.models.unified import ModelOptions, UnifiedModel
-from cmg.objectives.club import Division
-from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
+from cmg.objectives.options import ObjectiveOptions
+from cmg.objectives.weighted import WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions, adam
-from cmg.types import Encoded, Kind, Modality, Quantized
+from cmg.types import Batch, Encoded, Modality, Quantized
 
 Precision = Literal["float32", "bf16", "float64"]
 
 
 class TrainingState:
-    """Model, objectives, and the two Adams.
+    """Model, objectives, the main Adam, and the optimizers of inner fits.
 
     Args:
         modalities: Declarations.
@@ -31,6 +31,14 @@ class TrainingState:
         seed: Of the initial weights.
         device: Where training runs.
         recompute_maps: See :class:`cmg.config.schema.TrainingOptions`.
+
+    Attributes:
+        inner: Optimizers of the objectives that fit weights of their own, by name.
+        learns: False for the control whose encoders stay as they are: only codes move.
+        passes: How often a step encodes its batch; codes move after each.
+
+    Raises:
+        ConfigError: a term needs codes that the model has not.
     """
 
     def __init__(
@@ -44,36 +52,44 @@ class TrainingState:
         device: torch.device | str = "cpu",
         recompute_maps: bool = False,
     ) -> None:
+        self.learns, self.passes = True, 1
         self.precision = precision
         self.device = torch.device(device)
         dtype = torch.float64 if precision == "float64" else torch.float32
         self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
         self.model.recompute_maps = recompute_maps
-        seen = {m.name: private_width(m) for m in modalities}
-        self.objectives = WeightedObjectives(seen, model.width, objectives, seed + 1)
+        self.objectives = WeightedObjectives(modalities, model.width, objectives, seed + 1)
+        self.objectives.check(self.model.codebook)
         self.objectives.to(self.device, dtype)
+        made = {name: term.inner_optimizer() for name, term in self.objectives.terms()}
+        self.inner = {name: own for name, own in made.items() if own is not None}
+        self._inner = {p for own in self.inner.values() for p in parameters_of(own)}
         self.options = optimizer
         self.optimizer = adam([p for _, p in self.named_parameters()], optimizer.lr)
-        club = objectives.club
-        self.club_optimizer = (
-            adam(list(self.objectives.club.parameters()), club.lr)
-            if club is not None and self.objectives.club is not None
-            else None
-        )
 
-    def parts(self) -> dict[str, list[nn.Module]]:
+    def parts(self) -> dict[str, list[nn.Parameter]]:
         """What the main Adam trains, by the parts the published recipe clips on their own."""
-        parts = self.model.parts()
-        if self.objectives.cross_cpc is not None:
-            parts["cpc"] = [self.objectives.cross_cpc]
-        return parts
+        modules = self.model.parts()
+        for name, term in self.objectives.terms():
+            modules.setdefault(term.clip_group or name, []).append(term)
+        own = {
+            name: [p for module in group for p in module.parameters() if p not in self._inner]
+            for name, group in modules.items()
+        }
+        return {name: group for name, group in own.items() if group}
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """Parameters of the main Adam (CLUB's nets have their own)."""
+        """Parameters of the main Adam; inner fits have their own."""
         named = [(f"model.{n}", p) for n, p in self.model.named_parameters()]
-        objective = self.objectives.named_parameters()
-        named += [(f"objectives.{n}", p) for n, p in objective if not n.startswith("club.")]
-        return named
+        named += [(f"objectives.{n}", p) for n, p in self.objectives.named_parameters()]
+        return [(n, p) for n, p in named if p not in self._inner]
+
+    def shared(self) -> list[Tensor]:
+        """What no gradient of the main loss moves: codes, and the weights of inner fits."""
+        return [
+            *self.model.codebook.buffers(),
+            *(p for o in self.inner.values() for p in parameters_of(o)),
+        ]
 
     def autocast(self) -> AbstractContextManager[Any]:
         """bf16 autocast for the private path: detail encoders and decoders; or nothing."""
@@ -81,34 +97,24 @@ class TrainingState:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def fit_club(
-        self, encoded: Encoded, quantized: Quantized, division: Division | None = None
-    ) -> dict[str, Tensor]:
-        """CLUB's inner fit on this batch; its negative log-likelihoods, for the log.
+    def represent(self, batch: Batch) -> Encoded:
+        """Content z and, where a term reads it, private detail of some clips."""
+        if not self.learns:
+            return Encoded({}, self.model.semantics(batch), {}, {}, batch.steps)
+        with self.autocast():
+            return self.model.represent(batch, self.objectives.need("detail"))
 
-        Args:
-            encoded: Of the whole batch.
-            quantized: Likewise.
-            division: Among the processes that fit together.
-        """
-        club, options = self.objectives.club, self.objectives.options.club
-        if club is None or options is None or self.club_optimizer is None:
+    def reconstruct(self, encoded: Encoded, quantized: Quantized) -> Mapping[str, Tensor]:
+        """What codes and detail rebuild, where a term reads it."""
+        if not (self.learns and self.objectives.need("rebuilt")):
             return {}
-        nll = club.fit(
-            quantized.vectors,
-            encoded.private,
-            encoded.steps,
-            self.club_optimizer,
-            options.inner_steps,
-            division,
-        )
-        return {f"club_nll/{m}": value for m, value in nll.items()}
+        with self.autocast():
+            return self.model.reconstruct(encoded, quantized)
 
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""
         groups = {
-            name: [p for module in modules for p in module.parameters() if p.grad is not None]
-            for name, modules in self.parts().items()
+            name: [p for p in group if p.grad is not None] for name, group in self.parts().items()
         }
         if self.options.clip != "per_part":
             groups = {"all": [p for group in groups.values() for p in group]}
@@ -120,6 +126,6 @@ class TrainingState:
         }
 
 
-def private_width(modality: Modality) -> int:
-    """Width of what CLUB sees of a modality's detail."""
-    return modality.channels if modality.kind is Kind.MAPS else modality.detail_width
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimizer trains."""
+    return [p for group in optimizer.param_groups for p in group["params"]]

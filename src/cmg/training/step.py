@@ -1,78 +1,79 @@
-"""One pre-training step, top to bottom."""
+"""One pre-training step, top to bottom: for one process, for micro-batches, and for ranks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 
-import torch
+from torch import Tensor
 
-from cmg.codebook.measures import step_measures
 from cmg.errors import NonFiniteError
+from cmg.objectives.base import View
 from cmg.objectives.draws import Draws
 from cmg.training.state import TrainingState
+from cmg.training.together import Alone, Together
 from cmg.types import Batch, Losses
 
 
 def pretraining_step(
     state: TrainingState,
-    batch: Batch,
+    own: Batch,
     draws: Draws,
-    with_gradients: Callable[[], None] = lambda: None,
+    together: Together | None = None,
+    epoch: float = 0.0,
 ) -> dict[str, float]:
     """Train on one batch.
 
     Args:
-        state: Model, objectives and optimizers; changed in place.
-        batch: On the model's device, in its dtype.
-        draws: The step's random choices.
-        with_gradients: Called between backward and clipping.
+        state: Model, objectives and optimizers, the same on all ranks; changed in place.
+        own: This process's clips, on the model's device, in its dtype, padded to the T of all.
+        draws: The step's random choices, for the whole batch.
+        together: How the batch is divided; None if it is here and encoded at once.
+        epoch: Epochs done with the share of this one, for weights that start later or rise.
 
     Returns:
-        Every term and measure of the step, taken before the update.
+        Every term and measure of the whole batch, taken before the update.
 
     Raises:
-        NonFiniteError: a term or a gradient is NaN or infinite; the model, its codes and the main
-            optimizer are untouched (CLUB's nets were fitted before).
+        NonFiniteError: a term or a gradient is NaN or infinite; the model and the main optimizer
+            are untouched, and so are the codes if there is one pass (inner fits were done).
+        ConfigError: a term with a weight has no gradient.
+        RankError: another rank is gone.
     """
-    model = state.model
-    with state.autocast():
-        encoded = model.represent(batch, state.objectives.need_detail)  # content z, private detail
-    quantized = model.quantize(encoded)  # nearest codes; the codebook is untouched
-    with state.autocast():
-        rebuilt = model.reconstruct(encoded, quantized) if state.objectives.need_rebuilt else {}
-    fit = state.fit_club(encoded, quantized)  # q(y|x) on detached inputs, optimizer of its own
-    losses: Losses = state.objectives(encoded, quantized, rebuilt, model.codebook, draws)
+    together = together or Alone()
+    model, objectives = state.model, state.objectives
+    own = objectives.prepare(own, draws.terms, together.rows(own))
+    fit, earlier = {}, list[View]()
+    for _ in range(state.passes - 1):  # [as coded in successors]: codes move in every pass
+        earlier.append(together.view(state, own, earlier))
+        fit |= inner_fits(state, earlier[-1], together)
+        model.codebook.update(earlier[-1].quantized, draws.reset)
+    view = together.view(state, own, earlier)  # features z, private detail, nearest codes
 
-    state.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(losses.total)
-    with_gradients()
-    losses.measures |= fit | state.clip_gradients() | step_measures(quantized, model.size)
+    losses = Losses({}, {})
+    if state.learns:
+        if state.passes == 1:
+            fit = inner_fits(state, view, together)  # on detached inputs, optimizers of their own
+        terms = partial(objectives, draws.terms, epoch)
+        losses = terms(view, together.scopes)
+        state.optimizer.zero_grad(set_to_none=True)
+        losses = together.backward(state, view, losses, terms)
+        losses.measures |= fit | state.clip_gradients()
+    losses.measures |= model.codebook.measures(view.quantized)
     log = losses.read()  # the step's one transfer to the host
     refuse_non_finite(log)
 
-    state.optimizer.step()
-    model.codebook.update(quantized, draws.reset)  # MM-EMA and code reset: here and nowhere else
+    if state.learns:
+        state.optimizer.step()
+    model.codebook.update(view.quantized, draws.reset)  # MM-EMA and code reset
+    together.stay_alike(state)
     return log
 
 
-@torch.no_grad()
-def codebook_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[str, float]:
-    """The control without learning: encoders stay as they are, only MM-EMA moves the codes.
-
-    Args:
-        state: Only the codebook of its model changes.
-        batch: As in :func:`pretraining_step`.
-        draws: Only the reset's are used.
-
-    Returns:
-        The codebook's measures.
-    """
-    model = state.model
-    quantized = model.codebook.lookup(model.semantics(batch), batch.steps)
-    log: dict[str, float] = Losses({}, {}, step_measures(quantized, model.size)).read()
-    model.codebook.update(quantized, draws.reset)
-    return log
+def inner_fits(state: TrainingState, view: View, together: Together) -> dict[str, Tensor]:
+    """What objectives fit for themselves before they are computed, CLUB's q(y|x) for one."""
+    division = together.division(view.encoded.semantic)
+    return state.objectives.fit(view, state.inner, division)
 
 
 def refuse_non_finite(log: dict[str, float]) -> None:

@@ -26,7 +26,7 @@ class RankError(CmgError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class World:
+class Ranks:
     """This process among those that train together.
 
     Attributes:
@@ -49,8 +49,8 @@ class World:
         return self.rank == 0
 
     @classmethod
-    def of_environment(cls, variables: Mapping[str, str] | None = None) -> World | None:
-        """The world that a launcher (``torchrun``) has described; None without one.
+    def of_environment(cls, variables: Mapping[str, str] | None = None) -> Ranks | None:
+        """The ranks that a launcher (``torchrun``) has described; None without one.
 
         Raises:
             ConfigError: RANK and WORLD_SIZE that make no sense.
@@ -194,14 +194,14 @@ class GradientSum:
 
     Args:
         parameters: In the order of the forward pass, so that gradients arrive from the end.
-        world: The ranks; all must hold the same parameters.
+        ranks: The ranks; all must hold the same parameters.
         bucket_bytes: From this size on a bucket is sent.
     """
 
     def __init__(
-        self, parameters: Sequence[torch.nn.Parameter], world: World, bucket_bytes: int = 25 << 20
+        self, parameters: Sequence[torch.nn.Parameter], ranks: Ranks, bucket_bytes: int = 25 << 20
     ) -> None:
-        self.world = world
+        self.ranks = ranks
         self.buckets: list[list[torch.nn.Parameter]] = [[]]
         size = 0
         for p in reversed(parameters):
@@ -232,7 +232,7 @@ class GradientSum:
         parameters = [p for bucket in self.buckets for p in bucket]
         has = [float(p.grad is not None) for p in parameters]
         device = parameters[0].device
-        anyone = self.world.sum(torch.tensor(has, device=device)).tolist()
+        anyone = self.ranks.sum(torch.tensor(has, device=device)).tolist()
         used = dict(zip(parameters, anyone, strict=True))
         for bucket, (flat, work) in zip(self.buckets, self._sent, strict=True):
             with others_needed():
@@ -253,4 +253,4 @@ class GradientSum:
         bucket = self.buckets[len(self._sent)]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
         flat = torch.cat([g.detach().flatten() for g in grads])
-        self._sent.append((flat, self.world.start_sum(flat)))
+        self._sent.append((flat, self.ranks.start_sum(flat)))
