@@ -26,9 +26,10 @@ from benchmarks.published import QUICK, SIZE, Extent
 from benchmarks.running import ROOT
 from benchmarks.step import looped_on
 from cmg.training.allocation import kept_memory
+from cmg.training.options import Precision
 from cmg.training.parts import Parts
 from cmg.training.parts_step import parts_step
-from cmg.training.state import Precision, TrainingState
+from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 
 LOOPED = "looped float64"

@@ -26,9 +26,10 @@ from torch import Tensor
 from benchmarks.cases import Case, Sizes, case_of, narrowed
 from benchmarks.figures import Figure, Section, markdown
 from cmg.encoders.detail import MapPath
+from cmg.training.options import Precision
 from cmg.training.parts import Parts, some_clips
 from cmg.training.parts_step import parts_step
-from cmg.training.state import Precision, TrainingState
+from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 from cmg.training.world import GradientSum, World
 from cmg.types import Batch

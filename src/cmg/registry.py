@@ -206,6 +206,11 @@ def refuse_missing(plugins: Sequence[str], source: str) -> None:
         )
 
 
+def loaded_plugins() -> tuple[str, ...]:
+    """Plugins that were loaded here, which worker processes load as well."""
+    return tuple(_State.loaded)
+
+
 def known_plugins() -> set[str]:
     """Plugins that are loaded, and modules that registered a part by themselves."""
     own = {e.plugin for registry in Registry.every for e in registry.entries.values()}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from cmg.config.load import load_config, named_runs
+from cmg.config.load import load_config
+from cmg.config.named import PRESETS, named
 from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
@@ -203,7 +204,7 @@ def test_a_copied_run_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:model")
-@pytest.mark.parametrize("name", named_runs())
+@pytest.mark.parametrize("name", named(PRESETS))
 def test_a_named_run_meets_other_modalities(oddly_named, name):
     store = FeatureStore.open(oddly_named / "st")
     config = load_config(name)

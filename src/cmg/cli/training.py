@@ -20,8 +20,8 @@ Assignments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME] [KEY=VALUE]...",
-        help="A named run or YAML file (see `cmg runs list`), then overrides, "
-        "e.g. training.seed=1. Short forms: data=STORE|ROOT, list=24k|40k|81k, "
+        help="A preset or YAML file (see `cmg presets list`), method=NAME|FILE.yaml, then "
+        "overrides, e.g. training.seed=1. Short forms: data=STORE|ROOT, list=24k|40k|81k, "
         "modalities=avt|av|at|vt, recipe=published|default.",
     ),
 ]
@@ -218,12 +218,12 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
         from cmg.training.run_folder import read_config
 
         return override_config(read_config(out), assignments)
-    from cmg.config.load import load_config
+    from cmg.config.load import METHOD, load_config
     from cmg.config.shorthands import OWN_DATA, written_out
 
     name, overrides = written_out(assignments)
     config = load_config(name, overrides)
-    if name != OWN_DATA or name in assignments:
+    if name != OWN_DATA or name in assignments or any(o.startswith(METHOD) for o in overrides):
         return config
     from cmg.recipes.own_data import fitted
 

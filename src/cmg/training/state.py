@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,8 @@ from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.club import Division
 from cmg.objectives.weighted import ObjectiveOptions, WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions, adam
+from cmg.training.options import Precision
 from cmg.types import Encoded, Kind, Modality, Quantized
-
-Precision = Literal["float32", "bf16", "float64"]
 
 
 class TrainingState:
@@ -30,7 +29,7 @@ class TrainingState:
             weights, content, codebook and objectives in float32; ``float64`` for parity.
         seed: Of the initial weights.
         device: Where training runs.
-        recompute_maps: See :class:`cmg.config.schema.TrainingOptions`.
+        recompute_maps: See :class:`cmg.training.options.TrainingOptions`.
     """
 
     def __init__(

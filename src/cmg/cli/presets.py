@@ -1,0 +1,83 @@
+"""``cmg presets``: the presets and methods that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmg.cli.groups import group
+from cmg.cli.output import JsonFlag, say_json, show
+from cmg.errors import ConfigError
+
+app = group("Presets (data, with a method) and methods (the rest of a run): list, show, copy.")
+Name = Annotated[str, typer.Argument(help="Of a preset or method.")]
+
+
+def old_name() -> None:
+    """Say what ``cmg runs`` is called now."""
+    typer.echo("`cmg runs` is called `cmg presets` now", err=True)
+
+
+@app.command("list")
+def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
+    """List the presets and the methods."""
+    say_json(json_)
+    from cmg.config.named import METHODS, PRESETS, named
+
+    about = {
+        kind: {name: text.splitlines()[0].removeprefix("# ") for name, text in named(kind).items()}
+        for kind in (PRESETS, METHODS)
+    }
+    uses = {PRESETS: "`cmg pretrain NAME`", METHODS: "`cmg pretrain method=NAME`"}
+    lines = [
+        line
+        for kind, found in about.items()
+        for line in (f"{kind} ({uses[kind]}):", *(f"  {n:17} {a}" for n, a in found.items()))
+    ]
+    asked = context.parent.info_name if context.parent else None
+    show(about | {asked or PRESETS: about[PRESETS]}, *lines)
+
+
+@app.command("show")
+def show_preset(name: Name, json_: JsonFlag = False) -> None:
+    """Print the YAML of a preset or method (with --json: the resolved configuration)."""
+    say_json(json_)
+    method, text = named_text(name)
+    if not json_:
+        show({}, text.rstrip())
+        return
+    from cmg.config.load import load_config
+
+    config = load_config(method=name) if method else load_config(name)
+    show(config.model_dump(mode="json"))
+
+
+@app.command("copy")
+def copy_preset(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="YAML file to write.")],
+    json_: JsonFlag = False,
+) -> None:
+    """Copy one to a file of your own, for `cmg pretrain FILE` or `cmg pretrain method=FILE`."""
+    say_json(json_)
+    method, text = named_text(name)
+    if file.exists():
+        raise ConfigError(f"{file} exists; choose another name")
+    if file.suffix not in {".yaml", ".yml"}:
+        raise ConfigError(f"{file} must end in .yaml")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+    use = f"method={file} data=STORE" if method else file
+    show({"file": str(file)}, f"{file}: edit it, then `cmg pretrain {use} --out RUN`")
+
+
+def named_text(name: str) -> tuple[bool, str]:
+    """(whether it is a method, YAML text) of a name or file."""
+    from cmg.config.named import METHODS, PRESETS, named, text_of
+
+    method = name in named(METHODS)
+    return method, text_of(METHODS if method else PRESETS, name)[1]
