@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, show
 from cmg.errors import ConfigError
 
 app = group("Presets (data, with a method) and methods (the rest of a run): list, show, copy.")
@@ -23,7 +23,6 @@ def old_name() -> None:
 @app.command("list")
 def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
     """List the presets and the methods."""
-    say_json(json_)
     from cmg.config.named import METHODS, PRESETS, named
 
     about = {
@@ -43,7 +42,6 @@ def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
 @app.command("show")
 def show_preset(name: Name, json_: JsonFlag = False) -> None:
     """Print the YAML of a preset or method (with --json: the resolved configuration)."""
-    say_json(json_)
     method, text = named_text(name)
     if not json_:
         show({}, text.rstrip())
@@ -61,7 +59,6 @@ def copy_preset(
     json_: JsonFlag = False,
 ) -> None:
     """Copy one to a file of your own, for `cmg pretrain FILE` or `cmg pretrain method=FILE`."""
-    say_json(json_)
     method, text = named_text(name)
     if file.exists():
         raise ConfigError(f"{file} exists; choose another name")

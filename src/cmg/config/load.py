@@ -29,14 +29,11 @@ from cmg.files import StrPath, as_path
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
 from cmg.options import Options, problems
-from cmg.registry import refuse_missing
+from cmg.registry import OWN, refuse_missing
 
 METHOD = "method="
 WIDTHS = ModelSection.model_fields.keys() - ModelOptions.model_fields.keys()
 """Keys of the model that are by modality, and so of the data."""
-
-OWN = "; one of your own comes with --plugin MODULE (in Python cmg.use)"
-"""The remedy for an objective that nothing has."""
 
 
 def load_config(
@@ -79,9 +76,12 @@ def composed(name_or_path: StrPath | None, method: StrPath | None) -> tuple[str,
     own = typed(tree.pop("method", None), str | None)
     if not isinstance(own, str | None):
         raise ConfigError(f"{source}: method must be a name or a YAML file, got {own!r}")
-    if method is None or str(method) == own:
-        return source, tree if own is None else merged(read_method(own, beside)[1], tree)
-    told, chosen = read_method(str(as_path(method, "a method is a name or a YAML file")))
+    base = read_method(own, beside)[1] if own else {}
+    told, chosen = "", base
+    if method is not None:
+        told, chosen = read_method(str(as_path(method, "a method is a name or a YAML file")))
+    if chosen == base:
+        return source, merged(base, tree)
     return f"{source} with {told}", merged(apart_from_method(tree), chosen)
 
 
