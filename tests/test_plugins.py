@@ -32,8 +32,8 @@ for registry in Registry.every:
             pass
 """
 MISSING = (
-    "{} was made with plugin my_terms, which is not loaded; if you trust it, give --plugin my_terms "
-    "(in Python: cmg.use('my_terms'))"
+    "{} was made with plugin my_terms, which is not loaded; if you trust it, give --plugin "
+    "my_terms (in Python: cmg.use('my_terms'))"
 )
 
 
