@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 
 import pytest
 import yaml
@@ -73,6 +74,15 @@ def test_a_plugin_that_does_not_import_is_told(cmg, plugin):
     assert said.code == 2
     assert said.json["error"] == "PluginError"
     assert said.json["message"].startswith("plugin my_trems does not import: ModuleNotFoundError: ")
+
+
+def test_an_installed_plugin_is_loaded_without_a_word(plugin, monkeypatch):
+    monkeypatch.syspath_prepend(plugin.parent)
+    entry = metadata.EntryPoint("mine", "my_terms", registry.ENTRY_POINTS)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] * (group == entry.group))
+    monkeypatch.setattr(registry._State, "installed", False)
+    assert load_config("digits").plugins == ("my_terms",)
+    assert registry.loaded_plugins() == ("my_terms",)
 
 
 def test_a_configuration_names_the_plugins_of_its_parts(plugin, monkeypatch):

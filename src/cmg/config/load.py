@@ -35,6 +35,12 @@ METHOD = "method="
 WIDTHS = ModelSection.model_fields.keys() - ModelOptions.model_fields.keys()
 """Keys of the model that are by modality, and so of the data."""
 
+NOT_SET = {
+    "plugins": f"plugins are recorded, not set{OWN}",
+    "method": "method= is chosen where a run is begun, beside its preset or data; it has one here",
+}
+"""What is said of keys that are none."""
+
 
 def load_config(
     name_or_path: StrPath | None = None,
@@ -213,8 +219,8 @@ def annotation_of(key: str) -> Any:
         ConfigError: an unknown key, with the nearest valid one.
     """
     known = dotted_keys(RunConfig)
-    if key == "plugins":
-        raise ConfigError(f"plugins are recorded, not set{OWN}")
+    if key in NOT_SET:
+        raise ConfigError(NOT_SET[key])
     if key in known:
         return known[key]
     for group, annotation in known.items():
