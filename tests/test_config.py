@@ -152,7 +152,7 @@ def test_a_method_that_is_none(method, text, message, tmp_path, monkeypatch):
 
 
 def test_a_preset_that_is_none(tmp_path):
-    with pytest.raises(ConfigError, match="^method= is chosen where a run is begun"):
+    with pytest.raises(ConfigError, match=r"^method= is chosen where a run is begun"):
         override_config(load_config("digits"), ["method=dcid"])
     with pytest.raises(ConfigError, match=r"^dcid is a method; give it as method=dcid, with"):
         load_config("dcid")
