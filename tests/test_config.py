@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cmg.config.load import dotted_keys, load_config, override_config, to_yaml
-from cmg.config.named import METHODS, PRESETS, named
+from cmg.config.named import METHOD, PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.config.values import parse_yaml
@@ -19,7 +19,7 @@ from cmg.errors import ConfigError
 BEFORE = json.loads((Path(__file__).parent / "presets.json").read_text())
 """What every preset, and nothing, resolved to when each was a file of its own."""
 
-RUNS, NAMED_METHODS = list(named(PRESETS)), list(named(METHODS))
+RUNS, NAMED_METHODS = list(named(PRESET)), list(named(METHOD))
 
 
 def value_of(config, key):
@@ -39,7 +39,7 @@ def test_presets_and_methods_are_valid(name):
     """And say in their first lines what they are and how to start them."""
     preset = name in RUNS
     config = load_config(name) if preset else load_config(method=name)
-    text = named(PRESETS if preset else METHODS)[name]
+    text = named(PRESET if preset else METHOD)[name]
     told = yaml.safe_load(text)
     assert (told.pop("method", None) in NAMED_METHODS) is ("data" in told) is preset
     for key, value in leaves(told):
@@ -67,7 +67,7 @@ def test_presets_are_what_they_were_to_the_last_key(name):
     assert agrees(now, BEFORE[name], RunConfig().model_dump(mode="json"))
 
 
-METHOD = """
+MINE = """
 model: {width: 32, temporal: {kind: mlp}}
 objectives: {commitment: {weight: 2}}
 training: {epochs: 3}
@@ -77,7 +77,7 @@ training: {epochs: 3}
 @pytest.fixture
 def mine(tmp_path):
     """A method of one's own."""
-    (tmp_path / "mine.yaml").write_text(METHOD)
+    (tmp_path / "mine.yaml").write_text(MINE)
     return tmp_path / "mine.yaml"
 
 
@@ -122,7 +122,7 @@ def test_a_method_is_given_in_several_ways(mine):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_method_that_a_preset_has_changes_nothing(name):
-    own = yaml.safe_load(named(PRESETS)[name])["method"]
+    own = yaml.safe_load(named(PRESET)[name])["method"]
     assert load_config(name, method=own) == load_config(name)
 
 

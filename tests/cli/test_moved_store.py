@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cmg.config.load import load_config
-from cmg.config.named import PRESETS, named
+from cmg.config.named import PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
@@ -213,7 +213,7 @@ def test_a_copied_method_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_
 
 
 @pytest.mark.filterwarnings("ignore:model")
-@pytest.mark.parametrize("name", named(PRESETS))
+@pytest.mark.parametrize("name", named(PRESET))
 def test_a_named_run_meets_other_modalities(oddly_named, name):
     store = FeatureStore.open(oddly_named / "st")
     config = load_config(name)

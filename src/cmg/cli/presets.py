@@ -23,20 +23,23 @@ def old_name() -> None:
 @app.command("list")
 def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
     """List the presets and the methods."""
-    from cmg.config.named import METHODS, PRESETS, named
+    from cmg.config.named import FOLDERS, METHOD, PRESET, named
 
+    uses = {PRESET: "`cmg pretrain NAME`", METHOD: "`cmg pretrain method=NAME`"}
     about = {
         kind: {name: text.splitlines()[0].removeprefix("# ") for name, text in named(kind).items()}
-        for kind in (PRESETS, METHODS)
+        for kind in uses
     }
-    uses = {PRESETS: "`cmg pretrain NAME`", METHODS: "`cmg pretrain method=NAME`"}
     lines = [
         line
-        for kind, found in about.items()
-        for line in (f"{kind} ({uses[kind]}):", *(f"  {n:17} {a}" for n, a in found.items()))
+        for kind, use in uses.items()
+        for line in (
+            f"{FOLDERS[kind]} ({use}):",
+            *(f"  {name:17} {told}" for name, told in about[kind].items()),
+        )
     ]
-    asked = context.parent.info_name if context.parent else None
-    show(about | {asked or PRESETS: about[PRESETS]}, *lines)
+    asked = str(context.parent.info_name) if context.parent else ""  # may be the old name
+    show({asked: about[PRESET], FOLDERS[METHOD]: about[METHOD]}, *lines)
 
 
 @app.command("show")
@@ -74,7 +77,7 @@ def copy_preset(
 
 def named_text(name: str) -> tuple[bool, str]:
     """(whether it is a method, YAML text) of a name or file."""
-    from cmg.config.named import METHODS, PRESETS, named, text_of
+    from cmg.config.named import METHOD, PRESET, named, text_of
 
-    method = name in named(METHODS)
-    return method, text_of(METHODS if method else PRESETS, name)[1]
+    method = name in named(METHOD)
+    return method, text_of(METHOD if method else PRESET, name)[1]

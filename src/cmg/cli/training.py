@@ -207,7 +207,7 @@ def train_and_show(
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     """The configuration that the arguments name."""
-    from cmg.config.load import METHOD, load_config, override_config
+    from cmg.config.load import CHOICE, load_config, override_config
 
     if resume:
         if not {a.partition("=")[0] for a in assignments} <= {"data", "data.store", "data.lists"}:
@@ -222,7 +222,7 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
 
     name, overrides = written_out(assignments)
     config = load_config(name, overrides)
-    if name != OWN_DATA or name in assignments or any(o.startswith(METHOD) for o in overrides):
+    if name != OWN_DATA or name in assignments or any(o.startswith(CHOICE) for o in overrides):
         return config
     from cmg.recipes.own_data import sizes
     from cmg.recipes.training_clips import open_clips

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from cmg.config.named import METHODS, PRESETS, text_of
+from cmg.config.named import METHOD, PRESET, text_of
 from cmg.config.plugins import recorded_plugins, with_plugins
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.config.values import (
@@ -31,13 +31,13 @@ from cmg.objectives.weighted import ObjectiveOptions
 from cmg.options import Options, problems
 from cmg.registry import OWN, refuse_missing
 
-METHOD = "method="
+CHOICE = f"{METHOD}="
 WIDTHS = ModelSection.model_fields.keys() - ModelOptions.model_fields.keys()
 """Keys of the model that are by modality, and so of the data."""
 
 NOT_SET = {
     "plugins": f"plugins are recorded, not set{OWN}",
-    "method": "method= is chosen where a run is begun, beside its preset or data; it has one here",
+    METHOD: "method= is chosen where a run is begun, beside its preset or data; it has one here",
 }
 """What is said of keys that are none."""
 
@@ -61,8 +61,8 @@ def load_config(
         ConfigError: an unknown key (with the nearest valid one), or a value that does not fit.
         PluginError: it was made with a plugin that is not loaded.
     """
-    methods = [o.removeprefix(METHOD) for o in overrides if o.startswith(METHOD)]
-    dotted = [o for o in overrides if not o.startswith(METHOD)]
+    methods = [o.removeprefix(CHOICE) for o in overrides if o.startswith(CHOICE)]
+    dotted = [o for o in overrides if not o.startswith(CHOICE)]
     source, tree = composed(name_or_path, methods[-1] if methods else method)
     change(tree, dotted, changes)
     return validate(tree, f"{source} with overrides" if dotted else source)
@@ -77,9 +77,9 @@ def composed(name_or_path: StrPath | None, method: StrPath | None) -> tuple[str,
             "changes={KEY: VALUE}) returns"
         )
         path = as_path(name_or_path, what)
-        source, text = text_of(PRESETS, str(path))
+        source, text = text_of(PRESET, str(path))
         tree, beside = read_tree(text, source), path.parent
-    own = typed(tree.pop("method", None), str | None)
+    own = typed(tree.pop(METHOD, None), str | None)
     if not isinstance(own, str | None):
         raise ConfigError(f"{source}: method must be a name or a YAML file, got {own!r}")
     base = read_method(own, beside)[1] if own else {}
@@ -104,9 +104,9 @@ def read_method(name: str, beside: Path = Path()) -> tuple[str, dict[str, Any]]:
     Raises:
         ConfigError: it says something of data, or names no objective.
     """
-    source, text = text_of(METHODS, name, beside)
+    source, text = text_of(METHOD, name, beside)
     tree = read_tree(text, source)
-    for key in ("data", "method"):
+    for key in ("data", METHOD):
         if key in tree:
             raise ConfigError(
                 f"{source} is a method, which is apart from data: leave out {key!r}, or give the "
