@@ -15,8 +15,9 @@ from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
 from cmg.models.published import BUILDERS
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
+from cmg.training.options import Precision
 from cmg.training.run_folder import versions
-from cmg.training.state import Precision, TrainingState
+from cmg.training.state import TrainingState
 from cmg.types import Batch, Kind, Modality
 
 DEMO = "demo"

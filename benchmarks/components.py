@@ -54,7 +54,8 @@ from benchmarks.published import (
     our_case,
 )
 from benchmarks.step import looped_on, our_step
-from cmg.training.state import Precision, TrainingState
+from cmg.training.options import Precision
+from cmg.training.state import TrainingState
 from cmg.types import Kind
 
 PREFIX = "component: "

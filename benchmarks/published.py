@@ -26,7 +26,7 @@ from benchmarks.looped import LoopedTraining
 from benchmarks.step import looped_on, our_step
 from benchmarks.timing import side_by_side
 from cmg.training.allocation import kept_memory
-from cmg.training.state import Precision
+from cmg.training.options import Precision
 
 SIZE = "audio-video-text"
 FLOAT32, BF16, LEAN32, LEAN = "float32", "bf16", "lean float32", "lean bf16"

@@ -26,8 +26,9 @@ from torch import Tensor
 from benchmarks.cases import Case, Sizes, case_of, narrowed
 from benchmarks.figures import Figure, Section, markdown
 from cmg.encoders.detail import MapPath
+from cmg.training.options import Precision
 from cmg.training.ranks import GradientSum, Ranks
-from cmg.training.state import Precision, TrainingState
+from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 from cmg.training.together import Divided, some_clips
 from cmg.types import Batch

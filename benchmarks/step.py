@@ -16,7 +16,8 @@ from benchmarks.cases import DEMO, SIZES, Case, Sizes, case_of, machine, machine
 from benchmarks.figures import Figure, Section, timing_figures
 from benchmarks.looped import LoopedTraining
 from benchmarks.timing import CLOCKS, Timing, side_by_side, table
-from cmg.training.state import Precision, TrainingState
+from cmg.training.options import Precision
+from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 
 FLOAT32, FLOAT64 = "float32", "float64"

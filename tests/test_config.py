@@ -1,29 +1,25 @@
-"""Configurations: named runs, overrides, and what an error says."""
+"""Configurations: presets, methods, overrides, and what an error says."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import get_origin
 
 import pytest
 import yaml
 
-from cmg.config.load import dotted_keys, load_config, named_runs, override_config, to_yaml
+from cmg.config.load import dotted_keys, load_config, override_config, to_yaml
+from cmg.config.named import METHOD, PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.config.values import parse_yaml
 from cmg.errors import ConfigError
 
-RUNS = [
-    "audio-text",
-    "audio-video",
-    "audio-video-text",
-    "digits",
-    "digits-published",
-    "own-data",
-    "simulated",
-    "tuxpaint",
-    "video-text",
-]
+BEFORE = json.loads((Path(__file__).parent / "presets.json").read_text())
+"""What every preset, and nothing, resolved to when each was a file of its own."""
+
+RUNS, NAMED_METHODS = list(named(PRESET)), list(named(METHOD))
 
 
 def value_of(config, key):
@@ -32,19 +28,139 @@ def value_of(config, key):
     return config
 
 
-def test_runs_that_come_with_the_package():
-    assert sorted(named_runs()) == RUNS
+def test_what_comes_with_the_package_is_told_in_the_docs(request):
+    assert not {*RUNS} & {*NAMED_METHODS}
+    told = (request.config.rootpath / "docs" / "methods.md").read_text()
+    assert [n for n in (*RUNS, *NAMED_METHODS) if f"`{n}`" not in told] == []
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_named_run_is_valid(name):
-    """And says in its first lines what it is and how to start it."""
-    config = load_config(name)
-    told = yaml.safe_load(named_runs()[name])
+@pytest.mark.parametrize("name", [*RUNS, *NAMED_METHODS])
+def test_presets_and_methods_are_valid(name):
+    """And say in their first lines what they are and how to start them."""
+    preset = name in RUNS
+    config = load_config(name) if preset else load_config(method=name)
+    text = named(PRESET if preset else METHOD)[name]
+    told = yaml.safe_load(text)
+    assert (told.pop("method", None) in NAMED_METHODS) is ("data" in told) is preset
     for key, value in leaves(told):
         found = value_of(config, key)
         assert (list(found) if isinstance(found, tuple) else found) == value, key
-    assert f"cmg pretrain {name}" in "\n".join(named_runs()[name].splitlines()[:3])
+    called = f"cmg pretrain {name}" if preset else f"cmg pretrain method={name}"
+    assert called in "\n".join(text.splitlines()[:3])
+
+
+def agrees(now, before, default):
+    """Whether what was recorded is so now, and what is new is as by default."""
+    if not isinstance(before, dict):
+        return now == before
+    default = default or dict.fromkeys(now)
+    assert before.keys() <= now.keys()
+    return all(
+        agrees(now[key], before[key], default[key]) if key in before else now[key] == default[key]
+        for key in now
+    )
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_presets_are_what_they_were_to_the_last_key(name):
+    now = load_config(None if name == "defaults" else name).model_dump(mode="json")
+    assert agrees(now, BEFORE[name], RunConfig().model_dump(mode="json"))
+
+
+MINE = """
+model: {width: 32, temporal: {kind: mlp}}
+objectives: {commitment: {weight: 2}}
+training: {epochs: 3}
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A method of one's own."""
+    (tmp_path / "mine.yaml").write_text(MINE)
+    return tmp_path / "mine.yaml"
+
+
+def test_a_method_says_all_of_its_terms_and_a_run_file_those_that_differ(mine):
+    assert load_config(method=mine).objectives.weights() == {
+        "reconstruction": None,
+        "commitment": 2.0,
+        "cross_cpc": None,
+        "club": None,
+        "cmcm": None,
+    }
+    assert load_config(mine).objectives.weights() == RunConfig().objectives.weights() | {
+        "commitment": 2.0
+    }
+
+
+def test_a_method_comes_after_the_preset_and_before_the_overrides(mine):
+    """Of the preset stay its data, the widths of its modalities, and how it is trained."""
+    config = load_config("digits", ["model.width=16", "objectives.club.weight=3"], method=mine)
+    digits, alone = load_config("digits"), load_config(method=mine)
+    assert config.data == digits.data
+    assert config.model.detail_width == digits.model.detail_width != alone.model.detail_width
+    assert config.training == digits.training.model_copy(update={"epochs": 3})
+    assert (config.model.width, alone.model.width) == (16, 32)
+    assert config.model.codebook == RunConfig().model.codebook != digits.model.codebook
+    assert (config.optimizer, config.probe) == (RunConfig().optimizer, RunConfig().probe)
+    assert {n: w for n, w in config.objectives.weights().items() if w} == {
+        "commitment": 2.0,
+        "club": 3.0,
+    }
+
+
+def test_a_method_is_given_in_several_ways(mine):
+    wanted = load_config("digits", method="dcid")
+    assert load_config("digits", ["method=dcid"]) == wanted == load_config("digits", (), {}, "dcid")
+    assert load_config("digits", ["method=light", "method=dcid"]) == wanted
+    assert (wanted.data.store, wanted.training.precision) == ("digits", "float64")
+    assert load_config("digits", [f"method={mine}"]) == load_config("digits", method=str(mine))
+    (mine.parent / "run.yaml").write_text("method: mine.yaml\ndata: {store: here}\n")
+    assert load_config(mine.parent / "run.yaml") == load_config(None, ["data=here"], method=mine)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_method_that_a_preset_has_changes_nothing(name):
+    own = yaml.safe_load(named(PRESET)[name])["method"]
+    assert load_config(name, method=own) == load_config(name)
+
+
+@pytest.mark.parametrize(
+    ("method", "text", "message"),
+    [
+        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: dcid, "),
+        (
+            "digits",
+            "",
+            "digits is a preset, which names a method itself; `cmg presets show digits`",
+        ),
+        ("absent.yaml", "", "method absent.yaml cannot be read"),
+        ("m.yaml", "model: {width: 8}", "m.yaml names no objectives; a method names all of its"),
+        ("m.yaml", "data: {store: x}", "m.yaml is a method, which is apart from data: leave out"),
+        ("m.yaml", "method: dcid", "leave out 'method', or give the file as a configuration"),
+        ("m.yaml", "objectives: {comitment: {}}", "unknown key 'objectives.comitment' (did you me"),
+        ("m.yaml", "objectives: 3", "objectives: Input should be a valid dictionary"),
+    ],
+)
+def test_a_method_that_is_none(method, text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("m.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config("digits", method=method)
+    assert message in str(error.value)
+
+
+def test_a_preset_that_is_none(tmp_path):
+    with pytest.raises(ConfigError, match=r"^method= is chosen where a run is begun"):
+        override_config(load_config("digits"), ["method=dcid"])
+    with pytest.raises(ConfigError, match=r"^dcid is a method; give it as method=dcid, with"):
+        load_config("dcid")
+    (tmp_path / "a.yaml").write_text("method: [dcid]")
+    with pytest.raises(
+        ConfigError, match=r"a\.yaml: method must be a name or a YAML file, got \['"
+    ):
+        load_config(tmp_path / "a.yaml")
 
 
 def leaves(tree, prefix=""):
@@ -128,6 +244,12 @@ def test_overrides_of_a_configuration_in_hand():
 # ---- errors -------------------------------------------------------------------------------------
 
 
+TERMS = (
+    "; valid: club, cmcm, commitment, cross_cpc, reconstruction; one of your own comes with "
+    "--plugin MODULE (in Python cmg.use)"
+)
+
+
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
@@ -138,7 +260,9 @@ def test_overrides_of_a_configuration_in_hand():
         ("training.epcohs", "(did you mean 'training.epochs'?)"),
         ("optimizer.lr.x", "(did you mean 'optimizer.lr'?)"),
         ("lr", "(did you mean 'probe.lr' or 'optimizer.lr' or 'objectives.club.lr'?)"),
-        ("zzz", "; valid: data, model, objectives, optimizer, probe, training"),
+        ("zzz", "; valid: data, model, objectives, optimizer, plugins, probe, training"),
+        ("objectives.comitment", f"(did you mean 'commitment'?){TERMS}"),
+        ("objectives.jigsaw.weight", TERMS),
     ],
 )
 def test_unknown_key(key, hint):
@@ -202,7 +326,7 @@ def test_unknown_keys_in_a_file(tmp_path):
 def test_value_that_does_not_fit(override, message):
     with pytest.raises(ConfigError) as error:
         load_config("digits", [override])
-    assert str(error.value).startswith("named run 'digits' with overrides: ")
+    assert str(error.value).startswith("preset 'digits' with overrides: ")
     assert message in str(error.value)
 
 
@@ -210,7 +334,7 @@ def test_every_problem_has_a_line():
     bad = ["training.epochs=0", "data.batch_size=1", "model.codebook.ema.decay=1"]
     with pytest.raises(ConfigError) as error:
         load_config("digits", bad)
-    lines = str(error.value).removeprefix("named run 'digits' with overrides: ").splitlines()
+    lines = str(error.value).removeprefix("preset 'digits' with overrides: ").splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "data.batch_size",
         "model.codebook.ema.decay",
@@ -222,6 +346,11 @@ def test_every_problem_has_a_line():
     ("override", "message"),
     [
         ("noequals", "override 'noequals' must read key=value, e.g. training.seed=1"),
+        (
+            "plugins=[mine]",
+            "plugins are recorded, not set; one of your own comes with --plugin MODULE (in Python "
+            "cmg.use)",
+        ),
         ("=3", "override '=3' must read key=value, e.g. training.seed=1"),
         (
             "data.modalities=[audio",
@@ -244,7 +373,7 @@ def test_unknown_run():
     with pytest.raises(ConfigError) as error:
         load_config("digts")
     valid = ", ".join(RUNS)
-    assert str(error.value) == f"no run named 'digts' (did you mean 'digits'?); valid: {valid}"
+    assert str(error.value) == f"no preset named 'digts' (did you mean 'digits'?); valid: {valid}"
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -259,6 +388,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_every_key_of_a_resolved_configuration_can_be_overridden():
     told = yaml.safe_load(to_yaml(RunConfig()))
+    assert told.pop("plugins") == []  # recorded, not set
     known = dotted_keys(RunConfig)
     for key, value in leaves(told):
         assert key in known
@@ -286,6 +416,8 @@ def test_every_key_of_a_resolved_configuration_can_be_overridden():
         (["recipe=default", "data=R"], "own-data", ["data=R"]),
         (["digits-published", "optimizer.lr=1e-3"], "digits-published", ["optimizer.lr=1e-3"]),
         ([], "digits", []),
+        (["method=dcid"], "digits", ["method=dcid"]),
+        (["method=m.yaml", "data=R"], "own-data", ["method=m.yaml", "data=R"]),
     ],
 )
 def test_short_forms_are_written_out(given, name, overrides):
@@ -297,9 +429,10 @@ def test_short_forms_are_written_out(given, name, overrides):
     [
         (["recipe=publishd"], "did you mean 'published'"),
         (["recipe=published", "digits"], "not both"),
+        (["recipe=published", "method=light"], "give recipe=published or method=light, not both"),
         (["recipe=published", "modalities=audio,eeg"], "valid: avt, av, at, vt"),
         (["data=R", "modalities=a v"], "separated by commas"),
-        (["digits", "own-data"], "one named run at most"),
+        (["digits", "own-data"], "one preset at most"),
     ],
 )
 def test_short_forms_that_say_nothing_are_refused(given, complaint):

@@ -134,7 +134,7 @@ def test_a_string_and_every_path_are_the_same(name, tmp_path, monkeypatch):
     ("call", "message"),
     [
         (lambda: cmg.pretrain({"training": {"seed": 1}}), r"cmg\.load_config\(.*; got a dict"),
-        (lambda: cmg.load_config(3), "a configuration is a named run, .*; got a int"),
+        (lambda: cmg.load_config(3), "a configuration is a preset, .*; got a int"),
         (lambda: cmg.load(None), "a model is named by .*; got a NoneType"),
         (lambda: cmg.probe([], "digits", "audio", "video"), "a model is named by .*; got a list"),
         (lambda: cmg.FeatureStore.open(None), "a store is named by .*; got a NoneType"),
@@ -183,7 +183,7 @@ def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
     assert cmg.load(str(tmp_path / "run")).modalities.keys() == {"audio", "video"}
     named = cmg.probe(str(tmp_path / "run"), Place(store.path), "audio", "video")
     assert named == cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video")
-    with pytest.raises(CmgError, match="no run named 'digist'"):
+    with pytest.raises(CmgError, match="no preset named 'digist'"):
         cmg.pretrain("digist")
     with pytest.raises(CmgError, match=r"--resume \(in Python: resume=True\) or choose another"):
         cmg.pretrain(config, tmp_path / "run")

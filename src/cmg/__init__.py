@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cmg.models.unified import UnifiedModel
     from cmg.recipes.pretrain import pretrain
     from cmg.recipes.probe import probe
+    from cmg.registry import use
     from cmg.training.checkpoint import load_model as load
     from cmg.types import Batch, Kind, Modality
 
@@ -34,6 +35,7 @@ __all__ = [
     "load_config",
     "pretrain",
     "probe",
+    "use",
     "write_store",
 ]
 
@@ -48,6 +50,7 @@ _FROM = {
     "load_config": "cmg.config.load",
     "pretrain": "cmg.recipes.pretrain",
     "probe": "cmg.recipes.probe",
+    "use": "cmg.registry",
     "write_store": "cmg.data.inmemory",
 }
 

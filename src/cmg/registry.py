@@ -18,6 +18,8 @@ from cmg.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 ENTRY_POINTS = "cmg.plugins"
+OWN = "; one of your own comes with --plugin MODULE (in Python cmg.use)"
+"""The remedy for a part that nothing has."""
 
 
 class PluginError(ConfigError):
@@ -93,10 +95,7 @@ class Registry(Mapping[str, Entry[T]]):
 
     def unknown(self, name: str) -> str:
         """What is said of a name that nothing has."""
-        return (
-            f"{name!r}{did_you_mean(name, self.entries)}; one of your own comes with --plugin "
-            "MODULE (in Python cmg.use)"
-        )
+        return f"{name!r}{did_you_mean(name, self.entries)}{OWN}"
 
     def __iter__(self) -> Iterator[str]:
         """Names."""
@@ -204,6 +203,11 @@ def refuse_missing(plugins: Sequence[str], source: str) -> None:
             f"{source} was made with plugin {', '.join(missing)}, which is not loaded; if you "
             f"trust it, give {option} (in Python: cmg.use({called}))"
         )
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """Plugins that were loaded here, which worker processes load as well."""
+    return tuple(_State.loaded)
 
 
 def known_plugins() -> set[str]:

@@ -28,7 +28,11 @@ def trained(cmg, arrays, tmp_path, small):
 
 
 def test_help_does_not_import_torch():
-    code = "import sys; from cmg.cli.main import app; sys.exit('torch' in sys.modules)"
+    """Nor does what tells the presets; `cmg COMMAND --help` is told by the same imports."""
+    code = (
+        "import sys; from cmg.cli.main import app; app(['presets', 'list'], standalone_mode=False)"
+        "; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -141,18 +145,30 @@ def test_without_a_time_axis_the_predictive_term_is_same_step_nce(cmg, arrays, t
     assert not any("loss/cross_cpc" in line for line in lines)
 
 
-def test_runs_list_show_copy(cmg, tmp_path):
-    assert "digits-published" in cmg("runs", "list").out
-    assert cmg("runs", "show", "digits", "--json").json["model"]["codebook"]["size"] == 64
+@pytest.mark.parametrize("name", ["digits", "dcid"])
+def test_presets_list_show_copy(cmg, tmp_path, name):
+    """Presets and methods, apart; the copy of either is one to use."""
+    told = cmg("presets", "list", "--json").json
+    assert list(told) == ["presets", "methods"]
+    assert name in told["presets" if name == "digits" else "methods"]
+    assert f"  {name} " in cmg("presets", "list").out
+    size = cmg("presets", "show", name, "--json").json["model"]["codebook"]["size"]
+    assert size == (64 if name == "digits" else 400)
     file = tmp_path / "mine.yaml"
-    assert cmg("runs", "copy", "digits", file).code == 0
-    assert file.read_text() == cmg("runs", "show", "digits").out
-    again = cmg("runs", "copy", "digits", file)
-    assert again.code == 2
-    assert "exists" in again.err
-    unknown = cmg("runs", "show", "digit")
-    assert unknown.code == 2
-    assert "did you mean 'digits'" in unknown.err
+    assert "cmg pretrain" in cmg("presets", "copy", name, file).out
+    assert file.read_text() == cmg("presets", "show", name).out
+    again = cmg("presets", "copy", name, file)
+    assert (again.code, "exists" in again.err) == (2, True)
+    unknown = cmg("presets", "show", name[:-1])
+    assert (unknown.code, "did you mean 'digits'" in unknown.err) == (2, name == "digits")
+
+
+def test_runs_is_the_old_name_of_presets(cmg, tmp_path):
+    said = cmg("runs", "list", "--json")
+    assert said.err == "`cmg runs` is called `cmg presets` now\n"
+    assert said.json["runs"] == cmg("presets", "list", "--json").json["presets"]
+    assert cmg("runs", "show", "digits").out == cmg("presets", "show", "digits").out
+    assert cmg("runs", "copy", "digits", tmp_path / "mine.yaml").code == 0
 
 
 def test_verify_tells_a_sound_store_from_a_damaged_one(cmg, arrays, tmp_path):

@@ -1,4 +1,4 @@
-"""Runs, stores and checkpoints that are elsewhere, or thinned; a named run on data of one's own."""
+"""Runs, stores and checkpoints that are elsewhere, or thinned; a preset on data of one's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from cmg.config.load import load_config, named_runs
+from cmg.config.load import load_config
+from cmg.config.named import PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
@@ -193,17 +194,26 @@ def test_weights_alone_do_not_suffice_to_resume(thinned, cmg):
     assert (told.code, "training.safetensors" in told.err) == (2, True)
 
 
-def test_a_copied_run_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_path, small):
+def test_a_copied_method_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_path, small):
+    """The widths of the preset beside it have no effect."""
     file = tmp_path / "my.yaml"
-    assert cmg("runs", "copy", "digits", file).code == 0
-    given = ["pretrain", file, f"data={oddly_named / 'st'}", *small, "--out", tmp_path / "run"]
+    assert cmg("presets", "copy", "light", file).code == 0
+    given = [
+        "pretrain",
+        "digits",
+        f"method={file}",
+        f"data={oddly_named / 'st'}",
+        *small,
+        "--out",
+        tmp_path / "run",
+    ]
     with pytest.warns(UserWarning, match=r"model\.detail_width\.text has no effect: store .*video"):
         told = cmg(*given, "model.temporal={kind: mlp, hidden: 8}")
     assert told.code == 0, told.err
 
 
 @pytest.mark.filterwarnings("ignore:model")
-@pytest.mark.parametrize("name", named_runs())
+@pytest.mark.parametrize("name", named(PRESET))
 def test_a_named_run_meets_other_modalities(oddly_named, name):
     store = FeatureStore.open(oddly_named / "st")
     config = load_config(name)

@@ -39,7 +39,8 @@ def commands():
 
 
 def wrong_command(line):
-    """What of a command line, after its `cmg`, does not exist."""
+    """What of a command line, after its `cmg`, does not exist; any command takes plugins."""
+    line = re.sub(r"--plugin[ =]\S+ ?", "", line)
     name, words = (), line.split()
     while words and (*name, words[0]) in commands():
         name = (*name, words.pop(0))
@@ -200,7 +201,7 @@ PRETRAIN, PROBE = ("pretrain", "--out", "o"), ("probe", "--train-on=a", "--test-
         (("data", "import", "--arrays", "clips", "--out", "o"), MEDIA),
         (("extract", "x.npz", "--audio", "vggish", "--out", "o"), ARRAYS),
         (("extract", "store", "--audio", "vggish", "--out", "o"), TRAIN),
-        (("runs", "show", "store"), TRAIN),
+        (("presets", "show", "store"), TRAIN),
         (("study", "run", "map-detail", "--data", "two.csv", "--out", "o"), IMPORT),
         (("convert", "run", "--out", "F.pt"), "`cmg convert run --to-official F.pt`"),
         (("convert", "store", "--out", "o"), TRAIN),

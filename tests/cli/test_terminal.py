@@ -280,7 +280,7 @@ LONG = "A dog barks at the postman. " * 13
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (("pretrain", LONG, "--out", "o"), "no run named"),
+        (("pretrain", LONG, "--out", "o"), "no preset named"),
         (("pretrain", f"data={LONG}", "--out", "o"), "no store at"),
         (("pretrain", "--out", LONG), "File name too long"),
         (("encode", "st", "--model", LONG, "--out", "o"), "does not exist"),
@@ -311,15 +311,17 @@ def test_a_name_that_is_too_long_is_an_error_in_a_line(
 
 def test_an_error_of_the_disk_is_an_error_in_a_line(monkeypatch, cmg):
     def failing(*given):
-        def fail():
+        def fail(kind):
             raise PermissionError(*given)
 
-        monkeypatch.setattr("cmg.config.load.named_runs", fail)
+        monkeypatch.setattr("cmg.config.named.named", fail)
 
     failing(13, "no", "place")
-    assert cmg("runs", "list").err == "error: place: no; give another file or folder\n"
+    assert cmg("presets", "list").err == "error: place: no; give another file or folder\n"
     failing(13, "no")
     with pytest.raises(PermissionError):
-        cmg("runs", "list")
-    monkeypatch.setattr("cmg.config.load.named_runs", lambda: (_ for _ in ()).throw(DataError("x")))
-    assert cmg("runs", "list").err == "error: x\n"
+        cmg("presets", "list")
+    monkeypatch.setattr(
+        "cmg.config.named.named", lambda kind: (_ for _ in ()).throw(DataError("x"))
+    )
+    assert cmg("presets", "list").err == "error: x\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmg.config.schema import ProbeOptions
 from cmg.data import FeatureStore
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
+from cmg.evaluation.options import ProbeOptions
 from cmg.evaluation.transfer import Evaluation, Score, merge, scores, step_labels
 
 DIRECTIONS = ["audio->audio", "audio->video", "video->audio", "video->video"]

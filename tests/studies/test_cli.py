@@ -68,7 +68,7 @@ def test_a_study_of_ones_own_on_the_command_line(cmg, store, tiny, tmp_path):
     [
         (["ablation-va"], "did you mean 'ablation-av'"),
         (["ablation-av", "--only", "no-clubs"], "did you mean 'no-club'"),
-        (["ablation-av", "--base", "nothing"], "no run named 'nothing'"),
+        (["ablation-av", "--base", "nothing"], "no preset named 'nothing'"),
         (["ablation-av", "training.seed=1"], "--seeds"),
         (["ablation-avt"], "modalities=audio,video"),
     ],

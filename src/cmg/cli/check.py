@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def check(
 
     Exits with 0 if nothing is missing or wrong (warnings allowed), else with 1.
     """
-    say_json(json_)
     from cmg.official.doctor import check_root
 
     diagnosis = check_root(root, lists, clips_to_read(deep))

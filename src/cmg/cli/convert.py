@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, show
 from cmg.errors import ConfigError
 
 
@@ -45,7 +45,6 @@ def convert(
 
     `cmg convert DIR --to-official FILE`: a file that the authors' scripts load.
     """
-    say_json(json_)
     if (out is None) == (to_official is None):
         raise ConfigError("say either --out DIR (from an official file) or --to-official FILE")
     if to_official is not None:

@@ -9,7 +9,7 @@ import typer
 
 from cmg.cli import check, importing, simulate, text, tuxpaint, voices
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, show
 
 app = group("Feature stores and the authors' data: import, check, simulate.")
 importing.register(app)
@@ -19,7 +19,6 @@ Store = Annotated[str, typer.Argument(help="Store folder, its address (s3://...)
 @app.command()
 def info(store: Store, json_: JsonFlag = False) -> None:
     """Modalities, splits, labels and content hash of a store."""
-    say_json(json_)
     from cmg.data import FeatureStore
 
     told = facts(FeatureStore.open(store))
@@ -29,7 +28,6 @@ def info(store: Store, json_: JsonFlag = False) -> None:
 @app.command()
 def verify(store: Store, json_: JsonFlag = False) -> None:
     """Recompute checksums, shapes and finiteness; exits with 1 if something is wrong."""
-    say_json(json_)
     from cmg.data import FeatureStore, verify_store
     from cmg.data.remote import is_remote
 

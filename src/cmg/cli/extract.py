@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show, table
+from cmg.cli.output import JsonFlag, show, table
 from cmg.cli.values import numbers, pairs
 from cmg.errors import ConfigError
 
@@ -26,7 +26,6 @@ def register(app: typer.Typer) -> None:
 
 def extractors(json_: JsonFlag = False) -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
-    say_json(json_)
     from cmg.extract.registry import COLUMNS, cards_table
 
     rows = cards_table()
@@ -109,7 +108,6 @@ def extract(
     json_: JsonFlag = False,
 ) -> None:
     """Make a feature store of media files; run again, it goes on where it was interrupted."""
-    say_json(json_)
     named = {"video": video, "audio": audio, "text": text}
     asked = {m: name for m, name in named.items() if name is not None}
     asked |= pairs(extractor, "--extractor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import typer
@@ -12,6 +13,9 @@ from cmg.errors import ConfigError, did_you_mean
 
 WHOLE = 1000
 """Characters of a command's first sentence in a list of commands: all of them."""
+
+PLUGIN = "--plugin"
+"""Option of ``cmg`` that every command takes as well."""
 
 CONTEXT: Any = TyperGroup.context_class
 """click's, which typer takes from click or brings along, by its version."""
@@ -61,6 +65,7 @@ class Group(TyperGroup):
             raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")
         if found is not None:
             found.context_class = Context
+            take_plugins(found, ctx.find_root().command)
         return found
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -80,6 +85,15 @@ class Group(TyperGroup):
         rows = [(name, command.get_short_help_str(WHOLE)) for name, command in commands]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def take_plugins(command: Any, root: Any) -> None:
+    """Let a command take ``--plugin`` as ``cmg`` itself does, whose help alone tells it."""
+    for option in root.params:
+        if PLUGIN in option.opts and not any(PLUGIN in p.opts for p in command.params):
+            own = copy(option)
+            own.hidden, own.help = True, None
+            command.params.append(own)
 
 
 def words_last(command: Any, ctx: Any, args: list[str]) -> list[str]:

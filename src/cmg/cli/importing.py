@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show, table
+from cmg.cli.output import JsonFlag, show, table
 from cmg.cli.values import numbers, pairs
 from cmg.errors import ConfigError
 
@@ -79,7 +79,6 @@ def import_(
     json_: JsonFlag = False,
 ) -> None:
     """Make feature stores; an interrupted import goes on when it is run again."""
-    say_json(json_)
     if (root is None) == (arrays is None):
         raise ConfigError("give either ROOT, a folder, or --arrays CSV")
     if arrays is not None:

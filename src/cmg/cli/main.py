@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import warnings
@@ -19,8 +20,8 @@ from cmg.cli import (
     convert,
     data,
     extract,
+    presets,
     retrieval,
-    runs,
     segmentation,
     study,
     tasks,
@@ -29,9 +30,10 @@ from cmg.cli import (
     using,
     voices,
 )
-from cmg.cli.groups import group
+from cmg.cli.groups import PLUGIN, group
 from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
+from cmg.registry import use
 from cmg.training.allocation import OWN_PROCESS
 
 FORMAT = warnings.formatwarning
@@ -61,7 +63,8 @@ segmentation.register(app, evaluate)
 retrieval.register(app, evaluate)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data.app, name="data")
-app.add_typer(runs.app, name="runs")
+app.add_typer(presets.app, name="presets")
+app.add_typer(presets.app, name="runs", help="Old name of presets.", callback=presets.old_name)
 app.add_typer(study.app, name="study")
 app.add_typer(tuxpaint.app, name="tuxpaint")
 app.add_typer(voices.app, name="voices")
@@ -73,11 +76,31 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _load_plugins(modules: list[str] | None) -> None:
+    """Load plugins; they are found in the current folder as well, as by ``python -m``."""
+    if modules:
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        use(*modules)
+
+
 @app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            PLUGIN,
+            metavar="MODULE",
+            callback=_load_plugins,
+            is_eager=True,
+            expose_value=False,
+            help="Python module with objectives or other parts of your own; also after a command.",
+        ),
+    ] = None,
 ) -> None:
     """Read the options before any command."""
 

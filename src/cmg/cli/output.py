@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cmg.evaluation.results import Results
     from cmg.report.tables import Table as ReportTable
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 RunOption = Annotated[
     Path, typer.Option("--model", help="Run folder of `cmg pretrain`, or one of its checkpoints.")
 ]
@@ -36,9 +35,17 @@ class OutputState:
 STATE = OutputState()
 
 
-def say_json(wanted: bool) -> None:
+def say_json(wanted: bool) -> bool:
     """Remember ``--json``, so that errors are JSON too."""
     STATE.json = wanted
+    return wanted
+
+
+JsonFlag = Annotated[
+    bool,
+    typer.Option("--json", callback=say_json, help="Print JSON on stdout and nothing else."),
+]
+"""Of a command, which need not read it: :func:`show` knows."""
 
 
 def show(told: Mapping[str, Any], *lines: Any) -> None:

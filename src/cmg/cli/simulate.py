@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show
+from cmg.cli.output import JsonFlag, show
 from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
@@ -51,7 +51,6 @@ def simulate(
     json_: JsonFlag = False,
 ) -> None:
     """Write the official layout with generated features; its numbers are not the paper's."""
-    say_json(json_)
     from cmg.simulate import SimulateOptions
     from cmg.simulate import simulate as write
 

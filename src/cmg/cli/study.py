@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, in_terminal, say_json, show
+from cmg.cli.output import JsonFlag, in_terminal, show
 
 if TYPE_CHECKING:
     from cmg.studies.summary import Summary
@@ -19,7 +19,6 @@ app = group("Studies: ablations, sizes, recipes; list, run, table.")
 @app.command("list")
 def list_studies(json_: JsonFlag = False) -> None:
     """List the named studies."""
-    say_json(json_)
     from cmg.studies.definition import named_studies
 
     studies = named_studies()
@@ -43,7 +42,7 @@ def run(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="What is varied: digits, own-data, published, a named run, FILE.yaml."),
+        typer.Option(help="What is varied: a preset, `published`, or FILE.yaml."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
     only: Annotated[str | None, typer.Option(help="Variants, separated by commas.")] = None,
@@ -64,7 +63,6 @@ def run(
 
     Writes study.json, table.md, plot.svg and report.html to OUT, and a file per finished job.
     """
-    say_json(json_)
     from cmg.cli.progress import ProgressBar
     from cmg.studies.definition import load_study
     from cmg.studies.plan import plan_study
@@ -87,7 +85,6 @@ def table(
     json_: JsonFlag = False,
 ) -> None:
     """Print what is finished so far, and write the tables, plot and page anew."""
-    say_json(json_)
     from cmg.studies.summary import summarized
     from cmg.studies.write import write_study
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, say_json, show, table
+from cmg.cli.output import JsonFlag, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def prompts(
     json_: JsonFlag = False,
 ) -> None:
     """Write one sentence of about ten words per label. It names the label: see docs/own-data.md."""
-    say_json(json_)
     from cmg.files import replace_file
     from cmg.text.templates import prompts_csv, prompts_of, read_label_list, read_templates
 
@@ -85,7 +84,6 @@ def embed_prompts(
     json_: JsonFlag = False,
 ) -> None:
     """Embed the prompts of a csv as ten word vectors each."""
-    say_json(json_)
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out {out} must end in .safetensors")
     if filter_ is Filter.PUBLISHED and cnt is None:

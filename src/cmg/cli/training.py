@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, results_tables, say_json, show
+from cmg.cli.output import JsonFlag, results_tables, show
 from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ Assignments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME] [KEY=VALUE]...",
-        help="A named run or YAML file (see `cmg runs list`), then overrides, "
-        "e.g. training.seed=1. Short forms: data=STORE|ROOT, list=24k|40k|81k, "
+        help="A preset or YAML file (see `cmg presets list`), method=NAME|FILE.yaml, then "
+        "overrides, e.g. training.seed=1. Short forms: data=STORE|ROOT, list=24k|40k|81k, "
         "modalities=avt|av|at|vt, recipe=published|default.",
     ),
 ]
@@ -95,7 +95,6 @@ def pretrain(
 
     With --devices N, or started by torchrun, N processes train as one with the same batch would.
     """
-    say_json(json_)
     from cmg.training.ranks import Ranks
 
     ranks = Ranks.of_environment()
@@ -208,26 +207,29 @@ def train_and_show(
 
 def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     """The configuration that the arguments name."""
+    from cmg.config.load import CHOICE, load_config, override_config
+
     if resume:
         if not {a.partition("=")[0] for a in assignments} <= {"data", "data.store", "data.lists"}:
             raise ConfigError(
                 "--resume takes the run's own configuration; leave out the rest, but data=STORE "
                 "where the store was moved"
             )
-        from cmg.config.load import override_config
         from cmg.training.run_folder import read_config
 
         return override_config(read_config(out), assignments)
-    from cmg.config.load import load_config
     from cmg.config.shorthands import OWN_DATA, written_out
 
     name, overrides = written_out(assignments)
     config = load_config(name, overrides)
-    if name != OWN_DATA or name in assignments:
+    if name != OWN_DATA or name in assignments or any(o.startswith(CHOICE) for o in overrides):
         return config
-    from cmg.recipes.own_data import fitted
+    from cmg.recipes.own_data import sizes
+    from cmg.recipes.training_clips import open_clips
 
-    config, chosen = fitted(config, overrides)
+    asked = {override.partition("=")[0] for override in overrides}
+    found = sizes(open_clips(config.data), config)
+    chosen = [f"{key}={value}" for key, value in found.items() if key not in asked]
     if chosen:
         typer.echo(f"chosen by the number of clips: {' '.join(chosen)}", err=True)
-    return config
+    return override_config(config, chosen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, in_terminal, say_json, show
+from cmg.cli.output import JsonFlag, in_terminal, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def build(
     json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
-    say_json(json_)
     from cmg.cli.data import described, facts
     from cmg.files import refuse_occupied
     from cmg.recipes.tuxpaint_store import write_stamps
@@ -86,7 +85,6 @@ def compare(
 
     Fails where the package is missing. Writes tuxpaint.json and tuxpaint.md to OUT.
     """
-    say_json(json_)
     from cmg.cli.progress import ProgressBar
     from cmg.files import refuse_occupied, replace_file
     from cmg.recipes.tuxpaint import as_dict, plan_tuxpaint, run_tuxpaint

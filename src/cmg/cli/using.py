@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, say_json, show
+from cmg.cli.output import JsonFlag, RunOption, show
 from cmg.cli.values import pairs
 from cmg.errors import ConfigError
 
@@ -41,7 +41,6 @@ def probe(
     json_: JsonFlag = False,
 ) -> None:
     """Train a head on one modality of the frozen codebook, read it on another."""
-    say_json(json_)
     from dataclasses import asdict
 
     from cmg.config.load import override_config
@@ -110,7 +109,6 @@ def encode(
     Of media, OUT has the codes as a table (csv) and as JSON, and a timeline of frames, waveform
     and words with the code under each.
     """
-    say_json(json_)
     from cmg.data.remote import is_remote
     from cmg.recipes.training_clips import is_one_store
 
@@ -180,7 +178,6 @@ def report(
     json_: JsonFlag = False,
 ) -> None:
     """Write report.html (self-contained) and report.md; evaluates the run if that is not done."""
-    say_json(json_)
     from cmg.report import write_report
 
     written = write_report(run, out)
@@ -199,7 +196,6 @@ def verify_golden(
     json_: JsonFlag = False,
 ) -> None:
     """Compare this implementation with recorded numbers, a line per case."""
-    say_json(json_)
     from collections import Counter
     from dataclasses import asdict
 

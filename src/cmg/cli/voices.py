@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import JsonFlag, RunOption, in_terminal, show
 from cmg.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def digits(
     json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    say_json(json_)
     from cmg.cli.data import described, facts
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
@@ -68,7 +67,6 @@ def digits(
 @app.command("sources")
 def list_sources(recordings: Recordings = None, json_: JsonFlag = False) -> None:
     """List where recordings come from, and which are found here."""
-    say_json(json_)
     from cmg.voices.sources import SOURCES, find
 
     told: list[dict[str, Any]] = []
@@ -102,7 +100,6 @@ def read(
     json_: JsonFlag = False,
 ) -> None:
     """Read recorded words with a run on digits; heads are trained on its store's labels."""
-    say_json(json_)
     from cmg.recipes.voices import read_run
     from cmg.report.voices import voices_tables
     from cmg.training.checkpoint import load_model, read_checkpoint
@@ -135,7 +132,6 @@ def compare(
     Beside them the controls: shuffled pairs, untrained encoders, and heads without a codebook.
     Fails where recordings are missing. Writes voices.json and voices.md to OUT.
     """
-    say_json(json_)
     from cmg.cli.progress import ProgressBar
     from cmg.files import replace_file
     from cmg.recipes.voices import plan_voices, run_voices
@@ -164,7 +160,6 @@ def pooling(
     json_: JsonFlag = False,
 ) -> None:
     """Show how the pooling of the speech embedding was chosen: on synthetic voices alone."""
-    say_json(json_)
     from dataclasses import asdict
 
     from cmg.report.voices import poolings_table

@@ -1,1 +1,1 @@
-"""Typed configuration: schema, named runs, dotted overrides."""
+"""Typed configuration: schema, presets, methods, dotted overrides."""

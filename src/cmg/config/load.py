@@ -1,11 +1,10 @@
-"""Read configurations: named runs, YAML files, and dotted ``key=value`` overrides."""
+"""Read configurations: presets, methods, YAML files, and dotted ``key=value`` overrides."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, get_args, get_origin
@@ -13,7 +12,9 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from cmg.config.schema import RunConfig
+from cmg.config.named import METHOD, PRESET, text_of
+from cmg.config.plugins import recorded_plugins, with_plugins
+from cmg.config.schema import ModelSection, RunConfig
 from cmg.config.values import (
     CORE,
     alternatives,
@@ -22,66 +23,124 @@ from cmg.config.values import (
     parse_yaml,
     takes_text_only,
     typed,
-    yaml_text,
 )
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath, as_path
+from cmg.models.unified import ModelOptions
+from cmg.objectives.weighted import ObjectiveOptions
 from cmg.options import Options, problems
-from cmg.places import lies_there
+from cmg.registry import OWN, refuse_missing
 
+CHOICE = f"{METHOD}="
+WIDTHS = ModelSection.model_fields.keys() - ModelOptions.model_fields.keys()
+"""Keys of the model that are by modality, and so of the data."""
 
-def named_runs() -> dict[str, str]:
-    """YAML text of every named run that comes with the package, by name."""
-    folder = resources.files("cmg") / "runs"
-    files = [f for f in folder.iterdir() if f.name.endswith(".yaml")]
-    return {
-        f.name.removesuffix(".yaml"): f.read_text(encoding="utf-8")
-        for f in sorted(files, key=lambda f: f.name)
-    }
-
-
-def run_text(name_or_path: str) -> tuple[str, str]:
-    """(where it is from, YAML text) of a named run or a YAML file.
-
-    Raises:
-        ConfigError: neither a named run nor a file that can be read.
-    """
-    runs = named_runs()
-    if name_or_path in runs:
-        return f"named run {name_or_path!r}", runs[name_or_path]
-    path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"}:
-        return str(path), yaml_text(path, "config")
-    there = lies_there(path)
-    hint = f"; {there}" if there else did_you_mean(name_or_path, runs)
-    raise ConfigError(f"no run named {name_or_path!r}{hint}")
+NOT_SET = {
+    "plugins": f"plugins are recorded, not set{OWN}",
+    METHOD: "method= is chosen where a run is begun, beside its preset or data; it has one here",
+}
+"""What is said of keys that are none."""
 
 
 def load_config(
-    name_or_path: StrPath | None,
+    name_or_path: StrPath | None = None,
     overrides: Sequence[str] = (),
     changes: Mapping[str, Any] = MappingProxyType({}),
+    method: StrPath | None = None,
 ) -> RunConfig:
-    """A run's configuration with overrides applied.
+    """A run's configuration: a preset or file, then a method, then changes and overrides.
 
     Args:
-        name_or_path: A named run, a YAML file, or None for the defaults.
-        overrides: ``dotted.key=value``, see :func:`apply_override`.
+        name_or_path: A preset, a YAML file, or None for the defaults.
+        overrides: ``dotted.key=value``, see :func:`apply_override`, or ``method=NAME``.
         changes: Values by dotted key, set before the overrides.
+        method: A method or YAML file of one, in place of the preset's own; of the preset stays
+            what :func:`apart_from_method` says, where the method does not say it.
 
     Raises:
         ConfigError: an unknown key (with the nearest valid one), or a value that does not fit.
+        PluginError: it was made with a plugin that is not loaded.
     """
-    source, tree = "defaults", {}
+    methods = [o.removeprefix(CHOICE) for o in overrides if o.startswith(CHOICE)]
+    dotted = [o for o in overrides if not o.startswith(CHOICE)]
+    source, tree = composed(name_or_path, methods[-1] if methods else method)
+    change(tree, dotted, changes)
+    return validate(tree, f"{source} with overrides" if dotted else source)
+
+
+def composed(name_or_path: StrPath | None, method: StrPath | None) -> tuple[str, dict[str, Any]]:
+    """(where it is from, values) of a preset or file, and of its method or another."""
+    source, tree, beside = "defaults", dict[str, Any](), Path()
     if name_or_path is not None:
         what = (
-            "a configuration is a named run, a YAML file, or what cmg.load_config(NAME, "
+            "a configuration is a preset, a YAML file, or what cmg.load_config(NAME, "
             "changes={KEY: VALUE}) returns"
         )
-        source, text = run_text(str(as_path(name_or_path, what)))
-        tree = typed(parse_yaml(text, source), RunConfig)
-    change(tree, overrides, changes)
-    return validate(tree, f"{source} with overrides" if overrides else source)
+        path = as_path(name_or_path, what)
+        source, text = text_of(PRESET, str(path))
+        tree, beside = read_tree(text, source), path.parent
+    own = typed(tree.pop(METHOD, None), str | None)
+    if not isinstance(own, str | None):
+        raise ConfigError(f"{source}: method must be a name or a YAML file, got {own!r}")
+    base = read_method(own, beside)[1] if own else {}
+    told, chosen = "", base
+    if method is not None:
+        told, chosen = read_method(str(as_path(method, "a method is a name or a YAML file")))
+    if chosen == base:
+        return source, merged(base, tree)
+    return f"{source} with {told}", merged(apart_from_method(tree), chosen)
+
+
+def read_tree(text: str, source: str) -> dict[str, Any]:
+    """The values of a YAML text, typed, if all plugins that it names are loaded."""
+    tree: dict[str, Any] = typed(parse_yaml(text, source), RunConfig)
+    refuse_missing(recorded_plugins(tree), source)
+    return tree
+
+
+def read_method(name: str, beside: Path = Path()) -> tuple[str, dict[str, Any]]:
+    """(where it is from, values) of a method, in which terms that it does not name are left out.
+
+    Raises:
+        ConfigError: it says something of data, or names no objective.
+    """
+    source, text = text_of(METHOD, name, beside)
+    tree = read_tree(text, source)
+    for key in ("data", METHOD):
+        if key in tree:
+            raise ConfigError(
+                f"{source} is a method, which is apart from data: leave out {key!r}, or give the "
+                f"file as a configuration (`cmg pretrain {name}`)"
+            )
+    terms = tree.get("objectives")
+    if not terms:
+        raise ConfigError(f"{source} names no objectives; a method names all of its terms")
+    if isinstance(terms, Mapping):
+        tree["objectives"] = dict.fromkeys(ObjectiveOptions().model_dump()) | {**terms}
+    return source, tree
+
+
+def apart_from_method(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a preset or file stays beside another method.
+
+    That is ``data``, the widths of its modalities, and ``training``, which is for its number of
+    clips; what the method says itself comes before.
+    """
+    model = tree.get("model")
+    found = {key: tree[key] for key in ("data", "training") if key in tree}
+    if isinstance(model, Mapping):
+        found["model"] = {key: value for key, value in model.items() if key in WIDTHS}
+    return found
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, those of `over` before those of `base`."""
+    inner = {
+        key: merged(base[key], value)
+        for key, value in over.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **over, **inner}
 
 
 def override_config(
@@ -160,6 +219,8 @@ def annotation_of(key: str) -> Any:
         ConfigError: an unknown key, with the nearest valid one.
     """
     known = dotted_keys(RunConfig)
+    if key in NOT_SET:
+        raise ConfigError(NOT_SET[key])
     if key in known:
         return known[key]
     for group, annotation in known.items():
@@ -172,10 +233,12 @@ def validate(tree: Mapping[str, Any], source: str) -> RunConfig:
     """The typed configuration.
 
     Raises:
+        PluginError: it was made with a plugin that is not loaded.
         ConfigError: every problem on a line of its own.
     """
+    refuse_missing(recorded_plugins(tree), source)
     try:
-        return RunConfig.model_validate(typed(tree, RunConfig), strict=True)
+        return with_plugins(RunConfig.model_validate(typed(tree, RunConfig), strict=True))
     except ValidationError as error:
         known = dotted_keys(RunConfig)
         told = problems(error, lambda key: f"unknown key {key!r}{nearest_key(key, known)}")
@@ -184,6 +247,10 @@ def validate(tree: Mapping[str, Any], source: str) -> RunConfig:
 
 def nearest_key(key: str, known: Iterable[str]) -> str:
     """The tail of the message about an unknown key: nearest key, or the keys of its group."""
+    section, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    if section == "objectives" and name and f"{section}.{name}" not in known:
+        return did_you_mean(name, ObjectiveOptions.known_keys()) + OWN
     group = key.rpartition(".")[0]
     while group and not any(k.startswith(f"{group}.") for k in known):
         group = group.rpartition(".")[0]

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmg.config.schema import ProbeOptions
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.errors import DataError, NonFiniteError
 from cmg.evaluation.metrics import top1_accuracy
+from cmg.evaluation.options import ProbeOptions
 from cmg.precision import full_precision
 from cmg.process import seeded
 from cmg.tensors import check_finite

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmg.config.schema import ProbeOptions
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.evaluation.options import ProbeOptions
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded

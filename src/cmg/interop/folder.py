@@ -48,7 +48,7 @@ from cmg.training.run_folder import CONFIG, create_run
 
 BESIDE = "official.safetensors"
 RUNS = {"AVT": "audio-video-text", "AV": "audio-video", "AT": "audio-text"}
-"""The named run with the as-coded options of each kind of file."""
+"""The preset with the as-coded options of each kind of file."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -147,7 +147,7 @@ def describe(imported: ImportedModel, origin: dict[str, Any], run: Path) -> Chec
 
 
 def as_coded_config(imported: ImportedModel, kind: str, dtype: str) -> RunConfig:
-    """The named run of a kind of file, at the file's sizes."""
+    """The preset of a kind of file, at the file's sizes."""
     config = load_config(RUNS[kind], [f"training.precision={dtype}"])
     modalities = imported.architecture.modalities
     model = ModelSection(

@@ -57,7 +57,7 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
     if reasons:
         raise CheckpointError(
             f"this model has no official form: {'; '.join(reasons)}. Train with the as-coded "
-            "options (`cmg runs show audio-video-text`) to exchange checkpoints with the release"
+            "options (`cmg presets show dcid`) to exchange checkpoints with the release"
         )
 
 

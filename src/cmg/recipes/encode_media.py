@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cmg.config.schema import DataOptions
 from cmg.data.alignment import on_grid
+from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip

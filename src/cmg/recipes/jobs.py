@@ -22,6 +22,7 @@ from cmg.errors import WorkerError
 from cmg.process import thread_count
 from cmg.recipes.evaluate import Tables, evaluate
 from cmg.recipes.pretrain import trained
+from cmg.registry import loaded_plugins, use
 from cmg.training.allocation import OWN_PROCESS
 from cmg.training.checkpoint import Position
 
@@ -99,7 +100,7 @@ def run_all(
     channel = context.SimpleQueue()
     listener = threading.Thread(target=_listen, args=(channel, report), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (channel, loaded_plugins()))
     try:
         futures: dict[Future[T], int] = {
             pool.submit(_work, work, job): index for index, job in enumerate(jobs)
@@ -145,11 +146,12 @@ def usable_cores() -> int:
 _channel: Any = None
 
 
-def _start_worker(channel: Any) -> None:
+def _start_worker(channel: Any, plugins: tuple[str, ...]) -> None:
     global _channel  # noqa: PLW0603 - a worker process has one channel, given at its start
     _channel = channel
     OWN_PROCESS.set(True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    use(*plugins)
 
 
 def _work(work: Callable[[J, Report], T], job: J) -> T:

@@ -13,9 +13,10 @@ import torch
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts, collapse
 from cmg.config.load import load_config
-from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
+from cmg.config.schema import ModelSection, RunConfig
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
+from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
@@ -34,6 +35,7 @@ from cmg.training.checkpoint import (
 from cmg.training.compiling import compile_parts
 from cmg.training.keeping import resumable_checkpoint, thin
 from cmg.training.loop import Pretraining, StepObserver
+from cmg.training.options import TrainingOptions
 from cmg.training.ranks import Ranks
 from cmg.training.run_folder import (
     RUN,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cmg.config.schema import DataOptions, ProbeOptions
+from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
 from cmg.errors import DataError
+from cmg.evaluation.options import ProbeOptions
 from cmg.evaluation.transfer import Evaluation, Score, scores
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.config.schema import DataOptions
 from cmg.data.alignment import aligned
 from cmg.data.manifest import MANIFEST, counted_from
+from cmg.data.options import DataOptions
 from cmg.data.remote import is_remote
 from cmg.data.source import ClipSource, absent_of, keys_of
 from cmg.data.split import Split

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from cmg.config.load import annotation_of, full_key
-from cmg.config.values import parse_yaml, typed, yaml_text
-from cmg.errors import ConfigError, did_you_mean
+from cmg.config.named import STUDY, named, text_of
+from cmg.config.values import parse_yaml, typed
+from cmg.errors import ConfigError
 from cmg.options import Options, problems
 
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -163,14 +163,7 @@ CONTROLS = (
 
 def named_studies() -> dict[str, Study]:
     """Every study that comes with the package, by name."""
-    folder = resources.files("cmg.studies") / "named"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return {
-        (name := f.name.removesuffix(".yaml")): read_study(
-            f.read_text(encoding="utf-8"), name, f"named study {name!r}"
-        )
-        for f in files
-    }
+    return {name: read_study(text, name, f"study {name!r}") for name, text in named(STUDY).items()}
 
 
 def load_study(name_or_path: str) -> Study:
@@ -179,13 +172,8 @@ def load_study(name_or_path: str) -> Study:
     Raises:
         ConfigError: neither, or a file that describes no valid study.
     """
-    path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"}:
-        return read_study(yaml_text(path, "study"), path.stem, str(path))
-    known = named_studies()
-    if name_or_path not in known:
-        raise ConfigError(f"no study named {name_or_path!r}{did_you_mean(name_or_path, known)}")
-    return known[name_or_path]
+    source, text = text_of(STUDY, name_or_path)
+    return read_study(text, Path(name_or_path).stem, source)
 
 
 def read_study(text: str, name: str, source: str) -> Study:

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cmg.config.plugins import recorded, recorded_plugins
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
+from cmg.registry import PluginError, refuse_missing
 from cmg.studies.definition import Study
 from cmg.studies.plan import Plan, changed_keys, variant_config, with_seed
 from cmg.studies.scorers import Scores
@@ -133,9 +136,11 @@ def read_job(out: Path, key: JobKey) -> JobRecord | None:
         if (told["variant"], told["seed"]) != (key.variant, key.seed):
             raise ValueError(f"it is of variant {told['variant']}, seed {told['seed']}")
         scores = {str(k): float(v) for k, v in told["scores"].items()}
-        config = RunConfig.model_validate(told["config"])
+        config = recorded(told["config"], path)
         trained_on, scored_on = str(told["trained_on"]), str(told["scored_on"])
         seconds, machine = float(told["seconds"]), dict(told["machine"])
+    except PluginError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is damaged or no job of a study ({error!r}); delete it to run it again"
@@ -164,13 +169,25 @@ def read_identity(out: Path) -> Identity:
         told = read_json(path)
         if told["format"] != FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
-        study, base = Study.model_validate(told["study"]), RunConfig.model_validate(told["base"])
+        refuse_missing(recorded_plugins(told), str(path))
+        study, base = Study.model_validate(told["study"]), recorded(told["base"], path)
         unlike = str(told.get("without_paper", "run the study again to compare the data with its"))
         return Identity(study, base, str(told["scorer"]), unlike)
     except FileNotFoundError as error:
         raise DataError(f"{out} holds no study (no {STUDY}); `cmg study run` makes one") from error
+    except PluginError:
+        raise
     except (OSError, ValidationError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def plugins_of(identity: Identity) -> set[str]:
+    """The plugins of a study's base and of all variants that fit it."""
+    found = set(identity.base.plugins)
+    for variant in identity.study.rows():
+        with suppress(ConfigError):
+            found |= set(identity.config_of(variant.name).plugins)
+    return found
 
 
 def identity_as_dict(identity: Identity) -> dict[str, Any]:
@@ -182,6 +199,7 @@ def identity_as_dict(identity: Identity) -> dict[str, Any]:
         "base": identity.base.model_dump(mode="json"),
         "scorer": identity.scorer,
         "without_paper": identity.unlike,
+        "plugins": sorted(plugins_of(identity)),
     }
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmg.config.schema import DataOptions, RunConfig
+from cmg.config.schema import RunConfig
+from cmg.data.options import DataOptions
 from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.process import thread_count

@@ -28,11 +28,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError, NonFiniteError
 from cmg.files import Staging, StrPath, as_path, file_sha256, read_json, write_synced
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
+from cmg.registry import PluginError
 from cmg.tensors import check_finite
 from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState, parameters_of
@@ -291,6 +293,7 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
 
     Raises:
         CheckpointError: absent, foreign, of another version, truncated or edited.
+        PluginError: made with a plugin that is not loaded.
     """
     folder = find_checkpoint(path)
     try:
@@ -305,13 +308,15 @@ def read_checkpoint(path: StrPath, files: Sequence[str] | None = (MODEL,)) -> Ch
         checksums = {str(k): str(v) for k, v in told["sha256"].items()}
         checkpoint = Checkpoint(
             folder,
-            in_its_run(RunConfig.model_validate(told["config"]), folder),
+            in_its_run(recorded(told["config"], folder), folder),
             [Modality.model_validate(m) for m in told["modalities"]],
             Position(int(told["position"]["step"]), int(told["position"]["epoch"])),
             str(told["data_hash"]),
             dict(told.get("origin", {})),
             tuple(checksums),
         )
+    except PluginError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
     remedy = "use another checkpoint of the run" if files is not None else without(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,8 @@ from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.weighted import WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions, adam
+from cmg.training.options import Precision
 from cmg.types import Batch, Encoded, Modality, Quantized
-
-Precision = Literal["float32", "bf16", "float64"]
 
 
 class TrainingState:
@@ -30,7 +29,7 @@ class TrainingState:
             weights, content, codebook and objectives in float32; ``float64`` for parity.
         seed: Of the initial weights.
         device: Where training runs.
-        recompute_maps: See :class:`cmg.config.schema.TrainingOptions`.
+        recompute_maps: See :class:`cmg.training.options.TrainingOptions`.
 
     Attributes:
         inner: Optimizers of the objectives that fit weights of their own, by name.

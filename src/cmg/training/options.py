@@ -1,0 +1,55 @@
+"""Options of a training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cmg.options import MOST_SEED, Options
+
+Precision = Literal["float32", "bf16", "float64"]
+
+
+class TrainingOptions(Options):
+    """How long, how exact, and what is kept.
+
+    Attributes:
+        epochs: Passes over the training split.
+        seed: Of weights, order of the clips, draws and dropout.
+        precision: ``float32``, ``bf16`` (autocast of detail encoders and decoders) or ``float64``.
+        device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU if there is one.
+        threads: CPU threads; null leaves torch's choice. The same number gives the same bits.
+        checkpoint_every_steps: Checkpoints between the one at the end of each epoch.
+        keep_checkpoints: How many of the newest to keep. ``epochs`` keeps one per epoch, which is
+            what ``cmg select`` chooses from, but weights only of all but the newest two, from
+            which training can go on; null keeps every one whole.
+        tensorboard: Write scalars for TensorBoard.
+        micro_batch: Clips that are encoded at once; null for all. Terms still compare the whole
+            batch, so results are the same to rounding, with less memory and more time.
+        recompute_maps: Compute the private path of maps again for its gradients instead of keeping
+            what is in between: less memory, more time, the same results.
+        keep_memory: On a CPU under Linux, keep the memory that a step frees for the next one
+            instead of giving it back: faster, with a higher peak, the same results. Commands do;
+            from Python see :mod:`cmg.training.allocation`.
+        compile: Pass encoders and decoders through ``torch.compile``; where it does not work,
+            training says so and goes on without. For one process and whole batches.
+        parallel: With several processes: ``exact`` trains as one process with the same batch does;
+            ``naive`` averages gradients only, the control.
+        codebook_only: Control: encoders stay as initialized, only the codebook moves.
+    """
+
+    epochs: int = Field(6, ge=1)
+    seed: int = Field(0, ge=0, le=MOST_SEED)
+    precision: Precision = "float32"
+    device: str = "auto"
+    threads: int | None = Field(None, ge=1, le=1024)
+    checkpoint_every_steps: int | None = Field(None, ge=1)
+    keep_checkpoints: Annotated[int, Field(ge=1)] | Literal["epochs"] | None = "epochs"
+    tensorboard: bool = True
+    micro_batch: int | None = Field(None, ge=1)
+    recompute_maps: bool = False
+    keep_memory: bool = True
+    compile: bool = False
+    parallel: Literal["exact", "naive"] = "exact"
+    codebook_only: bool = False
