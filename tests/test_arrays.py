@@ -16,8 +16,8 @@ from cmg.data import Clip, FeatureSpec, StoreWriter, import_arrays
 from cmg.errors import DataError
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import Represented
+from cmg.saved import flat, write_tensors
 from cmg.text.vectors import PromptVectors, read_vectors, write_vectors
-from cmg.training.checkpoint import flat, write_tensors
 
 VALUES = np.random.default_rng(0).standard_normal((4, 3, 5)).astype(np.float32)
 VALUES[0, 1, 2] = 0.0  # compact shards leave it out

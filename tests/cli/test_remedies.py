@@ -134,11 +134,11 @@ def test_what_does_not_exist_is_found():
 
 def test_the_files_that_mark_a_folder_are_those_that_are_written():
     from cmg.data.manifest import MANIFEST
+    from cmg.models.saving import DESCRIPTION
     from cmg.official.collection import COLLECTION
     from cmg.recipes.demo import MARKER
     from cmg.segmentation.checkpoint import DESCRIPTION as SEGMENTER
     from cmg.studies.ledger import STUDY
-    from cmg.training.checkpoint import DESCRIPTION
     from cmg.training.run_folder import CONFIG
 
     written = {MANIFEST, COLLECTION, DESCRIPTION, CONFIG, SEGMENTER, STUDY, MARKER}

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from cmg.config.load import load_config
 from cmg.recipes.pretrain import prepare
-from cmg.training.checkpoint import flat, training_tensors
+from cmg.saved import flat
+from cmg.training.checkpoint import training_tensors
 from cmg.training.ranks import Ranks
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cmg import saved
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.segmentation import checkpoint
 from cmg.segmentation.checkpoint import (
     SegmenterRecord,
     TrainingFolder,
@@ -167,7 +167,7 @@ def test_a_loss_that_is_not_finite_stops(job):
 def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkeypatch, epoch):
     folder = TrainingFolder(tmp_path / "m", record)
     kept, keep = ["no epoch is kept yet", "the epoch before is intact"][epoch - 1], folder.keep
-    real, written = checkpoint.write_tensors, []
+    real, written = saved.write_tensors, []
 
     def full(path, tensors):
         written.append(path)
@@ -175,7 +175,7 @@ def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, tensors)
 
-    monkeypatch.setattr(checkpoint, "write_tensors", full)
+    monkeypatch.setattr(saved, "write_tensors", full)
     with pytest.raises(CheckpointError, match=rf"No space left.*free space and resume \({kept}\)"):
         train_segmenter(job(folder))
     assert TrainingFolder(tmp_path / "m", record).steps > 0 or epoch == 1

@@ -12,17 +12,12 @@ from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.models import ModelOptions, UnifiedModel
+from cmg.models.saving import MODEL
 from cmg.recipes import evaluate_tasks as recipe
 from cmg.recipes.evaluate_tasks import evaluate_tasks
+from cmg.saved import flat
 from cmg.tasks import paper
-from cmg.training.checkpoint import (
-    MODEL,
-    Checkpoint,
-    Position,
-    checkpoint_folder,
-    flat,
-    write_checkpoint,
-)
+from cmg.training.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.types import Kind, Modality
 
 STEPS, CONCEPTS = 10, 5

@@ -10,8 +10,8 @@ from torch import nn
 
 from cmg.errors import ConfigError
 from cmg.recipes.pretrain import prepare, pretrain
+from cmg.saved import flat
 from cmg.training import compiling
-from cmg.training.checkpoint import flat
 
 
 def weights(training):

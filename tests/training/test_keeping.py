@@ -11,16 +11,11 @@ import pytest
 from cmg.config.load import load_config, to_yaml
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, ConfigError
+from cmg.models.saving import MODEL
 from cmg.recipes.pretrain import prepare, pretrain
+from cmg.saved import load_tensors
 from cmg.studies.ledger import refuse_other_config
-from cmg.training.checkpoint import (
-    MODEL,
-    TRAINING,
-    list_checkpoints,
-    load_model,
-    load_tensors,
-    read_checkpoint,
-)
+from cmg.training.checkpoint import TRAINING, list_checkpoints, load_model, read_checkpoint
 from cmg.training.keeping import drop_training, expected_bytes, thin
 from cmg.training.run_folder import read_config
 

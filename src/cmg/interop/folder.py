@@ -34,16 +34,9 @@ from cmg.interop.official import (
     renamed_tensors,
 )
 from cmg.interop.optimizers import STATES, packed_states, unpacked_states
-from cmg.training.checkpoint import (
-    DESCRIPTION,
-    MODEL,
-    Checkpoint,
-    Position,
-    checkpoint_folder,
-    flat,
-    load_tensors,
-    write_checkpoint,
-)
+from cmg.models.saving import DESCRIPTION, MODEL
+from cmg.saved import flat, load_tensors
+from cmg.training.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.training.run_folder import CONFIG, create_run
 
 BESIDE = "official.safetensors"

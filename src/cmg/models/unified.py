@@ -18,6 +18,8 @@ from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling
 from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.files import StrPath
+from cmg.models.saving import save_model
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
@@ -226,6 +228,19 @@ class UnifiedModel(nn.Module):
             mask = batch.steps.mask(m)
             codes[m] = indices if mask is None else indices.masked_fill(~mask.to(self.device), -1)
         return codes
+
+    def save(self, path: StrPath, overwrite: bool = False) -> None:
+        """Write the model to a folder, which :func:`cmg.load` and every command read.
+
+        Args:
+            path: The folder.
+            overwrite: Replace a model that lies there.
+
+        Raises:
+            CheckpointError: it cannot be written, or something lies there; that is untouched.
+            NonFiniteError: a weight is NaN or infinite; nothing is written.
+        """
+        save_model(path, self, list(self.modalities.values()), self.options, overwrite)
 
     def decode(self, codes: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Code vectors of code indices; the inverse of looking them up.

@@ -12,15 +12,9 @@ from cmg.interop.folder import restored_content, write_converted
 from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
 from cmg.interop.official import read_official
-from cmg.training.checkpoint import (
-    DESCRIPTION,
-    MODEL,
-    TRAINING,
-    Checkpoint,
-    list_checkpoints,
-    load_tensors,
-    read_checkpoint,
-)
+from cmg.models.saving import DESCRIPTION, MODEL
+from cmg.saved import load_tensors
+from cmg.training.checkpoint import TRAINING, Checkpoint, list_checkpoints, read_checkpoint
 
 
 def convert_to_run(

@@ -159,7 +159,7 @@ def prepare_alone(
         device,
         options.recompute_maps,
     )
-    state.learns = not options.codebook_only
+    state.learns, state.passes = not options.codebook_only, options.passes
     refused = compile_parts(state.model) if options.compile else None
     if refused is not None:
         remark = (

@@ -14,13 +14,14 @@ from cmg.data.split import Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.files import StrPath, file_sha256
+from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import open_clips, open_other
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import ALL_BY, By, Represented, represent
-from cmg.training.checkpoint import MODEL, Checkpoint, load_model, read_checkpoint
+from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from cmg.data.frames import clips_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError
 from cmg.files import StrPath, file_sha256
+from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.segmentation_data import SegmentationData
 from cmg.segmentation.checkpoint import (
@@ -34,7 +35,7 @@ from cmg.segmentation.training import (
 )
 from cmg.tasks.frozen import Progress as Telling
 from cmg.tasks.frozen import quiet
-from cmg.training.checkpoint import MODEL, Checkpoint, load_model, read_checkpoint
+from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 Protocol = Literal["published", "clean"]
 PUBLISHED_EPOCHS = 1

@@ -12,6 +12,7 @@ import torch
 
 from cmg.errors import CheckpointError, DataError
 from cmg.files import file_sha256
+from cmg.models.saving import MODEL
 from cmg.recipes.segmentation import Segmentation
 from cmg.segmentation.checkpoint import SegmenterRecord, read_description, read_segmenter
 from cmg.segmentation.controls import shuffled, zero
@@ -22,7 +23,6 @@ from cmg.segmentation.training import Asked, mask_scores
 from cmg.tasks.frozen import Progress as Telling
 from cmg.tasks.frozen import quiet
 from cmg.tasks.outcome import Figure
-from cmg.training.checkpoint import MODEL
 from cmg.training.run_folder import versions
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cmg.objectives import objectives
+
 CONTROLS: dict[str, tuple[str, str]] = {
     "codes": ("codes", "The model itself: heads read its discrete codes."),
     "continuous": (
@@ -23,18 +25,6 @@ CONTROLS: dict[str, tuple[str, str]] = {
     "chance": ("chance", "Guessing uniformly among the classes."),
 }
 """Title and explanation of each control, in the order of the table."""
-
-OBJECTIVES = {
-    "reconstruction": "code and private detail together rebuild the input",
-    "commitment": "encoders stay near the codes, their own and, for less, the other modalities'",
-    "cross_cpc": "the past of one modality predicts the future of the others",
-    "club": "code and private detail share little information (an upper bound is minimized)",
-    "cmcm": "paired clips choose codes with the same probabilities, other clips do not",
-}
-"""What each term of the objective asks for."""
-
-TERMS = {"cross_cpc": "Cross-CPC", "club": "CLUB", "cmcm": "CMCM"}
-"""Names of terms whose keys do not read as words."""
 
 SPLITS = {
     "test_one_scan": (
@@ -64,8 +54,15 @@ DIGITS = (
 
 
 def term_name(key: str) -> str:
-    """How a term of the objective is called."""
-    return TERMS.get(key, key.replace("_", " "))
+    """How a term of the objective is called; it says so itself."""
+    entry = objectives.entries.get(key)
+    return (entry.part.title if entry else "") or key.replace("_", " ")
+
+
+def term_meaning(key: str) -> str:
+    """What a term of the objective asks for."""
+    entry = objectives.entries.get(key)
+    return entry.part.about if entry else ""
 
 
 def count_text(value: float) -> str:

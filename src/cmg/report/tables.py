@@ -9,7 +9,7 @@ from cmg.codebook.measures import CodeUsage
 from cmg.config.schema import RunConfig
 from cmg.evaluation.results import CodebookStats, ScoreMap
 from cmg.evaluation.transfer import Score
-from cmg.report.prose import CONTROLS, OBJECTIVES, count_text, term_name
+from cmg.report.prose import CONTROLS, count_text, term_meaning, term_name
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def objectives_table(weights: Mapping[str, float | None]) -> Table:
         shown = "off" if weight is None else f"{weight:g}"
         if weight == 0:
             shown = "0 (logged only)"
-        rows.append((term_name(name), shown, OBJECTIVES.get(name, "")))
+        rows.append((term_name(name), shown, term_meaning(name)))
     return plain("Objectives", ("term", "weight", "what it asks for"), rows)
 
 

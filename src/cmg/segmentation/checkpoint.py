@@ -19,21 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from cmg.errors import CheckpointError, DataError
-from cmg.files import Staging, StrPath, file_sha256, read_json, write_synced
+from cmg.errors import CheckpointError
+from cmg.files import StrPath, file_sha256, read_json
+from cmg.saved import flat, load_tensors, moments, restore, restore_moments
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
-from cmg.training.checkpoint import (
-    flat,
-    load_tensors,
-    moments,
-    restore,
-    restore_moments,
-    write_tensors,
-)
 
 if TYPE_CHECKING:
     from cmg.segmentation.training import Progress
@@ -161,26 +153,15 @@ class TrainingFolder:
         training = {f"model.{n}": x for n, x in flat(model).items()}
         training |= moments("optimizer", optimizer, _optimized(model, optimizer))
         files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
-        try:
-            staging = Staging(self.path, overwrite=True, marker=DESCRIPTION)
-        except DataError as error:
-            raise CheckpointError(str(error)) from error
-        try:
-            for name, tensors in files.items():
-                write_tensors(staging.folder / name, tensors)
-            told = {"format": FORMAT, "version": VERSION} | self.record.told()
-            told["progress"] = dataclasses.asdict(progress)
-            told["sha256"] = {name: file_sha256(staging.folder / name) for name in files}
-            write_synced(staging.folder / DESCRIPTION, json.dumps(told, indent=1).encode())
-            staging.publish()
-        except (OSError, SafetensorError, DataError) as error:
+        told = {"format": FORMAT, "version": VERSION} | self.record.told()
+        told["progress"] = dataclasses.asdict(progress)
+
+        def remedy() -> str:
             before = (self.path / DESCRIPTION).is_file()
             kept = "the epoch before is intact" if before else "no epoch is kept yet"
-            raise CheckpointError(
-                f"cannot write {self.path}: {error}; free space and resume ({kept})"
-            ) from error
-        finally:
-            staging.discard()
+            return f"free space and resume ({kept})"
+
+        write_folder(self.path, DESCRIPTION, told, files, remedy)
 
 
 def _optimized(

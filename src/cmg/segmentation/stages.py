@@ -11,9 +11,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cmg.files import replace_file
+from cmg.saved import load_tensors
 from cmg.segmentation.backbones import Backbone
 from cmg.segmentation.clips import MaskedBatch
-from cmg.training.checkpoint import load_tensors
 
 
 class FeatureCache:

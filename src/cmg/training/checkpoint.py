@@ -14,36 +14,31 @@ resumed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
-from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, StrPath, as_path, file_sha256, read_json, write_synced
+from cmg.errors import CheckpointError
+from cmg.files import StrPath, as_path, file_sha256, read_json
+from cmg.models.saving import DESCRIPTION, FORMAT, MODEL, VERSION, description
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.registry import PluginError
-from cmg.tensors import check_finite
+from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
 from cmg.training.run_folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.training.state import TrainingState, parameters_of
 from cmg.types import Modality
 
-FORMAT, VERSION = "cmg-checkpoint", 1
-FOLDER, DESCRIPTION = "checkpoints", "checkpoint.json"
-MODEL, TRAINING = "model.safetensors", "training.safetensors"
-DIVERGED = "training diverged, so no checkpoint is written"
+FOLDER, TRAINING = "checkpoints", "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -122,58 +117,20 @@ def write_checkpoint(checkpoint: Checkpoint, files: Mapping[str, dict[str, Tenso
     Raises:
         CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
     """
-    target = checkpoint.path
-    try:
-        staging = Staging(target, overwrite=True, marker=DESCRIPTION)
-    except DataError as error:
-        raise CheckpointError(str(error)) from error
-    try:
-        for name, tensors in files.items():
-            write_tensors(staging.folder / name, tensors)
-        position = checkpoint.position
-        description = {
-            "format": FORMAT,
-            "version": VERSION,
-            "position": {"step": position.step, "epoch": position.epoch},
-            "modalities": [m.model_dump(mode="json") for m in checkpoint.modalities],
-            "config": checkpoint.config.model_dump(mode="json"),
-            "data_hash": checkpoint.data_hash,
-            "sha256": {name: file_sha256(staging.folder / name) for name in files},
-        }
-        if checkpoint.origin:
-            description["origin"] = checkpoint.origin
-        text = json.dumps(description, indent=1).encode()
-        write_synced(staging.folder / DESCRIPTION, text)
-        staging.publish()
-    except (OSError, SafetensorError, DataError) as error:
-        staging.discard()
-        again = "convert again" if checkpoint.origin else "resume"
-        raise CheckpointError(
-            f"cannot write checkpoint {target}: {error}; free space and {again} "
-            f"({last_checkpoint(target.parent.parent)}; nothing half-written was left)"
-        ) from error
-    except BaseException:
-        staging.discard()
-        raise
+    position, target = checkpoint.position, checkpoint.path
+    told: dict[str, Any] = description(checkpoint.modalities, checkpoint.data_hash) | {
+        "position": {"step": position.step, "epoch": position.epoch},
+        "config": checkpoint.config.model_dump(mode="json"),
+    }
+    if checkpoint.origin:
+        told["origin"] = checkpoint.origin
+    again = "convert again" if checkpoint.origin else "resume"
 
+    def remedy() -> str:
+        kept = last_checkpoint(target.parent.parent)
+        return f"free space and {again} ({kept}; nothing half-written was left)"
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file and wait until the disk has it."""
-    save_file(tensors, path)
-    path.chmod(0o644)  # save_file makes files that only their owner can read
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def flat(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state as contiguous CPU tensors.
-
-    Raises:
-        NonFiniteError: a value is NaN or infinite, so that nothing may be kept of it.
-    """
-    tensors = {n: x.detach().cpu().contiguous() for n, x in module.state_dict().items()}
-    check_finite(tensors, type(module).__name__, DIVERGED, NonFiniteError)
-    return tensors
+    write_folder(target, DESCRIPTION, told, files, remedy)
 
 
 def training_tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -182,40 +139,6 @@ def training_tensors(state: TrainingState) -> dict[str, Tensor]:
     for prefix, optimizer, named in optimizers(state):
         tensors |= moments(prefix, optimizer, named)
     return tensors
-
-
-def moments(
-    prefix: str, optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]]
-) -> dict[str, Tensor]:
-    """What an Adam knows of its parameters, as CPU tensors named ``prefix.key.parameter``.
-
-    Raises:
-        NonFiniteError: a value is NaN or infinite.
-    """
-    tensors = {
-        f"{prefix}.{key}.{name}": value.detach().cpu().contiguous().clone()
-        for name, parameter in named
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-    check_finite(tensors, type(optimizer).__name__, DIVERGED, NonFiniteError)
-    return tensors
-
-
-def restore_moments(
-    prefix: str,
-    optimizer: torch.optim.Optimizer,
-    named: Iterable[tuple[str, nn.Parameter]],
-    tensors: Mapping[str, Tensor],
-) -> None:
-    """The inverse of :func:`moments`; parameters that had no step yet are left without."""
-    for name, parameter in named:
-        found = {
-            kind: tensors[f"{prefix}.{kind}.{name}"].to(parameter.device)
-            for kind in ("step", "exp_avg", "exp_avg_sq")
-            if f"{prefix}.{kind}.{name}" in tensors
-        }
-        if found:
-            optimizer.state[parameter] = found
 
 
 def optimizers(
@@ -342,24 +265,6 @@ def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
     return with_places(config, places_of(read_config(within.parent)))
 
 
-def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str, Tensor]:
-    """Tensors of a safetensors file.
-
-    Args:
-        path: The file.
-        remedy: What to do without it.
-
-    Raises:
-        CheckpointError: unreadable, or a value is NaN or infinite.
-    """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}; {remedy}") from error
-    check_finite(tensors, path, remedy, CheckpointError)
-    return tensors
-
-
 def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedModel:
     """The model of a run or checkpoint, in eval mode.
 
@@ -375,21 +280,6 @@ def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedMode
     tensors = load_tensors(checkpoint.path / MODEL)
     restore(model, tensors, checkpoint.path / MODEL)
     return model.to(torch.device(device), tensors["codebook.codes"].dtype).eval()
-
-
-def restore(module: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
-    """Put `tensors` into a module, every one of them and nothing else.
-
-    Raises:
-        CheckpointError: names or shapes differ.
-    """
-    module.to(next((x.dtype for x in tensors.values() if x.is_floating_point()), torch.float32))
-    own = module.state_dict()
-    wrong = sorted(own.keys() ^ tensors.keys())
-    wrong += [n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape]
-    if wrong:
-        raise CheckpointError(f"{source} does not fit its configuration at {', '.join(wrong[:5])}")
-    module.load_state_dict(tensors)
 
 
 def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:

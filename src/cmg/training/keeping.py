@@ -9,8 +9,8 @@ from pathlib import Path
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, DataError
 from cmg.files import replace_file, sync_folder
+from cmg.models.saving import DESCRIPTION
 from cmg.training.checkpoint import (
-    DESCRIPTION,
     FOLDER,
     TRAINING,
     Checkpoint,

@@ -36,6 +36,9 @@ class TrainingOptions(Options):
             training says so and goes on without. For one process and whole batches.
         parallel: With several processes: ``exact`` trains as one process with the same batch does;
             ``naive`` averages gradients only, the control.
+        passes: How often a step encodes its batch, each time with other dropout. Codes move, and
+            inner fits are done, in every pass but the last, which alone is trained on; terms may
+            read the others, too [as coded in successors of the method].
         codebook_only: Control: encoders stay as initialized, only the codebook moves.
     """
 
@@ -52,4 +55,5 @@ class TrainingOptions(Options):
     keep_memory: bool = True
     compile: bool = False
     parallel: Literal["exact", "naive"] = "exact"
+    passes: int = Field(1, ge=1, le=100)
     codebook_only: bool = False

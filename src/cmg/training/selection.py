@@ -9,7 +9,8 @@ from typing import Any
 
 from cmg.errors import CheckpointError
 from cmg.files import StrPath, read_json, replace_file
-from cmg.training.checkpoint import DESCRIPTION, FOLDER
+from cmg.models.saving import DESCRIPTION
+from cmg.training.checkpoint import FOLDER
 
 SELECTED = "selected.json"
 
