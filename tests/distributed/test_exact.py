@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 
 from cmg.codebook.distances import squared_gap
 from cmg.config.load import load_config
+from cmg.objectives import objectives
 from cmg.recipes.pretrain import prepare, prepare_alone
+from cmg.registry import _State
 from cmg.training.ranks import Ranks
 
 spec = importlib.util.spec_from_file_location(
@@ -20,12 +23,29 @@ train_ranks_module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(train_ranks_module)
 trained = train_ranks_module.trained
 
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugin():
+    """The terms from outside, in these tests alone."""
+    kept, loaded, path = dict(objectives.entries), list(_State.loaded), list(sys.path)
+    train_ranks_module.load_plugin()
+    yield
+    objectives.entries, _State.loaded, sys.path[:] = kept, loaded, path
+    sys.modules.pop("outside_terms", None)
+
+
 DOUBLE = "training.precision=float64"
 JOBS = {
     "float64": [DOUBLE],
     "published": [DOUBLE, "model.map_detail=published", "model.mask_tokens=false"],
     "codebook": [DOUBLE, "training.codebook_only=true"],
     "sparse": [DOUBLE, "data.store=SPARSE"],
+    "own-terms": [
+        DOUBLE,
+        "training.passes=2",
+        "objectives.reconstruction.weight=0.5",
+        *(f"objectives.{name}.weight=0.3" for name in ("clip_nce", "masked", "critic")),
+    ],
     "float32": [],
 }
 MORE = {
@@ -47,12 +67,12 @@ def trained_alone(overrides, jobs):
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def alone(overrides):
     return trained_alone(overrides, JOBS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def two(train_ranks, overrides):
     return train_ranks(2, {name: overrides(*more) for name, more in JOBS.items()})
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from cmg.config.load import load_config
 from cmg.recipes.pretrain import prepare
+from cmg.registry import use
 from cmg.saved import flat
 from cmg.training.checkpoint import training_tensors
 from cmg.training.ranks import Ranks
@@ -38,7 +39,14 @@ def trained(overrides, ranks=None, name=None):
     return flat(training.state.model) | training_tensors(training.state), log.steps
 
 
+def load_plugin() -> None:
+    """Objectives of the tests' own."""
+    sys.path.append(str(Path(__file__).parents[1] / "outside"))
+    use("outside_terms")
+
+
 def main() -> None:
+    load_plugin()
     out, jobs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
     ranks = Ranks.of_environment()
     assert ranks is not None

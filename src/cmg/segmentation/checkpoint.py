@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cmg.errors import CheckpointError
 from cmg.files import StrPath, file_sha256, read_json
-from cmg.saved import flat, load_tensors, moments, restore, restore_moments
+from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 
