@@ -118,7 +118,7 @@ def _origin(part: Any) -> str:
     if _State.loading:
         return _State.loading[-1]
     own = str(part.__module__)
-    return "" if own.split(".")[0] == "cmg" else own
+    return "" if own.split(".", maxsplit=1)[0] == "cmg" else own
 
 
 class _State:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -9,7 +11,8 @@ from cmg.config.schema import ProbeOptions
 from cmg.data import FeatureStore
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
-from cmg.evaluation.transfer import Evaluation, Score, merge, scores, step_labels
+from cmg.evaluation.scores import Score, mean_of, merged, plain
+from cmg.evaluation.transfer import Evaluation, step_labels
 
 DIRECTIONS = ["audio->audio", "audio->video", "video->audio", "video->video"]
 PROBE = ProbeOptions(epochs=15, batch_size=40, lr=0.01)
@@ -25,23 +28,23 @@ def test_shared_factor_transfers(evaluation):
     table = evaluation.transfer("class", PROBE)["test"]
     assert list(table) == DIRECTIONS
     for direction, values in table.items():
-        assert len(values) == 1
-        assert values[0] > 70.0, direction
+        assert values.n == 1
+        assert values.mean > 70.0, direction
 
 
 def test_continuous_features_of_two_encoders(evaluation):
     plain = PROBE.model_copy(update={"features": "continuous"})
     table = evaluation.transfer("class", plain)["test"]
-    assert table["audio->audio"][0] > 80.0
+    assert table["audio->audio"].mean > 80.0
     assert table["audio->audio"] != evaluation.transfer("class", PROBE)["test"]["audio->audio"]
 
 
 def test_untrained_encoders_do_not_transfer(untrained, paired):
     """Each modality has codes of its own: a head reads its own and guesses at the other's."""
     table = Evaluation(untrained(), paired, "train", "test").transfer("class", PROBE)["test"]
-    assert table["audio->audio"][0] > 45.0
-    assert table["audio->video"][0] < 45.0
-    assert table["video->audio"][0] < 45.0
+    assert table["audio->audio"].mean > 45.0
+    assert table["audio->video"].mean < 45.0
+    assert table["video->audio"].mean < 45.0
 
 
 def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
@@ -55,7 +58,7 @@ def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
 
     monkeypatch.setattr(type(evaluation.train), "labels", shuffled)
     for values in evaluation.transfer("class", PROBE)["test"].values():
-        assert 10.0 < values[0] < 40.0  # 25 +- 4 by chance alone
+        assert 10.0 < values.mean < 40.0  # 25 +- 4 by chance alone
 
 
 def test_heads_of_several_seeds(evaluation):
@@ -63,10 +66,10 @@ def test_heads_of_several_seeds(evaluation):
     table = evaluation.transfer("class", three, 5, ["audio"], ["video"])["test"]
     assert list(table) == ["audio->video"]
     alone = [
-        evaluation.transfer("class", PROBE, seed, ["audio"], ["video"])["test"]["audio->video"][0]
+        evaluation.transfer("class", PROBE, seed, ["audio"], ["video"])["test"]["audio->video"].mean
         for seed in (5, 6, 7)
     ]
-    assert table["audio->video"] == alone
+    assert list(table["audio->video"].values) == alone
 
 
 def test_reading_on_more_splits(evaluation):
@@ -84,7 +87,7 @@ def test_dropout_in_the_encoder_as_coded(evaluation):
     found = evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found == evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
-    assert found["test"]["audio->video"][0] > 65.0
+    assert found["test"]["audio->video"].mean > 65.0
 
 
 def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
@@ -150,9 +153,19 @@ def test_labels_shorter_than_the_modality_are_unknown_behind_their_end():
 
 
 def test_scores_by_hand():
-    assert Score.of([40.0]) == Score(40.0, 0.0, 1)
-    found = Score.of([40.0, 50.0, 60.0])
+    assert Score.of([40.0]) == Score(40.0, 0.0, 1, None, (40.0,))
+    found = Score.of([40.0, 50.0, 60.0], paper=54.1)
     assert (found.mean, found.std, found.n) == (50.0, 10.0, 3)  # the sample's, not the population's
-    table = merge([{"a->b": [1.0], "b->a": [5.0]}, {"a->b": [3.0]}])
-    assert table == {"a->b": [1.0, 3.0], "b->a": [5.0]}
-    assert scores(table) == {"a->b": Score(2.0, 2.0**0.5, 2), "b->a": Score(5.0, 0.0, 1)}
+    table = merged([{"a->b": Score.of([1.0]), "b->a": Score.of([5.0])}, {"a->b": Score.of([3.0])}])
+    assert table == {"a->b": Score.of([1.0, 3.0]), "b->a": Score.of([5.0])}
+    assert mean_of(list(table.values())) == Score(3.5, 2.0**0.5 / 2, 2)
+    assert Score.fixed(10.0, 2) == Score.of([10.0, 10.0])
+
+
+def test_a_score_is_one_form_of_json_and_earlier_ones_are_read():
+    found = Score.of([40.0, 50.0], 54.1)
+    told = json.loads(json.dumps(plain({"a": {"b": found}})))["a"]["b"]
+    assert list(told) == ["mean", "std", "n", "paper", "values"]
+    assert Score.read(told) == found
+    assert Score.read({"mean": 1, "std": 0.5, "n": 2}) == Score(1.0, 0.5, 2)
+    assert Score.read({"mean": 1, "std": 0.5, "n": 2, "paper": 3.0}).paper == 3.0

@@ -12,6 +12,7 @@ import torch
 from cmg.data.labels import clip_classes
 from cmg.errors import CheckpointError, ConfigError
 from cmg.evaluation.metrics import micro_scores
+from cmg.evaluation.scores import Score
 from cmg.recipes import evaluate_tasks as recipe
 from cmg.recipes.evaluate_tasks import (
     TaskResults,
@@ -22,7 +23,6 @@ from cmg.recipes.evaluate_tasks import (
 from cmg.recipes.select import select
 from cmg.report.benchmark_pages import remarks
 from cmg.tasks.classification import ave_plan
-from cmg.tasks.outcome import Figure
 from cmg.tasks.run import run_plan
 from cmg.tasks.training import HeadOptions
 from cmg.tasks.world import Opened, World
@@ -45,7 +45,7 @@ def test_every_benchmark_has_both_protocols_and_all_directions(everything):
         for found in by_protocol.values():
             assert list(found) == DIRECTIONS
             for metrics in found.values():
-                assert all(isinstance(f, Figure) and f.n == 2 for f in metrics.values())
+                assert all(isinstance(f, Score) and f.n == 2 for f in metrics.values())
                 assert all(0.0 <= f.mean <= 100.0 for f in metrics.values())
 
 

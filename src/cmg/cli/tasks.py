@@ -76,13 +76,13 @@ def benchmark(
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
     """
     say_json(json_)
+    from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
     from cmg.recipes.pretrain import choose_device
     from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
     from cmg.report.evaluation_folder import write_evaluation
-    from cmg.tasks.outcome import plain
 
     names = benchmark_names([str(context.info_name)])
     protocols: list[Protocol] = ["published", "clean"]
@@ -148,12 +148,11 @@ def select(
 
 def selection_table(found: Selection) -> Table:
     """A row per checkpoint."""
-    from cmg.report.benchmarks import figure_text
-    from cmg.report.tables import plain
+    from cmg.report.tables import plain, score_text
 
     rows = []
     for score in found.scores:
-        accuracy = "too late" if score.accuracy is None else figure_text(score.accuracy)
+        accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
         mark = "selected" if score is found.best else ""
         rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
     title = f"AVE accuracy across modalities, {found.protocol} protocol"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score, ScoreMap, merged
 from cmg.files import read_json, replace_file
-
-ScoreMap = dict[str, Score]
-"""Score per direction "audio->video"."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,21 @@ class Results:
     seconds: float = 0.0
     remarks: list[str] = field(default_factory=list)
 
+    @classmethod
+    def merged(cls, several: Sequence[Results]) -> Results:
+        """The seeds of several evaluations of one configuration together."""
+        first = several[0]
+        return cls(
+            merged([one.transfer for one in several]),
+            merged([one.localization for one in several]),
+            {name: merged([one.controls[name] for one in several]) for name in first.controls},
+            CodebookStats.mean([one.codebook for one in several]),
+            {s: merged([one.extra_splits[s] for one in several]) for s in first.extra_splits},
+            first.weights,
+            sum(one.seconds for one in several),
+            list(dict.fromkeys(remark for one in several for remark in one.remarks)),
+        )
+
     def public(self) -> dict[str, Any]:
         """The keys that ``cmg demo --json`` promises."""
         told = asdict(self)
@@ -102,8 +115,8 @@ class Results:
             DataError: absent or damaged.
         """
 
-        def score_map(told: dict[str, dict[str, float]]) -> ScoreMap:
-            return {k: Score(v["mean"], v["std"], int(v["n"])) for k, v in told.items()}
+        def score_map(told: dict[str, dict[str, Any]]) -> ScoreMap:
+            return {direction: Score.read(score) for direction, score in told.items()}
 
         try:
             told = read_json(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,47 +13,10 @@ from cmg.data.split import Split
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
+from cmg.evaluation.scores import Score, ScoreMap
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded
 from cmg.types import Kind
-
-Table = dict[str, list[float]]
-"""Accuracies in percent per direction "audio->video", one per seed."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number over seeds, such as the accuracy of one direction in percent.
-
-    Attributes:
-        mean: Over seeds.
-        std: Sample standard deviation over seeds; 0 for a single one.
-        n: Seeds.
-    """
-
-    mean: float
-    std: float
-    n: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Score:
-        """Mean and spread."""
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        return cls(statistics.fmean(values), spread, len(values))
-
-
-def scores(table: Table) -> dict[str, Score]:
-    """Mean and spread of every direction."""
-    return {direction: Score.of(values) for direction, values in table.items()}
-
-
-def merge(tables: Sequence[Table]) -> Table:
-    """The seeds of several tables together."""
-    merged: Table = {}
-    for table in tables:
-        for direction, values in table.items():
-            merged.setdefault(direction, []).extend(values)
-    return merged
 
 
 class Evaluation:
@@ -130,7 +91,7 @@ class Evaluation:
         sources: Sequence[str] | None = None,
         targets: Sequence[str] | None = None,
         splits: Sequence[str] | None = None,
-    ) -> dict[str, Table]:
+    ) -> dict[str, ScoreMap]:
         """Train a head on every source modality, read it unchanged on every target.
 
         Args:
@@ -142,12 +103,13 @@ class Evaluation:
             splits: Splits to read on; None for the test split.
 
         Returns:
-            A table per split; the same-modality directions are the upper bound.
+            Accuracies in percent per split and direction; the same-modality directions are the
+            upper bound.
         """
         sources = sources or self.modalities_for(label)
         targets = targets or self.modalities_for(label)
         where = [self.test] if splits is None else [self.store.split(s) for s in splits]
-        tables: dict[str, Table] = {split.name: {} for split in where}
+        values: dict[str, dict[str, list[float]]] = {split.name: {} for split in where}
         for source in sources:
             for seed in range(first_seed, first_seed + options.seeds):
                 data = self._training_features(source, label, options, seed)
@@ -155,11 +117,11 @@ class Evaluation:
                 for split in where:
                     for target in targets:
                         held_out = self.labeled(split, target, label, options.features)
-                        row = tables[split.name].setdefault(f"{source}->{target}", [])
+                        row = values[split.name].setdefault(f"{source}->{target}", [])
                         row.append(accuracy(head, held_out))
                         if seed == first_seed:
                             self._remark(label, data, held_out)
-        return tables
+        return {s: {d: Score.of(v) for d, v in row.items()} for s, row in values.items()}
 
     def _remark(self, label: str, train: Labeled, test: Labeled) -> None:
         classes = self.store.labels[label].classes

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cmg.config.schema import DataOptions, ProbeOptions
 from cmg.data.source import ClipSource
 from cmg.errors import DataError
-from cmg.evaluation.transfer import Evaluation, Score, scores
+from cmg.evaluation.scores import Score
+from cmg.evaluation.transfer import Evaluation
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
@@ -78,8 +79,7 @@ def probe(
     if label is None:
         raise DataError(f"{store.path} has no labels; probing needs some")
     wanted = dict.fromkeys([train_on, test_on])
-    table = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
-    found = scores(table)
+    found = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
     return ProbeResult(
         found[f"{train_on}->{test_on}"],
         found[f"{test_on}->{test_on}"],

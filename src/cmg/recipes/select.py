@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from cmg.errors import CheckpointError, ConfigError
+from cmg.evaluation.scores import Score
 from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.recipes.evaluate_tasks import head_options
 from cmg.tasks.classification import ave_plan
-from cmg.tasks.outcome import Figure
 from cmg.tasks.plan import Protocol
 from cmg.tasks.run import crossing_score
 from cmg.tasks.world import Opened, World
@@ -36,7 +36,7 @@ class CheckpointScore:
     checkpoint: str
     epoch: int
     step: int
-    accuracy: Figure | None
+    accuracy: Score | None
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.report.tables import Cell, Table, plain
-from cmg.tasks.outcome import Figure, Outcome
+from cmg.report.tables import Cell, Table, plain, score_text
+from cmg.tasks.outcome import Outcome
 from cmg.tasks.paper import HEADLINES
 
 TITLES = {
@@ -69,11 +69,11 @@ def _rows(
         paper = "–" if known is None else f"{known:.1f}"
         if known is not None and outcome.protocol != "published":
             paper = f"({paper})"
-        controls = [figure_text(c[direction][compared]) for c in outcome.controls.values()]
+        controls = [score_text(c[direction][compared]) for c in outcome.controls.values()]
         by_name = dict(zip(outcome.controls, controls, strict=True))
         texts = [
             f"{outcome.protocol} {source} → {target}",
-            *(figure_text(figures[m]) for m in metrics),
+            *(score_text(figures[m]) for m in metrics),
             *([paper] if beside else []),
             *(by_name.get(name, "–") for name in CONTROLS),
             *([outcome.marks.get(direction, "")] if marked else []),
@@ -99,18 +99,12 @@ def _note(outcomes: Sequence[Outcome]) -> str:
     return text
 
 
-def figure_text(figure: Figure) -> str:
-    """Percent with one decimal; with the deviation where there is more than one value."""
-    spread = f" ± {figure.std:.1f}" if figure.n > 1 else ""
-    return f"{figure.mean:.1f}{spread}"
-
-
 def all_metrics_table(outcome: Outcome) -> Table:
     """Every metric of every direction of one outcome."""
     directions = list(outcome.figures)
     metrics = list(next(iter(outcome.figures.values())))
     rows = [
-        [metric_name(m), *(figure_text(outcome.figures[d][m]) for d in directions)] for m in metrics
+        [metric_name(m), *(score_text(outcome.figures[d][m]) for d in directions)] for m in metrics
     ]
     columns = ("metric", *(d.replace("->", " → ") for d in directions))
     return plain(f"{TITLES[outcome.benchmark]}, {outcome.protocol}", columns, rows)

@@ -11,10 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from cmg.evaluation.scores import plain
 from cmg.files import Staging, write_synced, writing
 from cmg.recipes.evaluate_tasks import TaskResults
 from cmg.report.benchmark_pages import benchmark_html, benchmark_markdown
-from cmg.tasks.outcome import Outcome, Predictions, plain
+from cmg.tasks.outcome import Outcome, Predictions
 
 RESULTS, EVALUATION, PREDICTIONS = "results.json", "evaluation.json", "predictions"
 

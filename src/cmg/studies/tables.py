@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
 from cmg.report.tables import Table, plain, score_text
 from cmg.studies.definition import PaperTable

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score, plain
 from cmg.tasks.paper import PaperTable
 from cmg.tasks.plan import Protocol
 
-
-@dataclass(frozen=True)
-class Figure(Score):
-    """One number over seeds.
-
-    Attributes:
-        paper: What the paper has in its place, or None.
-    """
-
-    paper: float | None = None
-
-    @classmethod
-    def of(cls, values: Sequence[float], paper: float | None = None) -> Figure:
-        """Mean and spread."""
-        return cls(**asdict(Score.of(values)), paper=paper)
-
-
-Figures = dict[str, dict[str, Figure]]
-"""Figure per direction "video->audio" and metric."""
+Figures = dict[str, dict[str, Score]]
+"""Score per direction "video->audio" and metric."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +85,3 @@ class Outcome:
             "remarks": self.remarks,
             "without_paper": self.unlike,
         }
-
-
-def plain(figures: Any) -> Any:
-    """Figures as plain JSON values, at any depth of dicts."""
-    if isinstance(figures, Figure):
-        return asdict(figures)
-    return {name: plain(value) for name, value in figures.items()}

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from cmg.evaluation.metrics import top1_accuracy
 from cmg.evaluation.probe import unseen_classes
+from cmg.evaluation.scores import Score, mean_of
 from cmg.tasks.controls import chance, majority
 from cmg.tasks.features import Features, Readable
 from cmg.tasks.frozen import fitted_steps
 from cmg.tasks.measure import Metrics, clip_metrics, probabilities, step_metrics, step_score
-from cmg.tasks.outcome import Figure, Figures, Outcome, Predictions
+from cmg.tasks.outcome import Figures, Outcome, Predictions
 from cmg.tasks.paper import PaperTable
 from cmg.tasks.plan import Plan, Side
 from cmg.tasks.training import HeadJob, Kept, Watch, train_heads
@@ -85,7 +86,7 @@ def run_plan(
     )
 
 
-def crossing_score(plan: Plan, world: World, seeds: Sequence[int]) -> Figure:
+def crossing_score(plan: Plan, world: World, seeds: Sequence[int]) -> Score:
     """The headline, mean over the directions across modalities; no controls, no predictions.
 
     Args:
@@ -96,8 +97,7 @@ def crossing_score(plan: Plan, world: World, seeds: Sequence[int]) -> Figure:
     plan.check()
     found = _Runner(plan, world, seeds).figures({})
     across = [found[f"{a}->{b}"][plan.headline] for a, b in plan.directions if a != b]
-    n = len(across)
-    return Figure(sum(f.mean for f in across) / n, sum(f.std for f in across) / n, len(seeds))
+    return mean_of(across)
 
 
 class _Runner:
@@ -132,7 +132,7 @@ class _Runner:
             values = self._direction(direction, {s: kept[source, s] for s in self.seeds}, target)
             expected = paper.get(direction, {})
             figures[direction] = {
-                name: Figure.of(found, expected.get(name)) for name, found in values.items()
+                name: Score.of(found, expected.get(name)) for name, found in values.items()
             }
         return figures
 
@@ -152,7 +152,7 @@ class _Runner:
             train = self.labeled(self.plan.train[source]).labels
             test = self.labeled(self.plan.test[target]).labels
             found = guess(train, test, len(self.plan.classes))
-            figures[f"{source}->{target}"] = {k: Figure.of([v]) for k, v in found.items()}
+            figures[f"{source}->{target}"] = {k: Score.of([v]) for k, v in found.items()}
         return figures
 
     def _direction(
