@@ -65,8 +65,8 @@ class Registry(Mapping[str, Entry[T]]):
         Raises:
             PluginError: the name is no plain word, or is taken by another class.
         """
-        if not (name.isascii() and name.isidentifier()):
-            raise PluginError(f"{self.what} {name!r}: a name must be a plain word (a-z, 0-9, _)")
+        if not (name.isascii() and name.replace("-", "_").isidentifier()):
+            raise PluginError(f"{self.what} {name!r}: a name must be a plain word (a-z, 0-9, _-)")
 
         def enter(part: T) -> T:
             before = self.entries.get(name)

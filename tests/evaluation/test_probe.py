@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from cmg.config.schema import ProbeOptions
 from cmg.decoders import ClipHead, StepHead
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, NonFiniteError
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 

@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from cmg.config.schema import ProbeOptions
 from cmg.data import FeatureStore
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
 from cmg.evaluation.scores import Score, mean_of, merged, plain

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cmg.cli.groups import Group
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from cmg.decoders.heads import ReadBy
+    from cmg.evaluation.frozen import Protocol
     from cmg.recipes.select import Selection
     from cmg.report.tables import Table
-    from cmg.tasks.plan import Protocol
 
 DataOption = Annotated[
     str, typer.Option(help="Folder in the official layout, or what `cmg data import` made of it.")
@@ -31,6 +34,14 @@ class Protocols(StrEnum):
     BOTH = "both"
 
 
+class Reads(StrEnum):
+    """What heads read."""
+
+    CODES = "codes"
+    POSTERIOR = "posterior"
+    CONTINUOUS = "continuous"
+
+
 class OneProtocol(StrEnum):
     """What to compare checkpoints by."""
 
@@ -38,19 +49,36 @@ class OneProtocol(StrEnum):
     CLEAN = "clean"
 
 
-BENCHMARKS = {
-    "all": "All of the following four.",
-    "ave": "AVE: classify the event of a clip, by sound or by picture.",
-    "avvp": "AVVP: find the events of every second.",
-    "ave-avvp": "Train on AVE, find the events of AVVP.",
-    "ucf-vgg": "UCF101 by picture, VGGSound by sound.",
-}
+ALL = "all"
+
+
+class Evaluations(Group):
+    """``cmg evaluate``: a command for every registered benchmark, beside those of other kinds."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All benchmarks first."""
+        from cmg.tasks.benchmark import benchmarks
+
+        others = [name for name in super().list_commands(ctx) if name != ALL]
+        return [ALL, *(name for name in benchmarks if name not in others), *others]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command below; that of a benchmark is the one of all of them, under its name."""
+        if cmd_name in self.commands:
+            return super().get_command(ctx, cmd_name)
+        from cmg.tasks.benchmark import benchmarks
+
+        if cmd_name not in benchmarks:
+            return super().get_command(ctx, cmd_name)
+        command = copy(super().get_command(ctx, ALL))
+        command.name = cmd_name
+        command.help = f"{benchmarks[cmd_name].part.about} {benchmark.__doc__}"
+        return command
 
 
 def register(app: typer.Typer, evaluate: typer.Typer) -> None:
     """Add the commands of this file."""
-    for name, what in BENCHMARKS.items():
-        evaluate.command(name, help=f"{what} {benchmark.__doc__}")(benchmark)
+    evaluate.command(ALL, help=f"All of the following benchmarks. {benchmark.__doc__}")(benchmark)
     app.command()(select)
 
 
@@ -65,6 +93,13 @@ def benchmark(
     seeds: Annotated[int, typer.Option(help="Heads per direction.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
+    modalities: Annotated[
+        str | None,
+        typer.Option(help="To go between, e.g. audio,text; default: the benchmark's own."),
+    ] = None,
+    features: Annotated[
+        Reads, typer.Option(help="What heads read: code vectors, the posterior over codes, or z.")
+    ] = Reads.CODES,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
@@ -88,12 +123,22 @@ def benchmark(
     protocols: list[Protocol] = ["published", "clean"]
     if protocol is not Protocols.BOTH:
         protocols = ["published" if protocol is Protocols.PUBLISHED else "clean"]
-    collection = open_collection(data, lists, text="none")
+    by: ReadBy = features.value  # type: ignore[assignment]
+    text = "auto" if modalities and "text" in modalities.split(",") else "none"
+    collection = open_collection(data, lists, text=text)
     with progress_bar() as progress:
         results = write_evaluation(
             out,
             lambda: evaluate_tasks(
-                collection, model, names, protocols, seeds, choose_device(device), progress
+                collection,
+                model,
+                names,
+                protocols,
+                seeds,
+                choose_device(device),
+                progress,
+                modalities.split(",") if modalities else None,
+                by,
             ),
             overwrite,
         )
@@ -111,13 +156,14 @@ def benchmark(
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
     data: DataOption,
-    protocol: Annotated[OneProtocol, typer.Option(help="Of AVE.")] = OneProtocol.CLEAN,
+    protocol: Annotated[OneProtocol, typer.Option(help="Its rules.")] = OneProtocol.CLEAN,
     seeds: Annotated[int, typer.Option(help="Heads per direction and checkpoint.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
+    on: Annotated[str, typer.Option("--benchmark", help="To compare checkpoints on.")] = "ave",
     json_: JsonFlag = False,
 ) -> None:
-    """Evaluate every checkpoint of a run on AVE and mark the best for `cmg evaluate`.
+    """Evaluate every checkpoint of a run on a benchmark and mark the best for `cmg evaluate`.
 
     Published: accuracy on AVE's training split, as the release chooses. Clean: accuracy on val.
     """
@@ -132,7 +178,7 @@ def select(
     collection = open_collection(data, lists, text="none")
     by: Protocol = "published" if protocol is OneProtocol.PUBLISHED else "clean"
     with progress_bar() as progress:
-        found = run_select(run, collection, by, seeds, choose_device(device), progress)
+        found = run_select(run, collection, by, seeds, choose_device(device), progress, on)
     if found.missing:
         typer.echo(
             f"warning: {found.missing} of {found.epochs} epochs have no checkpoint in {run} and "
@@ -149,11 +195,13 @@ def select(
 def selection_table(found: Selection) -> Table:
     """A row per checkpoint."""
     from cmg.report.tables import plain, score_text
+    from cmg.tasks.benchmark import find_benchmark
 
     rows = []
     for score in found.scores:
         accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
         mark = "selected" if score is found.best else ""
         rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
-    title = f"AVE accuracy across modalities, {found.protocol} protocol"
+    what = f"{found.benchmark.upper()} {find_benchmark(found.benchmark).headline}"
+    title = f"{what} across modalities, {found.protocol} protocol"
     return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)

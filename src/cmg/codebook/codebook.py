@@ -7,13 +7,13 @@ training step calls on one line, and in `start_from`, which set-up may call once
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.codebook.distances import middle, nearest_code
+from cmg.codebook.distances import distance_to_codes, middle, nearest_code
 from cmg.codebook.ema import EMAOptions, assign, decayed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule
@@ -55,6 +55,7 @@ class SharedCodebook(nn.Module):
         idle: Steps since each modality last picked each code, int64 [M, K]; -1 at the start.
     """
 
+    kind: ClassVar[str] = "shared"
     codes: Tensor
     counts: Tensor
     sums: Tensor
@@ -89,6 +90,18 @@ class SharedCodebook(nn.Module):
     def width(self) -> int:
         """D."""
         return self.codes.shape[1]
+
+    def table(self, modality: str) -> Tensor:
+        """What features of a modality are compared with: the codes, [K, D]."""
+        return self.codes
+
+    def vectors(self, modality: str, indices: Tensor) -> Tensor:
+        """Code vectors [..., D] of indices [...]; -1 gives the zero vector."""
+        return self.codes[indices.clamp_min(0)] * (indices >= 0)[..., None]
+
+    def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
+        """softmax(-d^2 / (temperature * D)) over the codes, [..., D] -> [..., K]."""
+        return (-distance_to_codes(z, self.codes).square() / (temperature * self.width)).softmax(-1)
 
     @property
     def center(self) -> Tensor:

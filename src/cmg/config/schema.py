@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
+from cmg.decoders.heads import ProbeOptions
 from cmg.models.unified import ModelOptions
 from cmg.objectives.weighted import ObjectiveOptions
 from cmg.options import MOST_SEED, Name, Options
@@ -99,29 +100,6 @@ class TrainingOptions(Options):
     compile: bool = False
     parallel: Literal["exact", "naive"] = "exact"
     codebook_only: bool = False
-
-
-class ProbeOptions(Options):
-    """Heads on the frozen codebook.
-
-    Attributes:
-        features: ``codes`` (quantized vectors) or ``continuous`` (semantic features, a control).
-        pooling: Of a clip's steps: ``max`` (published) or ``mean``.
-        epochs: Passes over the labeled clips.
-        batch_size: Clips per step.
-        lr: Of Adam.
-        seeds: How many heads per direction, seeds 0, 1, ...
-        dropout_in_encoder: Leave the frozen encoder in train mode, with its dropout on, while the
-            head trains [as coded].
-    """
-
-    features: Literal["codes", "continuous"] = "codes"
-    pooling: Literal["max", "mean"] = "mean"
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(80, ge=1)
-    lr: float = Field(4e-4, gt=0.0)
-    seeds: int = Field(1, ge=1)
-    dropout_in_encoder: bool = False
 
 
 class RunConfig(Options):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from cmg.config.schema import ProbeOptions
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
+from cmg.decoders.heads import ProbeOptions, ReadBy
 from cmg.errors import DataError, did_you_mean
-from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.models.unified import UnifiedModel
@@ -60,8 +59,10 @@ class Evaluation:
         kinds = self.model.modalities
         return [m for m in self.modalities if kinds[m].kind is not Kind.TOKENS]
 
-    def labeled(self, split: Split, modality: str, label: str, features: str) -> Labeled:
-        """Features of one modality of a split with their labels.
+    def labeled(
+        self, split: Split, modality: str, label: str, by: ReadBy, temperature: float = 1.0
+    ) -> Labeled:
+        """What heads read of one modality of a split, with labels.
 
         Raises:
             DataError: an unknown label or a modality the split lacks.
@@ -78,10 +79,22 @@ class Evaluation:
                 f"no modality {modality!r} in the model or {self.store.path}"
                 f"{did_you_mean(modality, encoded)}"
             )
-        one = encoded[modality]
-        chosen = one.codes if features == "codes" else one.semantic
+        return self._labeled(encoded[modality], split, modality, label, by, temperature)
+
+    def _labeled(
+        self,
+        one: EncodedModality,
+        split: Split,
+        modality: str,
+        label: str,
+        by: ReadBy,
+        temperature: float,
+    ) -> Labeled:
+        vectors = one.codes
+        if by != "codes":
+            vectors = read_by(self.model, modality, one.indices, one.semantic, by, temperature)
         labels = step_labels(split.labels(label), one)
-        return Labeled(chosen, one.mask, labels, len(self.store.labels[label].classes))
+        return Labeled(vectors, one.mask, labels, len(self.store.labels[label].classes))
 
     def transfer(
         self,
@@ -96,7 +109,7 @@ class Evaluation:
 
         Args:
             label: Of the store.
-            options: Head training, seeds, codes or continuous features.
+            options: Head training, seeds, and what heads read.
             first_seed: Seeds are first_seed .. first_seed + options.seeds - 1.
             sources: Modalities to train on; None for all the label speaks of.
             targets: Modalities to read on; None likewise.
@@ -116,7 +129,9 @@ class Evaluation:
                 head = train_head(data, options, seed)
                 for split in where:
                     for target in targets:
-                        held_out = self.labeled(split, target, label, options.features)
+                        held_out = self.labeled(
+                            split, target, label, options.features, options.temperature
+                        )
                         row = values[split.name].setdefault(f"{source}->{target}", [])
                         row.append(accuracy(head, held_out))
                         if seed == first_seed:
@@ -132,20 +147,14 @@ class Evaluation:
     def _training_features(
         self, source: str, label: str, options: ProbeOptions, seed: int
     ) -> Labeled:
+        by, temperature = options.features, options.temperature
         if not options.dropout_in_encoder:
-            return self.labeled(self.train, source, label, options.features)
+            return self.labeled(self.train, source, label, by, temperature)
         with seeded(seed, self.model.device):
             noisy = encode_split(self.model, self.train, dropout=True)[source]
-        chosen = noisy.codes if options.features == "codes" else noisy.semantic
-        labels = step_labels(self.train.labels(label), noisy)
-        return Labeled(chosen, noisy.mask, labels, len(self.store.labels[label].classes))
+        return self._labeled(noisy, self.train, source, label, by, temperature)
 
 
 def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:
     """Labels cut or padded (-1) to the encoded modality's steps; clip labels as they are."""
-    if labels.dim() == 1:
-        return labels
-    steps = encoded.indices.shape[1]
-    if labels.shape[1] >= steps:
-        return labels[:, :steps]
-    return torch.nn.functional.pad(labels, (0, steps - labels.shape[1]), value=-1)
+    return labels if labels.dim() == 1 else pad_steps(labels, encoded.indices.shape[1], -1)

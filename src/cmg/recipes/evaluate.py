@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from cmg.codebook.measures import collapse
 from cmg.config.schema import RunConfig
-from cmg.evaluation.encoding import code_usage
+from cmg.evaluation.encoding import code_usage, pad_steps
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.evaluation.transfer import Evaluation
@@ -60,7 +58,7 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
         codebook_stats(evaluation, step),
         tables,
         config.objectives.weights(),
-        remarks=evaluation.remarks + collapse(usage),
+        remarks=evaluation.remarks + (collapse(usage) if model.size else []),
     )
 
 
@@ -75,16 +73,11 @@ def codebook_stats(evaluation: Evaluation, step_label: str | None) -> CodebookSt
             labels = evaluation.test.labels(step_label)
             background = classes.index("background")
             events = {
-                m: pad_events(labels != background, encoded[m].indices.shape[1])
+                m: pad_steps(labels != background, encoded[m].indices.shape[1], False)
                 for m in evaluation.modalities_for(step_label)
             }
     everywhere = code_usage(encoded, size)
     return CodebookStats.of(everywhere, code_usage(encoded, size, events))
-
-
-def pad_events(events: torch.Tensor, steps: int) -> torch.Tensor:
-    """Bool [N, T] cut or padded (False) to `steps`."""
-    return torch.nn.functional.pad(events[:, :steps], (0, max(0, steps - events.shape[1])))
 
 
 def evaluate_run(run: StrPath, seconds: float = 0.0) -> Results:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cmg.config.schema import DataOptions, ProbeOptions
+from cmg.config.schema import DataOptions
 from cmg.data.source import ClipSource
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.scores import Score
 from cmg.evaluation.transfer import Evaluation

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from cmg.errors import CheckpointError, DataError
+from cmg.evaluation.frozen import Progress as Telling
+from cmg.evaluation.frozen import quiet
 from cmg.evaluation.scores import Score
 from cmg.files import file_sha256
 from cmg.recipes.segmentation import Segmentation
@@ -20,8 +22,6 @@ from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
 from cmg.segmentation.training import Asked, mask_scores
-from cmg.tasks.frozen import Progress as Telling
-from cmg.tasks.frozen import quiet
 from cmg.training.checkpoint import MODEL
 from cmg.training.run_folder import versions
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cmg.config.load import load_config, override_config
-from cmg.config.schema import ProbeOptions, RunConfig
+from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
 from cmg.data.digits import WordFeatures, build_digits, load_spoken
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
 from cmg.evaluation.probe import Labeled, train_head

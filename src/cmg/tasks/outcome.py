@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
+from cmg.evaluation.frozen import Protocol
 from cmg.evaluation.scores import Score, plain
+from cmg.tasks.benchmark import Benchmark
 from cmg.tasks.paper import PaperTable
-from cmg.tasks.plan import Protocol
 
 Figures = dict[str, dict[str, Score]]
 """Score per direction "video->audio" and metric."""
@@ -38,10 +39,9 @@ class Outcome:
     """One benchmark under one protocol.
 
     Attributes:
-        benchmark: Its name.
+        benchmark: Which.
         protocol: Its protocol.
-        per: ``clip`` or ``step``.
-        headline: The metric that is compared with the paper.
+        headline: The metric that decided epochs.
         classes: Class names.
         figures: In percent.
         controls: Figures of each control, by name.
@@ -55,9 +55,8 @@ class Outcome:
         remarks: What has to be said before the figures.
     """
 
-    benchmark: str
+    benchmark: Benchmark
     protocol: Protocol
-    per: str
     headline: str
     classes: tuple[str, ...]
     figures: Figures

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cmg.config.schema import ProbeOptions
 from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
+from cmg.decoders.heads import ProbeOptions
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.extract.extractor import SoundExtractor
 from cmg.voices.conditions import as_if_recorded

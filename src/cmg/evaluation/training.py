@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Literal
 
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
+from cmg.evaluation.features import CodeFeatures, Features, Readable, compacted
+from cmg.evaluation.losses import clip_loss, step_loss
+from cmg.evaluation.stack import Head, HeadStack
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
-from cmg.tasks.features import CodeFeatures, Features, Readable, compacted
-from cmg.tasks.losses import clip_loss, step_loss
-from cmg.tasks.stack import Head, HeadStack
 from cmg.training.seeding import derived_seed
 
 
@@ -184,17 +185,46 @@ def _train_group(
         optimizer, list(options.milestones), options.decay
     )
     kept: list[dict[str, Kept]] = [{} for _ in jobs]
-    for epoch in range(options.first_epoch, options.epochs):
+
+    def losses(epoch: int) -> Iterator[Tensor]:
         for step, chosen in batches.epoch(epoch, options.batch_size):
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(batches.loss(stack, chosen, step))
-            stack.clip_gradients(options.clip, options.clip_alpha)
-            optimizer.step()
+            yield batches.loss(stack, chosen, step)
+
+    def watch(epoch: int) -> None:
         schedule.step()
         for index, job in enumerate(jobs):
             _watch(stack.only(index), job, kept[index], epoch)
         after_epoch()
+
+    epochs = range(options.first_epoch, options.epochs)
+    clip = partial(stack.clip_gradients, options.clip, options.clip_alpha)
+    descend(optimizer, epochs, losses, clip, watch)
     return kept
+
+
+def descend(
+    optimizer: torch.optim.Optimizer,
+    epochs: Iterable[int],
+    losses: Callable[[int], Iterator[Tensor]],
+    clip: Callable[[], None] = lambda: None,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+) -> None:
+    """The loop that trains heads.
+
+    Args:
+        optimizer: Of the heads' parameters.
+        epochs: Their numbers.
+        losses: Of an epoch's batches, each computed when it is asked for.
+        clip: Called between backward and step.
+        after_epoch: Called with each epoch's number.
+    """
+    for epoch in epochs:
+        for loss in losses(epoch):
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            clip()
+            optimizer.step()
+        after_epoch(epoch)
 
 
 @torch.no_grad()

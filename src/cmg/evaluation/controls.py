@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmg.evaluation.measure import Metrics, known, percent
 from cmg.evaluation.metrics import f1_score, micro_scores, top1_accuracy
-from cmg.tasks.measure import Metrics, known, percent
 
 
 def chance(train: Tensor, test: Tensor, classes: int) -> Metrics:
