@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from cmg.data import FeatureStore
 from cmg.decoders.heads import ProbeOptions
@@ -37,6 +38,27 @@ def test_continuous_features_of_two_encoders(evaluation):
     table = evaluation.transfer("class", plain)["test"]
     assert table["audio->audio"].mean > 80.0
     assert table["audio->audio"] != evaluation.transfer("class", PROBE)["test"]["audio->audio"]
+
+
+def test_heads_on_the_posterior_over_codes(evaluation):
+    """softmax(-d^2 / (t D)): a cold one is the code itself."""
+    split, t = evaluation.test, 0.5
+    data = evaluation.labeled(split, "audio", "class", "posterior", t)
+    codes = evaluation.model.codebook.codes
+    z = evaluation.encoded["test"]["audio"].semantic
+    wanted = (-(z[:, :, None] - codes).square().sum(3) / (t * codes.shape[1])).softmax(2)
+    torch.testing.assert_close(data.features, wanted, rtol=1e-4, atol=1e-6)
+    cold = evaluation.labeled(split, "audio", "class", "posterior", 1e-6).features
+    assert torch.equal(cold.argmax(2), evaluation.encoded["test"]["audio"].indices)
+    soft = PROBE.model_copy(update={"features": "posterior"})
+    table = evaluation.transfer("class", soft, 0, ["audio"])["test"]
+    assert all(score.mean > 70.0 for score in table.values())
+
+
+def test_one_shared_modality_has_its_own_direction_alone(untrained, declared, paired):
+    model = untrained(declared["audio"], declared["eeg"])
+    table = Evaluation(model, paired, "train", "test").transfer("class", PROBE)["test"]
+    assert list(table) == ["audio->audio"]
 
 
 def test_untrained_encoders_do_not_transfer(untrained, paired):
@@ -166,6 +188,7 @@ def test_a_score_is_one_form_of_json_and_earlier_ones_are_read():
     found = Score.of([40.0, 50.0], 54.1)
     told = json.loads(json.dumps(plain({"a": {"b": found}})))["a"]["b"]
     assert list(told) == ["mean", "std", "n", "paper", "values"]
-    assert Score.read(told) == found
-    assert Score.read({"mean": 1, "std": 0.5, "n": 2}) == Score(1.0, 0.5, 2)
-    assert Score.read({"mean": 1, "std": 0.5, "n": 2, "paper": 3.0}).paper == 3.0
+    read = TypeAdapter(Score).validate_python
+    assert read(told) == found
+    assert read({"mean": 1, "std": 0.5, "n": 2}) == Score(1.0, 0.5, 2)
+    assert read({"mean": 1, "std": 0.5, "n": 2, "paper": 3.0}).paper == 3.0

@@ -112,6 +112,16 @@ def test_dropout_after_pooling_draws_what_the_whole_encoder_draws(folder, model,
     assert torch.equal(found, noisy.pick(chosen, seed=3, step=11))
 
 
+def test_the_posterior_is_drawn_anew_with_dropout_too(folder, model):
+    frozen = FrozenData(Opened(folder), model.double(), "published", by="posterior")
+    noisy = frozen.noisy("ave", "audio", np.arange(40))
+    chosen = torch.tensor([31, 2])
+    found = noisy.pick(chosen, seed=3, step=11)
+    assert found.shape == (2, 10, noisy.width)
+    naive = naive_codes(model, folder.stores["ave"], "audio", chosen, 3, 11)
+    assert torch.equal(found.argmax(2), naive)
+
+
 def naive_codes(model, source, modality, chosen, seed, step):
     """Codes of a batch as the release makes them: the whole encoder in train mode."""
     x, lengths = source.gather(modality, chosen.numpy())

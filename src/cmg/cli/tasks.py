@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from copy import copy
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +13,6 @@ from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from cmg.decoders.heads import ReadBy
     from cmg.evaluation.frozen import Protocol
     from cmg.recipes.select import Selection
     from cmg.report.tables import Table
@@ -24,29 +22,6 @@ DataOption = Annotated[
 ]
 ListsOption = Annotated[str | None, typer.Option(help="Folder with further annotation files.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU if any.")]
-
-
-class Protocols(StrEnum):
-    """What to evaluate by."""
-
-    PUBLISHED = "published"
-    CLEAN = "clean"
-    BOTH = "both"
-
-
-class Reads(StrEnum):
-    """What heads read."""
-
-    CODES = "codes"
-    POSTERIOR = "posterior"
-    CONTINUOUS = "continuous"
-
-
-class OneProtocol(StrEnum):
-    """What to compare checkpoints by."""
-
-    PUBLISHED = "published"
-    CLEAN = "clean"
 
 
 ALL = "all"
@@ -68,7 +43,7 @@ class Evaluations(Group):
             return super().get_command(ctx, cmd_name)
         from cmg.tasks.benchmark import benchmarks
 
-        if cmd_name not in benchmarks:
+        if cmd_name not in list(benchmarks):
             return super().get_command(ctx, cmd_name)
         command = copy(super().get_command(ctx, ALL))
         command.name = cmd_name
@@ -88,8 +63,9 @@ def benchmark(
     model: RunOption,
     out: Annotated[Path, typer.Option(help="Folder for results, predictions and report.")],
     protocol: Annotated[
-        Protocols, typer.Option(help="As published, quirks and all, or clean.")
-    ] = Protocols.BOTH,
+        Literal["published", "clean", "both"],
+        typer.Option(help="As published, quirks and all, or clean."),
+    ] = "both",
     seeds: Annotated[int, typer.Option(help="Heads per direction.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
@@ -98,8 +74,9 @@ def benchmark(
         typer.Option(help="To go between, e.g. audio,text; default: the benchmark's own."),
     ] = None,
     features: Annotated[
-        Reads, typer.Option(help="What heads read: code vectors, the posterior over codes, or z.")
-    ] = Reads.CODES,
+        Literal["codes", "posterior", "continuous"],
+        typer.Option(help="What heads read: code vectors, the posterior over codes, or z."),
+    ] = "codes",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
@@ -120,10 +97,7 @@ def benchmark(
     from cmg.report.evaluation_folder import write_evaluation
 
     names = benchmark_names([str(context.info_name)])
-    protocols: list[Protocol] = ["published", "clean"]
-    if protocol is not Protocols.BOTH:
-        protocols = ["published" if protocol is Protocols.PUBLISHED else "clean"]
-    by: ReadBy = features.value  # type: ignore[assignment]
+    protocols: list[Protocol] = ["published", "clean"] if protocol == "both" else [protocol]
     text = "auto" if modalities and "text" in modalities.split(",") else "none"
     collection = open_collection(data, lists, text=text)
     with progress_bar() as progress:
@@ -138,7 +112,7 @@ def benchmark(
                 choose_device(device),
                 progress,
                 modalities.split(",") if modalities else None,
-                by,
+                features,
             ),
             overwrite,
         )
@@ -156,7 +130,7 @@ def benchmark(
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
     data: DataOption,
-    protocol: Annotated[OneProtocol, typer.Option(help="Its rules.")] = OneProtocol.CLEAN,
+    protocol: Annotated[Literal["published", "clean"], typer.Option(help="Its rules.")] = "clean",
     seeds: Annotated[int, typer.Option(help="Heads per direction and checkpoint.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
@@ -176,9 +150,8 @@ def select(
     from cmg.training.selection import SELECTED
 
     collection = open_collection(data, lists, text="none")
-    by: Protocol = "published" if protocol is OneProtocol.PUBLISHED else "clean"
     with progress_bar() as progress:
-        found = run_select(run, collection, by, seeds, choose_device(device), progress, on)
+        found = run_select(run, collection, protocol, seeds, choose_device(device), progress, on)
     if found.missing:
         typer.echo(
             f"warning: {found.missing} of {found.epochs} epochs have no checkpoint in {run} and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,17 +88,15 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
     with seeded(derived_seed(seed, "head")):
         head = build_head(data, options)
 
-    def losses(epoch: int) -> Iterator[Tensor]:
-        order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
-        for chosen in torch.split(order, options.batch_size):
-            logits = head(data.features[chosen], data.mask[chosen])
-            yield functional.cross_entropy(
-                logits.flatten(0, -2), data.labels[chosen].flatten(), ignore_index=-1
-            )
+    def loss(chosen: Tensor) -> Tensor:
+        logits, labels = head(data.features[chosen], data.mask[chosen]), data.labels[chosen]
+        return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-1)
 
     # Modules and a fused Adam of their own, not a stack: the last bits of earlier results.
     adam = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
-    descend(adam, range(options.epochs), losses)
+    for epoch in range(options.epochs):
+        order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
+        descend(adam, map(loss, torch.split(order, options.batch_size)))
     check_finite(head.state_dict(), "the head", "lower probe.lr", NonFiniteError)
     return head.eval()
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
-from cmg.evaluation.scores import Score, ScoreMap, merged
+from cmg.evaluation.scores import ScoreMap, merged
 from cmg.files import read_json, replace_file
 
 
@@ -27,6 +29,7 @@ class CodebookStats:
             each give at least 5 %, 0..1.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
     size: int
     used: float
     perplexity: float
@@ -114,21 +117,7 @@ class Results:
         Raises:
             DataError: absent or damaged.
         """
-
-        def score_map(told: dict[str, dict[str, Any]]) -> ScoreMap:
-            return {direction: Score.read(score) for direction, score in told.items()}
-
         try:
-            told = read_json(path)
-            return cls(
-                score_map(told["transfer"]),
-                score_map(told["localization"]),
-                {name: score_map(table) for name, table in told["controls"].items()},
-                CodebookStats(**told["codebook"]),
-                {name: score_map(table) for name, table in told["extra_splits"].items()},
-                told["weights"],
-                float(told["seconds"]),
-                [str(remark) for remark in told.get("remarks", [])],
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return TypeAdapter(cls).validate_python(read_json(path))
+        except (OSError, ValueError) as error:
             raise DataError(f"cannot read results {path}: {error!r}") from error

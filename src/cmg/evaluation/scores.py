@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,18 +36,6 @@ class Score:
     def fixed(cls, value: float, n: int) -> Score:
         """A number that is the same for `n` seeds."""
         return cls(value, 0.0, n, values=(value,) * n)
-
-    @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Score:
-        """What :func:`plain` wrote, or an earlier version without paper or values.
-
-        Raises:
-            KeyError: no mean, std or n.
-            TypeError: no numbers.
-        """
-        paper = told.get("paper")
-        mean, std, n = float(told["mean"]), float(told["std"]), int(told["n"])
-        return cls(mean, std, n, paper, tuple(told.get("values", ())))
 
 
 ScoreMap = dict[str, Score]

@@ -185,46 +185,28 @@ def _train_group(
         optimizer, list(options.milestones), options.decay
     )
     kept: list[dict[str, Kept]] = [{} for _ in jobs]
-
-    def losses(epoch: int) -> Iterator[Tensor]:
-        for step, chosen in batches.epoch(epoch, options.batch_size):
-            yield batches.loss(stack, chosen, step)
-
-    def watch(epoch: int) -> None:
+    clip = partial(stack.clip_gradients, options.clip, options.clip_alpha)
+    for epoch in range(options.first_epoch, options.epochs):
+        chosen = batches.epoch(epoch, options.batch_size)
+        descend(optimizer, (batches.loss(stack, some, step) for step, some in chosen), clip)
         schedule.step()
         for index, job in enumerate(jobs):
             _watch(stack.only(index), job, kept[index], epoch)
         after_epoch()
-
-    epochs = range(options.first_epoch, options.epochs)
-    clip = partial(stack.clip_gradients, options.clip, options.clip_alpha)
-    descend(optimizer, epochs, losses, clip, watch)
     return kept
 
 
 def descend(
     optimizer: torch.optim.Optimizer,
-    epochs: Iterable[int],
-    losses: Callable[[int], Iterator[Tensor]],
+    losses: Iterable[Tensor],
     clip: Callable[[], None] = lambda: None,
-    after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> None:
-    """The loop that trains heads.
-
-    Args:
-        optimizer: Of the heads' parameters.
-        epochs: Their numbers.
-        losses: Of an epoch's batches, each computed when it is asked for.
-        clip: Called between backward and step.
-        after_epoch: Called with each epoch's number.
-    """
-    for epoch in epochs:
-        for loss in losses(epoch):
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            clip()
-            optimizer.step()
-        after_epoch(epoch)
+    """An epoch of training any head: losses are computed when asked for, gradients clipped."""
+    for loss in losses:
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        clip()
+        optimizer.step()
 
 
 @torch.no_grad()

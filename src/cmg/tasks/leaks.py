@@ -43,25 +43,3 @@ def leak_report(plan: Plan, lists: Mapping[str, VideoIds]) -> list[dict[str, Any
             }
         )
     return rows
-
-
-def pretraining_marks(
-    plan: Plan, modality: str, lists: Mapping[str, VideoIds], pretraining: str | None
-) -> dict[str, str]:
-    """A remark on every direction of a modality whose test clips were seen in pre-training.
-
-    Args:
-        plan: Of the benchmark.
-        modality: Whose clips are of VGGSound.
-        lists: Video ids per pre-training list.
-        pretraining: The list the model was trained on; None if that is not known.
-    """
-    if modality not in plan.test:
-        return {}
-    if pretraining is None or pretraining not in lists:
-        remark = "pre-training list unknown, VGGSound clips may have been seen"
-    elif any(v in lists[pretraining] for v in plan.test[modality].video_ids):
-        remark = f"seen in pre-training on {pretraining}"
-    else:
-        return {}
-    return {f"{a}->{b}": remark for a, b in plan.directions if modality in (a, b)}
