@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -106,8 +107,8 @@ def select(
             f"{one.name}, which would train no head; use --protocol clean"
         )
     best = max(known, key=_mean)  # the first of equals
-    told = {"protocol": protocol, "seeds": seeds, "scores": [asdict(s) for s in scores]}
-    told["benchmark"] = one.name
+    told: dict[str, Any] = {"benchmark": one.name, "protocol": protocol, "seeds": seeds}
+    told |= {"scores": [asdict(s) for s in scores]}
     mark_checkpoint(run, folders[scores.index(best)], told)
     return Selection(one.name, protocol, scores, best, scores[-1].epoch)
 

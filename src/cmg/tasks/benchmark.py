@@ -161,7 +161,8 @@ def benchmark(name: str) -> Callable[[B], B]:
 
     def enter(part: B) -> B:
         part.name = name
-        return benchmarks.register(name)(part)
+        benchmarks.register(name)(part)
+        return part
 
     return enter
 

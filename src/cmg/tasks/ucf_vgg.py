@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError
@@ -13,7 +13,7 @@ from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.tasks.benchmark import TRIMODAL, Benchmark, benchmark
 from cmg.tasks.leaks import VideoIds
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, Scored, all_of
-from cmg.tasks.plan import Plan, held_out, side
+from cmg.tasks.plan import Plan, Side, held_out, side
 
 SELECTION_SHARE = 0.15
 VGG_SPLIT = "ucf_split"
@@ -50,23 +50,20 @@ class UCFVGG(Benchmark):
             return Plan(self, both, {}, both, notes)
         groups = [g for g in map(ucf_group, data.source("ucf101").rows) if not is_test_group(g)]
         chosen = held_out(groups, SELECTION_SHARE)
-        parts: dict[str, Callable[[ClipRow], Any]] = {
-            "video": lambda row: ucf_part(row, chosen),
-            "audio": lambda row: row.meta.get(VGG_SPLIT),
-        }
-        train, select, test = (
-            {
-                m: side(data, of[m], m, label, where=lambda r, m=m, part=part: parts[m](r) == part)
-                for m in modalities
+
+        def sides(part: str) -> dict[str, Side]:
+            where: dict[str, Callable[[ClipRow], bool]] = {
+                "video": lambda row: ucf_part(row, chosen) == part,
+                "audio": lambda row: row.meta.get(VGG_SPLIT) == part,
             }
-            for part in ("train", "val", "test")
-        )
+            return {m: side(data, of[m], m, label, where=where[m]) for m in modalities}
+
         notes = (
             "VGGSound: clips marked train, val and test train, select and test",
             f"UCF101: groups 01 to 07 test, {', '.join(sorted(chosen))} select, the others train",
             "the epoch is chosen by accuracy on held-out clips of the modality that was trained on",
         )
-        return Plan(self, train, select, test, notes)
+        return Plan(self, sides("train"), sides("val"), sides("test"), notes)
 
     def marks(
         self, plan: Plan, lists: Mapping[str, VideoIds], pretraining: str | None
