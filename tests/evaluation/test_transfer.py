@@ -186,7 +186,8 @@ def test_scores_by_hand():
 
 def test_a_score_is_one_form_of_json_and_earlier_ones_are_read():
     found = Score.of([40.0, 50.0], 54.1)
-    told = json.loads(json.dumps(plain({"a": {"b": found}})))["a"]["b"]
+    assert plain({"a": {"b": found}}) == {"a": {"b": {"mean": 45.0, "std": 50.0**0.5, "n": 2}}}
+    told = json.loads(json.dumps(plain(found, "paper", "values")))
     assert list(told) == ["mean", "std", "n", "paper", "values"]
     read = TypeAdapter(Score).validate_python
     assert read(told) == found

@@ -119,7 +119,7 @@ def benchmark(
     tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]
     chosen = " (selected by `cmg select`)" if results.about["selected"] else ""
     show(
-        plain(results.figures),
+        plain(results.figures, "paper"),
         *remarks(results),
         *tables,
         f"Checkpoint: {results.about['checkpoint']}{chosen}",

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
-from cmg.evaluation.scores import ScoreMap, merged
+from cmg.evaluation.scores import ScoreMap, merged, plain
 from cmg.files import read_json, replace_file
 
 
@@ -96,9 +96,14 @@ class Results:
             list(dict.fromkeys(remark for one in several for remark in one.remarks)),
         )
 
+    def told(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        tables = ("transfer", "localization", "controls", "extra_splits")
+        return asdict(self) | {name: plain(getattr(self, name)) for name in tables}
+
     def public(self) -> dict[str, Any]:
         """The keys that ``cmg demo --json`` promises."""
-        told = asdict(self)
+        told = self.told()
         keys = ("transfer", "localization", "controls", "codebook", "seconds")
         return {key: told[key] for key in keys}
 
@@ -108,7 +113,7 @@ class Results:
         Raises:
             DataError: it cannot be written.
         """
-        replace_file(path, json.dumps(asdict(self), indent=1).encode())
+        replace_file(path, json.dumps(self.told(), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> Results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -57,8 +57,8 @@ def mean_of(scores: Sequence[Score]) -> Score:
     return replace(scores[0], mean=mean, std=std, paper=None, values=())
 
 
-def plain(scores: Any) -> Any:
-    """Scores as plain JSON values, at any depth of dicts."""
+def plain(scores: Any, *more: str) -> Any:
+    """Scores as JSON values, at any depth of dicts: mean, std, n and what `more` names."""
     if isinstance(scores, Score):
-        return asdict(scores) | {"values": list(scores.values)}
-    return {name: plain(value) for name, value in scores.items()}
+        return {key: getattr(scores, key) for key in ("mean", "std", "n", *more)}
+    return {name: plain(value, *more) for name, value in scores.items()}

@@ -49,7 +49,7 @@ def write_evaluation(
 
 def contents(results: TaskResults) -> Iterator[tuple[str, str]]:
     """(name, text) of every file."""
-    yield RESULTS, json.dumps(plain(results.figures), indent=1) + "\n"
+    yield RESULTS, json.dumps(plain(results.figures, "paper"), indent=1) + "\n"
     yield EVALUATION, json.dumps(evaluation_record(results), indent=1) + "\n"
     for outcome in results.outcomes:
         for direction, said in outcome.predictions.items():

@@ -216,7 +216,10 @@ def write_segmentation(results: SegmentationResults, out: Path) -> list[Path]:
 
 def told(results: SegmentationResults) -> dict[str, Any]:
     """The figures as JSON."""
-    return {"directions": as_json(results.figures), "salient": as_json(results.salient)}
+    return {
+        "directions": as_json(results.figures, "paper"),
+        "salient": as_json(results.salient, "paper"),
+    }
 
 
 def record(results: SegmentationResults) -> dict[str, Any]:

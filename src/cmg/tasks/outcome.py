@@ -76,7 +76,11 @@ class Outcome:
             "headline": self.headline,
             "classes": list(self.classes),
             "counts": self.counts,
-            "controls": plain(self.controls),
+            "controls": plain(self.controls, "paper"),
+            "values": {
+                d: {metric: list(score.values) for metric, score in row.items()}
+                for d, row in self.figures.items()
+            },
             "epochs": {d: list(p.epochs.values()) for d, p in self.predictions.items()},
             "leaks": self.leaks,
             "notes": list(self.notes),
