@@ -43,14 +43,15 @@ def test_continuous_features_of_two_encoders(evaluation):
 def test_heads_on_the_posterior_over_codes(evaluation):
     """softmax(-d^2 / (t D)): a cold one is the code itself."""
     split, t = evaluation.test, 0.5
-    data = evaluation.labeled(split, "audio", "class", "posterior", t)
+    soft = PROBE.model_copy(update={"features": "posterior", "temperature": t})
+    data = evaluation.labeled(split, "audio", "class", soft)
     codes = evaluation.model.codebook.codes
     z = evaluation.encoded["test"]["audio"].semantic
     wanted = (-(z[:, :, None] - codes).square().sum(3) / (t * codes.shape[1])).softmax(2)
     torch.testing.assert_close(data.features, wanted, rtol=1e-4, atol=1e-6)
-    cold = evaluation.labeled(split, "audio", "class", "posterior", 1e-6).features
+    cold = soft.model_copy(update={"temperature": 1e-6})
+    cold = evaluation.labeled(split, "audio", "class", cold).features
     assert torch.equal(cold.argmax(2), evaluation.encoded["test"]["audio"].indices)
-    soft = PROBE.model_copy(update={"features": "posterior"})
     table = evaluation.transfer("class", soft, 0, ["audio"])["test"]
     assert all(score.mean > 70.0 for score in table.values())
 
@@ -117,7 +118,7 @@ def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
     model = untrained(declared["audio"], declared["video"])
     evaluation = Evaluation(model, ragged_store, "train", "test")
     split = ragged_store.split("test")
-    data = evaluation.labeled(split, "audio", "class", "codes")
+    data = evaluation.labeled(split, "audio", "class", PROBE)
     assert data.classes == 3
     assert len(data.features) == len(data.labels) == 30
     for b, row in enumerate(split.rows):
@@ -149,7 +150,7 @@ def test_store_without_labels(trained, paired, monkeypatch):
 )
 def test_unknown_names(evaluation, modality, label, message):
     with pytest.raises(DataError, match=message):
-        evaluation.labeled(evaluation.train, modality, label, "codes")
+        evaluation.labeled(evaluation.train, modality, label, PROBE)
 
 
 def test_unknown_split(trained, paired):

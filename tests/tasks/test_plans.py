@@ -272,8 +272,14 @@ def test_other_classes_on_the_other_side_are_named(world, folder):
         plan.check()
     fewer = LabelSpec(classes=("Cat", "Dog, barking"), per="step", multiple=True)
     data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": fewer}))
-    with pytest.raises(DataError, match="has 4 classes, label 'shared_audio'"):
+    with pytest.raises(DataError, match=r"has 4 classes, 'Banjo' where label 'sh.* has 'none'"):
         AVEtoAVVP().plan(world("clean", data)).check()
+
+
+def test_nothing_left_is_an_error(world):
+    some = AVE().plan(world("clean")).train["audio"]
+    with pytest.raises(DataError, match="of 40 clips with 'audio' and the label 'category' none"):
+        some.subset(False for _ in some.clips)
 
 
 def test_a_missing_data_set_says_what_there_is(world, folder):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
-from cmg.decoders.heads import ProbeOptions, ReadBy
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
@@ -60,9 +60,21 @@ class Evaluation:
         return [m for m in self.modalities if kinds[m].kind is not Kind.TOKENS]
 
     def labeled(
-        self, split: Split, modality: str, label: str, by: ReadBy, temperature: float = 1.0
+        self,
+        split: Split,
+        modality: str,
+        label: str,
+        options: ProbeOptions,
+        encoded: Mapping[str, EncodedModality] | None = None,
     ) -> Labeled:
         """What heads read of one modality of a split, with labels.
+
+        Args:
+            split: Of the store.
+            modality: Of the split.
+            label: Of the store.
+            options: What heads read.
+            encoded: The split, if it is not to be that of every other call.
 
         Raises:
             DataError: an unknown label or a modality the split lacks.
@@ -71,28 +83,20 @@ class Evaluation:
             raise DataError(
                 f"{self.store.path} has no label {label!r}{did_you_mean(label, self.store.labels)}"
             )
-        if split.name not in self.encoded:
-            self.encoded[split.name] = encode_split(self.model, split)
-        encoded = self.encoded[split.name]
+        if encoded is None:
+            if split.name not in self.encoded:
+                self.encoded[split.name] = encode_split(self.model, split)
+            encoded = self.encoded[split.name]
         if modality not in encoded:
             raise DataError(
                 f"no modality {modality!r} in the model or {self.store.path}"
                 f"{did_you_mean(modality, encoded)}"
             )
-        return self._labeled(encoded[modality], split, modality, label, by, temperature)
-
-    def _labeled(
-        self,
-        one: EncodedModality,
-        split: Split,
-        modality: str,
-        label: str,
-        by: ReadBy,
-        temperature: float,
-    ) -> Labeled:
+        one, by = encoded[modality], options.features
         vectors = one.codes
         if by != "codes":
-            vectors = read_by(self.model, modality, one.indices, one.semantic, by, temperature)
+            given = (self.model, modality, one.indices, one.semantic)
+            vectors = read_by(*given, by, options.temperature)
         labels = step_labels(split.labels(label), one)
         return Labeled(vectors, one.mask, labels, len(self.store.labels[label].classes))
 
@@ -125,13 +129,15 @@ class Evaluation:
         values: dict[str, dict[str, list[float]]] = {split.name: {} for split in where}
         for source in sources:
             for seed in range(first_seed, first_seed + options.seeds):
-                data = self._training_features(source, label, options, seed)
+                noisy = None
+                if options.dropout_in_encoder:
+                    with seeded(seed, self.model.device):
+                        noisy = encode_split(self.model, self.train, dropout=True)
+                data = self.labeled(self.train, source, label, options, noisy)
                 head = train_head(data, options, seed)
                 for split in where:
                     for target in targets:
-                        held_out = self.labeled(
-                            split, target, label, options.features, options.temperature
-                        )
+                        held_out = self.labeled(split, target, label, options)
                         row = values[split.name].setdefault(f"{source}->{target}", [])
                         row.append(accuracy(head, held_out))
                         if seed == first_seed:
@@ -143,16 +149,6 @@ class Evaluation:
         said = unseen_classes(train.usable().labels, test.usable().labels, classes)
         if said is not None and (remark := f"label {label!r}: {said}") not in self.remarks:
             self.remarks.append(remark)
-
-    def _training_features(
-        self, source: str, label: str, options: ProbeOptions, seed: int
-    ) -> Labeled:
-        by, temperature = options.features, options.temperature
-        if not options.dropout_in_encoder:
-            return self.labeled(self.train, source, label, by, temperature)
-        with seeded(seed, self.model.device):
-            noisy = encode_split(self.model, self.train, dropout=True)[source]
-        return self._labeled(noisy, self.train, source, label, by, temperature)
 
 
 def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:

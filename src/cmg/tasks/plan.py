@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,8 +83,17 @@ class Side:
         return labels if labels.dim() == 1 else clip_classes(labels)
 
     def subset(self, keep: Iterable[bool]) -> Side:
-        """Some of the clips."""
+        """Some of the clips.
+
+        Raises:
+            DataError: none is left.
+        """
         chosen = self.clips[np.fromiter(keep, dtype=bool, count=len(self.clips))]
+        if len(chosen) == 0:
+            raise DataError(
+                f"{self.source.path}: of {len(self.clips)} clips with {self.modality!r} and the "
+                f"label {self.label!r} none is left to train on, select by or test on"
+            )
         return replace(self, clips=chosen)
 
 
@@ -210,12 +220,8 @@ class Plan:
         """Refuse what no head can learn.
 
         Raises:
-            DataError: training clips of a single class, training and test labels that differ, or
-                nothing left to train on, select by or test on.
+            DataError: training clips of a single class, or training and test labels that differ.
         """
-        used = {"train on": self.train, "select by": self.select, "test on": self.test}
-        for what, sides in used.items():
-            _refuse_empty(self, what, sides)
         for given in self.train.values():
             for tested in (*self.test.values(), *self.select.values()):
                 same_classes(given, tested)
@@ -228,33 +234,19 @@ class Plan:
                 )
 
 
-def _refuse_empty(plan: Plan, what: str, sides: dict[str, Side]) -> None:
-    for m, given in sides.items():
-        if len(given.clips) == 0:
-            raise DataError(
-                f"{given.source.path}: {plan.benchmark.name} ({plan.protocol}) has no {m} clip "
-                f"with label {given.label!r} left to {what}"
-            )
-
-
 def same_classes(a: Side, b: Side) -> None:
     """Refuse labels whose classes differ.
 
     Raises:
         DataError: naming the first that differs.
     """
-    for x, y in zip(a.classes, b.classes, strict=False):
+    for x, y in zip_longest(a.classes, b.classes, fillvalue="none"):
         if x != y:
             raise DataError(
-                f"label {a.label!r} of {a.source.path} has class {x!r} where label "
-                f"{b.label!r} of {b.source.path} has {y!r}; both need the same classes in "
-                "the same order"
+                f"label {a.label!r} of {a.source.path} has {len(a.classes)} classes, {x!r} where "
+                f"label {b.label!r} of {b.source.path} has {y!r} among {len(b.classes)}; both need "
+                "the same classes in the same order"
             )
-    if len(a.classes) != len(b.classes):
-        raise DataError(
-            f"label {a.label!r} of {a.source.path} has {len(a.classes)} classes, label "
-            f"{b.label!r} of {b.source.path} has {len(b.classes)}"
-        )
 
 
 def distinct_classes(given: Side) -> int:
