@@ -75,7 +75,7 @@ def benchmark(
     ] = None,
     features: Annotated[
         Literal["codes", "posterior", "continuous"],
-        typer.Option(help="What heads read: code vectors, the posterior over codes, or z."),
+        typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
     ] = "codes",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")

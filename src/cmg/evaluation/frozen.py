@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -30,8 +30,10 @@ from cmg.evaluation.encoding import (
 )
 from cmg.evaluation.features import CodeFeatures, Features, NoisyFeatures, Readable, VectorFeatures
 from cmg.models.unified import UnifiedModel
-from cmg.official.collection import Collection
 from cmg.types import Batch
+
+if TYPE_CHECKING:
+    from cmg.official.collection import Collection
 
 Protocol = Literal["published", "clean"]
 Progress = Callable[[str, int, int], None]
