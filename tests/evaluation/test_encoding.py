@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmg.codebook.measures import code_counts
+from cmg.codebook.measures import code_counts, collapse
 from cmg.data import paired_store
-from cmg.errors import DataError, ModalityError
+from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split, read_by
+from cmg.evaluation.results import CodebookStats
 from cmg.types import Batch, Kind, Modality, Quantized
 
 
@@ -125,8 +126,6 @@ class Levels(torch.nn.Module):
         return Quantized(indices if self.levels else {}, {}, {}, dict(semantic), steps)
 
     def vectors(self, modality, indices):
-        if not self.levels:
-            return self.codes.new_zeros(*indices.shape, 16)
         found = sum(self.codes[i][indices[..., i].clamp_min(0)] for i in range(2))
         return found * (indices[..., :1] >= 0)
 
@@ -161,4 +160,9 @@ def test_without_codes_steps_exist_all_the_same(untrained, declared, ragged_stor
     one = encode_split(model, split)["audio"]
     assert torch.equal(one.mask, plain.mask)
     assert torch.equal(one.semantic, plain.semantic)
-    assert code_usage({"audio": one}, 0).counts.tolist() == [[float(one.mask.sum())]]
+    assert torch.equal(one.codes, one.semantic * one.mask[..., None])  # what heads read
+    with pytest.raises(ConfigError, match="has no codes, so no posterior"):
+        read_by(model, "audio", one.indices, one.semantic, "posterior")
+    usage = code_usage({"audio": one, "eeg": one}, 0)
+    stats = CodebookStats.of(usage, usage)
+    assert (stats.size, stats.used, stats.shared_share, collapse(usage)) == (0, 0.0, 0.0, [])

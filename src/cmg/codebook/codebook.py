@@ -56,6 +56,7 @@ class SharedCodebook(nn.Module):
     """
 
     kind: ClassVar[str] = "shared"
+    levels: ClassVar[int | None] = None
     codes: Tensor
     counts: Tensor
     sums: Tensor

@@ -14,7 +14,7 @@ from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.decoders.heads import ReadBy
-from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
 from cmg.types import Batch, Steps
 
@@ -27,7 +27,8 @@ class EncodedModality:
         indices: Codes, int64 [N, T], or [N, T, L] of a quantizer with levels; -1 at steps that do
             not exist. Without codes 0 at those that do.
         semantic: Continuous semantic features z, [N, T, D].
-        codes: Code vectors, [N, T, D]; zero at steps that do not exist.
+        codes: Code vectors, [N, T, D], without codes the features; zero at steps that do not
+            exist.
     """
 
     indices: Tensor
@@ -134,19 +135,26 @@ def read_by(
         modality: Name of the modality.
         indices: See :class:`EncodedModality`.
         semantic: z, [N, T, D].
-        by: Code vectors, the posterior over codes, or the features themselves.
+        by: Code vectors (without codes the features), the posterior, or the features.
         temperature: Of the posterior.
 
     Returns:
         [N, T, D], or [N, T, K] of a posterior, [N, T, L K] with levels.
+
+    Raises:
+        ConfigError: a posterior without codes.
     """
+    codebook, mask = model.codebook, step_mask(indices).to(semantic.device)[..., None]
     if by == "continuous":
         return semantic
+    if codebook.levels == 0 and by == "posterior":
+        raise ConfigError("the model has no codes, so no posterior; say probe.features=continuous")
+    if codebook.levels == 0:
+        return semantic * mask
     if by == "codes":
-        return model.codebook.vectors(modality, indices.to(model.device)).to(semantic)
+        return codebook.vectors(modality, indices.to(model.device)).to(semantic)
     z = semantic.to(model.device, model.dtype)
-    found = model.codebook.posterior(modality, z, temperature).flatten(2).to(semantic)
-    return found * step_mask(indices).to(found.device)[..., None]
+    return codebook.posterior(modality, z, temperature).flatten(2).to(semantic) * mask
 
 
 def encode_split(
@@ -221,17 +229,20 @@ def code_usage(
 
     Args:
         encoded: See :func:`encode_split`.
-        size: K; 0 without codes, which counts all steps as of one.
+        size: K; 0 without codes.
         where: Count only these steps, bool [N, T] per modality; all existing steps if absent.
     """
     rows = []
     for m, one in encoded.items():
         mask = one.mask if where is None or m not in where else one.mask & where[m]
+        if not size:
+            rows.append(torch.zeros(0, dtype=torch.float64))
+            continue
         indices = one.indices.clamp_min(0).view(*mask.shape, -1)
         levels = indices.shape[2]
         indices = indices + size * torch.arange(levels)
         every = mask[..., None].expand_as(indices)
-        rows.append(code_counts(indices, max(size, 1) * levels, every))
+        rows.append(code_counts(indices, size * levels, every))
     return CodeUsage(torch.stack(rows), tuple(encoded))
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from cmg.decoders.heads import ReadBy
-from cmg.evaluation.controls import chance, majority
 from cmg.evaluation.encoding import pad_steps
 from cmg.evaluation.features import Features, Readable
-from cmg.evaluation.measure import Metrics, clip_metrics, probabilities, step_metrics, step_score
+from cmg.evaluation.measure import (
+    Metrics,
+    chance,
+    clip_metrics,
+    majority,
+    probabilities,
+    step_metrics,
+    step_score,
+)
 from cmg.evaluation.metrics import top1_accuracy
 from cmg.evaluation.probe import unseen_classes
 from cmg.evaluation.scores import Score, mean_of
@@ -94,17 +102,16 @@ def crossing_score(plan: Plan, options: HeadOptions, seeds: Sequence[int]) -> Sc
     return mean_of([found[f"{a}->{b}"][plan.headline] for a, b in across])
 
 
+@dataclass
 class _Runner:
     """The heads of one plan, by what they read."""
 
-    def __init__(self, plan: Plan, options: HeadOptions, seeds: Sequence[int], by: ReadBy) -> None:
-        self.plan = plan
-        self.options = options
-        self.data = plan.data
-        self.seeds = seeds
-        self.by = by
-        self.predictions: dict[str, Predictions] = {}
-        self._read: dict[int, tuple[Readable, Tensor]] = {}
+    plan: Plan
+    options: HeadOptions
+    seeds: Sequence[int]
+    by: ReadBy
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    _read: dict[int, tuple[Readable, Tensor]] = field(default_factory=dict)
 
     def figures(self, paper: PaperTable) -> Figures:
         """Every metric of every direction; keeps the predictions."""
@@ -113,9 +120,9 @@ class _Runner:
         trained = train_heads(
             list(jobs.values()),
             self.options,
-            self.data.dtype,
-            self.data.model.device,
-            lambda done, of: self.data.progress(what, done, of),
+            self.plan.data.dtype,
+            self.plan.data.model.device,
+            lambda done, of: self.plan.data.progress(what, done, of),
         )
         kept = dict(zip(jobs, trained, strict=True))
         figures: Figures = {}
@@ -176,7 +183,7 @@ class _Runner:
     def _metrics(self, logits: Tensor, labels: Tensor) -> Metrics:
         if self.plan.benchmark.per == "clip":
             return clip_metrics(logits, labels)
-        return step_metrics(logits, labels, self.data.published)
+        return step_metrics(logits, labels, self.plan.data.published)
 
     def _job(self, modality: str, seed: int) -> HeadJob:
         side = self.plan.train[modality]
@@ -189,8 +196,8 @@ class _Runner:
         return HeadJob(seed, self._training(side), labels, len(self.plan.classes), watches)
 
     def _training(self, side: Side) -> Features:
-        if self.data.published and self.by != CONTINUOUS:
-            return self.data.noisy(side.name, side.modality, side.clips)
+        if self.plan.data.published and self.by != CONTINUOUS:
+            return self.plan.data.noisy(side.name, side.modality, side.clips)
         return self.labeled(side)[0]
 
     def _watch(self, side: Side) -> Watch:
@@ -200,7 +207,7 @@ class _Runner:
         def score(logits: Tensor) -> float:
             if plan.benchmark.per == "clip":
                 return top1_accuracy(logits, labels)
-            return step_score(logits, labels, plan.headline, self.data.published)
+            return step_score(logits, labels, plan.headline, self.plan.data.published)
 
         return Watch(features, score, keep)
 
@@ -210,11 +217,11 @@ class _Runner:
         Labels are int64 [N], or [N, T, C] with -1 at steps that do not count.
         """
         if id(side) not in self._read:
-            features = self.data.features(side.name, side.modality, side.clips, self.by)
+            features = self.plan.data.features(side.name, side.modality, side.clips, self.by)
             if self.plan.benchmark.per == "clip":
                 labels = side.clip_labels()
             else:
                 labels = pad_steps(side.raw_labels(), features.mask.shape[1], -1)
                 labels = labels.masked_fill(~features.mask.cpu()[..., None], -1.0)
-            self._read[id(side)] = features, labels.to(self.data.model.device)
+            self._read[id(side)] = features, labels.to(self.plan.data.model.device)
         return self._read[id(side)]
