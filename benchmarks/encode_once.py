@@ -31,12 +31,12 @@ from benchmarks.figures import Figure, Section, markdown
 from cmg.data.batches import permutation
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.split import Split, members
+from cmg.evaluation.frozen import FrozenData, Opened
+from cmg.evaluation.training import HeadJob, HeadOptions
 from cmg.models.published import audio_video
 from cmg.models.unified import UnifiedModel
-from cmg.tasks.classification import ave_plan
+from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
-from cmg.tasks.training import HeadJob, HeadOptions
-from cmg.tasks.world import Opened, World
 from cmg.training.run_folder import versions
 from cmg.types import Batch, Modality
 
@@ -148,8 +148,8 @@ def random_model(source: RandomAVE) -> UnifiedModel:
 
 def clean_run(source: RandomAVE, model: UnifiedModel, seeds: int) -> None:
     """The whole clean run."""
-    world = World(Opened(Only(source)), model, "clean")
-    crossing_score(ave_plan(world, HeadOptions(epochs=EPOCHS)), world, range(seeds))
+    plan = AVE().plan(FrozenData(Opened(Only(source)), model))
+    crossing_score(plan, HeadOptions(epochs=EPOCHS), range(seeds))
 
 
 class EachEpoch:

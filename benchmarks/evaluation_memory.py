@@ -19,12 +19,11 @@ from typing import Any
 
 from benchmarks.anonymous import anonymous_bytes, peak_of
 from benchmarks.encode_once import TRAIN, Only, RandomAVE, random_model
+from cmg.evaluation.frozen import FrozenData, Opened, Protocol
+from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
-from cmg.tasks.classification import ave_plan
-from cmg.tasks.plan import Protocol
+from cmg.tasks.ave import AVE
 from cmg.tasks.run import run_plan
-from cmg.tasks.training import HeadOptions
-from cmg.tasks.world import Opened, World
 from cmg.training.run_folder import versions
 
 PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
@@ -33,10 +32,10 @@ PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
 def beyond_the_model(source: RandomAVE, model: UnifiedModel, protocol: Protocol, seeds: int) -> int:
     """Most anonymous memory of one protocol beyond what is there before, in bytes."""
     # What a float64 copy of the model takes is the model's.
-    world = World(Opened(Only(source)), model, protocol)
+    data = FrozenData(Opened(Only(source)), model, protocol)
     before = anonymous_bytes()
     options = HeadOptions(epochs=1)
-    return peak_of(lambda: run_plan(ave_plan(world, options), world, range(seeds), {}, [])) - before
+    return peak_of(lambda: run_plan(AVE().plan(data), options, range(seeds))) - before
 
 
 def measure(clips: int, seeds: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from benchmarks.figures import markdown
 from cmg.codebook.measures import step_measures
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats
-from cmg.evaluation.transfer import Score, scores
+from cmg.evaluation.scores import Score
 from cmg.objectives.base import View
 from cmg.objectives.draws import Draws
 from cmg.recipes.evaluate import ONE_SCAN, evaluate, evaluate_run
@@ -210,9 +210,9 @@ def emulated(seed: int, ranks: int, apart: frozenset[str], *more: str) -> Outcom
     training.train()
     found = evaluate(training.state.model, config, seed)
     return outcome(
-        scores(found.transfer),
-        scores(found.extra_splits[ONE_SCAN]),
-        scores(found.localization),
+        found.transfer,
+        found.extra_splits[ONE_SCAN],
+        found.localization,
         found.codebook,
     )
 

@@ -11,8 +11,10 @@ from cmg.codebook.distances import distance_to_codes, nearest_code, squared_gap
 from cmg.codebook.ema import assign, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.measures import perplexity
-from cmg.evaluation.explog import exp_log_loss
-from cmg.evaluation.probe import ProbeOptions, accuracy, train_head
+from cmg.decoders.heads import ProbeOptions
+from cmg.evaluation.losses import clip_loss, exp_log_loss, step_loss
+from cmg.evaluation.measure import clip_metrics, probabilities, step_metrics
+from cmg.evaluation.probe import accuracy, train_head
 from cmg.evaluation.transfer import Labeled
 from cmg.objectives import (
     CrossCPC,
@@ -29,8 +31,6 @@ from cmg.retrieval.representation import Represented
 from cmg.retrieval.similarity import similarity
 from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import ious
-from cmg.tasks.losses import clip_loss, step_loss
-from cmg.tasks.measure import clip_metrics, probabilities, step_metrics
 from cmg.types import Quantized, Steps
 
 B, T, D, K = 12, 6, 24, 40

@@ -67,8 +67,8 @@ class Registry(Mapping[str, Entry[T]]):
         Raises:
             PluginError: the name is no plain word, or is taken by another class.
         """
-        if not (name.isascii() and name.isidentifier()):
-            raise PluginError(f"{self.what} {name!r}: a name must be a plain word (a-z, 0-9, _)")
+        if not (name.isascii() and name.replace("-", "_").isidentifier()):
+            raise PluginError(f"{self.what} {name!r}: a name must be a plain word (a-z, 0-9, _-)")
 
         def enter(part: T) -> T:
             before = self.entries.get(name)
@@ -96,6 +96,11 @@ class Registry(Mapping[str, Entry[T]]):
     def unknown(self, name: str) -> str:
         """What is said of a name that nothing has."""
         return f"{name!r}{did_you_mean(name, self.entries)}{OWN}"
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a part of this name."""
+        load_installed()
+        return name in self.entries
 
     def __iter__(self) -> Iterator[str]:
         """Names."""

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from cmg.config.load import load_config
 from cmg.data import paired_store
 from cmg.evaluation.results import CodebookStats
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import prepare
 from cmg.saved import flat
 from cmg.training.checkpoint import training_tensors

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmg.codebook.measures import code_counts
+from cmg.codebook.measures import code_counts, collapse
 from cmg.data import paired_store
-from cmg.errors import DataError, ModalityError
-from cmg.evaluation.encoding import code_usage, encode_split
-from cmg.types import Batch, Kind, Modality
+from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.evaluation.encoding import code_usage, encode_split, read_by
+from cmg.evaluation.results import CodebookStats
+from cmg.types import Batch, Kind, Modality, Quantized
 
 
 def clip(split, modality, index):
@@ -106,3 +107,62 @@ def test_usage_counts_existing_steps(untrained, declared, ragged_store):
         usage.counts[1],
         code_counts(encoded["eeg"].indices.clamp_min(0), 16, encoded["eeg"].mask),
     )
+
+
+class Levels(torch.nn.Module):
+    """A quantizer of two tables whose vectors add up, or of none."""
+
+    kind = "residual"
+
+    def __init__(self, levels):
+        super().__init__()
+        self.levels, generator = levels, torch.Generator().manual_seed(0)
+        self.codes = torch.randn(levels, 5, 16, generator=generator)
+
+    def lookup(self, semantic, steps):
+        indices = {m: z.new_zeros(*z.shape[:2], 2).long() + 3 for m, z in semantic.items()}
+        for one in indices.values():
+            one[..., 1] = 4
+        return Quantized(indices if self.levels else {}, {}, {}, dict(semantic), steps)
+
+    def vectors(self, modality, indices):
+        found = sum(self.codes[i][indices[..., i].clamp_min(0)] for i in range(2))
+        return found * (indices[..., :1] >= 0)
+
+    def posterior(self, modality, z, temperature):
+        gap = (z[..., None, None, :] - self.codes).square().sum(-1)
+        return (-gap / (temperature * 16)).softmax(-1)
+
+
+def test_a_quantizer_with_levels_is_read_by_its_own_vectors(untrained, declared, ragged_store):
+    model, split = untrained(declared["audio"], declared["eeg"]), ragged_store.split("test")
+    plain = encode_split(model, split)["audio"]
+    model.codebook = Levels(2)
+    one = encode_split(model, split)["audio"]
+    assert one.indices.shape == (30, 4, 2)
+    assert torch.equal(one.mask, plain.mask)
+    assert torch.equal(
+        one.codes[one.mask][0], model.codebook.codes[0, 3] + model.codebook.codes[1, 4]
+    )
+    assert not one.codes[~one.mask].any()
+    found = read_by(model, "audio", one.indices, one.semantic, "posterior")
+    assert found.shape == (30, 4, 10)
+    torch.testing.assert_close(found.sum(2), 2.0 * one.mask)
+    usage = code_usage({"audio": one}, 5)
+    count = float(one.mask.sum())
+    assert usage.counts.tolist() == [[0, 0, 0, count, 0, 0, 0, 0, 0, count]]
+
+
+def test_without_codes_steps_exist_all_the_same(untrained, declared, ragged_store):
+    model, split = untrained(declared["audio"], declared["eeg"]), ragged_store.split("test")
+    plain = encode_split(model, split)["audio"]
+    model.codebook = Levels(0)
+    one = encode_split(model, split)["audio"]
+    assert torch.equal(one.mask, plain.mask)
+    assert torch.equal(one.semantic, plain.semantic)
+    assert torch.equal(one.codes, one.semantic * one.mask[..., None])  # what heads read
+    with pytest.raises(ConfigError, match="has no codes, so no posterior"):
+        read_by(model, "audio", one.indices, one.semantic, "posterior")
+    usage = code_usage({"audio": one, "eeg": one}, 0)
+    stats = CodebookStats.of(usage, usage)
+    assert (stats.size, stats.used, stats.shared_share, collapse(usage)) == (0, 0.0, 0.0, [])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cmg.decoders import ClipHead, StepHead
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, NonFiniteError
-from cmg.evaluation.options import ProbeOptions
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
 
 FAST = ProbeOptions(epochs=30, batch_size=16, lr=0.02)

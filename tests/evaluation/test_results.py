@@ -10,7 +10,7 @@ import torch
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
 from cmg.evaluation.results import CodebookStats, Results
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 
 RESULTS = Results(
     transfer={"audio->video": Score(71.25, 1.5, 3), "video->audio": Score(1 / 3, 0.0, 3)},

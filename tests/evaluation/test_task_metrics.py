@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from cmg.evaluation.measure import clip_metrics, step_metrics
 from cmg.evaluation.metrics import (
     average_precision,
     batch_averaged_scores,
@@ -15,7 +16,6 @@ from cmg.evaluation.metrics import (
     micro_scores,
 )
 from cmg.retrieval.metrics import retrieval_scores
-from cmg.tasks.measure import clip_metrics, step_metrics
 
 
 def slow_average_precision(scores, relevant):

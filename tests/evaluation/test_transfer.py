@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from cmg.data import FeatureStore
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
-from cmg.evaluation.options import ProbeOptions
-from cmg.evaluation.transfer import Evaluation, Score, merge, scores, step_labels
+from cmg.evaluation.scores import Score, mean_of, merged, plain
+from cmg.evaluation.transfer import Evaluation, step_labels
 
 DIRECTIONS = ["audio->audio", "audio->video", "video->audio", "video->video"]
 PROBE = ProbeOptions(epochs=15, batch_size=40, lr=0.01)
@@ -25,23 +29,45 @@ def test_shared_factor_transfers(evaluation):
     table = evaluation.transfer("class", PROBE)["test"]
     assert list(table) == DIRECTIONS
     for direction, values in table.items():
-        assert len(values) == 1
-        assert values[0] > 70.0, direction
+        assert values.n == 1
+        assert values.mean > 70.0, direction
 
 
 def test_continuous_features_of_two_encoders(evaluation):
     plain = PROBE.model_copy(update={"features": "continuous"})
     table = evaluation.transfer("class", plain)["test"]
-    assert table["audio->audio"][0] > 80.0
+    assert table["audio->audio"].mean > 80.0
     assert table["audio->audio"] != evaluation.transfer("class", PROBE)["test"]["audio->audio"]
+
+
+def test_heads_on_the_posterior_over_codes(evaluation):
+    """softmax(-d^2 / (t D)): a cold one is the code itself."""
+    split, t = evaluation.test, 0.5
+    soft = PROBE.model_copy(update={"features": "posterior", "temperature": t})
+    data = evaluation.labeled(split, "audio", "class", soft)
+    codes = evaluation.model.codebook.codes
+    z = evaluation.encoded["test"]["audio"].semantic
+    wanted = (-(z[:, :, None] - codes).square().sum(3) / (t * codes.shape[1])).softmax(2)
+    torch.testing.assert_close(data.features, wanted, rtol=1e-4, atol=1e-6)
+    cold = soft.model_copy(update={"temperature": 1e-6})
+    cold = evaluation.labeled(split, "audio", "class", cold).features
+    assert torch.equal(cold.argmax(2), evaluation.encoded["test"]["audio"].indices)
+    table = evaluation.transfer("class", soft, 0, ["audio"])["test"]
+    assert all(score.mean > 70.0 for score in table.values())
+
+
+def test_one_shared_modality_has_its_own_direction_alone(untrained, declared, paired):
+    model = untrained(declared["audio"], declared["eeg"])
+    table = Evaluation(model, paired, "train", "test").transfer("class", PROBE)["test"]
+    assert list(table) == ["audio->audio"]
 
 
 def test_untrained_encoders_do_not_transfer(untrained, paired):
     """Each modality has codes of its own: a head reads its own and guesses at the other's."""
     table = Evaluation(untrained(), paired, "train", "test").transfer("class", PROBE)["test"]
-    assert table["audio->audio"][0] > 45.0
-    assert table["audio->video"][0] < 45.0
-    assert table["video->audio"][0] < 45.0
+    assert table["audio->audio"].mean > 45.0
+    assert table["audio->video"].mean < 45.0
+    assert table["video->audio"].mean < 45.0
 
 
 def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
@@ -55,7 +81,7 @@ def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
 
     monkeypatch.setattr(type(evaluation.train), "labels", shuffled)
     for values in evaluation.transfer("class", PROBE)["test"].values():
-        assert 10.0 < values[0] < 40.0  # 25 +- 4 by chance alone
+        assert 10.0 < values.mean < 40.0  # 25 +- 4 by chance alone
 
 
 def test_heads_of_several_seeds(evaluation):
@@ -63,10 +89,10 @@ def test_heads_of_several_seeds(evaluation):
     table = evaluation.transfer("class", three, 5, ["audio"], ["video"])["test"]
     assert list(table) == ["audio->video"]
     alone = [
-        evaluation.transfer("class", PROBE, seed, ["audio"], ["video"])["test"]["audio->video"][0]
+        evaluation.transfer("class", PROBE, seed, ["audio"], ["video"])["test"]["audio->video"].mean
         for seed in (5, 6, 7)
     ]
-    assert table["audio->video"] == alone
+    assert list(table["audio->video"].values) == alone
 
 
 def test_reading_on_more_splits(evaluation):
@@ -84,7 +110,7 @@ def test_dropout_in_the_encoder_as_coded(evaluation):
     found = evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
     assert torch.equal(torch.random.get_rng_state(), before)
     assert found == evaluation.transfer("class", noisy, 0, ["audio"], ["video"])
-    assert found["test"]["audio->video"][0] > 65.0
+    assert found["test"]["audio->video"].mean > 65.0
 
 
 def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
@@ -92,7 +118,7 @@ def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
     model = untrained(declared["audio"], declared["video"])
     evaluation = Evaluation(model, ragged_store, "train", "test")
     split = ragged_store.split("test")
-    data = evaluation.labeled(split, "audio", "class", "codes")
+    data = evaluation.labeled(split, "audio", "class", PROBE)
     assert data.classes == 3
     assert len(data.features) == len(data.labels) == 30
     for b, row in enumerate(split.rows):
@@ -124,7 +150,7 @@ def test_store_without_labels(trained, paired, monkeypatch):
 )
 def test_unknown_names(evaluation, modality, label, message):
     with pytest.raises(DataError, match=message):
-        evaluation.labeled(evaluation.train, modality, label, "codes")
+        evaluation.labeled(evaluation.train, modality, label, PROBE)
 
 
 def test_unknown_split(trained, paired):
@@ -150,9 +176,21 @@ def test_labels_shorter_than_the_modality_are_unknown_behind_their_end():
 
 
 def test_scores_by_hand():
-    assert Score.of([40.0]) == Score(40.0, 0.0, 1)
-    found = Score.of([40.0, 50.0, 60.0])
+    assert Score.of([40.0]) == Score(40.0, 0.0, 1, None, (40.0,))
+    found = Score.of([40.0, 50.0, 60.0], paper=54.1)
     assert (found.mean, found.std, found.n) == (50.0, 10.0, 3)  # the sample's, not the population's
-    table = merge([{"a->b": [1.0], "b->a": [5.0]}, {"a->b": [3.0]}])
-    assert table == {"a->b": [1.0, 3.0], "b->a": [5.0]}
-    assert scores(table) == {"a->b": Score(2.0, 2.0**0.5, 2), "b->a": Score(5.0, 0.0, 1)}
+    table = merged([{"a->b": Score.of([1.0]), "b->a": Score.of([5.0])}, {"a->b": Score.of([3.0])}])
+    assert table == {"a->b": Score.of([1.0, 3.0]), "b->a": Score.of([5.0])}
+    assert mean_of(list(table.values())) == Score(3.5, 2.0**0.5 / 2, 2)
+    assert Score.fixed(10.0, 2) == Score.of([10.0, 10.0])
+
+
+def test_a_score_is_one_form_of_json_and_earlier_ones_are_read():
+    found = Score.of([40.0, 50.0], 54.1)
+    assert plain({"a": {"b": found}}) == {"a": {"b": {"mean": 45.0, "std": 50.0**0.5, "n": 2}}}
+    told = json.loads(json.dumps(plain(found, "paper", "values")))
+    assert list(told) == ["mean", "std", "n", "paper", "values"]
+    read = TypeAdapter(Score).validate_python
+    assert read(told) == found
+    assert read({"mean": 1, "std": 0.5, "n": 2}) == Score(1.0, 0.5, 2)
+    assert read({"mean": 1, "std": 0.5, "n": 2, "paper": 3.0}).paper == 3.0

@@ -12,7 +12,7 @@ from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
 from cmg.data.paired import paired_clips, paired_store
 from cmg.evaluation.results import Results
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.pretrain import pretrain
 from cmg.report import write_report

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from cmg.evaluation.scores import Score
 from cmg.recipes.segmentation_scores import METRICS, QUERY
 from cmg.report.segmentation import scores_table
-from cmg.tasks.outcome import Figure
 
 S4 = {"train": 3_452, "val": 740, "test": 740}
 
@@ -23,7 +23,7 @@ S4 = {"train": 3_452, "val": 740, "test": 740}
     ],
 )
 def test_the_papers_column_is_for_all_clips_of_s4(simulated, clips, why):
-    figures = {"audio->text": {QUERY: dict.fromkeys(METRICS, Figure(50.0, 0.0, 1))}}
+    figures = {"audio->text": {QUERY: dict.fromkeys(METRICS, Score(50.0, 0.0, 1))}}
     about = {"protocol": "published", "simulated": simulated, "clips": clips}
     about["empty_test_masks"] = {"masks": 0, "clips": 0}
     table = scores_table(SimpleNamespace(about=about, figures=figures))

@@ -66,7 +66,7 @@ def scores(model, store, config, splits):
     both = ["audio", "video"]
     tables = evaluation.transfer("category", config.probe, 0, both, both, splits)
     return {
-        direction: sum(tables[split][direction][0] for split in splits) / len(splits)
+        direction: sum(tables[split][direction].mean for split in splits) / len(splits)
         for direction in (*CROSS, *SAME)
     }
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.official.collection import open_collection
-from cmg.recipes.evaluate_tasks import head_options
 from cmg.recipes.pretrain import pretrain
 from cmg.simulate import SimulateOptions, simulate
 from cmg.studies.definition import load_study
@@ -17,9 +17,8 @@ from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer
 from cmg.studies.tables import headlines, study_tables
 from cmg.studies.task_scorer import TaskScorer, scorer_for
-from cmg.tasks.classification import ave_plan
+from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
-from cmg.tasks.world import Opened, World
 
 SMALL = ["data.batch_size=40", "model.detail_width={video: 8}"]
 
@@ -66,8 +65,8 @@ def test_scores_are_those_of_the_benchmark(root, tiny):
     config = plan.configs["list-24k"]
     model = pretrain(config).state.model
     found = TaskScorer(("ave",), "clean").score(model, config, seed=3)
-    world = World(Opened(open_collection(root, text="none")), model, "clean")
-    expected = crossing_score(ave_plan(world, head_options("ave", "clean", 1, "")), world, [3, 4])
+    plan = AVE().plan(FrozenData(Opened(open_collection(root, text="none")), model))
+    expected = crossing_score(plan, AVE().head_options("clean", 1, ""), [3, 4])
     both = (found["ave/video->audio"] + found["ave/audio->video"]) / 2
     assert both == pytest.approx(expected.mean)
     assert 1 <= found["codebook/used"] <= 8

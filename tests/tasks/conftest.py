@@ -13,10 +13,9 @@ from cmg.config.schema import RunConfig
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.models.saving import MODEL
-from cmg.recipes import evaluate_tasks as recipe
 from cmg.recipes.evaluate_tasks import evaluate_tasks
 from cmg.saved import flat
-from cmg.tasks import paper
+from cmg.tasks import benchmark
 from cmg.training.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.types import Kind, Modality
 
@@ -175,8 +174,9 @@ def ucf_store(path: Path, name="v_Class{concept}_g{group:02d}_c01") -> FeatureSt
 def short_heads():
     """Clean heads are not trained for longer on few clips, and these are what the paper has."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "LEAST_STEPS", 0)
-        patch.setattr(paper, "SCORED", dict.fromkeys(paper.SCORED, ()))
+        patch.setattr(benchmark, "LEAST_STEPS", 0)
+        for entry in benchmark.benchmarks.values():
+            patch.setattr(entry.part, "scored", ())
         yield
 
 
@@ -251,4 +251,6 @@ def everything(folder, early):
 
 
 def outcome_of(results, benchmark, protocol):
-    return next(o for o in results.outcomes if (o.benchmark, o.protocol) == (benchmark, protocol))
+    return next(
+        o for o in results.outcomes if (o.benchmark.name, o.protocol) == (benchmark, protocol)
+    )

@@ -11,21 +11,21 @@ import torch
 
 from cmg.data.labels import clip_classes
 from cmg.errors import CheckpointError, ConfigError
+from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.metrics import micro_scores
-from cmg.recipes import evaluate_tasks as recipe
+from cmg.evaluation.scores import Score
+from cmg.evaluation.training import HeadOptions
 from cmg.recipes.evaluate_tasks import (
     TaskResults,
     evaluate_tasks,
-    head_options,
     pretraining_list,
 )
 from cmg.recipes.select import select
 from cmg.report.benchmark_pages import remarks
-from cmg.tasks.classification import ave_plan
-from cmg.tasks.outcome import Figure
+from cmg.tasks import benchmark
+from cmg.tasks.ave import AVE
+from cmg.tasks.benchmark import find_benchmark
 from cmg.tasks.run import run_plan
-from cmg.tasks.training import HeadOptions
-from cmg.tasks.world import Opened, World
 from cmg.training.checkpoint import list_checkpoints, load_model, read_checkpoint
 from cmg.training.selection import SELECTED, mark_checkpoint, marked_checkpoint
 
@@ -45,7 +45,7 @@ def test_every_benchmark_has_both_protocols_and_all_directions(everything):
         for found in by_protocol.values():
             assert list(found) == DIRECTIONS
             for metrics in found.values():
-                assert all(isinstance(f, Figure) and f.n == 2 for f in metrics.values())
+                assert all(isinstance(f, Score) and f.n == 2 for f in metrics.values())
                 assert all(0.0 <= f.mean <= 100.0 for f in metrics.values())
 
 
@@ -132,9 +132,9 @@ def test_the_same_call_gives_the_same_figures(folder, early, everything):
 
 
 def test_heads_learn_what_codes_tell(folder, model):
-    world = World(Opened(folder), model, "clean")
-    plan = ave_plan(world, HeadOptions(epochs=60, lr=0.02, milestones=()))
-    found = run_plan(plan, world, [0, 1], {}, []).figures["audio->audio"]["accuracy"]
+    plan = AVE().plan(FrozenData(Opened(folder), model))
+    options = HeadOptions(epochs=60, lr=0.02, milestones=())
+    found = run_plan(plan, options, [0, 1]).figures["audio->audio"]["accuracy"]
     assert found.mean > 60.0
 
 
@@ -152,19 +152,20 @@ def test_a_late_checkpoint_is_refused_before_anything_is_computed(folder, run):
     with pytest.raises(ConfigError, match=r"epoch 29 .* stops before epoch 30, so no head"):
         evaluate_tasks(folder, run, ["ave"], ["published"])
     assert folder.opened == []
-    assert head_options("avvp", "published", 30, run).first_epoch == 30
-    assert head_options("ave", "clean", 30, run).first_epoch == 0
-    assert head_options("ave-avvp", "published", 30, run).clip_alpha
-    assert not head_options("avvp", "clean", 30, run).clip_alpha
+    ave, avvp, both = map(find_benchmark, ("ave", "avvp", "ave-avvp"))
+    assert avvp.head_options("published", 30, run).first_epoch == 30
+    assert ave.head_options("clean", 30, run).first_epoch == 0
+    assert both.head_options("published", 30, run).clip_alpha
+    assert not avvp.head_options("clean", 30, run).clip_alpha
 
 
 def test_clean_heads_on_few_clips_are_trained_for_as_many_steps_as_on_all_of_ave(run, monkeypatch):
-    monkeypatch.setattr(recipe, "LEAST_STEPS", 1260)  # short_heads turned it off
-    options = head_options("ave", "clean", 0, run)
+    monkeypatch.setattr(benchmark, "LEAST_STEPS", 1260)  # short_heads turned it off
+    options = AVE().head_options("clean", 0, run)
     assert options.stretched(3339) == options  # 42 batches, 30 epochs: 1,260 steps
     few = options.stretched(160)  # 2 batches
     assert (few.epochs, few.milestones) == (630, (210, 420, 630))
-    assert head_options("ave", "published", 5, run).stretched(160).epochs == 30
+    assert AVE().head_options("published", 5, run).stretched(160).epochs == 30
 
 
 def test_unknown_benchmarks_and_no_seeds_are_refused(folder, run):
@@ -236,12 +237,11 @@ def test_a_mark_of_a_checkpoint_that_is_gone_says_what_to_do(folder, run):
 
 
 def test_classes_that_no_head_was_trained_on_are_remarked(folder, model):
-    world = World(Opened(folder), model, "clean")
-    plan = ave_plan(world, HeadOptions(epochs=1))
+    plan, options = AVE().plan(FrozenData(Opened(folder), model)), HeadOptions(epochs=1)
     fewer = {m: s.subset(r.labels["category"] != 4 for r in s.rows) for m, s in plan.train.items()}
-    outcome = run_plan(replace(plan, train=fewer), world, [0], {}, [])
+    outcome = run_plan(replace(plan, train=fewer), options, [0])
     said = "3 of 15 test clips have classes without a training clip"
     assert [r.startswith(f"{said} ({NAMES[4]!r})") for r in outcome.remarks] == [True]
     assert outcome.told()["remarks"] == outcome.remarks
     assert remarks(TaskResults([outcome])) == [f"ave (clean): {outcome.remarks[0]}."]
-    assert run_plan(plan, world, [0], {}, []).remarks == []
+    assert run_plan(plan, options, [0]).remarks == []

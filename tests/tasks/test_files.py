@@ -25,6 +25,8 @@ def test_the_folder_holds_results_predictions_and_reports(everything, tmp_path):
     figure = told["ave"]["published"]["video->audio"]["accuracy"]
     assert set(figure) == {"mean", "std", "n", "paper"}
     more = json.loads((out / "evaluation.json").read_text())
+    values = more["benchmarks"]["ave"]["published"]["values"]["video->audio"]["accuracy"]
+    assert statistics.fmean(values) == figure["mean"]
     assert more["format"] == "cmg-evaluation"
     assert more["benchmarks"]["avvp"]["clean"]["counts"]["test"] == {"video": 32, "audio": 35}
     assert len(list((out / "predictions").iterdir())) == 4 * 2 * 4

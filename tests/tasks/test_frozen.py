@@ -10,13 +10,16 @@ import torch
 
 from cmg.data import write_store
 from cmg.errors import DataError, ModalityError
-from cmg.evaluation.encoding import FrozenEncoder
+from cmg.evaluation.encoding import FrozenEncoder, pad_steps
+from cmg.evaluation.frozen import FrozenData, Opened
+from cmg.evaluation.stack import HeadStack
+from cmg.evaluation.training import HeadJob, HeadOptions, Watch, train_heads
 from cmg.models import UnifiedModel
-from cmg.tasks.frozen import FrozenSource, fitted_steps
-from cmg.tasks.stack import HeadStack
-from cmg.tasks.training import HeadJob, HeadOptions, Watch, train_heads
+from cmg.tasks.plan import side
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch, Kind, Modality
+
+from .conftest import Folder
 
 
 @pytest.fixture
@@ -46,9 +49,9 @@ def text_model(make_options):
 
 @pytest.mark.parametrize("modality", ["audio", "text"])
 def test_codes_are_those_of_the_model(ragged, text_model, modality):
-    frozen = FrozenSource(text_model, ragged, "ragged")
+    frozen = FrozenData(Opened(Folder(ragged.path, {"ragged": ragged})), text_model)
     clips = np.array([44, 3, 3, 17, 0])
-    found = frozen.codes(modality, clips)
+    found = frozen.features("ragged", modality, clips, "codes")
     assert found.codes.dtype == torch.int64
     for row, clip in zip(found.codes, clips, strict=True):
         x, lengths = ragged.gather(modality, np.array([clip]))
@@ -56,7 +59,11 @@ def test_codes_are_those_of_the_model(ragged, text_model, modality):
         steps = int(lengths)
         assert torch.equal(row[:steps], wanted[:steps])
         assert bool((row[steps:] == -1).all())
-    z = frozen.continuous(modality, clips)
+    z = frozen.features("ragged", modality, clips, "continuous")
+    posterior = frozen.features("ragged", modality, clips, "posterior")
+    assert posterior.vectors.shape == (*z.mask.shape, 24)
+    assert torch.equal(posterior.vectors.argmax(2)[z.mask], found.codes[found.mask])
+    torch.testing.assert_close(posterior.vectors.sum(2), z.mask.float())
     assert torch.equal(z.mask, found.mask)
     nearest = torch.cdist(z.vectors[z.mask], text_model.codebook.codes).argmin(1)
     assert torch.equal(nearest, found.codes[found.mask])
@@ -69,21 +76,20 @@ def test_every_clip_is_read_once(folder, model, monkeypatch):
     monkeypatch.setattr(
         type(source), "gather", lambda self, m, clips: read.extend(clips) or gather(self, m, clips)
     )
-    frozen = FrozenSource(model, source, "ave", keep_inputs=True)
     told = []
-    frozen.progress = lambda *x: told.append(x)
-    frozen.codes("video", np.arange(40))
-    frozen.continuous("video", np.arange(20, 50))
-    frozen.noisy("video", np.arange(50))
+    frozen = FrozenData(Opened(folder), model, "published", progress=lambda *x: told.append(x))
+    frozen.features("ave", "video", np.arange(40), "codes")
+    frozen.features("ave", "video", np.arange(20, 50), "continuous")
+    frozen.noisy("ave", "video", np.arange(50))
     assert sorted(read) == list(range(50))
     assert told[0] == ("encode ave video", 32, 40)
 
 
 def test_the_model_is_left_as_it_was(folder, model):
-    model.train()
+    model = model.double().train()
     before = {n: x.clone() for n, x in model.state_dict().items()}
-    frozen = FrozenSource(model, folder.stores["ave"], "ave", keep_inputs=True)
-    frozen.noisy("audio", np.arange(8)).pick(torch.arange(8), 0, 0)
+    frozen = FrozenData(Opened(folder), model, "published")
+    frozen.noisy("ave", "audio", np.arange(8)).pick(torch.arange(8), 0, 0)
     assert all(module.training for module in model.modules())
     for name, x in model.state_dict().items():
         assert torch.equal(x, before[name])
@@ -94,15 +100,26 @@ def test_dropout_after_pooling_draws_what_the_whole_encoder_draws(folder, model,
     """The cached path against a naive one that encodes every batch from its features."""
     model = model.double()
     source = folder.stores["ave"]
-    noisy = FrozenSource(model, source, "ave", keep_inputs=True).noisy(modality, np.arange(40))
+    noisy = FrozenData(Opened(folder), model, "published").noisy("ave", modality, np.arange(40))
     chosen = torch.tensor([31, 2, 17, 5, 5])
     found = noisy.pick(chosen, seed=3, step=11)
     naive = naive_codes(model, source, modality, chosen, 3, 11)
     assert torch.equal(found, naive)
-    quiet = FrozenSource(model, source, "ave").codes(modality, np.arange(40)).codes[chosen]
+    frozen = FrozenData(Opened(folder), model)
+    quiet = frozen.features("ave", modality, np.arange(40), "codes").codes[chosen]
     assert not torch.equal(found, quiet)
     assert not torch.equal(found, noisy.pick(chosen, seed=3, step=12))
     assert torch.equal(found, noisy.pick(chosen, seed=3, step=11))
+
+
+def test_the_posterior_is_drawn_anew_with_dropout_too(folder, model):
+    frozen = FrozenData(Opened(folder), model.double(), "published", by="posterior")
+    noisy = frozen.noisy("ave", "audio", np.arange(40))
+    chosen = torch.tensor([31, 2])
+    found = noisy.pick(chosen, seed=3, step=11)
+    assert found.shape == (2, 10, noisy.width)
+    naive = naive_codes(model, folder.stores["ave"], "audio", chosen, 3, 11)
+    assert torch.equal(found.argmax(2), naive)
 
 
 def naive_codes(model, source, modality, chosen, seed, step):
@@ -121,11 +138,12 @@ def naive_codes(model, source, modality, chosen, seed, step):
 def test_heads_on_cached_inputs_are_heads_that_encode_again_every_epoch(folder, model):
     model = model.double()
     source = folder.stores["ave"]
-    frozen = FrozenSource(model, source, "ave", keep_inputs=True)
+    frozen = FrozenData(Opened(folder), model, "published")
     clips = np.arange(40)
     labels = source.split("train").labels("category")
     options = HeadOptions(epochs=3, batch_size=16)
-    noisy, quiet = frozen.noisy("video", clips), frozen.codes("video", clips)
+    noisy = frozen.noisy("ave", "video", clips)
+    quiet = frozen.features("ave", "video", clips, "codes")
     watch = {"x": Watch(quiet, lambda logits: 0.0, "last")}
     jobs = [HeadJob(seed, noisy, labels, 5, watch) for seed in range(2)]
     found = train_heads(jobs, options, torch.float64)
@@ -157,15 +175,14 @@ def naive_head(model, source, job, options):
 
 
 def test_nan_names_the_clip(tmp_path, model, folder):
-    frozen = FrozenSource(model, folder.stores["ave"], "ave")
     x, lengths = folder.stores["ave"].gather("audio", np.arange(4))
     x[2, 5, 0] = math.nan
     encoder = FrozenEncoder(model, "audio")
     with pytest.raises(DataError, match="'c', step 5"):
         encoder.inputs(x, lengths, list("abcd"))
-    frozen.source = Broken(folder.stores["ave"])
+    broken = Folder(folder.path, {"ave": Broken(folder.stores["ave"])})
     with pytest.raises(DataError, match=r"ave: .*'ave-00002', step 5; extract that clip again"):
-        frozen.codes("audio", np.arange(4))
+        FrozenData(Opened(broken), model).features("ave", "audio", np.arange(4), "codes")
 
 
 class Broken:
@@ -185,21 +202,21 @@ class Broken:
 
 def test_other_shapes_and_modalities_are_refused(folder, text_model, model, make_options):
     with pytest.raises(ModalityError, match="the model has no modality 'video'"):
-        FrozenSource(text_model, folder.stores["ave"], "ave").codes("video", np.arange(2))
-    with pytest.raises(ModalityError, match="unknown modality 'audio'"):
-        FrozenSource(model, folder.stores["ucf101"], "ucf101").codes("audio", np.arange(2))
+        FrozenData(Opened(folder), text_model).features("ave", "video", np.arange(2), "codes")
+    with pytest.raises(ModalityError, match="ucf101 has no modality 'audio'"):
+        FrozenData(Opened(folder), model).features("ucf101", "audio", np.arange(2), "codes")
     wide = [
         Modality(name="audio", kind=Kind.VECTORS, shape=(128,), detail_width=4),
         Modality(name="video", kind=Kind.MAPS, shape=(7, 7, 512), detail_width=4),
     ]
     big = UnifiedModel(wide, make_options)
-    with pytest.raises(ModalityError, match=r"has shape \[6\]; the model was trained on \[128\]"):
-        FrozenSource(big, folder.stores["ave"], "ave").check("audio")
+    with pytest.raises(ModalityError, match=r"has steps of shape \(6,\), the model reads \(128,\)"):
+        side(FrozenData(Opened(folder), big), "ave", "audio", "category")
 
 
 def test_labels_are_fitted_to_the_steps():
     labels = torch.ones(2, 3, 4)
-    assert fitted_steps(labels, 2).shape == (2, 2, 4)
-    longer = fitted_steps(labels, 5)
+    assert pad_steps(labels, 2, -1).shape == (2, 2, 4)
+    longer = pad_steps(labels, 5, -1)
     assert bool((longer[:, 3:] == -1).all())
     assert torch.equal(longer[:, :3], labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,23 +12,30 @@ from cmg.config.load import load_config
 from cmg.data import LabelSpec
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, ModalityError
+from cmg.evaluation.frozen import FrozenData, Opened
+from cmg.models import UnifiedModel
 from cmg.official.doctor.expected import Expected
 from cmg.tasks import paper
-from cmg.tasks.classification import ave_plan, ucf_group, ucf_vgg_plan
-from cmg.tasks.leaks import leak_report, seen_marks, youtube_id
-from cmg.tasks.localization import ave_avvp_plan, avvp_plan
-from cmg.tasks.paper import SCORED, Scored, paper_table, unlike_paper, unlike_training
+from cmg.tasks.ave import AVE
+from cmg.tasks.ave_avvp import AVEtoAVVP
+from cmg.tasks.avvp import AVVP
+from cmg.tasks.benchmark import benchmarks, find_benchmark
+from cmg.tasks.leaks import leak_report, youtube_id
+from cmg.tasks.paper import Scored, unlike_training
 from cmg.tasks.plan import held_out
-from cmg.tasks.training import HeadOptions
-from cmg.tasks.world import Opened, World
+from cmg.tasks.ucf_vgg import UCFVGG, ucf_group
+from cmg.types import Kind, Modality
 
-OPTIONS = HeadOptions(epochs=2)
+from .conftest import VIDEO
+
+SCORED = {name: entry.part.scored for name, entry in benchmarks.items()}
+"""Before the fixtures of this folder leave it out."""
 
 
 @pytest.fixture
 def world(folder, model):
     def make(protocol, data=folder):
-        return World(Opened(data), model, protocol)
+        return FrozenData(Opened(data), model, protocol)
 
     return make
 
@@ -44,27 +52,25 @@ def videos(side):
 
 
 def test_ave_published_evaluates_on_the_training_split(world):
-    plan = ave_plan(world("published"), OPTIONS)
+    plan = AVE().plan(world("published"))
     assert plan.train is plan.test
     assert not plan.select
     assert plan.last_epoch
     assert {row.split for row in plan.test["audio"].rows} == {"train"}
-    labels, classes = plan.train["video"].clip_labels()
-    category = plan.train["video"].source.source.split("train").labels("category")
+    labels = plan.train["video"].clip_labels()
+    category = plan.train["video"].source.split("train").labels("category")
     assert torch.equal(labels, category)  # here no clip begins with another class
-    assert len(classes) == len(plan.classes) == 5
+    assert len(plan.train["video"].clip_classes) == len(plan.classes) == 5
 
 
 def test_ave_clean_uses_the_three_splits(world):
-    plan = ave_plan(world("clean"), OPTIONS)
+    plan = AVE().plan(world("clean"))
     for sides, split in ((plan.train, "train"), (plan.select, "val"), (plan.test, "test")):
         assert {row.split for row in sides["video"].rows} == {split}
-    other = ave_plan(world("clean"), OPTIONS, test="val")
-    assert ids(other.test["audio"]) == ids(plan.select["audio"])
 
 
 def test_avvp_published_takes_every_labeled_clip_for_both(world):
-    plan = avvp_plan(world("published"), OPTIONS)
+    plan = AVVP().plan(world("published"))
     assert plan.train is plan.test
     assert len(plan.train["audio"].clips) == 68  # every clip is heard
     assert len(plan.train["video"].clips) == 68 - 5  # one in eleven is not seen
@@ -72,7 +78,7 @@ def test_avvp_published_takes_every_labeled_clip_for_both(world):
 
 
 def test_avvp_clean_never_tests_a_video_it_saw(world):
-    plan = avvp_plan(world("clean"), OPTIONS)
+    plan = AVVP().plan(world("clean"))
     trained = videos(plan.train["audio"]) | videos(plan.train["video"])
     chosen = videos(plan.select["audio"]) | videos(plan.select["video"])
     tested = videos(plan.test["audio"]) | videos(plan.test["video"])
@@ -83,10 +89,10 @@ def test_avvp_clean_never_tests_a_video_it_saw(world):
 
 
 def test_ave_avvp_clean_leaves_out_videos_of_ave(world):
-    plan = ave_avvp_plan(world("clean"), OPTIONS)
+    plan = AVEtoAVVP().plan(world("clean"))
     assert "1 and 1 clips" in plan.notes[0]
     assert "video000003" not in videos(plan.test["audio"])
-    published = ave_avvp_plan(world("published"), OPTIONS)
+    published = AVEtoAVVP().plan(world("published"))
     assert "video000003" in videos(published.test["audio"])
     assert {r.split for r in published.train["audio"].rows} == {"train", "val", "test"}
     assert {r.split for r in plan.train["audio"].rows} == {"train"}
@@ -95,7 +101,7 @@ def test_ave_avvp_clean_leaves_out_videos_of_ave(world):
 
 
 def test_ucf_groups_are_disjoint_and_vggsound_keeps_its_marks(world):
-    plan = ucf_vgg_plan(world("clean"), OPTIONS)
+    plan = UCFVGG().plan(world("clean"))
     groups = {
         part: {ucf_group(r) for r in sides["video"].rows}
         for part, sides in (("train", plan.train), ("val", plan.select), ("test", plan.test))
@@ -106,7 +112,7 @@ def test_ucf_groups_are_disjoint_and_vggsound_keeps_its_marks(world):
     marks = {r.meta["ucf_split"] for r in plan.test["audio"].rows}
     assert marks == {"test"}
     assert all("ucf_split" in r.meta for r in plan.train["audio"].rows)
-    published = ucf_vgg_plan(world("published"), OPTIONS)
+    published = UCFVGG().plan(world("published"))
     assert len(published.test["video"].clips) == 125
     splits = [r.split for r in published.test["audio"].rows]
     assert splits == sorted(splits, key=["train", "test", "val"].index)
@@ -124,9 +130,9 @@ def test_sources_are_opened_once(folder, model):
     folder.opened.clear()
     opened = Opened(folder)
     for protocol in ("published", "clean"):
-        world = World(opened, model, protocol)
-        ave_plan(world, OPTIONS)
-        ave_avvp_plan(world, OPTIONS)
+        data = FrozenData(opened, model, protocol)
+        AVE().plan(data)
+        AVEtoAVVP().plan(data)
     assert sorted(folder.opened) == ["ave", "avvp"]
 
 
@@ -135,28 +141,29 @@ def test_sources_are_opened_once(folder, model):
 
 def test_leaks_are_counted_by_video(world):
     lists = {"24k": frozenset({"video000060", "vggs0000000"}), "40k": frozenset({"video000060"})}
-    rows = {r["direction"]: r for r in leak_report(ave_plan(world("clean"), OPTIONS), lists)}
+    rows = {r["direction"]: r for r in leak_report(AVE().plan(world("clean")), lists)}
     # Clip 50 (val) is of the video of clip 0; clip 60 (test) is in both lists.
     assert rows["video->audio"]["clips"] == 15
     assert rows["video->audio"]["in_training"] == 0
     assert rows["video->audio"]["in_pretraining"] == {"24k": 1, "40k": 1}
-    val = leak_report(ave_plan(world("clean"), OPTIONS, test="val"), {})
+    plan = AVE().plan(world("clean"))
+    val = leak_report(replace(plan, test=plan.select), {})
     assert {r["in_training"] for r in val} == {1}
-    published = leak_report(ave_plan(world("published"), OPTIONS), {})
+    published = leak_report(AVE().plan(world("published")), {})
     assert {r["in_training"] for r in published} == {40}
 
 
 def test_marks_say_what_pre_training_saw(world):
-    plan = ucf_vgg_plan(world("clean"), OPTIONS)
+    plan = UCFVGG().plan(world("clean"))
     tested = frozenset(plan.test["audio"].video_ids)
     trained = frozenset(plan.train["audio"].video_ids)
     lists = {"24k": trained, "40k": trained | tested}
     involving = {"video->audio", "audio->video", "audio->audio"}
-    assert seen_marks(plan, lists, "24k") == {}
-    assert set(seen_marks(plan, lists, "40k")) == involving
-    assert seen_marks(plan, lists, "40k")["video->audio"] == "seen in pre-training on 40k"
-    assert "unknown" in seen_marks(plan, lists, None)["audio->audio"]
-    assert seen_marks(ave_plan(world("clean"), OPTIONS), lists, None) == {}
+    assert plan.benchmark.marks(plan, lists, "24k") == {}
+    assert set(plan.benchmark.marks(plan, lists, "40k")) == involving
+    assert plan.benchmark.marks(plan, lists, "40k")["video->audio"] == "seen in pre-training on 40k"
+    assert "unknown" in plan.benchmark.marks(plan, lists, None)["audio->audio"]
+    assert AVE().marks(AVE().plan(world("clean")), lists, None) == {}
 
 
 def test_start_seconds_are_no_part_of_a_youtube_id():
@@ -173,14 +180,16 @@ def test_start_seconds_are_no_part_of_a_youtube_id():
 
 def test_the_papers_figures_are_those_of_a_model_like_ours():
     avt = ["audio", "video", "text"]
-    assert paper_table("ave", avt, "40k")["video->audio"] == {"accuracy": 54.1}
-    assert paper_table("avvp", avt, None)["audio->audio"] == {"precision": 72.9}
-    assert paper_table("ucf-vgg", avt, "40k")["audio->video"] == {"accuracy": 60.6}
-    assert paper_table("ave", avt, "24k") == {}
-    assert paper_table("ave", ["audio", "video"], "81k")["audio->video"] == {"accuracy": 45.6}
-    assert paper_table("ave", ["audio", "video"], None) == {}
-    assert paper_table("ave-avvp", ["audio", "video"], "40k") == {}
-    assert paper_table("ave", ["audio", "text"], "40k") == {}
+    assert find_benchmark("ave").paper_table(avt, "40k")["video->audio"] == {"accuracy": 54.1}
+    assert find_benchmark("avvp").paper_table(avt, None)["audio->audio"] == {"precision": 72.9}
+    assert find_benchmark("ucf-vgg").paper_table(avt, "40k")["audio->video"] == {"accuracy": 60.6}
+    assert find_benchmark("ave").paper_table(avt, "24k") == {}
+    assert find_benchmark("ave").paper_table(["audio", "video"], "81k")["audio->video"] == {
+        "accuracy": 45.6
+    }
+    assert find_benchmark("ave").paper_table(["audio", "video"], None) == {}
+    assert find_benchmark("ave-avvp").paper_table(["audio", "video"], "40k") == {}
+    assert find_benchmark("ave").paper_table(["audio", "text"], "40k") == {}
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -220,10 +229,10 @@ def test_avvp_without_its_lists_names_them(world, folder):
     unlisted = Rows(folder.stores["avvp"], lambda row: row.model_copy(update={"split": "unlisted"}))
     data = Changed(folder, avvp=unlisted)
     with pytest.raises(DataError, match=r"AVVP_val_pd\.csv is missing"):
-        avvp_plan(world("clean", data), OPTIONS)
+        AVVP().plan(world("clean", data))
     with pytest.raises(DataError, match=r"AVVP_test_pd\.csv is missing"):
-        ave_avvp_plan(world("clean", data), OPTIONS)
-    avvp_plan(world("published", data), OPTIONS).check()
+        AVEtoAVVP().plan(world("clean", data))
+    AVVP().plan(world("published", data)).check()
 
 
 def test_labels_of_another_length_name_clip_and_lengths(world, folder):
@@ -232,7 +241,7 @@ def test_labels_of_another_length_name_clip_and_lengths(world, folder):
 
     data = Changed(folder, avvp=Rows(folder.stores["avvp"], shortened))
     with pytest.raises(DataError, match="'avvp0000004_0_10' has 7 steps of label 'audio'"):
-        avvp_plan(world("published", data), OPTIONS)
+        AVVP().plan(world("published", data))
 
 
 def test_clips_without_a_step_are_left_out_and_none_left_is_an_error(world, folder):
@@ -240,17 +249,17 @@ def test_clips_without_a_step_are_left_out_and_none_left_is_an_error(world, fold
         return row.model_copy(update={"lengths": row.lengths | {"audio": 0}})
 
     some = Rows(folder.stores["ave"], lambda r: silent(r) if r.meta["row"] < 10 else r)
-    plan = ave_plan(world("published", Changed(folder, ave=some)), OPTIONS)
+    plan = AVE().plan(world("published", Changed(folder, ave=some)))
     assert len(plan.train["audio"].clips) == 30
     assert len(plan.train["video"].clips) == 40
     every = Changed(folder, ave=Rows(folder.stores["ave"], silent))
     with pytest.raises(DataError, match="no clip of split 'train' has both 'audio' and the label"):
-        ave_plan(world("published", every), OPTIONS)
+        AVE().plan(world("published", every))
 
 
 def test_one_class_is_no_task(world, folder):
     same = Rows(folder.stores["ave"], lambda r: with_labels(r, category=2))
-    plan = ave_plan(world("clean", Changed(folder, ave=same)), OPTIONS)
+    plan = AVE().plan(world("clean", Changed(folder, ave=same)))
     with pytest.raises(DataError, match="all 40 training clips of 'video' are of one class"):
         plan.check()
 
@@ -258,26 +267,32 @@ def test_one_class_is_no_task(world, folder):
 def test_other_classes_on_the_other_side_are_named(world, folder):
     renamed = LabelSpec(classes=("Cat", "Hound", "Banjo", "background"), per="step", multiple=True)
     data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": renamed}))
-    plan = ave_avvp_plan(world("clean", data), OPTIONS)
+    plan = AVEtoAVVP().plan(world("clean", data))
     with pytest.raises(DataError, match=r"'Dog, barking' where label 'shared_audio' .* 'Hound'"):
         plan.check()
     fewer = LabelSpec(classes=("Cat", "Dog, barking"), per="step", multiple=True)
     data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": fewer}))
-    with pytest.raises(DataError, match="has 4 classes, label 'shared_audio'"):
-        ave_avvp_plan(world("clean", data), OPTIONS).check()
+    with pytest.raises(DataError, match=r"has 4 classes, 'Banjo' where label 'sh.* has 'none'"):
+        AVEtoAVVP().plan(world("clean", data)).check()
+
+
+def test_nothing_left_is_an_error(world):
+    some = AVE().plan(world("clean")).train["audio"]
+    with pytest.raises(DataError, match="of 40 clips with 'audio' and the label 'category' none"):
+        some.subset(False for _ in some.clips)
 
 
 def test_a_missing_data_set_says_what_there_is(world, folder):
     data = Changed(folder, avvp=None)
     with pytest.raises(DataError, match="no data set 'avvp'; it has vggsound40k, ave, ucf101"):
-        avvp_plan(world("clean", data), OPTIONS)
+        AVVP().plan(world("clean", data))
 
 
 def test_a_missing_label_names_the_nearest(world, folder):
     bare = Rows(folder.stores["ave"])
     del bare.labels["category"]
     with pytest.raises(DataError, match="unknown label 'category'"):
-        ave_plan(world("clean", Changed(folder, ave=bare)), OPTIONS)
+        AVE().plan(world("clean", Changed(folder, ave=bare)))
 
 
 def test_clips_without_a_group_are_no_ucf_clips(world, folder):
@@ -286,26 +301,57 @@ def test_clips_without_a_group_are_no_ucf_clips(world, folder):
 
     data = Changed(folder, ucf101=Rows(folder.stores["ucf101"], nameless))
     with pytest.raises(DataError, match="has no group in its name"):
-        ucf_vgg_plan(world("clean", data), OPTIONS)
+        UCFVGG().plan(world("clean", data))
 
 
-def test_a_model_without_video_is_refused(folder, make_options):
-    from cmg.models import UnifiedModel
-    from cmg.types import Kind, Modality
+AUDIO_TEXT = [
+    Modality(name="audio", kind=Kind.VECTORS, shape=(6,), detail_width=4),
+    Modality(name="text", kind=Kind.TOKENS, shape=(5,), detail_width=4, token_hidden=3),
+]
 
-    modalities = [
-        Modality(name="audio", kind=Kind.VECTORS, shape=(6,), detail_width=4),
-        Modality(name="text", kind=Kind.TOKENS, shape=(5,), detail_width=4, token_hidden=3),
+
+def test_a_benchmark_goes_between_the_modalities_that_it_and_the_model_have(folder, make_options):
+    """Of audio and text without video the rows within audio are left, its upper bound."""
+    model = UnifiedModel(AUDIO_TEXT, make_options)
+    plan = AVE().plan(FrozenData(Opened(folder), model))
+    assert plan.directions == [("audio", "audio")]
+    assert AVE().between(FrozenData(Opened(folder), model, modalities=["text", "audio"])) == [
+        "text",
+        "audio",
     ]
-    with pytest.raises(ModalityError, match=r"has audio, text and no video; .* modalities=av"):
-        World(Opened(folder), UnifiedModel(modalities, make_options), "clean")
+
+
+@pytest.mark.parametrize(
+    ("kind", "modalities", "message"),
+    [
+        (AVE, ["vidoe"], r"the model has no modality 'vidoe' \(did you mean 'video'\?\)"),
+        (AVVP, ["text"], "the model has no modality 'text'"),
+        (UCFVGG, ["video", "eeg"], "ucf-vgg has no labels for 'eeg'; it has video, audio"),
+    ],
+)
+def test_other_modalities_are_refused(folder, make_options, kind, modalities, message):
+    eeg = Modality(name="eeg", kind=Kind.VECTORS, shape=(3,), detail_width=4)
+    model = UnifiedModel([AUDIO_TEXT[0], VIDEO, eeg], make_options)
+    with pytest.raises(ModalityError, match=message):
+        kind().plan(FrozenData(Opened(folder), model, modalities=modalities))
+
+
+def test_words_are_no_seconds_and_a_model_of_nothing_that_is_labeled_is_refused(
+    folder, make_options
+):
+    data = FrozenData(Opened(folder), UnifiedModel(AUDIO_TEXT, make_options), modalities=["text"])
+    with pytest.raises(ModalityError, match="avvp has no labels for 'text'"):
+        AVVP().plan(data)
+    others = [m.model_copy(update={"name": f"other_{m.name}"}) for m in AUDIO_TEXT]
+    with pytest.raises(ModalityError, match="ave goes between video and audio; the model has"):
+        AVE().plan(FrozenData(Opened(folder), UnifiedModel(others, make_options)))
 
 
 def test_published_reads_a_float64_copy(folder, model):
-    world = World(Opened(folder), model, "published")
-    assert world.model.dtype == torch.float64
+    data = FrozenData(Opened(folder), model, "published")
+    assert data.model.dtype == torch.float64
     assert model.dtype == torch.float32
-    assert World(Opened(folder), model, "clean").model is model
+    assert FrozenData(Opened(folder), model, "clean").model is model
 
 
 @pytest.mark.parametrize(
@@ -319,24 +365,24 @@ def test_only_all_clips_of_the_papers_data_are_the_papers_data(folder, monkeypat
         Scored("ave", m, "event", n + k)
         for m, n, k in zip(("audio", "video"), there, more, strict=True)
     ]
-    monkeypatch.setattr(paper, "SCORED", {"ave": tuple(sides)})
+    monkeypatch.setattr(AVE, "scored", tuple(sides))
     monkeypatch.setattr(paper, "SHARE", 0.98)  # of 70 clips
     monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 6, "video": 5}, 2))
     why = ""
     if lacking is not None:
         side, found = sides[lacking], there[lacking]
         why = f"ave has {found} clips with {side.modality} here, the paper's has {side.clips}"
-    assert unlike_paper("ave", Opened(folder)) == why
+    assert AVE().unlike(Opened(folder)) == why
     monkeypatch.setattr(paper, "OFFICIAL", Expected({}, {"audio": 128, "video": 5}, 2))
     if not why:
-        assert unlike_paper("ave", Opened(folder)) == (
+        assert AVE().unlike(Opened(folder)) == (
             "ave has audio features of shape [6] here, the paper's have [128]"
         )
 
 
 def test_the_papers_data_in_numbers():
     """As counted in the official lists; 4,143 is 3,339 + 402 + 402."""
-    assert {name: [c.clips for c in sides] for name, sides in SCORED.items()} == {
+    assert {name: [c.clips for c in scored] for name, scored in SCORED.items()} == {
         "ave": [4_143, 4_143],
         "avvp": [1_844, 1_661],
         "ave-avvp": [1_831, 1_085, 1_032],
@@ -359,6 +405,6 @@ def test_a_model_that_was_trained_otherwise_is_none_of_the_papers(override, why)
 
 def test_a_simulated_folder_says_so(tmp_path):
     (tmp_path / "simulation.json").write_text("{}")
-    assert unlike_paper("ave", SimpleNamespace(path=tmp_path)) == "the data are simulated"
+    assert AVE().unlike(SimpleNamespace(path=tmp_path)) == "the data are simulated"
     config = load_config("audio-video", [f"data.store={tmp_path}"])
     assert unlike_training(config) == "the model was trained on simulated data"

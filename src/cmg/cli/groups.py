@@ -21,13 +21,14 @@ CONTEXT: Any = TyperGroup.context_class
 """click's, which typer takes from click or brings along, by its version."""
 
 
-def group(help_: str, **more: Any) -> typer.Typer:
+def group(help_: str, cls: type[Group] | None = None, **more: Any) -> typer.Typer:
     """A group of commands.
 
     Help and errors are plain text, so that brackets are no markup, paragraphs are wrapped as wholes
     and the terminal needs no letters for frames.
     """
-    return typer.Typer(cls=Group, help=help_, no_args_is_help=True, rich_markup_mode=None, **more)
+    kind = cls or Group
+    return typer.Typer(cls=kind, help=help_, no_args_is_help=True, rich_markup_mode=None, **more)
 
 
 class Formatter(CONTEXT.formatter_class):  # type: ignore[misc]

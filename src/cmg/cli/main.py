@@ -57,7 +57,9 @@ training.register(app)
 extract.register(app)
 using.register(app)
 convert.register(app)
-evaluate = group("Evaluate a model: the paper's benchmarks, segmentation, retrieval.")
+evaluate = group(
+    "Evaluate a model: the paper's benchmarks, segmentation, retrieval.", cls=tasks.Evaluations
+)
 tasks.register(app, evaluate)
 segmentation.register(app, evaluate)
 retrieval.register(app, evaluate)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cmg.cli.groups import Group
 from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from cmg.evaluation.frozen import Protocol
     from cmg.recipes.select import Selection
     from cmg.report.tables import Table
-    from cmg.tasks.plan import Protocol
 
 DataOption = Annotated[
     str, typer.Option(help="Folder in the official layout, or what `cmg data import` made of it.")
@@ -23,34 +24,36 @@ ListsOption = Annotated[str | None, typer.Option(help="Folder with further annot
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU if any.")]
 
 
-class Protocols(StrEnum):
-    """What to evaluate by."""
-
-    PUBLISHED = "published"
-    CLEAN = "clean"
-    BOTH = "both"
+ALL = "all"
 
 
-class OneProtocol(StrEnum):
-    """What to compare checkpoints by."""
+class Evaluations(Group):
+    """``cmg evaluate``: a command for every registered benchmark, beside those of other kinds."""
 
-    PUBLISHED = "published"
-    CLEAN = "clean"
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All benchmarks first."""
+        from cmg.tasks.benchmark import benchmarks
 
+        others = [name for name in super().list_commands(ctx) if name != ALL]
+        return [ALL, *(name for name in benchmarks if name not in others), *others]
 
-BENCHMARKS = {
-    "all": "All of the following four.",
-    "ave": "AVE: classify the event of a clip, by sound or by picture.",
-    "avvp": "AVVP: find the events of every second.",
-    "ave-avvp": "Train on AVE, find the events of AVVP.",
-    "ucf-vgg": "UCF101 by picture, VGGSound by sound.",
-}
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command below; that of a benchmark is the one of all of them, under its name."""
+        if cmd_name in self.commands:
+            return super().get_command(ctx, cmd_name)
+        from cmg.tasks.benchmark import benchmarks
+
+        if cmd_name not in list(benchmarks):
+            return super().get_command(ctx, cmd_name)
+        command = copy(super().get_command(ctx, ALL))
+        command.name = cmd_name
+        command.help = f"{benchmarks[cmd_name].part.about} {benchmark.__doc__}"
+        return command
 
 
 def register(app: typer.Typer, evaluate: typer.Typer) -> None:
     """Add the commands of this file."""
-    for name, what in BENCHMARKS.items():
-        evaluate.command(name, help=f"{what} {benchmark.__doc__}")(benchmark)
+    evaluate.command(ALL, help=f"All of the following benchmarks. {benchmark.__doc__}")(benchmark)
     app.command()(select)
 
 
@@ -60,11 +63,20 @@ def benchmark(
     model: RunOption,
     out: Annotated[Path, typer.Option(help="Folder for results, predictions and report.")],
     protocol: Annotated[
-        Protocols, typer.Option(help="As published, quirks and all, or clean.")
-    ] = Protocols.BOTH,
+        Literal["published", "clean", "both"],
+        typer.Option(help="As published, quirks and all, or clean."),
+    ] = "both",
     seeds: Annotated[int, typer.Option(help="Heads per direction.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
+    modalities: Annotated[
+        str | None,
+        typer.Option(help="To go between, e.g. audio,text; default: the benchmark's own."),
+    ] = None,
+    features: Annotated[
+        Literal["codes", "posterior", "continuous"],
+        typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
+    ] = "codes",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
@@ -76,31 +88,38 @@ def benchmark(
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
     """
     say_json(json_)
+    from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
     from cmg.recipes.pretrain import choose_device
     from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
     from cmg.report.evaluation_folder import write_evaluation
-    from cmg.tasks.outcome import plain
 
     names = benchmark_names([str(context.info_name)])
-    protocols: list[Protocol] = ["published", "clean"]
-    if protocol is not Protocols.BOTH:
-        protocols = ["published" if protocol is Protocols.PUBLISHED else "clean"]
-    collection = open_collection(data, lists, text="none")
+    protocols: list[Protocol] = ["published", "clean"] if protocol == "both" else [protocol]
+    text = "auto" if modalities and "text" in modalities.split(",") else "none"
+    collection = open_collection(data, lists, text=text)
     with progress_bar() as progress:
         results = write_evaluation(
             out,
             lambda: evaluate_tasks(
-                collection, model, names, protocols, seeds, choose_device(device), progress
+                collection,
+                model,
+                names,
+                protocols,
+                seeds,
+                choose_device(device),
+                progress,
+                modalities.split(",") if modalities else None,
+                features,
             ),
             overwrite,
         )
     tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]
     chosen = " (selected by `cmg select`)" if results.about["selected"] else ""
     show(
-        plain(results.figures),
+        plain(results.figures, "paper"),
         *remarks(results),
         *tables,
         f"Checkpoint: {results.about['checkpoint']}{chosen}",
@@ -111,13 +130,14 @@ def benchmark(
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
     data: DataOption,
-    protocol: Annotated[OneProtocol, typer.Option(help="Of AVE.")] = OneProtocol.CLEAN,
+    protocol: Annotated[Literal["published", "clean"], typer.Option(help="Its rules.")] = "clean",
     seeds: Annotated[int, typer.Option(help="Heads per direction and checkpoint.")] = 3,
     lists: ListsOption = None,
     device: DeviceOption = "auto",
+    on: Annotated[str, typer.Option("--benchmark", help="To compare checkpoints on.")] = "ave",
     json_: JsonFlag = False,
 ) -> None:
-    """Evaluate every checkpoint of a run on AVE and mark the best for `cmg evaluate`.
+    """Evaluate every checkpoint of a run on a benchmark and mark the best for `cmg evaluate`.
 
     Published: accuracy on AVE's training split, as the release chooses. Clean: accuracy on val.
     """
@@ -130,9 +150,8 @@ def select(
     from cmg.training.selection import SELECTED
 
     collection = open_collection(data, lists, text="none")
-    by: Protocol = "published" if protocol is OneProtocol.PUBLISHED else "clean"
     with progress_bar() as progress:
-        found = run_select(run, collection, by, seeds, choose_device(device), progress)
+        found = run_select(run, collection, protocol, seeds, choose_device(device), progress, on)
     if found.missing:
         typer.echo(
             f"warning: {found.missing} of {found.epochs} epochs have no checkpoint in {run} and "
@@ -148,13 +167,14 @@ def select(
 
 def selection_table(found: Selection) -> Table:
     """A row per checkpoint."""
-    from cmg.report.benchmarks import figure_text
-    from cmg.report.tables import plain
+    from cmg.report.tables import plain, score_text
+    from cmg.tasks.benchmark import find_benchmark
 
     rows = []
     for score in found.scores:
-        accuracy = "too late" if score.accuracy is None else figure_text(score.accuracy)
+        accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
         mark = "selected" if score is found.best else ""
         rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
-    title = f"AVE accuracy across modalities, {found.protocol} protocol"
+    what = f"{found.benchmark.upper()} {find_benchmark(found.benchmark).headline}"
+    title = f"{what} across modalities, {found.protocol} protocol"
     return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)

@@ -45,6 +45,7 @@ def probe(
 
     from cmg.config.load import override_config
     from cmg.data.labeled import LabeledClips, read_labels
+    from cmg.evaluation.scores import plain
     from cmg.recipes.probe import probe as run_probe
     from cmg.recipes.run_extractors import other_extractors
     from cmg.recipes.training_clips import open_clips, open_other, training_split
@@ -64,8 +65,9 @@ def probe(
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     for remark in found.remarks:
         typer.echo(remark, err=True)
+    scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
     show(
-        asdict(found) | {"train_on": train_on, "test_on": test_on},
+        asdict(found) | scores | {"train_on": train_on, "test_on": test_on},
         f"{train_on} -> {test_on}, label {found.label!r}: {score_text(found.transfer)} %",
         f"upper bound {test_on} -> {test_on}: {score_text(found.upper_bound)} %, "
         f"chance {found.chance:.1f} %, {found.transfer.n} heads",

@@ -7,7 +7,7 @@ training step calls on one line, and in `start_from`, which set-up may call once
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -56,6 +56,8 @@ class SharedCodebook(nn.Module):
         idle: Steps since each modality last picked each code, int64 [M, K]; -1 at the start.
     """
 
+    kind: ClassVar[str] = "shared"
+    levels: ClassVar[int | None] = None
     codes: Tensor
     counts: Tensor
     sums: Tensor
@@ -81,9 +83,6 @@ class SharedCodebook(nn.Module):
         self.register_buffer("sums", codes * count if count else codes.clone())
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
 
-    kind = "shared"
-    levels: int | None = None
-
     def distances(self, modality: str, z: Tensor) -> Tensor:
         """Euclidean distances [..., K] of features [..., D] of a modality."""
         return distance_to_codes(z, self.codes)
@@ -101,6 +100,18 @@ class SharedCodebook(nn.Module):
     def width(self) -> int:
         """D."""
         return self.codes.shape[1]
+
+    def table(self, modality: str) -> Tensor:
+        """What features of a modality are compared with: the codes, [K, D]."""
+        return self.codes
+
+    def vectors(self, modality: str, indices: Tensor) -> Tensor:
+        """Code vectors [..., D] of indices [...]; -1 gives the zero vector."""
+        return self.codes[indices.clamp_min(0)] * (indices >= 0)[..., None]
+
+    def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
+        """softmax(-d^2 / (temperature * D)) over the codes, [..., D] -> [..., K]."""
+        return (-distance_to_codes(z, self.codes).square() / (temperature * self.width)).softmax(-1)
 
     @property
     def center(self) -> Tensor:

@@ -139,9 +139,12 @@ def collapse(usage: CodeUsage) -> list[str]:
     """What to say of a codebook that says next to nothing; empty for one that is in use.
 
     Args:
-        usage: Of any clips; modalities without a step are passed over.
+        usage: Of any clips; modalities without a step are passed over, and so is a model without
+            codes.
     """
     size, found = usage.counts.shape[1], []
+    if not size:
+        return []
     for m, counts in zip(usage.modalities, usage.counts, strict=True):
         share, codes = float(counts.max() / counts.sum().clamp_min(1)), float(perplexity(counts))
         if bool(counts.any()) and (share >= MOST or codes < min(FEWEST, size / 2)):

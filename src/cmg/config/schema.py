@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt
 
 from cmg.data.options import DataOptions
-from cmg.evaluation.options import ProbeOptions
+from cmg.decoders.heads import ProbeOptions
 from cmg.models.unified import ModelOptions
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options

@@ -5,9 +5,41 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cmg.masking import mean_over_time
+from cmg.options import Options
+
+ReadBy = Literal["codes", "posterior", "continuous"]
+"""What heads read of a step: its code vector, the posterior over codes, or its features."""
+
+
+class ProbeOptions(Options):
+    """Heads on the frozen codebook.
+
+    Attributes:
+        features: What they read: ``codes`` (quantized vectors), ``posterior`` (the probability of
+            every code) or ``continuous`` (semantic features, a control).
+        temperature: Of the posterior: softmax of -d^2 / (temperature * D), d the distance to a
+            code and D the width.
+        pooling: Of a clip's steps: ``max`` (published) or ``mean``.
+        epochs: Passes over the labeled clips.
+        batch_size: Clips per step.
+        lr: Of Adam.
+        seeds: How many heads per direction, seeds 0, 1, ...
+        dropout_in_encoder: Leave the frozen encoder in train mode, with its dropout on, while the
+            head trains [as coded].
+    """
+
+    features: ReadBy = "codes"
+    temperature: float = Field(1.0, gt=0.0)
+    pooling: Literal["max", "mean"] = "mean"
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(80, ge=1)
+    lr: float = Field(4e-4, gt=0.0)
+    seeds: int = Field(1, ge=1)
+    dropout_in_encoder: bool = False
 
 
 class ClipHead(nn.Module):

@@ -1,17 +1,20 @@
-"""Encode every clip of a split once with the frozen model, each modality on its own."""
+"""Encode clips once with the frozen model, each modality on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage, code_counts
 from cmg.data.batches import Batches
+from cmg.data.source import ClipSource
 from cmg.data.split import Split
-from cmg.errors import ModalityError, did_you_mean
+from cmg.decoders.heads import ReadBy
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
 from cmg.types import Batch, Steps
 
@@ -21,9 +24,11 @@ class EncodedModality:
     """One modality of a split, frozen.
 
     Attributes:
-        indices: Codes, int64 [N, T]; -1 at steps that do not exist.
+        indices: Codes, int64 [N, T], or [N, T, L] of a quantizer with levels; -1 at steps that do
+            not exist. Without codes 0 at those that do.
         semantic: Continuous semantic features z, [N, T, D].
-        codes: Code vectors, [N, T, D]; zero at steps that do not exist.
+        codes: Code vectors, [N, T, D], without codes the features; zero at steps that do not
+            exist.
     """
 
     indices: Tensor
@@ -33,7 +38,7 @@ class EncodedModality:
     @property
     def mask(self) -> Tensor:
         """Steps that exist, bool [N, T]."""
-        return self.indices >= 0
+        return step_mask(self.indices)
 
     @property
     def present(self) -> Tensor:
@@ -41,7 +46,117 @@ class EncodedModality:
         return self.mask.any(1)
 
 
+def step_mask(indices: Tensor) -> Tensor:
+    """The steps that exist, bool [N, T], by indices [N, T] or [N, T, L]."""
+    return (indices if indices.dim() == 2 else indices[..., 0]) >= 0
+
+
 @torch.no_grad()
+def encoded(
+    model: UnifiedModel,
+    batches: Iterable[Batch],
+    where: Path,
+    dropout: bool = False,
+    done: Callable[[int], None] = lambda clips: None,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The loop that encodes: every batch to codes and semantic features, on the CPU.
+
+    Args:
+        model: Left untouched, codebook included.
+        batches: Of one set of modalities.
+        where: What they are of, for messages.
+        dropout: Encode in train mode, with dropout from torch's global generator [as coded].
+        done: Told the clips of each batch.
+
+    Returns:
+        Indices (see :class:`EncodedModality`) and float32 features per modality, in the batches'
+        order, T the longest.
+
+    Raises:
+        DataError: a clip has NaN or infinite features.
+    """
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for given in batches:
+        batch = given.to(model.device, model.dtype).zero_padded()
+        try:
+            refuse_non_finite(batch)
+        except DataError as error:
+            raise DataError(f"{where}: {error}; extract that clip again") from error
+        semantic = frozen_semantics(model, batch, dropout)
+        for m, indices in step_codes(model, semantic, batch.steps).items():
+            found.setdefault(m, []).append((indices.cpu(), semantic[m].float().cpu()))
+        done(batch.steps.batch_size)
+    return {
+        m: (stacked([i for i, _ in parts], -1), stacked([z for _, z in parts], 0))
+        for m, parts in found.items()
+    }
+
+
+def step_codes(
+    model: UnifiedModel, semantic: Mapping[str, Tensor], steps: Steps
+) -> dict[str, Tensor]:
+    """Indices of semantic features, see :class:`EncodedModality`."""
+    looked_up = model.codebook.lookup(semantic, steps).indices
+    codes = {}
+    for m, z in semantic.items():
+        indices, mask = looked_up.get(m), steps.mask(m)
+        if indices is None:
+            indices = z.new_zeros(z.shape[:2], dtype=torch.int64)
+        if mask is not None:
+            indices = indices.masked_fill(~(mask if indices.dim() == 2 else mask[..., None]), -1)
+        codes[m] = indices
+    return codes
+
+
+def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[str, Tensor]:
+    """Semantic features in eval mode, or in train mode where `dropout` says so."""
+    if not dropout:
+        return model.semantics(batch)
+    training = model.training
+    try:
+        return model.train().represent(batch).semantic
+    finally:
+        model.train(training)
+
+
+@torch.no_grad()
+def read_by(
+    model: UnifiedModel,
+    modality: str,
+    indices: Tensor,
+    semantic: Tensor,
+    by: ReadBy,
+    temperature: float = 1.0,
+) -> Tensor:
+    """What heads read of steps, zero at those that do not exist; on the features' device.
+
+    Args:
+        model: Whose codes they are.
+        modality: Name of the modality.
+        indices: See :class:`EncodedModality`.
+        semantic: z, [N, T, D].
+        by: Code vectors (without codes the features), the posterior, or the features.
+        temperature: Of the posterior.
+
+    Returns:
+        [N, T, D], or [N, T, K] of a posterior, [N, T, L K] with levels.
+
+    Raises:
+        ConfigError: a posterior without codes.
+    """
+    codebook, mask = model.codebook, step_mask(indices).to(semantic.device)[..., None]
+    if by == "continuous":
+        return semantic
+    if codebook.levels == 0 and by == "posterior":
+        raise ConfigError("the model has no codes, so no posterior; say probe.features=continuous")
+    if codebook.levels == 0:
+        return semantic * mask
+    if by == "codes":
+        return codebook.vectors(modality, indices.to(model.device)).to(semantic)
+    z = semantic.to(model.device, model.dtype)
+    return codebook.posterior(modality, z, temperature).flatten(2).to(semantic) * mask
+
+
 def encode_split(
     model: UnifiedModel, split: Split, batch_size: int = 256, dropout: bool = False
 ) -> dict[str, EncodedModality]:
@@ -61,81 +176,73 @@ def encode_split(
         DataError: the split has fewer than two clips, or a clip has NaN or infinite features.
     """
     names = [m for m in model.modalities if m in split.modalities]
-    check_shapes(model, split)
+    for m in names:
+        check_shape(model, split.store, m)
     batches = Batches(split, batch_size, names, shuffle=False)
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in names}
-    for index in range(len(batches)):
-        batch = batches.at(0, index).to(model.device, model.dtype).zero_padded()
-        refuse_non_finite(batch)
-        encoded = frozen_semantics(model, batch, dropout)
-        quantized = model.codebook.lookup(encoded, batch.steps)
-        for m, z in encoded.items():
-            mask = batch.steps.mask(m)
-            codes = quantized.indices[m]
-            codes = codes if mask is None else codes.masked_fill(~mask, -1)
-            found[m].append((codes.cpu(), z.float().cpu()))
-    table = torch.cat([model.codebook.codes, torch.zeros_like(model.codebook.codes[:1])])
-    table = table.float().cpu()
     out = {}
-    for m, parts in found.items():
-        longest = max(z.shape[1] for _, z in parts)
+    found = encoded(model, batches.epoch(0), split.store.path, dropout)
+    for m, (codes, z) in found.items():
         # Batches leave out clips that have none of the names; here every clip keeps its place.
-        indices = torch.full((len(split), longest), -1)
-        semantic = torch.zeros(len(split), longest, table.shape[1])
-        indices[batches.clips] = torch.cat([pad_steps(codes, longest, -1) for codes, _ in parts])
-        semantic[batches.clips] = torch.cat([pad_steps(z, longest, 0) for _, z in parts])
-        out[m] = EncodedModality(indices, semantic, table[indices])  # -1 takes the zero row
+        indices = codes.new_full((len(split), *codes.shape[1:]), -1)
+        semantic = z.new_zeros((len(split), *z.shape[1:]))
+        indices[batches.clips], semantic[batches.clips] = codes, z
+        vectors = read_by(model, m, indices, semantic, "codes")
+        out[m] = EncodedModality(indices, semantic, vectors)
     return out
 
 
-def check_shapes(model: UnifiedModel, split: Split) -> None:
-    """Compare what a store holds with what a model reads, where both have a modality.
+def check_shape(model: UnifiedModel, source: ClipSource, modality: str) -> None:
+    """Compare what a source holds of a modality with what the model reads.
 
     Raises:
-        ModalityError: a modality has steps of another shape.
+        ModalityError: one of them lacks the modality, or steps are of another shape.
     """
-    for m, stored in split.modalities.items():
-        if m in model.modalities and stored.shape != model.modalities[m].shape:
-            raise ModalityError(
-                f"{split.store.path}: modality {m!r} has steps of shape {stored.shape}, the model "
-                f"reads {model.modalities[m].shape}; give a store of the features that it was "
-                "trained on, or another --model"
-            )
+    for names, of in ((source.modalities, str(source.path)), (model.modalities, "the model")):
+        if modality not in names:
+            raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
+    stored, wanted = source.modalities[modality].shape, model.modalities[modality].shape
+    if stored != wanted:
+        raise ModalityError(
+            f"{source.path}: modality {modality!r} has steps of shape {stored}, the model reads "
+            f"{wanted}; give features like those it was trained on, or another --model"
+        )
 
 
-def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[str, Tensor]:
-    """Semantic features in eval mode, or in train mode where `dropout` says so."""
-    if not dropout:
-        return model.semantics(batch)
-    training = model.training
-    try:
-        return model.train().represent(batch).semantic
-    finally:
-        model.train(training)
-
-
-def pad_steps(x: Tensor, length: int, value: int) -> Tensor:
-    """[B, t, ...] -> [B, length, ...], filled with `value`."""
+def pad_steps(x: Tensor, length: int, value: float) -> Tensor:
+    """[B, t, ...] -> [B, length, ...]: cut, or filled with `value`."""
     missing = length - x.shape[1]
-    if missing == 0:
-        return x
+    if missing <= 0:
+        return x[:, :length]
     return torch.cat([x, x.new_full((x.shape[0], missing, *x.shape[2:]), value)], 1)
+
+
+def stacked(parts: Sequence[Tensor], fill: float) -> Tensor:
+    """Batches one below the other, padded to the longest."""
+    longest = max(x.shape[1] for x in parts)
+    return torch.cat([pad_steps(x, longest, fill) for x in parts])
 
 
 def code_usage(
     encoded: dict[str, EncodedModality], size: int, where: dict[str, Tensor] | None = None
 ) -> CodeUsage:
-    """How a split uses the codebook.
+    """How a split uses the codebook; with levels the codes of all levels, one level after another.
 
     Args:
         encoded: See :func:`encode_split`.
-        size: K.
+        size: K; 0 without codes.
         where: Count only these steps, bool [N, T] per modality; all existing steps if absent.
     """
     rows = []
     for m, one in encoded.items():
         mask = one.mask if where is None or m not in where else one.mask & where[m]
-        rows.append(code_counts(one.indices.clamp_min(0), size, mask))
+        if not size:
+            rows.append(torch.zeros(0, dtype=torch.float64))
+            continue
+        indices = one.indices.clamp_min(0).view(*mask.shape, -1)
+        levels = indices.shape[2]
+        indices = indices + size * torch.arange(levels)
+        every = mask[..., None].expand_as(indices)
+        rows.append(code_counts(indices, size * levels, every))
     return CodeUsage(torch.stack(rows), tuple(encoded))
 
 
@@ -209,11 +316,9 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:
-        """Nearest codes, int64 [B, T]; -1 at steps that do not exist."""
+        """Nearest codes, int64 [B, T] or [B, T, L]; -1 at steps that do not exist."""
         steps = self._steps(semantic, lengths)
-        found = self.model.codebook.lookup({self.modality: semantic}, steps).indices[self.modality]
-        mask = steps.mask(self.modality)
-        return found if mask is None else found.masked_fill(~mask, -1)
+        return step_codes(self.model, {self.modality: semantic}, steps)[self.modality]
 
     @property
     def _semantic(self) -> SemanticEncoder:

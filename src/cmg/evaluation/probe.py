@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmg.data.batches import permutation
-from cmg.decoders.heads import ClipHead, StepHead
+from cmg.decoders.heads import ClipHead, ProbeOptions, StepHead
 from cmg.errors import DataError, NonFiniteError
 from cmg.evaluation.metrics import top1_accuracy
-from cmg.evaluation.options import ProbeOptions
+from cmg.evaluation.training import descend
 from cmg.precision import full_precision
 from cmg.process import seeded
 from cmg.tensors import check_finite
@@ -87,17 +87,16 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         )
     with seeded(derived_seed(seed, "head")):
         head = build_head(data, options)
-    optimizer = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
+
+    def loss(chosen: Tensor) -> Tensor:
+        logits, labels = head(data.features[chosen], data.mask[chosen]), data.labels[chosen]
+        return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-1)
+
+    # Modules and a fused Adam of their own, not a stack: the last bits of earlier results.
+    adam = torch.optim.Adam(head.parameters(), lr=options.lr, fused=True)
     for epoch in range(options.epochs):
         order = torch.from_numpy(permutation(len(data.labels), seed, epoch))
-        for chosen in torch.split(order, options.batch_size):
-            logits = head(data.features[chosen], data.mask[chosen])
-            loss = functional.cross_entropy(
-                logits.flatten(0, -2), data.labels[chosen].flatten(), ignore_index=-1
-            )
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
+        descend(adam, map(loss, torch.split(order, options.batch_size)))
     check_finite(head.state_dict(), "the head", "lower probe.lr", NonFiniteError)
     return head.eval()
 

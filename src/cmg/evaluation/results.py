@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from cmg.codebook.measures import CodeUsage
 from cmg.errors import DataError
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import ScoreMap, merged, plain
 from cmg.files import read_json, replace_file
-
-ScoreMap = dict[str, Score]
-"""Score per direction "audio->video"."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class CodebookStats:
             each give at least 5 %, 0..1.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
     size: int
     used: float
     perplexity: float
@@ -80,9 +81,29 @@ class Results:
     seconds: float = 0.0
     remarks: list[str] = field(default_factory=list)
 
+    @classmethod
+    def merged(cls, several: Sequence[Results]) -> Results:
+        """The seeds of several evaluations of one configuration together."""
+        first = several[0]
+        return cls(
+            merged([one.transfer for one in several]),
+            merged([one.localization for one in several]),
+            {name: merged([one.controls[name] for one in several]) for name in first.controls},
+            CodebookStats.mean([one.codebook for one in several]),
+            {s: merged([one.extra_splits[s] for one in several]) for s in first.extra_splits},
+            first.weights,
+            sum(one.seconds for one in several),
+            list(dict.fromkeys(remark for one in several for remark in one.remarks)),
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        tables = ("transfer", "localization", "controls", "extra_splits")
+        return asdict(self) | {name: plain(getattr(self, name)) for name in tables}
+
     def public(self) -> dict[str, Any]:
         """The keys that ``cmg demo --json`` promises."""
-        told = asdict(self)
+        told = self.told()
         keys = ("transfer", "localization", "controls", "codebook", "seconds")
         return {key: told[key] for key in keys}
 
@@ -92,7 +113,7 @@ class Results:
         Raises:
             DataError: it cannot be written.
         """
-        replace_file(path, json.dumps(asdict(self), indent=1).encode())
+        replace_file(path, json.dumps(self.told(), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> Results:
@@ -101,21 +122,7 @@ class Results:
         Raises:
             DataError: absent or damaged.
         """
-
-        def score_map(told: dict[str, dict[str, float]]) -> ScoreMap:
-            return {k: Score(v["mean"], v["std"], int(v["n"])) for k, v in told.items()}
-
         try:
-            told = read_json(path)
-            return cls(
-                score_map(told["transfer"]),
-                score_map(told["localization"]),
-                {name: score_map(table) for name, table in told["controls"].items()},
-                CodebookStats(**told["codebook"]),
-                {name: score_map(table) for name, table in told["extra_splits"].items()},
-                told["weights"],
-                float(told["seconds"]),
-                [str(remark) for remark in told.get("remarks", [])],
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return TypeAdapter(cls).validate_python(read_json(path))
+        except (OSError, ValueError) as error:
             raise DataError(f"cannot read results {path}: {error!r}") from error

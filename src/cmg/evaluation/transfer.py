@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, did_you_mean
-from cmg.evaluation.encoding import EncodedModality, encode_split
-from cmg.evaluation.options import ProbeOptions
+from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes
+from cmg.evaluation.scores import Score, ScoreMap
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded
 from cmg.types import Kind
-
-Table = dict[str, list[float]]
-"""Accuracies in percent per direction "audio->video", one per seed."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number over seeds, such as the accuracy of one direction in percent.
-
-    Attributes:
-        mean: Over seeds.
-        std: Sample standard deviation over seeds; 0 for a single one.
-        n: Seeds.
-    """
-
-    mean: float
-    std: float
-    n: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Score:
-        """Mean and spread."""
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        return cls(statistics.fmean(values), spread, len(values))
-
-
-def scores(table: Table) -> dict[str, Score]:
-    """Mean and spread of every direction."""
-    return {direction: Score.of(values) for direction, values in table.items()}
-
-
-def merge(tables: Sequence[Table]) -> Table:
-    """The seeds of several tables together."""
-    merged: Table = {}
-    for table in tables:
-        for direction, values in table.items():
-            merged.setdefault(direction, []).extend(values)
-    return merged
 
 
 class Evaluation:
@@ -99,8 +59,22 @@ class Evaluation:
         kinds = self.model.modalities
         return [m for m in self.modalities if kinds[m].kind is not Kind.TOKENS]
 
-    def labeled(self, split: Split, modality: str, label: str, features: str) -> Labeled:
-        """Features of one modality of a split with their labels.
+    def labeled(
+        self,
+        split: Split,
+        modality: str,
+        label: str,
+        options: ProbeOptions,
+        encoded: Mapping[str, EncodedModality] | None = None,
+    ) -> Labeled:
+        """What heads read of one modality of a split, with labels.
+
+        Args:
+            split: Of the store.
+            modality: Of the split.
+            label: Of the store.
+            options: What heads read.
+            encoded: The split, if it is not to be that of every other call.
 
         Raises:
             DataError: an unknown label or a modality the split lacks.
@@ -109,18 +83,22 @@ class Evaluation:
             raise DataError(
                 f"{self.store.path} has no label {label!r}{did_you_mean(label, self.store.labels)}"
             )
-        if split.name not in self.encoded:
-            self.encoded[split.name] = encode_split(self.model, split)
-        encoded = self.encoded[split.name]
+        if encoded is None:
+            if split.name not in self.encoded:
+                self.encoded[split.name] = encode_split(self.model, split)
+            encoded = self.encoded[split.name]
         if modality not in encoded:
             raise DataError(
                 f"no modality {modality!r} in the model or {self.store.path}"
                 f"{did_you_mean(modality, encoded)}"
             )
-        one = encoded[modality]
-        chosen = one.codes if features == "codes" else one.semantic
+        one, by = encoded[modality], options.features
+        vectors = one.codes
+        if by != "codes":
+            given = (self.model, modality, one.indices, one.semantic)
+            vectors = read_by(*given, by, options.temperature)
         labels = step_labels(split.labels(label), one)
-        return Labeled(chosen, one.mask, labels, len(self.store.labels[label].classes))
+        return Labeled(vectors, one.mask, labels, len(self.store.labels[label].classes))
 
     def transfer(
         self,
@@ -130,36 +108,41 @@ class Evaluation:
         sources: Sequence[str] | None = None,
         targets: Sequence[str] | None = None,
         splits: Sequence[str] | None = None,
-    ) -> dict[str, Table]:
+    ) -> dict[str, ScoreMap]:
         """Train a head on every source modality, read it unchanged on every target.
 
         Args:
             label: Of the store.
-            options: Head training, seeds, codes or continuous features.
+            options: Head training, seeds, and what heads read.
             first_seed: Seeds are first_seed .. first_seed + options.seeds - 1.
             sources: Modalities to train on; None for all the label speaks of.
             targets: Modalities to read on; None likewise.
             splits: Splits to read on; None for the test split.
 
         Returns:
-            A table per split; the same-modality directions are the upper bound.
+            Accuracies in percent per split and direction; the same-modality directions are the
+            upper bound.
         """
         sources = sources or self.modalities_for(label)
         targets = targets or self.modalities_for(label)
         where = [self.test] if splits is None else [self.store.split(s) for s in splits]
-        tables: dict[str, Table] = {split.name: {} for split in where}
+        values: dict[str, dict[str, list[float]]] = {split.name: {} for split in where}
         for source in sources:
             for seed in range(first_seed, first_seed + options.seeds):
-                data = self._training_features(source, label, options, seed)
+                noisy = None
+                if options.dropout_in_encoder:
+                    with seeded(seed, self.model.device):
+                        noisy = encode_split(self.model, self.train, dropout=True)
+                data = self.labeled(self.train, source, label, options, noisy)
                 head = train_head(data, options, seed)
                 for split in where:
                     for target in targets:
-                        held_out = self.labeled(split, target, label, options.features)
-                        row = tables[split.name].setdefault(f"{source}->{target}", [])
+                        held_out = self.labeled(split, target, label, options)
+                        row = values[split.name].setdefault(f"{source}->{target}", [])
                         row.append(accuracy(head, held_out))
                         if seed == first_seed:
                             self._remark(label, data, held_out)
-        return tables
+        return {s: {d: Score.of(v) for d, v in row.items()} for s, row in values.items()}
 
     def _remark(self, label: str, train: Labeled, test: Labeled) -> None:
         classes = self.store.labels[label].classes
@@ -167,23 +150,7 @@ class Evaluation:
         if said is not None and (remark := f"label {label!r}: {said}") not in self.remarks:
             self.remarks.append(remark)
 
-    def _training_features(
-        self, source: str, label: str, options: ProbeOptions, seed: int
-    ) -> Labeled:
-        if not options.dropout_in_encoder:
-            return self.labeled(self.train, source, label, options.features)
-        with seeded(seed, self.model.device):
-            noisy = encode_split(self.model, self.train, dropout=True)[source]
-        chosen = noisy.codes if options.features == "codes" else noisy.semantic
-        labels = step_labels(self.train.labels(label), noisy)
-        return Labeled(chosen, noisy.mask, labels, len(self.store.labels[label].classes))
-
 
 def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:
     """Labels cut or padded (-1) to the encoded modality's steps; clip labels as they are."""
-    if labels.dim() == 1:
-        return labels
-    steps = encoded.indices.shape[1]
-    if labels.shape[1] >= steps:
-        return labels[:, :steps]
-    return torch.nn.functional.pad(labels, (0, steps - labels.shape[1]), value=-1)
+    return labels if labels.dim() == 1 else pad_steps(labels, encoded.indices.shape[1], -1)

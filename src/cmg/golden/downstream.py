@@ -6,10 +6,10 @@ import torch
 
 from cmg.data.labels import clip_classes, parse_events, step_labels
 from cmg.errors import DataError
+from cmg.evaluation.losses import clip_loss, step_terms
 from cmg.evaluation.metrics import micro_scores, top1_accuracy
 from cmg.golden.cases import CASES, Case
 from cmg.golden.compare import Comparison
-from cmg.tasks.losses import clip_loss, step_terms
 
 
 def verify_explog(case: Case, comparison: Comparison) -> None:

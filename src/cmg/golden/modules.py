@@ -17,6 +17,7 @@ from cmg.decoders.reconstruction import MapDecoder, VectorDecoder
 from cmg.encoders.detail import MapDetail, VectorDetail
 from cmg.encoders.spatial import SpatialPool
 from cmg.encoders.temporal import TemporalOptions, TransformerBlock
+from cmg.evaluation.stack import HeadStack
 from cmg.golden.cases import Case
 from cmg.golden.compare import Comparison
 from cmg.interop.names import (
@@ -29,7 +30,6 @@ from cmg.interop.names import (
     detail_rules,
     renamed,
 )
-from cmg.tasks.stack import HeadStack
 
 Outputs = dict[str, Tensor]
 

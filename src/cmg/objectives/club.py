@@ -195,7 +195,7 @@ class CLUBGroup(Objective):
     def term(self, view: View, draw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The bound per modality."""
         encoded = view.encoded
-        return self(view.quantized.vectors, encoded.private, encoded.steps, draw)
+        return self.forward(view.quantized.vectors, encoded.private, encoded.steps, draw)
 
     @full_precision
     def fit_nets(

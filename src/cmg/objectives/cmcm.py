@@ -110,4 +110,4 @@ class CMCM(Objective):
 
     def term(self, view: View, draw: None) -> Tensor | None:
         """The loss on the whole batch."""
-        return self(view.encoded.semantic, view.quantizer.distances, view.encoded.steps)
+        return self.forward(view.encoded.semantic, view.quantizer.distances, view.encoded.steps)

@@ -83,4 +83,4 @@ class Commitment(Objective):
 
     def term(self, view: View, draw: None) -> dict[str, Tensor]:
         """Pull of the features per modality."""
-        return self(view.encoded.semantic, view.quantized.codes, view.encoded.steps)
+        return self.forward(view.encoded.semantic, view.quantized.codes, view.encoded.steps)

@@ -52,7 +52,7 @@ class Draws:
             for name, entry in objectives.items()
             if entry.part.shares_draws
         }
-        for name, term in terms.items():
+        for name, term in terms.terms():
             if name not in found:
                 found[name] = term.draw(generator(f"draws/{name}"), names, steps)
         return cls(found, random_reset(shared, reset_noise))

@@ -70,4 +70,4 @@ class Reconstruction(Objective):
 
     def term(self, view: View, draw: None) -> dict[str, Tensor]:
         """Mean squared error per modality."""
-        return self(view.encoded.inputs, view.rebuilt, view.encoded.steps)
+        return self.forward(view.encoded.inputs, view.rebuilt, view.encoded.steps)

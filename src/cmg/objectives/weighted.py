@@ -42,8 +42,8 @@ class WeightedObjectives(nn.ModuleDict):
             for name, own in options.terms.items():
                 if hasattr(self, name):
                     raise PluginError(f"objective {name!r}: torch.nn has taken the name")
-                self[name] = objectives[name].part.build(own, modalities, width)
-                self[name].name = name
+                term = objectives[name].part.build(own, modalities, width)
+                term.name, self[name] = name, term
 
     def terms(self) -> Iterator[tuple[str, Objective]]:
         """The objectives by name, typed."""

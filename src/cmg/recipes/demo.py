@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmg.config.load import load_config
@@ -14,10 +14,9 @@ from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
-from cmg.evaluation.results import CodebookStats, Results
-from cmg.evaluation.transfer import merge, scores
+from cmg.evaluation.results import Results
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
-from cmg.recipes.evaluate import RESULTS, Tables, chance_of
+from cmg.recipes.evaluate import RESULTS
 from cmg.recipes.jobs import Job, Report, run_jobs
 
 RECIPES = {"default": "digits", "published": "digits-published"}
@@ -115,29 +114,12 @@ def run_demo(
     """
     out = Path(out)
     start = clock()
-    tables = run_jobs(plan.jobs, report, workers)
-    of: dict[str, list[Tables]] = {name: [] for name in VARIANTS}
-    for job, found in zip(plan.jobs, tables, strict=True):
+    of: dict[str, list[Results]] = {name: [] for name in VARIANTS}
+    for job, found in zip(plan.jobs, run_jobs(plan.jobs, report, workers), strict=True):
         of[job.name.rpartition(" ")[0]].append(found)
-    trained = of["trained"]
-    transfer = merge([t.transfer for t in trained])
-    controls = {
-        name: scores(merge([t.transfer for t in found]))
-        for name, found in of.items()
-        if name != "trained"
-    }
-    controls["continuous"] = scores(merge([t.continuous for t in trained]))
-    controls["chance"] = chance_of(plan.config, transfer)
-    splits = trained[0].extra_splits
-    results = Results(
-        scores(transfer),
-        scores(merge([t.localization for t in trained])),
-        controls,
-        CodebookStats.mean([t.codebook for t in trained]),
-        {s: scores(merge([t.extra_splits[s] for t in trained])) for s in splits},
-        plan.config.objectives.weights(),
-        clock() - start,
-        list(dict.fromkeys(remark for t in trained for remark in t.remarks)),
-    )
+    merged = {name: Results.merged(found) for name, found in of.items()}
+    trained = merged.pop("trained")
+    controls = {name: found.transfer for name, found in merged.items()} | trained.controls
+    results = replace(trained, controls=controls, seconds=clock() - start)
     results.save(out / RESULTS)
     return results

@@ -10,35 +10,24 @@ from typing import Any
 import torch
 
 from cmg.config.schema import RunConfig
-from cmg.errors import ConfigError, did_you_mean
+from cmg.decoders.heads import ReadBy
+from cmg.errors import ConfigError
+from cmg.evaluation.frozen import FrozenData, Opened, Progress, Protocol, quiet
+from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
 from cmg.recipes.training_clips import TRAINING_LISTS
-from cmg.tasks.classification import ave_plan, ucf_vgg_plan
-from cmg.tasks.frozen import Progress, quiet
-from cmg.tasks.leaks import VideoIds, leak_report, seen_marks, youtube_id
-from cmg.tasks.localization import ave_avvp_plan, avvp_plan
+from cmg.tasks.benchmark import benchmarks, find_benchmark
+from cmg.tasks.leaks import VideoIds, leak_report, youtube_id
 from cmg.tasks.outcome import Figures, Outcome
-from cmg.tasks.paper import paper_table, unlike_paper, unlike_training
-from cmg.tasks.plan import Plan, Protocol
+from cmg.tasks.paper import unlike_training
+from cmg.tasks.plan import Plan
 from cmg.tasks.run import run_plan
-from cmg.tasks.training import HeadOptions
-from cmg.tasks.world import Opened, World
 from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 from cmg.training.run_folder import versions
 from cmg.training.selection import marked_checkpoint
 
-PLANS = {
-    "ave": ave_plan,
-    "avvp": avvp_plan,
-    "ave-avvp": ave_avvp_plan,
-    "ucf-vgg": ucf_vgg_plan,
-}
-EPOCHS = {"ave": 30, "avvp": 50, "ave-avvp": 50, "ucf-vgg": 30}
-"""Epochs of the heads in the release, per benchmark."""
-LEAST_STEPS = 1260
-"""Of a clean head: what 30 epochs over AVE's 3,339 training clips make."""
 ALL = "all"
 
 
@@ -59,55 +48,65 @@ class TaskResults:
         """Figures by benchmark and protocol."""
         found: dict[str, dict[str, Figures]] = {}
         for outcome in self.outcomes:
-            found.setdefault(outcome.benchmark, {})[outcome.protocol] = outcome.figures
+            found.setdefault(outcome.benchmark.name, {})[outcome.protocol] = outcome.figures
         return found
 
 
 def evaluate_tasks(
     collection: Collection,
     model: StrPath,
-    benchmarks: Sequence[str] = (ALL,),
+    names: Sequence[str] = (ALL,),
     protocols: Sequence[Protocol] = ("published", "clean"),
     seeds: int = 3,
     device: torch.device | str = "cpu",
     progress: Progress = quiet,
+    modalities: Sequence[str] | None = None,
+    by: ReadBy = "codes",
 ) -> TaskResults:
     """Evaluate a model on benchmarks.
 
     Args:
         collection: The data sets.
         model: A run folder (its selected checkpoint, else its newest) or a checkpoint folder.
-        benchmarks: ``ave``, ``avvp``, ``ave-avvp``, ``ucf-vgg`` or ``all``.
-        protocols: ``published`` and ``clean``.
+        names: Of benchmarks, or ``all``.
+        protocols: ``published`` and ``clean``, of those that a benchmark has.
         seeds: Heads per direction.
         device: Where to compute.
         progress: Told about clips that are encoded.
+        modalities: To go between; None leaves it to each benchmark and the model.
+        by: What heads read.
 
     Raises:
-        ConfigError: an unknown benchmark, or fewer than one seed.
+        ConfigError: an unknown benchmark, one without the protocol, or fewer than one seed.
         CheckpointError: no checkpoint, or a mark of one that is gone.
-        ModalityError: the model lacks audio or video, or was trained on other features.
+        ModalityError: the model lacks the modalities, or was trained on other features.
         DataError: the collection lacks a data set, a split, a label or a class.
     """
-    names = benchmark_names(benchmarks)
+    chosen = [find_benchmark(name) for name in benchmark_names(names)]
     if seeds < 1:
         raise ConfigError(f"seeds = {seeds}; give at least one")
     marked = marked_checkpoint(model)
     checkpoint = read_checkpoint(marked or model, [])
     loaded = load_model(checkpoint.path, device)
     done = checkpoint.position.epoch
-    options = {(n, p): head_options(n, p, done, checkpoint.path) for p in protocols for n in names}
+    options = {
+        (one.name, p): one.head_options(p, done, checkpoint.path)
+        for p in protocols
+        for one in chosen
+        if p in one.protocols or len(protocols) == 1
+    }
     pretraining = pretraining_list(checkpoint)
     opened = Opened(collection)
     lists = pretraining_ids(opened, pretraining)
     outcomes: dict[tuple[str, Protocol], Outcome] = {}
     for protocol in protocols:
-        world = World(opened, loaded, protocol, progress)
-        for name in names:
-            plan = PLANS[name](world, options[name, protocol])
-            outcomes[name, protocol] = run_task(
-                plan, world, range(seeds), lists, pretraining, checkpoint.config
-            )
+        data = FrozenData(opened, loaded, protocol, modalities, by, progress)
+        for one in chosen:
+            if given := options.get((one.name, protocol)):
+                plan = one.plan(data)
+                outcomes[one.name, protocol] = run_task(
+                    plan, given, range(seeds), lists, pretraining, checkpoint.config
+                )
     about = {
         "checkpoint": str(checkpoint.path),
         "selected": marked is not None,
@@ -119,24 +118,26 @@ def evaluate_tasks(
         "seeds": list(range(seeds)),
         "versions": versions(),
     }
-    return TaskResults([outcomes[n, p] for n in names for p in protocols], about)
+    order = [(one.name, p) for one in chosen for p in protocols]
+    return TaskResults([outcomes[key] for key in order if key in outcomes], about)
 
 
 def run_task(
     plan: Plan,
-    world: World,
+    options: HeadOptions,
     seeds: Sequence[int],
     lists: dict[str, VideoIds],
     pretraining: str | None,
     config: RunConfig,
 ) -> Outcome:
     """One benchmark under one protocol, with its leaks, and the paper's figures if they fit."""
-    plan = replace(plan, marks=seen_marks(plan, lists, pretraining))
-    unlike = unlike_paper(plan.benchmark, world.collection) or unlike_training(config)
-    paper = paper_table(plan.benchmark, list(world.model.modalities), pretraining)
+    one = plan.benchmark
+    plan = replace(plan, marks=one.marks(plan, lists, pretraining))
+    unlike = one.unlike(plan.data.collection) or unlike_training(config)
+    paper = one.paper_table(list(plan.data.model.modalities), pretraining)
     if not paper:
         unlike = unlike or "the paper has no such model"
-    found = run_plan(plan, world, seeds, {} if unlike else paper, leak_report(plan, lists))
+    found = run_plan(plan, options, seeds, {} if unlike else paper, leak_report(plan, lists))
     return replace(found, unlike=unlike)
 
 
@@ -146,37 +147,9 @@ def benchmark_names(asked: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: an unknown name.
     """
-    for name in asked:
-        if name != ALL and name not in PLANS:
-            raise ConfigError(f"unknown benchmark {name!r}{did_you_mean(name, [*PLANS, ALL])}")
-    return list(PLANS) if ALL in asked else list(dict.fromkeys(asked))
-
-
-def head_options(
-    benchmark: str, protocol: Protocol, epochs_done: int, model: StrPath
-) -> HeadOptions:
-    """How heads are trained.
-
-    Args:
-        benchmark: Its name.
-        protocol: Whose rules.
-        epochs_done: Epochs of pre-training. The release stores epoch e (from 0) after e + 1 of
-            them, and its heads begin with e + 1.
-        model: Which model, for messages.
-
-    Raises:
-        ConfigError: as coded, a checkpoint this late trains no head at all.
-    """
-    epochs, clip_alpha = EPOCHS[benchmark], benchmark == "ave-avvp"
-    if protocol == "clean":
-        return HeadOptions(epochs=epochs, clip_alpha=clip_alpha, least_steps=LEAST_STEPS)
-    if epochs_done >= epochs:
-        raise ConfigError(
-            f"{model} is of pre-training epoch {epochs_done - 1} (from 0). The published "
-            f"protocol of {benchmark} counts on from there and stops before epoch {epochs}, so no "
-            "head would be trained; take an earlier checkpoint, or use --protocol clean"
-        )
-    return HeadOptions(epochs=epochs, first_epoch=epochs_done, clip_alpha=clip_alpha)
+    if ALL in asked:
+        return list(benchmarks)
+    return list(dict.fromkeys(find_benchmark(name).name for name in asked))
 
 
 def pretraining_list(checkpoint: Checkpoint) -> str | None:

@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 from cmg.config.schema import RunConfig
 from cmg.errors import WorkerError
+from cmg.evaluation.results import Results
 from cmg.process import thread_count
-from cmg.recipes.evaluate import Tables, evaluate
+from cmg.recipes.evaluate import evaluate
 from cmg.recipes.pretrain import trained
 from cmg.registry import loaded_plugins, use
 from cmg.training.allocation import OWN_PROCESS
@@ -60,14 +61,14 @@ class Relay:
         self.send(self.name, clips, log)
 
 
-def run_job(job: Job, send: Report) -> Tables:
+def run_job(job: Job, send: Report) -> Results:
     """Train and evaluate one model in this process."""
     with thread_count(job.config.training.threads):
         training = trained(job.config, job.run, observers=[Relay(job.name, send)])
         return evaluate(training.state.model, job.config, job.config.training.seed)
 
 
-def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Tables]:
+def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Results]:
     """Train and evaluate all jobs; see :func:`run_all`."""
     return run_all(jobs, run_job, report, workers)
 

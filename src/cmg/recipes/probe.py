@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
-from cmg.evaluation.options import ProbeOptions
-from cmg.evaluation.transfer import Evaluation, Score, scores
+from cmg.evaluation.scores import Score
+from cmg.evaluation.transfer import Evaluation
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
@@ -79,8 +80,7 @@ def probe(
     if label is None:
         raise DataError(f"{store.path} has no labels; probing needs some")
     wanted = dict.fromkeys([train_on, test_on])
-    table = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
-    found = scores(table)
+    found = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
     return ProbeResult(
         found[f"{train_on}->{test_on}"],
         found[f"{test_on}->{test_on}"],

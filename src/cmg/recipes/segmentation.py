@@ -12,6 +12,8 @@ from typing import Literal
 
 from cmg.data.frames import clips_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError
+from cmg.evaluation.frozen import Progress as Telling
+from cmg.evaluation.frozen import quiet
 from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
@@ -33,8 +35,6 @@ from cmg.segmentation.training import (
     SegmentationJob,
     train_segmenter,
 )
-from cmg.tasks.frozen import Progress as Telling
-from cmg.tasks.frozen import quiet
 from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 Protocol = Literal["published", "clean"]

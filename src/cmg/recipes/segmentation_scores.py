@@ -11,6 +11,9 @@ from typing import Any
 import torch
 
 from cmg.errors import CheckpointError, DataError
+from cmg.evaluation.frozen import Progress as Telling
+from cmg.evaluation.frozen import quiet
+from cmg.evaluation.scores import Score
 from cmg.files import file_sha256
 from cmg.models.saving import MODEL
 from cmg.recipes.segmentation import Segmentation
@@ -20,9 +23,6 @@ from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
 from cmg.segmentation.training import Asked, mask_scores
-from cmg.tasks.frozen import Progress as Telling
-from cmg.tasks.frozen import quiet
-from cmg.tasks.outcome import Figure
 from cmg.training.run_folder import versions
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
@@ -44,8 +44,8 @@ class SegmentationResults:
         about: Model, data, settings, versions.
     """
 
-    figures: dict[str, dict[str, dict[str, Figure]]]
-    salient: dict[str, Figure]
+    figures: dict[str, dict[str, dict[str, Score]]]
+    salient: dict[str, Score]
     ious: dict[str, dict[str, list[float]]]
     progress: dict[str, dict[str, Any]]
     clips: list[str]
@@ -104,11 +104,11 @@ def score_all(
     return SegmentationResults(
         {
             direction: {
-                v: {k: Figure.of(x) for k, x in scores.items()} for v, scores in variants.items()
+                v: {k: Score.of(x) for k, x in scores.items()} for v, scores in variants.items()
             }
             for direction, variants in values.items()
         },
-        {k: Figure.of(x) for k, x in salient.items()},
+        {k: Score.of(x) for k, x in salient.items()},
         ious,
         progress,
         [clip.id for clip in segmentation.test.clips],

@@ -19,12 +19,13 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head
-from cmg.evaluation.transfer import Score, Table, merge, scores
+from cmg.evaluation.results import Results
+from cmg.evaluation.scores import Score, merged
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
-from cmg.recipes.evaluate import Tables, evaluate
+from cmg.recipes.evaluate import evaluate
 from cmg.recipes.jobs import Job, Relay, Report, run_all
 from cmg.recipes.pretrain import trained
 from cmg.recipes.retrieval import retrieval_of
@@ -40,7 +41,7 @@ CAPTIONS, PROMPTS = "captions", "prompts"
 class StampTables:
     """What one model scores; picklable."""
 
-    tables: Tables
+    tables: Results
     retrieval: Directions
 
 
@@ -206,18 +207,14 @@ def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None)
         of.setdefault(job.name.rpartition(" ")[0], []).append(one)
     trained = of["trained"]
     return TuxPaintResults(
-        {name: scores(merge([one.tables.transfer for one in many])) for name, many in of.items()},
-        scores(_continuous(trained)),
+        {name: merged([one.tables.transfer for one in many]) for name, many in of.items()},
+        merged([one.tables.controls["continuous"] for one in trained]),
         plan.plain,
         {name: over_seeds([one.retrieval for one in many]) for name, many in of.items()},
         {d: chance_figures(scores) for d, scores in trained[0].retrieval.items()},
         plan.majority,
         plan.counts,
     )
-
-
-def _continuous(trained: Sequence[StampTables]) -> Table:
-    return merge([one.tables.continuous for one in trained])
 
 
 def as_dict(results: TuxPaintResults) -> dict[str, Any]:

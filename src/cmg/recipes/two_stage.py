@@ -34,6 +34,7 @@ from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
+from cmg.evaluation.frozen import Progress, quiet
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
@@ -49,7 +50,6 @@ from cmg.recipes.retrieval import (
 from cmg.recipes.run_extractors import other_extractors
 from cmg.recipes.training_clips import training_split
 from cmg.retrieval.evaluate import Directions
-from cmg.tasks.frozen import Progress, quiet
 from cmg.training.checkpoint import load_model
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.files import replace_file
 from cmg.voices.sources import SOURCES
 

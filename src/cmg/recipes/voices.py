@@ -17,9 +17,9 @@ from cmg.data.batches import Batches
 from cmg.data.digits import WordFeatures, build_digits, load_spoken
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
-from cmg.evaluation.options import ProbeOptions
 from cmg.evaluation.probe import Labeled, train_head
 from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel

@@ -7,7 +7,6 @@ from html import escape
 from cmg.recipes.evaluate_tasks import TaskResults
 from cmg.report import markdown
 from cmg.report.benchmarks import (
-    TITLES,
     all_metrics_table,
     benchmark_table,
     counts_table,
@@ -31,7 +30,7 @@ def grouped(results: TaskResults) -> dict[str, list[Outcome]]:
     """Outcomes by benchmark."""
     found: dict[str, list[Outcome]] = {}
     for outcome in results.outcomes:
-        found.setdefault(outcome.benchmark, []).append(outcome)
+        found.setdefault(outcome.benchmark.name, []).append(outcome)
     return found
 
 
@@ -39,7 +38,7 @@ def remarks(results: TaskResults) -> list[str]:
     """What has to be said before the tables."""
     found = [SIMULATED] if results.about.get("simulated") else []
     return found + [
-        f"{one.benchmark} ({one.protocol}): {remark}."
+        f"{one.benchmark.name} ({one.protocol}): {remark}."
         for one in results.outcomes
         for remark in one.remarks
     ]
@@ -65,8 +64,8 @@ def about_table(results: TaskResults) -> Table:
 def benchmark_markdown(results: TaskResults) -> str:
     """The whole file."""
     parts = [f"# {TITLE}", WHAT, *(f"> {remark}" for remark in remarks(results))]
-    for name, outcomes in grouped(results).items():
-        parts += [f"## {TITLES[name]}", markdown.table(benchmark_table(outcomes))]
+    for outcomes in grouped(results).values():
+        parts += [f"## {outcomes[0].benchmark.title}", markdown.table(benchmark_table(outcomes))]
         for outcome in outcomes:
             notes = [f"- {markdown.text(f'{outcome.protocol}: {note}')}" for note in outcome.notes]
             parts.append("\n".join(notes))
@@ -90,7 +89,7 @@ def benchmark_html(results: TaskResults) -> str:
         ]
     )
     sections = {
-        name: (TITLES[name], benchmark_section(outcomes))
+        name: (outcomes[0].benchmark.title, benchmark_section(outcomes))
         for name, outcomes in grouped(results).items()
     }
     sections["about"] = ("What was evaluated", table(about_table(results), "facts", titled=False))
@@ -106,7 +105,7 @@ def benchmark_section(outcomes: list[Outcome]) -> str:
             details("How the figures came about", tag("ul", *notes), table(counts_table(outcomes))),
             details("Videos seen before", table(leak_table(outcomes), titled=False)),
             details("All metrics", *(table(all_metrics_table(o)) for o in outcomes)),
-            *(timelines(o) for o in outcomes if o.per == "step"),
+            *(timelines(o) for o in outcomes if o.benchmark.per == "step"),
         ]
     )
 

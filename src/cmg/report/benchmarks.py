@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.report.tables import Cell, Table, plain
-from cmg.tasks.outcome import Figure, Outcome
-from cmg.tasks.paper import HEADLINES
+from cmg.report.tables import Cell, Table, plain, score_text
+from cmg.tasks.outcome import Outcome
 
-TITLES = {
-    "ave": "AVE: classification of events",
-    "avvp": "AVVP: localization of events",
-    "ave-avvp": "AVE to AVVP: localization across data sets",
-    "ucf-vgg": "UCF101 (video) and VGGSound (audio): classification across data sets",
-}
 COLUMNS = {
     "clip": ("accuracy", "macro_f1", "map"),
     "step": ("precision", "recall", "f1", "foreground_f1", "map"),
@@ -43,8 +36,8 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
         outcomes: Of the benchmark, one per protocol.
     """
     first = outcomes[0]
-    compared = HEADLINES[first.benchmark]
-    metrics = COLUMNS[first.per]
+    compared = first.benchmark.headline
+    metrics = COLUMNS[first.benchmark.per]
     marked, beside = any(o.marks for o in outcomes), any(o.paper for o in outcomes)
     columns = [
         "protocol, direction",
@@ -56,7 +49,7 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
     rows = [
         row for outcome in outcomes for row in _rows(outcome, metrics, compared, marked, beside)
     ]
-    return Table(TITLES[first.benchmark], tuple(columns), tuple(rows), _note(outcomes))
+    return Table(first.benchmark.title, tuple(columns), tuple(rows), _note(outcomes))
 
 
 def _rows(
@@ -69,11 +62,11 @@ def _rows(
         paper = "–" if known is None else f"{known:.1f}"
         if known is not None and outcome.protocol != "published":
             paper = f"({paper})"
-        controls = [figure_text(c[direction][compared]) for c in outcome.controls.values()]
+        controls = [score_text(c[direction][compared]) for c in outcome.controls.values()]
         by_name = dict(zip(outcome.controls, controls, strict=True))
         texts = [
             f"{outcome.protocol} {source} → {target}",
-            *(figure_text(figures[m]) for m in metrics),
+            *(score_text(figures[m]) for m in metrics),
             *([paper] if beside else []),
             *(by_name.get(name, "–") for name in CONTROLS),
             *([outcome.marks.get(direction, "")] if marked else []),
@@ -87,7 +80,7 @@ def _note(outcomes: Sequence[Outcome]) -> str:
     heads = (
         f"mean ± sample standard deviation of {max(sizes)} heads" if max(sizes) > 1 else "1 head"
     )
-    compared = metric_name(HEADLINES[outcomes[0].benchmark])
+    compared = metric_name(outcomes[0].benchmark.headline)
     text = (
         f"Percent, {heads}. Directions within one modality are upper bounds. "
         f"{'Paper and controls' if any(o.paper for o in outcomes) else 'Controls'}: {compared}."
@@ -99,32 +92,27 @@ def _note(outcomes: Sequence[Outcome]) -> str:
     return text
 
 
-def figure_text(figure: Figure) -> str:
-    """Percent with one decimal; with the deviation where there is more than one value."""
-    spread = f" ± {figure.std:.1f}" if figure.n > 1 else ""
-    return f"{figure.mean:.1f}{spread}"
-
-
 def all_metrics_table(outcome: Outcome) -> Table:
     """Every metric of every direction of one outcome."""
     directions = list(outcome.figures)
     metrics = list(next(iter(outcome.figures.values())))
     rows = [
-        [metric_name(m), *(figure_text(outcome.figures[d][m]) for d in directions)] for m in metrics
+        [metric_name(m), *(score_text(outcome.figures[d][m]) for d in directions)] for m in metrics
     ]
     columns = ("metric", *(d.replace("->", " → ") for d in directions))
-    return plain(f"{TITLES[outcome.benchmark]}, {outcome.protocol}", columns, rows)
+    return plain(f"{outcome.benchmark.title}, {outcome.protocol}", columns, rows)
 
 
 def counts_table(outcomes: Sequence[Outcome]) -> Table:
     """Clips per protocol, part and modality."""
+    modalities = list(dict.fromkeys(m for o in outcomes for c in o.counts.values() for m in c))
     rows = [
-        [f"{o.protocol} {part}", *(str(counts.get(m, 0)) for m in ("video", "audio"))]
+        [f"{o.protocol} {part}", *(str(counts.get(m, 0)) for m in modalities)]
         for o in outcomes
         for part, counts in o.counts.items()
         if counts
     ]
-    return plain("Clips", ("protocol, part", "video", "audio"), rows)
+    return plain("Clips", ("protocol, part", *modalities), rows)
 
 
 def leak_table(outcomes: Sequence[Outcome]) -> Table:

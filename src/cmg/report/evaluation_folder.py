@@ -11,10 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from cmg.evaluation.scores import plain
 from cmg.files import Staging, write_synced, writing
 from cmg.recipes.evaluate_tasks import TaskResults
 from cmg.report.benchmark_pages import benchmark_html, benchmark_markdown
-from cmg.tasks.outcome import Outcome, Predictions, plain
+from cmg.tasks.outcome import Outcome, Predictions
 
 RESULTS, EVALUATION, PREDICTIONS = "results.json", "evaluation.json", "predictions"
 
@@ -48,12 +49,12 @@ def write_evaluation(
 
 def contents(results: TaskResults) -> Iterator[tuple[str, str]]:
     """(name, text) of every file."""
-    yield RESULTS, json.dumps(plain(results.figures), indent=1) + "\n"
+    yield RESULTS, json.dumps(plain(results.figures, "paper"), indent=1) + "\n"
     yield EVALUATION, json.dumps(evaluation_record(results), indent=1) + "\n"
     for outcome in results.outcomes:
         for direction, said in outcome.predictions.items():
             arrow = direction.replace("->", "-to-")
-            name = f"{outcome.benchmark}-{outcome.protocol}-{arrow}.csv"
+            name = f"{outcome.benchmark.name}-{outcome.protocol}-{arrow}.csv"
             yield f"{PREDICTIONS}/{name}", predictions_csv(outcome, said)
     yield "report.md", benchmark_markdown(results)
     yield "report.html", benchmark_html(results)
@@ -63,7 +64,7 @@ def evaluation_record(results: TaskResults) -> dict[str, Any]:
     """What ``evaluation.json`` says: everything beside the figures."""
     found: dict[str, Any] = {}
     for outcome in results.outcomes:
-        found.setdefault(outcome.benchmark, {})[outcome.protocol] = outcome.told()
+        found.setdefault(outcome.benchmark.name, {})[outcome.protocol] = outcome.told()
     return {"format": "cmg-evaluation", "version": 1, "about": results.about, "benchmarks": found}
 
 
@@ -71,7 +72,7 @@ def predictions_csv(outcome: Outcome, said: Predictions) -> str:
     """Every clip (and second) with truth, prediction and probability, for every seed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    clip_rows = outcome.per == "clip"
+    clip_rows = outcome.benchmark.per == "clip"
     second = [] if clip_rows else ["second"]
     writer.writerow(["seed", "id", *second, "truth", "prediction", "probability"])
     rows = _clip_rows if clip_rows else _step_rows

@@ -11,16 +11,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cmg.evaluation.scores import plain as as_json
 from cmg.files import replace_file
 from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
 from cmg.report import markdown
-from cmg.report.benchmarks import figure_text
 from cmg.report.html import page, paragraph, table, tag
 from cmg.report.media import data_uri
-from cmg.report.tables import Table, plain
+from cmg.report.tables import Table, plain, score_text
 from cmg.segmentation.overlays import labeled_sheet, png
-from cmg.tasks.outcome import plain as as_json
 
 RESULTS, RECORD, OVERLAYS = "results.json", "segmentation.json", "overlays"
 TITLE = "Segmentation by sound or by words"
@@ -55,7 +54,7 @@ def scores_table(results: SegmentationResults) -> Table:
     published, unlike = results.about["protocol"] == "published", unlike_paper(results.about)
     rows = []
     for direction, variants in results.figures.items():
-        cells = [figure_text(variants[QUERY][m]) for m in METRICS]
+        cells = [score_text(variants[QUERY][m]) for m in METRICS]
         paper = PAPER.get(direction)
         known = "–" if paper is None else f"{paper[0]:.1f} / {paper[1]:.1f}"
         shown = known if published or paper is None else f"({known})"
@@ -97,8 +96,8 @@ def control_table(results: SegmentationResults, metric: str = "miou") -> Table:
     rows = [
         (
             short(direction),
-            *(figure_text(variants[v][metric]) for v in (QUERY, SHUFFLED, ZERO)),
-            "–" if salient is None else figure_text(salient),
+            *(score_text(variants[v][metric]) for v in (QUERY, SHUFFLED, ZERO)),
+            "–" if salient is None else score_text(salient),
         )
         for direction, variants in results.figures.items()
     ]
@@ -217,7 +216,10 @@ def write_segmentation(results: SegmentationResults, out: Path) -> list[Path]:
 
 def told(results: SegmentationResults) -> dict[str, Any]:
     """The figures as JSON."""
-    return {"directions": as_json(results.figures), "salient": as_json(results.salient)}
+    return {
+        "directions": as_json(results.figures, "paper"),
+        "salient": as_json(results.salient, "paper"),
+    }
 
 
 def record(results: SegmentationResults) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cmg.codebook.measures import CodeUsage
 from cmg.config.schema import RunConfig
-from cmg.evaluation.results import CodebookStats, ScoreMap
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.results import CodebookStats
+from cmg.evaluation.scores import Score, ScoreMap
 from cmg.report.prose import CONTROLS, count_text, term_meaning, term_name
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.retrieval.metrics import RetrievalScores, joined, query_figures, scores_of
 from cmg.retrieval.representation import By, Represented, represent
 from cmg.retrieval.similarity import refuse_longer, similarity

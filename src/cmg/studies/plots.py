@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.report.charts import nice_ticks, tick_text
 from cmg.report.colors import modality_colors, palette_css
 from cmg.report.svg import Point, n, rule, svg, text

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Protocol
 
 from cmg.config.schema import RunConfig
 from cmg.errors import DataError
 from cmg.evaluation.results import CodebookStats
-from cmg.evaluation.transfer import Table
+from cmg.evaluation.scores import ScoreMap
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate import evaluate
 from cmg.recipes.training_clips import open_clips
@@ -80,7 +79,7 @@ class StoreScorer:
         found = {
             **by_direction("classification", tables.transfer),
             **by_direction("localization", tables.localization),
-            **by_direction("classification, continuous features", tables.continuous),
+            **by_direction("classification, continuous features", tables.controls["continuous"]),
         }
         for split, table in tables.extra_splits.items():
             found |= by_direction(f"classification, {split}", table)
@@ -96,6 +95,6 @@ def codebook_scores(stats: CodebookStats) -> Scores:
     }
 
 
-def by_direction(metric: str, table: Table) -> Scores:
+def by_direction(metric: str, table: ScoreMap) -> Scores:
     """A table of accuracies as scores; several heads are averaged."""
-    return {f"{metric}/{direction}": fmean(values) for direction, values in table.items()}
+    return {f"{metric}/{direction}": score.mean for direction, score in table.items()}

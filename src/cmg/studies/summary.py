@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from cmg.errors import DataError
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score, plain
 from cmg.files import StrPath
 from cmg.studies.definition import Study, Variant
 from cmg.studies.ledger import (
@@ -90,8 +90,8 @@ class Summary:
             row.variant.name: {
                 "title": row.variant.title,
                 "seeds": list(row.seeds),
-                "scores": {key: asdict(score) for key, score in row.scores.items()},
-                "differences": {key: asdict(score) for key, score in row.differences.items()},
+                "scores": plain(row.scores),
+                "differences": plain(row.differences),
             }
             for row in self.rows
         }

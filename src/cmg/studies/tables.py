@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
 from cmg.report.tables import Table, plain, score_text
 from cmg.studies.definition import PaperTable
 from cmg.studies.summary import MEAN, Row, Summary
-from cmg.tasks.paper import HEADLINES
+from cmg.tasks.benchmark import benchmarks
 
 CODEBOOK = "codebook"
 CODEBOOK_COLUMNS = {
@@ -44,7 +44,8 @@ def study_tables(summary: Summary, short: bool = False) -> list[Table]:
 def metric_title(metric: str) -> str:
     """A metric as people read it: ``AVE accuracy``, ``Classification``."""
     head, comma, rest = metric.partition(", ")
-    shown = f"{head.upper()} {HEADLINES[head]}" if head in HEADLINES else head.capitalize()
+    known = benchmarks.entries.get(head)
+    shown = head.capitalize() if known is None else f"{head.upper()} {known.part.headline}"
     return f"{shown}{comma}{rest}"
 
 

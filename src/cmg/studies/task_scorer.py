@@ -10,27 +10,19 @@ from pathlib import Path
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split
+from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.results import CodebookStats
+from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import open_collection
 from cmg.official.layout import SIMULATION
-from cmg.recipes.evaluate_tasks import PLANS, benchmark_names, head_options
+from cmg.recipes.evaluate_tasks import benchmark_names
 from cmg.recipes.training_clips import is_one_store
 from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
+from cmg.tasks.benchmark import Benchmark, find_benchmark
 from cmg.tasks.outcome import Figures
-from cmg.tasks.paper import unlike_paper, unlike_training
-from cmg.tasks.plan import MODALITIES, Protocol
+from cmg.tasks.paper import unlike_training
 from cmg.tasks.run import CONTINUOUS, run_plan
-from cmg.tasks.training import HeadOptions
-from cmg.tasks.world import Opened, World
-
-SETS = {
-    "ave": ("ave",),
-    "avvp": ("avvp",),
-    "ave-avvp": ("ave", "avvp"),
-    "ucf-vgg": ("ucf101", "vggsound40k"),
-}
-"""The data sets of each benchmark."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,11 @@ class TaskScorer:
     simulated: bool = False
 
     @property
+    def registered(self) -> list[Benchmark]:
+        """The benchmarks themselves."""
+        return [find_benchmark(name) for name in self.benchmarks]
+
+    @property
     def name(self) -> str:
         """Benchmarks and protocol."""
         of = " of simulated data" if self.simulated else ""
@@ -59,44 +56,43 @@ class TaskScorer:
     def check(self, config: RunConfig) -> str:
         """The collection has the data sets; see :meth:`Scorer.check`."""
         chosen = config.data.modalities
-        missing = [m for m in MODALITIES if chosen is not None and m not in chosen]
-        if missing:
-            raise ModalityError(
-                f"the benchmarks go from video to audio and back, but data.modalities has no "
-                f"{missing[0]}; take modalities=av or avt"
-            )
-        for benchmark in self.benchmarks:
-            self._options(benchmark, config)
+        for one in self.registered:
+            missing = [m for m in one.modalities if chosen is not None and m not in chosen]
+            if missing:
+                raise ModalityError(
+                    f"{one.name} goes between {' and '.join(one.modalities)}, but data.modalities "
+                    f"has no {missing[0]}; take modalities=av or avt"
+                )
+            self._options(one, config)
         opened = open_sets(config)
-        sets = dict.fromkeys(name for b in self.benchmarks for name in SETS[b])
+        sets = dict.fromkeys(name for one in self.registered for name in one.sets)
         hashes = [opened.open(name).content_hash for name in sets]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def unlike_paper(self, config: RunConfig) -> str:
         """See :meth:`Scorer.unlike_paper`."""
         opened = open_sets(config)
-        reasons = (unlike_paper(benchmark, opened) for benchmark in self.benchmarks)
+        reasons = (one.unlike(opened) for one in self.registered)
         return next(filter(None, reasons), unlike_training(config))
 
     def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
         """Every benchmark in both directions, and use of the codebook on the first set's clips."""
         opened = open_sets(config)
-        world = World(opened, model, self.protocol)
+        data = FrozenData(opened, model, self.protocol, by=config.probe.features)
         seeds = range(seed, seed + config.probe.seeds)
         found: Scores = {}
-        for benchmark in self.benchmarks:
-            plan = PLANS[benchmark](world, self._options(benchmark, config))
-            outcome = run_plan(plan, world, seeds, {}, [])
-            found |= headline(benchmark, plan.headline, outcome.figures)
-            name = f"{benchmark}, continuous features"
-            found |= headline(name, plan.headline, outcome.controls[CONTINUOUS])
-        first = opened.open(SETS[self.benchmarks[0]][0])
+        for one in self.registered:
+            outcome = run_plan(one.plan(data), self._options(one, config), seeds)
+            found |= headline(one.name, outcome.headline, outcome.figures)
+            name = f"{one.name}, continuous features"
+            found |= headline(name, outcome.headline, outcome.controls[CONTINUOUS])
+        first = opened.open(self.registered[0].sets[0])
         usage = code_usage(encode_split(model, first.split("+".join(first.splits))), model.size)
         return found | codebook_scores(CodebookStats.of(usage, usage))
 
-    def _options(self, benchmark: str, config: RunConfig) -> HeadOptions:
+    def _options(self, benchmark: Benchmark, config: RunConfig) -> HeadOptions:
         epochs = config.training.epochs
-        return head_options(benchmark, self.protocol, epochs, f"training.epochs = {epochs}")
+        return benchmark.head_options(self.protocol, epochs, f"training.epochs = {epochs}")
 
 
 def open_sets(config: RunConfig) -> Opened:

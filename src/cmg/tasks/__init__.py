@@ -1,1 +1,5 @@
-"""The benchmarks AVE, AVVP, AVE to AVVP, and UCF101 with VGGSound, as published and clean."""
+"""Benchmarks of frozen models: AVE, AVVP, AVE to AVVP, UCF101 with VGGSound, and plugins' own."""
+
+from cmg.tasks import ave, ave_avvp, avvp, ucf_vgg
+
+__all__ = ["ave", "ave_avvp", "avvp", "ucf_vgg"]

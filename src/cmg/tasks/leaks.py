@@ -43,24 +43,3 @@ def leak_report(plan: Plan, lists: Mapping[str, VideoIds]) -> list[dict[str, Any
             }
         )
     return rows
-
-
-def seen_marks(
-    plan: Plan, lists: Mapping[str, VideoIds], pretraining: str | None
-) -> dict[str, str]:
-    """A remark on every direction of UCF101 and VGGSound whose VGGSound clips were seen before.
-
-    Args:
-        plan: Of the benchmark; the other benchmarks get no marks.
-        lists: Video ids per pre-training list.
-        pretraining: The list the model was trained on; None if that is not known.
-    """
-    if plan.benchmark != "ucf-vgg":
-        return {}
-    if pretraining is None or pretraining not in lists:
-        remark = "pre-training list unknown, VGGSound clips may have been seen"
-    elif any(v in lists[pretraining] for v in plan.test["audio"].video_ids):
-        remark = f"seen in pre-training on {pretraining}"
-    else:
-        return {}
-    return {f"{a}->{b}": remark for a, b in plan.directions if "audio" in (a, b)}

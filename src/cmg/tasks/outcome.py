@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow
-from cmg.evaluation.transfer import Score
+from cmg.evaluation.frozen import Protocol
+from cmg.evaluation.scores import Score, plain
+from cmg.tasks.benchmark import Benchmark
 from cmg.tasks.paper import PaperTable
-from cmg.tasks.plan import Protocol
 
-
-@dataclass(frozen=True)
-class Figure(Score):
-    """One number over seeds.
-
-    Attributes:
-        paper: What the paper has in its place, or None.
-    """
-
-    paper: float | None = None
-
-    @classmethod
-    def of(cls, values: Sequence[float], paper: float | None = None) -> Figure:
-        """Mean and spread."""
-        return cls(**asdict(Score.of(values)), paper=paper)
-
-
-Figures = dict[str, dict[str, Figure]]
-"""Figure per direction "video->audio" and metric."""
+Figures = dict[str, dict[str, Score]]
+"""Score per direction "video->audio" and metric."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +39,9 @@ class Outcome:
     """One benchmark under one protocol.
 
     Attributes:
-        benchmark: Its name.
+        benchmark: Which.
         protocol: Its protocol.
-        per: ``clip`` or ``step``.
-        headline: The metric that is compared with the paper.
+        headline: The metric that decided epochs.
         classes: Class names.
         figures: In percent.
         controls: Figures of each control, by name.
@@ -73,9 +55,8 @@ class Outcome:
         remarks: What has to be said before the figures.
     """
 
-    benchmark: str
+    benchmark: Benchmark
     protocol: Protocol
-    per: str
     headline: str
     classes: tuple[str, ...]
     figures: Figures
@@ -95,7 +76,11 @@ class Outcome:
             "headline": self.headline,
             "classes": list(self.classes),
             "counts": self.counts,
-            "controls": plain(self.controls),
+            "controls": plain(self.controls, "paper"),
+            "values": {
+                d: {metric: list(score.values) for metric, score in row.items()}
+                for d, row in self.figures.items()
+            },
             "epochs": {d: list(p.epochs.values()) for d, p in self.predictions.items()},
             "leaks": self.leaks,
             "notes": list(self.notes),
@@ -103,10 +88,3 @@ class Outcome:
             "remarks": self.remarks,
             "without_paper": self.unlike,
         }
-
-
-def plain(figures: Any) -> Any:
-    """Figures as plain JSON values, at any depth of dicts."""
-    if isinstance(figures, Figure):
-        return asdict(figures)
-    return {name: plain(value) for name, value in figures.items()}

@@ -1,6 +1,7 @@
-"""The paper's figures (NeurIPS 2023, Tables 1 and 3), which were made by the published protocol.
+"""What it takes for the paper's figures (NeurIPS 2023, Tables 1 and 3) to stand beside ours.
 
-They stand beside figures on the paper's data only: all its clips, with features like its own.
+They were made by the published protocol, and stand beside figures on the paper's data only: all its
+clips, with features like its own.
 
 The row "labeled modality" of Table 3 is taken for the direction within the modality that a column
 starts from: 64.8, in the column from video to audio of AVE, for "video->video".
@@ -17,51 +18,22 @@ from cmg.official.doctor.expected import OFFICIAL, OFFICIAL_COUNTS
 from cmg.official.layout import SIMULATION
 
 if TYPE_CHECKING:
-    from cmg.tasks.world import Opened
+    from cmg.evaluation.frozen import Opened
 
 PaperTable = dict[str, dict[str, float]]
 """Figure per direction "video->audio" and metric."""
-
-HEADLINES = {"ave": "accuracy", "avvp": "precision", "ave-avvp": "f1", "ucf-vgg": "accuracy"}
-"""What the paper reports: it calls the accuracy of AVE "precision" and the precision of AVVP
-"accuracy"."""
-
-_VA, _AV, _VV, _AA = "video->audio", "audio->video", "video->video", "audio->audio"
-_TRIMODAL = {
-    "ave": {_VA: 54.1, _AV: 55.0, _VV: 64.8, _AA: 65.8},
-    "avvp": {_VA: 63.4, _AV: 71.0, _VV: 71.0, _AA: 72.9},
-    "ave-avvp": {_VA: 53.0, _AV: 52.4},
-    "ucf-vgg": {_VA: 67.1, _AV: 60.6, _VV: 80.0, _AA: 85.4},
-}
-_BIMODAL = {
-    "24k": {"ave": {_VA: 44.0, _AV: 49.7}, "avvp": {_VA: 61.9, _AV: 65.7}},
-    "40k": {"ave": {_VA: 47.7, _AV: 52.3}, "avvp": {_VA: 64.0, _AV: 65.6}},
-    "81k": {"ave": {_VA: 41.2, _AV: 45.6}, "avvp": {_VA: 60.5, _AV: 61.7}},
-}
-
-
-def paper_table(benchmark: str, modalities: Sequence[str], pretraining: str | None) -> PaperTable:
-    """The paper's figures of one benchmark for a model like ours.
-
-    Args:
-        benchmark: Its name.
-        modalities: What the model was trained on.
-        pretraining: The list it was trained on, None if that is not known. Audio, video and text
-            were trained on 40k only, so there it may be unknown.
-
-    Returns:
-        Empty where the paper has no such model.
-    """
-    found: dict[str, float] = {}
-    if set(modalities) == {"audio", "video", "text"} and pretraining in (None, "40k"):
-        found = _TRIMODAL[benchmark]
-    elif set(modalities) == {"audio", "video"} and pretraining is not None:
-        found = _BIMODAL.get(pretraining, {}).get(benchmark, {})
-    return {direction: {HEADLINES[benchmark]: value} for direction, value in found.items()}
+PaperFigures = Mapping[str, Mapping[str, float]]
+"""The paper's figure of a benchmark's headline per pre-training list and direction."""
+VA, AV, VV, AA = "video->audio", "audio->video", "video->video", "audio->audio"
+SHARE = 0.99
+"""A clip here and there may be missing; the list of the first upload held half of them."""
 
 
 class Scored(NamedTuple):
-    """Clips of a data set that have a label and a modality: so many in the paper's data."""
+    """Clips of a data set that have a label and a modality: so many in the paper's data.
+
+    Counted in the official lists (docs/official-data.md).
+    """
 
     data_set: str
     modality: str
@@ -69,41 +41,24 @@ class Scored(NamedTuple):
     clips: int
 
 
-def _all(data_set: str, label: str, *modalities: str) -> tuple[Scored, ...]:
+def all_of(data_set: str, label: str, *modalities: str) -> tuple[Scored, ...]:
+    """All clips of a data set."""
     count = sum(OFFICIAL_COUNTS[data_set].values())
     return tuple(Scored(data_set, m, label, count) for m in modalities)
 
 
-SCORED: Mapping[str, tuple[Scored, ...]] = {
-    "ave": _all("ave", "event", "audio", "video"),
-    "avvp": (Scored("avvp", "audio", "audio", 1_844), Scored("avvp", "video", "visual", 1_661)),
-    "ave-avvp": (
-        Scored("ave", "audio", "shared", 1_831),
-        Scored("avvp", "audio", "shared_audio", 1_085),
-        Scored("avvp", "video", "shared_visual", 1_032),
-    ),
-    "ucf-vgg": (
-        *_all("ucf101", "ucf_vgg", "video"),
-        Scored("vggsound40k", "audio", "ucf_vgg", sum(OFFICIAL_COUNTS["vggsound2ucf"].values())),
-    ),
-}
-"""What each benchmark is scored on, counted in the official lists (docs/official-data.md)."""
-SHARE = 0.99
-"""A clip here and there may be missing; the list of the first upload held half of them."""
-
-
-def unlike_paper(benchmark: str, collection: Opened) -> str:
+def unlike_paper(scored: Sequence[Scored], collection: Opened) -> str:
     """Why the data of a benchmark are not the paper's; empty if they are.
 
     Args:
-        benchmark: Its name.
+        scored: What the paper's data have.
         collection: With its data sets.
     """
     if (Path(collection.path) / SIMULATION).is_file():
         return "the data are simulated"
     shapes: dict[str, tuple[int, ...]] = {m: (OFFICIAL.widths[m],) for m in ("audio", "video")}
     shapes["video"] = (OFFICIAL.map_size, OFFICIAL.map_size, OFFICIAL.widths["video"])
-    for name, modality, label, count in SCORED[benchmark]:
+    for name, modality, label, count in scored:
         source = collection.open(name)
         found = sum(
             1

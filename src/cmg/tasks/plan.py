@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,40 +16,54 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.data.labels import clip_classes
 from cmg.data.manifest import ClipRow
+from cmg.data.source import ClipSource
 from cmg.data.split import Split, members
 from cmg.errors import DataError, did_you_mean
-from cmg.tasks.frozen import FrozenSource
-from cmg.tasks.training import HeadOptions
+from cmg.evaluation.encoding import check_shape
+from cmg.evaluation.frozen import FrozenData, Protocol
 
-Protocol = Literal["published", "clean"]
-MODALITIES = ("video", "audio")
+if TYPE_CHECKING:
+    from cmg.tasks.benchmark import Benchmark
 
 
 @dataclass(frozen=True)
 class Side:
-    """Labeled clips of one modality of a source.
+    """Labeled clips of one modality of a data set.
 
     Attributes:
-        source: Where they are from.
+        data: Where they are from.
+        name: Of the data set.
         modality: Name of the modality.
         label: Name of the label.
-        clips: Positions in the source's rows, int64 [N]; all of them have modality and label.
+        clips: Positions in the data set's rows, int64 [N]; all of them have modality and label.
     """
 
-    source: FrozenSource
+    data: FrozenData
+    name: str
     modality: str
     label: str
     clips: NDArray[np.int64]
 
+    @property
+    def source(self) -> ClipSource:
+        """The data set."""
+        return self.data.source(self.name)
+
     @cached_property
     def rows(self) -> list[ClipRow]:
         """The clips' rows."""
-        return [self.source.source.rows[i] for i in self.clips]
+        return [self.source.rows[i] for i in self.clips]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names of the label."""
-        return self.source.source.labels[self.label].classes
+        """Class names of the label, the background included where there is one."""
+        return self.source.labels[self.label].classes
+
+    @property
+    def clip_classes(self) -> tuple[str, ...]:
+        """Class names of clips: without the background of labels per step."""
+        per_step = self.source.labels[self.label].per == "step"
+        return self.classes[:-1] if per_step else self.classes
 
     @property
     def video_ids(self) -> list[str]:
@@ -57,22 +72,29 @@ class Side:
 
     def raw_labels(self) -> Tensor:
         """int64 [N], or float32 [N, T, C] for a multiple label; see :meth:`Split.labels`."""
-        return Split(self.source.source, self.label, self.clips).labels(self.label)
+        return Split(self.source, self.label, self.clips).labels(self.label)
 
-    def clip_labels(self) -> tuple[Tensor, tuple[str, ...]]:
-        """One class per clip, int64 [N], and the classes' names.
+    def clip_labels(self) -> Tensor:
+        """One class per clip, int64 [N].
 
         From labels per step the release takes the largest index over time [as coded].
         """
         labels = self.raw_labels()
-        if labels.dim() == 1:
-            return labels, self.classes
-        return clip_classes(labels), self.classes[:-1]
+        return labels if labels.dim() == 1 else clip_classes(labels)
 
     def subset(self, keep: Iterable[bool]) -> Side:
-        """Some of the clips."""
+        """Some of the clips.
+
+        Raises:
+            DataError: none is left.
+        """
         chosen = self.clips[np.fromiter(keep, dtype=bool, count=len(self.clips))]
-        return Side(self.source, self.modality, self.label, chosen)
+        if len(chosen) == 0:
+            raise DataError(
+                f"{self.source.path}: of {len(self.clips)} clips with {self.modality!r} and the "
+                f"label {self.label!r} none is left to train on, select by or test on"
+            )
+        return replace(self, clips=chosen)
 
 
 def video_id(row: ClipRow) -> str:
@@ -81,7 +103,8 @@ def video_id(row: ClipRow) -> str:
 
 
 def side(
-    source: FrozenSource,
+    data: FrozenData,
+    name: str,
     modality: str,
     label: str,
     splits: str | None = None,
@@ -90,7 +113,8 @@ def side(
     """The clips of some splits that have a modality and a label.
 
     Args:
-        source: Of the clips.
+        data: The data sets.
+        name: Of the clips' data set.
         modality: Name of the modality.
         label: Name of the label.
         splits: One, or several joined by ``+``; None for all clips.
@@ -100,8 +124,9 @@ def side(
         ModalityError: model or source lack the modality, or differ in its shape.
         DataError: no such label or split, labels of another length than the clip, or no clip.
     """
-    source.check(modality)
-    clips, path = source.source, source.source.path
+    clips = data.source(name)
+    path = clips.path
+    check_shape(data.model, clips, modality)
     if label not in clips.labels:
         raise DataError(f"{path}: unknown label {label!r}{did_you_mean(label, clips.labels)}")
     positions = np.arange(len(clips.rows)) if splits is None else members(clips, splits)
@@ -111,12 +136,12 @@ def side(
         if not row.lengths.get(modality, 0) or not has_label(row, label):
             continue
         if where is None or where(row):
-            _check_length(source, row, label)
+            _check_length(clips, row, label)
             kept.append(i)
     if not kept:
         of = "" if splits is None else f" of split {splits!r}"
         raise DataError(f"{path}: no clip{of} has both {modality!r} and the label {label!r}")
-    return Side(source, modality, label, np.array(kept, dtype=np.int64))
+    return Side(data, name, modality, label, np.array(kept, dtype=np.int64))
 
 
 def has_label(row: ClipRow, label: str) -> bool:
@@ -125,11 +150,11 @@ def has_label(row: ClipRow, label: str) -> bool:
     return value is not None and value != -1
 
 
-def _check_length(source: FrozenSource, row: ClipRow, label: str) -> None:
+def _check_length(source: ClipSource, row: ClipRow, label: str) -> None:
     value = row.labels[label]
     if isinstance(value, list) and len(value) != row.length:
         raise DataError(
-            f"{source.source.path}: clip {row.id!r} has {len(value)} steps of label {label!r}, "
+            f"{source.path}: clip {row.id!r} has {len(value)} steps of label {label!r}, "
             f"but its features have {row.length}; give one label per step"
         )
 
@@ -139,38 +164,51 @@ class Plan:
     """One benchmark under one protocol.
 
     Attributes:
-        benchmark: Its name.
-        protocol: ``published`` or ``clean``.
-        classes: Class names, the background included where there is one.
-        per: Whether clips or steps are classified.
+        benchmark: Which.
         train: Clips to train heads on, by modality.
         select: Clips of the modality a head was trained on, which decide its epoch; empty where
             that is decided on the target, or not at all.
         test: Clips to read the heads on, by modality.
-        headline: The metric that decides epochs and is compared with the paper.
-        options: Of head training.
         notes: What a reader of the numbers has to know.
-        marks: A remark on a direction ("video->audio").
+        decides: The metric that decides epochs; empty for the benchmark's headline.
         last_epoch: Whether figures are of the last epoch, and the best is only told.
+        marks: A remark on a direction ("video->audio").
     """
 
-    benchmark: str
-    protocol: Protocol
-    classes: tuple[str, ...]
-    per: Literal["clip", "step"]
+    benchmark: Benchmark
     train: dict[str, Side]
     select: dict[str, Side]
     test: dict[str, Side]
-    headline: str
-    options: HeadOptions
     notes: tuple[str, ...] = ()
-    marks: dict[str, str] = field(default_factory=dict)
+    decides: str = ""
     last_epoch: bool = False
+    marks: dict[str, str] = field(default_factory=dict)
 
     @property
-    def published(self) -> bool:
-        """Whether this is the release's protocol."""
-        return self.protocol == "published"
+    def first(self) -> Side:
+        """The clips of one modality, which say what is the same for all."""
+        return next(iter(self.train.values()))
+
+    @property
+    def data(self) -> FrozenData:
+        """The frozen model and its data."""
+        return self.first.data
+
+    @property
+    def protocol(self) -> Protocol:
+        """``published`` or ``clean``."""
+        return self.data.protocol
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, the background included where steps are classified."""
+        per_clip = self.benchmark.per == "clip"
+        return self.first.clip_classes if per_clip else self.first.classes
+
+    @property
+    def headline(self) -> str:
+        """The metric that decides epochs."""
+        return self.decides or self.benchmark.headline
 
     @property
     def directions(self) -> list[tuple[str, str]]:
@@ -182,31 +220,18 @@ class Plan:
         """Refuse what no head can learn.
 
         Raises:
-            DataError: training clips of a single class, training and test labels that differ, or
-                nothing left to train on, select by or test on.
+            DataError: training clips of a single class, or training and test labels that differ.
         """
-        used = {"train on": self.train, "select by": self.select, "test on": self.test}
-        for what, sides in used.items():
-            _refuse_empty(self, what, sides)
         for given in self.train.values():
             for tested in (*self.test.values(), *self.select.values()):
                 same_classes(given, tested)
             seen = distinct_classes(given)
             if seen < 2:
                 raise DataError(
-                    f"{given.source.source.path}: all {len(given.clips)} training clips of "
+                    f"{given.source.path}: all {len(given.clips)} training clips of "
                     f"{given.modality!r} are of one class of label {given.label!r}; a head needs "
                     "two or more"
                 )
-
-
-def _refuse_empty(plan: Plan, what: str, sides: dict[str, Side]) -> None:
-    for m, given in sides.items():
-        if len(given.clips) == 0:
-            raise DataError(
-                f"{given.source.source.path}: {plan.benchmark} ({plan.protocol}) has no {m} clip "
-                f"with label {given.label!r} left to {what}"
-            )
 
 
 def same_classes(a: Side, b: Side) -> None:
@@ -215,18 +240,13 @@ def same_classes(a: Side, b: Side) -> None:
     Raises:
         DataError: naming the first that differs.
     """
-    for x, y in zip(a.classes, b.classes, strict=False):
+    for x, y in zip_longest(a.classes, b.classes, fillvalue="none"):
         if x != y:
             raise DataError(
-                f"label {a.label!r} of {a.source.source.path} has class {x!r} where label "
-                f"{b.label!r} of {b.source.source.path} has {y!r}; both need the same classes in "
-                "the same order"
+                f"label {a.label!r} of {a.source.path} has {len(a.classes)} classes, {x!r} where "
+                f"label {b.label!r} of {b.source.path} has {y!r} among {len(b.classes)}; both need "
+                "the same classes in the same order"
             )
-    if len(a.classes) != len(b.classes):
-        raise DataError(
-            f"label {a.label!r} of {a.source.source.path} has {len(a.classes)} classes, label "
-            f"{b.label!r} of {b.source.source.path} has {len(b.classes)}"
-        )
 
 
 def distinct_classes(given: Side) -> int:

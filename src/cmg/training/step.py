@@ -43,7 +43,8 @@ def pretraining_step(
     together = together or Alone()
     model, objectives = state.model, state.objectives
     own = objectives.prepare(own, draws.terms, together.rows(own))
-    fit, earlier = {}, list[View]()
+    fit: dict[str, Tensor] = {}
+    earlier: list[View] = []
     for _ in range(state.passes - 1):  # [as coded in successors]: codes move in every pass
         earlier.append(together.view(state, own, earlier))
         fit |= inner_fits(state, earlier[-1], together)

@@ -157,7 +157,7 @@ class Divided:
     ranks: Ranks | None = None
     micro_batch: int | None = None
     gradients: GradientSum | None = None
-    scopes: Collection[Scope] = ("batch",)
+    scopes: Collection[Scope] = frozenset[Scope]({"batch"})
     passes: list[Pass] = field(default_factory=list)
 
     def rows(self, own: Batch) -> Tensor:
@@ -266,7 +266,7 @@ class Divided:
         quantized = some_codes(view.quantized, encoded, rows)
         rebuilt = state.reconstruct(encoded, quantized)
         here = View(encoded, quantized, rebuilt, view.quantizer, view.earlier, chunk.rows)
-        found = terms(here, ("clip",))
+        found = terms(here, frozenset[Scope]({"clip"}))
         for key, value in found.terms.items():
             found.terms[key] = value * share_of(key, encoded.steps, self.steps)
         return found

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
-from cmg.evaluation.options import ProbeOptions
+from cmg.decoders.heads import ProbeOptions
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.extract.extractor import SoundExtractor
 from cmg.voices.conditions import as_if_recorded

@@ -1,4 +1,4 @@
-"""What heads read: codes, continuous features, or codes drawn anew with dropout."""
+"""What heads read: codes, vectors, or either drawn anew with dropout."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmg.evaluation.encoding import FrozenEncoder
+from cmg.decoders.heads import ReadBy
+from cmg.evaluation.encoding import FrozenEncoder, read_by
+from cmg.evaluation.stack import HeadStack, whole_clips
 from cmg.process import seeded
-from cmg.tasks.stack import HeadStack, whole_clips
 from cmg.training.seeding import derived_seed
 
 READ_AT_ONCE = 512
@@ -50,7 +51,7 @@ class CodeFeatures:
 
 @dataclass(frozen=True)
 class VectorFeatures:
-    """Clips as continuous features, without the codebook.
+    """Clips as vectors.
 
     Attributes:
         vectors: [N, T, D].
@@ -83,45 +84,55 @@ class VectorFeatures:
 
 @dataclass(frozen=True)
 class NoisyFeatures:
-    """Clips whose codes are drawn anew for every batch, with the encoder's dropout on [as coded].
+    """Clips that are encoded anew for every batch, with the encoder's dropout on [as coded].
 
     Attributes:
         encoder: Of the modality.
         inputs: What its temporal encoder reads, [N, T, C]; no dropout comes before it.
         lengths: Steps of each clip, int64 [N].
-        table: Code vectors, [K, D], on the model's device.
+        by: What heads read.
+        table: Code vectors, [K, D], on the model's device, where clips are given as codes.
     """
 
     encoder: FrozenEncoder
     inputs: Tensor
     lengths: Tensor
-    table: Tensor
+    by: ReadBy
+    table: Tensor | None
 
     @property
     def mask(self) -> Tensor:
         """Steps that exist, bool [N, T]."""
         steps = torch.arange(self.inputs.shape[1])
-        return (steps[None] < self.lengths[:, None]).to(self.table.device)
+        return (steps[None] < self.lengths[:, None]).to(self.encoder.model.device)
 
     @property
     def width(self) -> int:
-        """D."""
-        return self.table.shape[1]
+        """Of what a head reads of a step."""
+        if self.table is not None:
+            return self.table.shape[1]
+        return self.pick(torch.zeros(1, dtype=torch.int64), 0, 0).shape[2]
 
     def pick(self, chosen: Tensor, seed: int, step: int) -> Tensor:
-        """Codes of some clips, int64 [B, T], none of them -1; a pure function of its arguments.
+        """Some clips; a pure function of its arguments.
 
         Args:
             chosen: Clips, int64 [B].
             seed: Of the head that reads them.
             step: Number of the training step.
+
+        Returns:
+            Codes, int64 [B, T], none of them -1; without a table vectors, [B, T, D].
         """
-        device = self.encoder.model.device
+        encoder, model = self.encoder, self.encoder.model
         chosen = chosen.cpu()
         lengths = self.lengths[chosen]
-        with seeded(derived_seed(seed, f"dropout/{self.encoder.modality}", step), device):
-            z = self.encoder.semantic(self.inputs[chosen].to(device), lengths, dropout=True)
-        return whole_clips(self.encoder.codes(z, lengths))
+        with seeded(derived_seed(seed, f"dropout/{encoder.modality}", step), model.device):
+            z = encoder.semantic(self.inputs[chosen].to(model.device), lengths, dropout=True)
+        codes = encoder.codes(z, lengths)
+        if self.table is not None:
+            return whole_clips(codes)
+        return read_by(model, encoder.modality, codes, z, self.by)
 
 
 Features = CodeFeatures | VectorFeatures | NoisyFeatures

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cmg.evaluation.explog import exp_log_loss
 from cmg.precision import full_precision
 
 
@@ -51,3 +50,23 @@ def step_terms(logits: Tensor, targets: Tensor, alpha: Tensor) -> tuple[Tensor, 
     """
     bce = F.binary_cross_entropy_with_logits(logits, targets)
     return bce, exp_log_loss(logits, targets, alpha)
+
+
+@full_precision
+def exp_log_loss(logits: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
+    """Weighted cross-entropy: - mean over segments of sum_c y_c log_softmax_c exp(-alpha_c).
+
+    As coded the softmax runs over all classes although several may be present in a segment, and
+    nothing bounds alpha. The gradient of alpha is never positive, so training raises alpha and
+    fades the term out.
+
+    Args:
+        logits: [..., C], background included; everything but the last axis is segments.
+        targets: 0 or 1 per segment and class, [..., C].
+        alpha: [C], or whatever the logits can be scaled with, e.g. [M, 1, 1, C] for M heads.
+
+    Returns:
+        A scalar.
+    """
+    weighted = targets * logits.log_softmax(-1) * torch.exp(-alpha)
+    return -weighted.sum(-1).mean()

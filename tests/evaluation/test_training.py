@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cmg.data.batches import permutation
-from cmg.evaluation.explog import exp_log_loss
-from cmg.tasks.features import CodeFeatures, VectorFeatures
-from cmg.tasks.training import HeadJob, HeadOptions, Watch, train_heads
+from cmg.evaluation.features import CodeFeatures, VectorFeatures
+from cmg.evaluation.losses import exp_log_loss
+from cmg.evaluation.training import HeadJob, HeadOptions, Watch, train_heads
 
 CLIPS, STEPS, CODES, WIDTH, CLASSES = 37, 6, 20, 8, 5
 OPTIONS = HeadOptions(epochs=9, batch_size=16, lr=0.02, milestones=(3, 6), clip=0.3)

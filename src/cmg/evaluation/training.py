@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Literal
 
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
+from cmg.evaluation.features import CodeFeatures, Features, Readable, compacted
+from cmg.evaluation.losses import clip_loss, step_loss
+from cmg.evaluation.stack import Head, HeadStack
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
-from cmg.tasks.features import CodeFeatures, Features, Readable, compacted
-from cmg.tasks.losses import clip_loss, step_loss
-from cmg.tasks.stack import Head, HeadStack
 from cmg.training.seeding import derived_seed
 
 
@@ -184,17 +185,28 @@ def _train_group(
         optimizer, list(options.milestones), options.decay
     )
     kept: list[dict[str, Kept]] = [{} for _ in jobs]
+    clip = partial(stack.clip_gradients, options.clip, options.clip_alpha)
     for epoch in range(options.first_epoch, options.epochs):
-        for step, chosen in batches.epoch(epoch, options.batch_size):
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(batches.loss(stack, chosen, step))
-            stack.clip_gradients(options.clip, options.clip_alpha)
-            optimizer.step()
+        chosen = batches.epoch(epoch, options.batch_size)
+        descend(optimizer, (batches.loss(stack, some, step) for step, some in chosen), clip)
         schedule.step()
         for index, job in enumerate(jobs):
             _watch(stack.only(index), job, kept[index], epoch)
         after_epoch()
     return kept
+
+
+def descend(
+    optimizer: torch.optim.Optimizer,
+    losses: Iterable[Tensor],
+    clip: Callable[[], None] = lambda: None,
+) -> None:
+    """An epoch of training any head: losses are computed when asked for, gradients clipped."""
+    for loss in losses:
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        clip()
+        optimizer.step()
 
 
 @torch.no_grad()

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from cmg.decoders import ClipHead, StepHead
-from cmg.evaluation.explog import exp_log_loss
-from cmg.tasks.features import CodeFeatures, compacted
-from cmg.tasks.losses import clip_loss, step_loss
-from cmg.tasks.stack import HeadStack, whole_clips
+from cmg.evaluation.features import CodeFeatures, compacted
+from cmg.evaluation.losses import clip_loss, exp_log_loss, step_loss
+from cmg.evaluation.stack import HeadStack, whole_clips
 
 WIDTH, CLASSES, CODES = 6, 4, 9
 
