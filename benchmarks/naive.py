@@ -30,7 +30,6 @@ from torch import Tensor
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import markdown
-from cmg.codebook.measures import step_measures
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.transfer import Score, scores
@@ -112,7 +111,7 @@ class Divided(Pretraining):
 
         state.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
-        losses.measures |= state.clip_gradients() | step_measures(quantized, model.size)
+        losses.measures |= state.clip_gradients() | model.codebook.measures(quantized)
         log: dict[str, float] = losses.read()
         refuse_non_finite(log)
         state.optimizer.step()

@@ -71,7 +71,7 @@ def trained(paired) -> UnifiedModel:
     batches = Batches(paired.split("train"), 40)
     generator = torch.Generator().manual_seed(0)
     first = state.model.semantics(batches.at(0, 0))
-    tokens = torch.cat([z.flatten(0, 1) for z in first.values()])
+    tokens = {m: z.flatten(0, 1) for m, z in first.items()}
     state.model.codebook.start_from(tokens, generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
+from cmg.codebook.quantizer import keep_own
 from cmg.config.schema import RunConfig
 from cmg.config.values import (
     CORE,
@@ -28,6 +29,9 @@ from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.options import Options, problems
 from cmg.places import lies_there
+
+
+KIND = "model.codebook.kind"
 
 
 def named_runs() -> dict[str, str]:
@@ -103,7 +107,8 @@ def change(tree: dict[str, Any], overrides: Sequence[str], changes: Mapping[str,
     """Set values by dotted key, then overrides; see :func:`load_config`."""
     for key, value in changes.items():
         set_value(tree, key, value)
-    for override in overrides:
+    # The kind first: it takes out what the preset says of another, not what is set beside it.
+    for override in sorted(overrides, key=lambda text: not text.startswith(f"{KIND}=")):
         apply_override(tree, override)
 
 
@@ -146,6 +151,8 @@ def set_value(tree: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigError(f"{key}: {name!r} holds {child!r}, which has no keys")
         node = child
     node[last] = typed(value, annotation)
+    if key == KIND:
+        keep_own(node)
 
 
 def full_key(key: str, value: Any) -> str:

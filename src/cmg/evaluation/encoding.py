@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmg.codebook.measures import CodeUsage, code_counts
+from cmg.codebook.measures import CodeUsage
 from cmg.data.batches import Batches
 from cmg.data.split import Split
 from cmg.errors import ModalityError, did_you_mean
-from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
+from cmg.models.unified import SemanticEncoder, UnifiedModel, masked_codes, refuse_non_finite
 from cmg.types import Batch, Steps
 
 
@@ -21,9 +21,10 @@ class EncodedModality:
     """One modality of a split, frozen.
 
     Attributes:
-        indices: Codes, int64 [N, T]; -1 at steps that do not exist.
+        indices: Codes, int64 [N, T], or [N, T, L] of a model with levels; -1 at steps that do not
+            exist. All 0 at those that do where the model has no codes.
         semantic: Continuous semantic features z, [N, T, D].
-        codes: Code vectors, [N, T, D]; zero at steps that do not exist.
+        codes: What heads are given, [N, T, D]; zero at steps that do not exist.
     """
 
     indices: Tensor
@@ -33,7 +34,7 @@ class EncodedModality:
     @property
     def mask(self) -> Tensor:
         """Steps that exist, bool [N, T]."""
-        return self.indices >= 0
+        return (self.indices if self.indices.dim() == 2 else self.indices[..., 0]) >= 0
 
     @property
     def present(self) -> Tensor:
@@ -68,24 +69,38 @@ def encode_split(
         batch = batches.at(0, index).to(model.device, model.dtype).zero_padded()
         refuse_non_finite(batch)
         encoded = frozen_semantics(model, batch, dropout)
-        quantized = model.codebook.lookup(encoded, batch.steps)
-        for m, z in encoded.items():
-            mask = batch.steps.mask(m)
-            codes = quantized.indices[m]
-            codes = codes if mask is None else codes.masked_fill(~mask, -1)
-            found[m].append((codes.cpu(), z.float().cpu()))
-    table = torch.cat([model.codebook.codes, torch.zeros_like(model.codebook.codes[:1])])
-    table = table.float().cpu()
+        for m, indices in frozen_indices(model, encoded, batch.steps).items():
+            found[m].append((indices.cpu(), encoded[m].float().cpu()))
     out = {}
     for m, parts in found.items():
         longest = max(z.shape[1] for _, z in parts)
         # Batches leave out clips that have none of the names; here every clip keeps its place.
-        indices = torch.full((len(split), longest), -1)
-        semantic = torch.zeros(len(split), longest, table.shape[1])
+        indices, z = parts[0]
+        indices = torch.full((len(split), longest, *indices.shape[2:]), -1)
+        semantic = torch.zeros(len(split), longest, z.shape[2])
         indices[batches.clips] = torch.cat([pad_steps(codes, longest, -1) for codes, _ in parts])
         semantic[batches.clips] = torch.cat([pad_steps(z, longest, 0) for _, z in parts])
-        out[m] = EncodedModality(indices, semantic, table[indices])  # -1 takes the zero row
+        out[m] = EncodedModality(indices, semantic, frozen_vectors(model, m, indices, semantic))
     return out
+
+
+def frozen_indices(
+    model: UnifiedModel, semantic: dict[str, Tensor], steps: Steps
+) -> dict[str, Tensor]:
+    """Indices of features [B, T, D], -1 at steps that do not exist; 0 where there are no codes."""
+    found = model.codebook.lookup(semantic, steps).indices
+    if not model.size:
+        found = {m: z.new_zeros(z.shape[:2], dtype=torch.int64) for m, z in semantic.items()}
+    return {m: masked_codes(x, steps.mask(m)) for m, x in found.items()}
+
+
+def frozen_vectors(
+    model: UnifiedModel, modality: str, indices: Tensor, semantic: Tensor
+) -> Tensor:
+    """What heads are given, float32 on the CPU, of :func:`frozen_indices` and their features."""
+    if not model.size:
+        return semantic.float().cpu() * (indices.cpu() >= 0)[..., None]
+    return model.codebook.vectors(modality, indices.to(model.device)).float().cpu()
 
 
 def check_shapes(model: UnifiedModel, split: Split) -> None:
@@ -132,11 +147,10 @@ def code_usage(
         size: K.
         where: Count only these steps, bool [N, T] per modality; all existing steps if absent.
     """
-    rows = []
+    valid: dict[str, Tensor | None] = {}
     for m, one in encoded.items():
-        mask = one.mask if where is None or m not in where else one.mask & where[m]
-        rows.append(code_counts(one.indices.clamp_min(0), size, mask))
-    return CodeUsage(torch.stack(rows), tuple(encoded))
+        valid[m] = one.mask if where is None or m not in where else one.mask & where[m]
+    return CodeUsage.of({m: one.indices for m, one in encoded.items()}, size, valid)
 
 
 class FrozenEncoder:
@@ -209,11 +223,9 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:
-        """Nearest codes, int64 [B, T]; -1 at steps that do not exist."""
+        """Nearest codes, int64 [B, T] or [B, T, L]; see :func:`frozen_indices`."""
         steps = self._steps(semantic, lengths)
-        found = self.model.codebook.lookup({self.modality: semantic}, steps).indices[self.modality]
-        mask = steps.mask(self.modality)
-        return found if mask is None else found.masked_fill(~mask, -1)
+        return frozen_indices(self.model, {self.modality: semantic}, steps)[self.modality]
 
     @property
     def _semantic(self) -> SemanticEncoder:

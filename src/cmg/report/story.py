@@ -78,6 +78,8 @@ class Story:
         shared = f"{100 * stats.shared_share:.0f} % of them by two or more modalities"
         held_out = self.data.split.name == self.data.checkpoint.config.data.test_split
         codes = f"On {'held-out' if held_out else 'training'} clips {used}, {shared}."
+        if not stats.size:
+            codes = "The model is continuous: it has no codes."
         if results is None:
             return f"This model has not been probed. {codes}"
         label, scores = "clips", results.transfer

@@ -168,6 +168,12 @@ def codebook_table(stats: CodebookStats, over: str) -> Table:
     return plain("Codebook", ("measure", "value", "meaning"), rows)
 
 
+def code_name(usage: CodeUsage, code: int) -> str:
+    """How a code is called: its index, or level.index where there are levels."""
+    level, own = divmod(code, usage.size)
+    return str(code) if usage.levels == 1 else f"{level + 1}.{own}"
+
+
 def usage_table(usage: CodeUsage) -> Table:
     """How many codes each combination of modalities shares."""
     rows = [(group.title, str(len(group.codes))) for group in code_groups(usage)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmg.codebook.measures import step_measures
 from cmg.objectives.draws import Draws
 from cmg.objectives.reconstruction import reconstruction_loss
 from cmg.training.parts import Chunk, Parts
@@ -68,7 +67,7 @@ def parts_step(
     if gradients is not None:
         gradients.finish()
     losses = with_reconstruction(state, losses, rebuilt, parts)
-    losses.measures |= fit | state.clip_gradients() | step_measures(quantized, model.size)
+    losses.measures |= fit | state.clip_gradients() | model.codebook.measures(quantized)
     log = losses.read()
     refuse_non_finite(log)
 
@@ -85,7 +84,7 @@ def codebook_parts_step(
     """:func:`cmg.training.step.codebook_step` of several ranks."""
     model = state.model
     quantized = model.codebook.lookup(parts.gather(model.semantics(own)), parts.steps)
-    log: dict[str, float] = Losses({}, {}, step_measures(quantized, model.size)).read()
+    log: dict[str, float] = Losses({}, {}, model.codebook.measures(quantized)).read()
     model.codebook.update(quantized, draws.reset)
     stay_alike(state, parts)
     return log

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 
-from cmg.codebook.measures import step_measures
 from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.training.state import TrainingState
@@ -47,7 +46,7 @@ def pretraining_step(
     state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(losses.total)
     with_gradients()
-    losses.measures |= fit | state.clip_gradients() | step_measures(quantized, model.size)
+    losses.measures |= fit | state.clip_gradients() | model.codebook.measures(quantized)
     log = losses.read()  # the step's one transfer to the host
     refuse_non_finite(log)
 
@@ -70,7 +69,7 @@ def codebook_step(state: TrainingState, batch: Batch, draws: Draws) -> dict[str,
     """
     model = state.model
     quantized = model.codebook.lookup(model.semantics(batch), batch.steps)
-    log: dict[str, float] = Losses({}, {}, step_measures(quantized, model.size)).read()
+    log: dict[str, float] = Losses({}, {}, model.codebook.measures(quantized)).read()
     model.codebook.update(quantized, draws.reset)
     return log
 
