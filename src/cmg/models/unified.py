@@ -254,6 +254,7 @@ class UnifiedModel(nn.Module):
             if m not in self.modalities:
                 raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
             indices = tensor_of(given).to(self.device)
+            self.codebook.check_indices(m, indices)
             if indices.is_floating_point() or indices.dtype == torch.bool:
                 raise DataError(f"codes of {m!r} have dtype {indices.dtype}; give int64 indices")
             if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:

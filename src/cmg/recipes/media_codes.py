@@ -116,7 +116,7 @@ def code_steps(
         ModalityError: a modality that the model lacks, or of another shape.
         DataError: NaN or infinite features, or no step at all.
     """
-    model.codebook.need_one_level("a timeline", "`cmg encode --data STORE` writes all of them")
+    model.codebook.need_one_level("a timeline", "`cmg encode STORE` writes all of them")
     present = {m: x for m, x in features.items() if len(x)}
     longest = max((len(x) for x in present.values()), default=0)
     padded = {m: pad_steps(x[None].float(), longest, 0) for m, x in present.items()}

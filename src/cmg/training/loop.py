@@ -167,7 +167,8 @@ class Pretraining:
             lengths = self.batches.whole_lengths(epoch, index)
             steps = Steps(self.batches.size_of(index), steps.length, lengths, self.state.device)
         generator = step_generator(seed, f"draws{suffix}", step)
-        noise = self.config.model.codebook.reset.noise
+        reset = getattr(self.config.model.codebook, "reset", None)
+        noise = 0.0 if reset is None else reset.noise
         draws = Draws.from_generator(generator, own.modalities, steps, noise)
         dropout = derived_seed(seed, f"dropout{suffix}", step)
         reseed(dropout, self.state.device)
