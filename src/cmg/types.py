@@ -312,7 +312,8 @@ class Quantized:
         if all(z.dim() == 3 for z in self.semantic.values()):
             return self
         parts = (self.indices, self.codes, self.vectors, self.semantic)
-        return Quantized(*({m: x[:, None] for m, x in part.items()} for part in parts), self.steps)
+        timed = [{m: x[:, None] for m, x in part.items()} for part in parts]
+        return Quantized(timed[0], timed[1], timed[2], timed[3], self.steps)
 
 
 @dataclass

@@ -65,7 +65,10 @@ def runs(root, store, small):
         off += ["objectives.cmcm=null", "objectives.club=null", "objectives.reconstruction=null"]
         two = ["data.modalities=[audio,video]", f"data.store={root / 'store'}"]
         sized = small if kind != "none" else [x for x in small if "codebook" not in x]
-        pretrain(load_config("own-data", [*two, *sized, "training.epochs=1", *off, *overrides]), root / kind)
+        pretrain(
+            load_config("own-data", [*two, *sized, "training.epochs=1", *off, *overrides]),
+            root / kind,
+        )
         made[kind] = root / kind
     return made
 
@@ -114,7 +117,7 @@ def test_clips_are_compared_by_the_codes_of_each_level(runs, store):
 
 
 @pytest.mark.parametrize("kind", ["residual", "none"])
-def test_report(cmg, runs, kind):
+def test_report(cmg, runs, store, kind):
     assert cmg("report", runs[kind]).code == 0
     page = (runs[kind] / "report.html").read_text()
     text = (runs[kind] / "report.md").read_text()
@@ -124,6 +127,10 @@ def test_report(cmg, runs, kind):
         names = {f"{level}.{code}" for level in (1, 2, 3) for code in range(8)}
         drawn = {name for name in names if f">{name}</span>" in page}
         assert drawn == names
+        model, split = load_model(runs[kind]), store.split("test")
+        one = encode_split(model, split)
+        steps = [tuple(x) for m in one.values() for x in m.indices[m.mask].tolist()]
+        assert f"| all, as tuples | {len(set(steps))} |" in text  # fewer than a thousand tokens
 
 
 @pytest.mark.parametrize("kind", ["residual", "product", "none"])
@@ -144,7 +151,8 @@ def test_queries_are_the_vectors_of_their_codes(runs, store, kind):
     model, opened = load_model(runs[kind]), store
     queries, ids = CodeQueries(model, opened, 6), [row.id for row in opened.rows]
     found = queries.vectors("video", ids)
-    assert found.shape == (24, 6, queries.width) and queries.width == model.codebook.width
+    assert found.shape == (24, 6, queries.width)
+    assert queries.width == model.codebook.width
     for split, rows in (("train", found[:12]), ("test", found[12:])):
         encoded = encode_split(model, opened.split(split))["video"]
         torch.testing.assert_close(rows[:, 0], encoded.codes[:, 0])
@@ -180,7 +188,10 @@ def test_none_of_them_has_an_official_form(cmg, runs, root, kind):
         (["model.codebook.kind=none", "model.codebook.size=4"], "size is an option of kind shared"),
         (["model.codebook.kind=tide"], "did you mean 'tied'"),
         (["model.codebook.kind=product", "model.codebook.grops=4"], "model.codebook.groups"),
-        (["model.codebook.kind=product", "model.codebook.groups=0"], "codebook.groups: .*at least|than"),
+        (
+            ["model.codebook.kind=product", "model.codebook.groups=0"],
+            "codebook.groups: .*at least|than",
+        ),
     ],
 )
 def test_options_of_kinds_are_checked(overrides, said):
@@ -231,12 +242,17 @@ def test_a_kind_of_ones_own(root, store, small):
         wanted = ["model.codebook.kind=rounded", "model.codebook.unit=1e0"]
         off = [f"objectives.{term}=null" for term in ("cmcm", "club", "reconstruction")]
         sized = [x for x in small if "codebook" not in x]
-        config = load_config("own-data", [f"data.store={store.path}", *sized, "training.epochs=1", *off, *wanted])
+        config = load_config(
+            "own-data", [f"data.store={store.path}", *sized, "training.epochs=1", *off, *wanted]
+        )
         assert config.model.codebook == RoundedOptions(unit=1.0)
         run = root / "rounded"
         pretrain(config, run)
         again = load_model(run)
         x = {"audio": torch.randn(2, 3, 5)}
-        assert torch.equal(again.decode(again.encode(x))["audio"], again.quantize(again.represent(x)).codes["audio"])
+        assert torch.equal(
+            again.decode(again.encode(x))["audio"],
+            again.quantize(again.represent(x)).codes["audio"],
+        )
     finally:
         quantizers.entries.pop("rounded", None)

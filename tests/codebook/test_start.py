@@ -58,7 +58,9 @@ def test_start_with_zero_counts_keeps_codes_and_sums_in_step():
 def test_uniform_ignores_the_features():
     fresh = book("uniform")
     before = fresh.codes.clone()
-    fresh.start_from({"audio": torch.randn(2, 2)}, generator())  # fewer features than codes: no matter
+    fresh.start_from(
+        {"audio": torch.randn(2, 2)}, generator()
+    )  # fewer features than codes: no matter
     assert torch.equal(fresh.codes, before)
 
 

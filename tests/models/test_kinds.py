@@ -50,7 +50,8 @@ def test_decoding_gives_what_heads_saw(model_of, make_batch, kind):
         there = batch.steps.mask(m)
         assert list(codes[m].shape) == [4, 5, *levels]
         assert codes[m].dtype == torch.int64
-        assert bool((codes[m][~there] == -1).all()) and bool((codes[m][there] >= 0).all())
+        assert bool((codes[m][~there] == -1).all())
+        assert bool((codes[m][there] >= 0).all())
         torch.testing.assert_close(seen[m][there], quantized.vectors[m][there])
         assert not seen[m][~there].any()
         assert rebuilt[m].shape == encoded.inputs[m].shape

@@ -228,7 +228,11 @@ def vectors(*names):
         (["audio", "audio"], {}, "needs different modalities, got ['audio', 'audio']"),
         (
             ["audio"],
-            {"width": 10, "temporal": {"kind": "mlp"}, "codebook": {"kind": "product", "groups": 4}},
+            {
+                "width": 10,
+                "temporal": {"kind": "mlp"},
+                "codebook": {"kind": "product", "groups": 4},
+            },
             "model.width = 10 is not a multiple of model.codebook.groups = 4",
         ),
         (

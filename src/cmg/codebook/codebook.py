@@ -68,6 +68,7 @@ class SharedCodebook(Quantizer):
 
     kind = "shared"
 
+    options: TableOptions
     codes: Tensor
     counts: Tensor
     sums: Tensor
@@ -108,7 +109,8 @@ class SharedCodebook(Quantizer):
         """Features or codes [..., D] as they are compared."""
         if self.options.distance == "euclidean":
             return x
-        return functional.normalize(x.to(self.codes.dtype), dim=-1) * x.shape[-1] ** 0.5
+        unit: Tensor = functional.normalize(x.to(self.codes.dtype), dim=-1)
+        return unit * x.shape[-1] ** 0.5
 
     def center(self, counts: Tensor, codes: Tensor) -> Tensor:
         """The middle of the codes with the largest counts, [D]: where the features are.
@@ -248,4 +250,3 @@ def sum_of(tensors: Sequence[Tensor]) -> Tensor:
 def in_batches(features: Features) -> list[Mapping[str, Tensor]]:
     """Features as batches of them."""
     return [features] if isinstance(features, Mapping) else list(features)
-

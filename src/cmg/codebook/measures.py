@@ -92,7 +92,7 @@ def tuples_of(indices: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         indices: int64 [..., L] per modality; equal tuples are given equal numbers.
     """
     rows = torch.cat([x.flatten(0, -2) for x in indices.values()])
-    different, numbers = rows.unique(dim=0, return_inverse=True)
+    different, numbers = torch.unique(rows, dim=0, return_inverse=True)
     parts = numbers.split([x[..., 0].numel() for x in indices.values()])
     named = zip(indices.items(), parts, strict=True)
     return {m: part.view(x.shape[:-1]) for (m, x), part in named}, len(different)
@@ -139,7 +139,10 @@ class CodeUsage:
 
     @classmethod
     def of(
-        cls, indices: Mapping[str, Tensor], size: int, valid: Mapping[str, Tensor | None]
+        cls,
+        indices: Mapping[str, Tensor],
+        size: int,
+        valid: Mapping[str, Tensor | None] | Mapping[str, Tensor],
     ) -> CodeUsage:
         """Of indices [N, T], or [N, T, L].
 
@@ -220,7 +223,9 @@ def collapse(usage: CodeUsage, remedies: Sequence[str] = ()) -> list[str]:
             percent = f"{100 * float(shares[bad].mean()):.0f} %"
             where = "" if usage.levels == 1 else f" in {int(bad.sum())} of {usage.levels} levels"
             codes = float(spread[bad].mean())
-            found.append(f"{m} has {percent} of its steps in one code, perplexity {codes:.1f}{where}")
+            found.append(
+                f"{m} has {percent} of its steps in one code, perplexity {codes:.1f}{where}"
+            )
     if int((usage.counts.sum(1) > 0).sum()) > 1 and usage.shared_share < UNSHARED:
         used = int(usage.used().sum())
         found.append(f"{100 * usage.shared_share:.0f} % of the {used} used codes are shared")

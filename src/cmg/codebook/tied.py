@@ -45,6 +45,8 @@ class TiedCodebook(SharedCodebook):
 
     kind = "tied"
 
+    options: TiedOptions
+
     def __init__(
         self,
         modalities: Sequence[str],

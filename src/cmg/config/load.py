@@ -30,7 +30,6 @@ from cmg.files import StrPath, as_path
 from cmg.options import Options, problems
 from cmg.places import lies_there
 
-
 KIND = "model.codebook.kind"
 
 

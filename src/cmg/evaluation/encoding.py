@@ -94,9 +94,7 @@ def frozen_indices(
     return {m: masked_codes(x, steps.mask(m)) for m, x in found.items()}
 
 
-def frozen_vectors(
-    model: UnifiedModel, modality: str, indices: Tensor, semantic: Tensor
-) -> Tensor:
+def frozen_vectors(model: UnifiedModel, modality: str, indices: Tensor, semantic: Tensor) -> Tensor:
     """What heads are given, float32 on the CPU, of :func:`frozen_indices` and their features."""
     if not model.size:
         return semantic.float().cpu() * (indices.cpu() >= 0)[..., None]

@@ -21,8 +21,8 @@ def write_codes(
     """Write the codes of a store's clips.
 
     ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has, a list per step
-    where a step has several. ``.safetensors`` has int64 [N, T] or [N, T, L] per modality (-1 where a step does not exist) and the ids and
-    splits as JSON in its metadata.
+    where a step has several. ``.safetensors`` has int64 [N, T] or [N, T, L] per modality (-1 where
+    a step does not exist) and the ids and splits as JSON in its metadata.
 
     Args:
         model: Left untouched.

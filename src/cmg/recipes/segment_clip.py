@@ -107,10 +107,7 @@ def segment_clip(
     with torch.no_grad():
         windows = windows_of(frames, model.frames).to(device)
         logits = torch.cat(
-            [
-                model(w[None], q[None]).logits[0]
-                for w, q in zip(windows, asked, strict=True)
-            ]
+            [model(w[None], q[None]).logits[0] for w, q in zip(windows, asked, strict=True)]
         )
     remarks = tuple(r for r in readers.remarks if r.startswith(f"{query}:"))
     return SegmentedClip(

@@ -28,6 +28,7 @@ def markdown_report(story: Story) -> str:
         parts += ["## Training", table(story.training)]
     if data.usage.size:
         parts += ["## Code usage", text(story.scope), table(story.codebook), table(story.groups)]
+        parts += [] if story.levels is None else [table(story.levels)]
         parts += ["## The most used codes", table(codes_table(story))]
     if story.timelines:
         parts.append("## Codes over time")

@@ -29,6 +29,7 @@ def usage_bars(story: Story) -> str:
             legend(story.colors),
             tag("div", drawn, cls="scroll"),
             table(story.codebook),
+            "" if story.levels is None else table(story.levels),
         ]
     )
 
@@ -103,7 +104,9 @@ def code_card(story: Story, media: Media, card: CodeCard) -> str:
     if never:
         rows.append(tag("dt", "never") + tag("dd", escape(never), cls="quiet"))
     title = tag(
-        "h3", chip(card.code, card.name), f"<small>{prose(percent(card.frequency))} of all tokens</small>"
+        "h3",
+        chip(card.code, card.name),
+        f"<small>{prose(percent(card.frequency))} of all tokens</small>",
     )
     return tag("article", title, bar, class_bars(card), tag("dl", *rows), cls="card")
 
