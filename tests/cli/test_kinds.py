@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cmg.codebook import Quantizer, quantizers
-from cmg.codebook.quantizer import QuantizerOptions
+from cmg.codebook import Quantizer, QuantizerOptions, quantizers
 from cmg.config.load import load_config, validate
 from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore

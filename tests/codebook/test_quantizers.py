@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cmg.codebook import CodebookOptions, Quantizer, SharedCodebook, quantizers, random_reset
 from cmg.codebook.distances import distance_to_codes
-from cmg.codebook.quantizer import build_quantizer, of_kind
+from cmg.codebook.kinds import build_quantizer, of_kind
 from cmg.errors import ConfigError, ModalityError
 from cmg.types import Steps
 
@@ -249,23 +250,22 @@ def test_product_groups_are_shared_codebooks_of_their_dimensions():
 
 
 def test_tied_by_hand():
-    """A row starts as one vector; each modality moves its own segment, by the mix."""
-    options = of_kind({"kind": "tied", "size": 2, "start": "uniform", "heads": "row"})
-    book = build_quantizer(["audio", "video"], 1, options)
+    """A row starts as one vector; every pick writes all segments, each with its own feature."""
+    given = {"kind": "tied", "size": 2, "start": "uniform", "heads": "row"}
+    book = build_quantizer(["audio", "video"], 1, of_kind(given | {"ema": {"partner": "none"}}))
     book.codes.copy_(torch.tensor([[[0.0], [10.0]]] * 2))
     book.sums.copy_(book.codes)
     z = {"audio": torch.tensor([[9.0], [1.0]]), "video": torch.tensor([[11.0], [9.0]])}
     quantized = book(z)
-    assert {m: x.tolist() for m, x in quantized.indices.items()} == {
-        "audio": [1, 0],
-        "video": [1, 1],
-    }
+    assert quantized.indices["audio"].tolist() == [1, 0]
+    assert quantized.indices["video"].tolist() == [1, 1]
     assert quantized.vectors["video"].tolist() == [[10.0, 10.0], [10.0, 10.0]]
     book.update(quantized)
-    # Mixes: 10 and 5 of both. Audio puts 10 into row 1, 5 into row 0; video both into row 1.
-    one, two = 0.99 + 0.01, 0.99 + 0.02
-    expected = [[0.05 / one, (9.9 + 0.1) / one], [0.0, (9.9 + 0.15) / two]]
-    torch.testing.assert_close(book.codes[..., 0], torch.tensor(expected))
+    # Row 0 is picked once, by the audio's step 2; row 1 by step 1 twice and by the video's step 2.
+    once, thrice = 0.99 + 0.01, 0.99 + 0.03
+    audio = [0.01 * 1 / once, (9.9 + 0.01 * (9 + 9 + 1)) / thrice]
+    video = [0.01 * 9 / once, (9.9 + 0.01 * (11 + 11 + 9)) / thrice]
+    torch.testing.assert_close(book.codes[..., 0], torch.tensor([audio, video]))
     assert torch.equal(book.table("video"), book.codes[1])
     assert book.vectors("audio", torch.tensor([0])).tolist() == [book.codes[:, 0, 0].tolist()]
     assert (book.width, book.feature_width) == (2, 1)
@@ -415,3 +415,14 @@ def test_in_a_module_of_ones_own_it_moves_with_it():
     again = nn.Sequential(make("product", seed=5)).double()
     again.load_state_dict(net.state_dict())
     assert torch.equal(net(z).indices["text"], again(z).indices["text"])
+
+
+def test_the_page_s_loop_runs():
+    page = Path(__file__).parents[2] / "docs" / "quantizers.md"
+    told = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, object] = {}
+    exec(told, names)
+    assert names["quantized"].indices["video"].shape == (32, 10, 8)
+    assert set(names["book"].state_dict()) == {
+        f"books.{i}.{n}" for i in range(8) for n in ("codes", "counts", "sums", "idle")
+    }

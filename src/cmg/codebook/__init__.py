@@ -1,6 +1,7 @@
 """Quantizers: lookup, MM-EMA, code reset, and how codes are used."""
 
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.codebook.continuous import Continuous, ContinuousOptions
 from cmg.codebook.ema import EMAOptions
 from cmg.codebook.levels import (
     ProductCodebook,
@@ -9,7 +10,7 @@ from cmg.codebook.levels import (
     ResidualOptions,
 )
 from cmg.codebook.measures import CodeUsage
-from cmg.codebook.quantizer import Continuous, ContinuousOptions, Quantizer, quantizers
+from cmg.codebook.quantizer import Quantizer, QuantizerOptions, quantizers
 from cmg.codebook.reset import ResetOptions, random_reset
 from cmg.codebook.tied import TiedCodebook, TiedOptions
 
@@ -22,6 +23,7 @@ __all__ = [
     "ProductCodebook",
     "ProductOptions",
     "Quantizer",
+    "QuantizerOptions",
     "ResetOptions",
     "ResidualCodebook",
     "ResidualOptions",

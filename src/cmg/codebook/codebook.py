@@ -151,7 +151,7 @@ class SharedCodebook(Quantizer):
         """MM-EMA of counts, sums and codes (paper Eq. 7)."""
         new = list(self.written(quantized).values())
         if self.options.ema.update == "joint":
-            new = [(sum_of([n for n, _ in new]), sum_of([o for _, o in new]))]
+            new = [added(new)]
         self.follow((self.codes, self.counts, self.sums), new)
 
     def follow(
@@ -167,15 +167,16 @@ class SharedCodebook(Quantizer):
         mixed = mixed_features(quantized.semantic, steps, self.options.ema.partner)
         return {
             m: assign(quantized.indices[m], mixed[m].to(self.sums.dtype), self.size, steps.mask(m))
-            for m in self._in_order(quantized)
+            for m in self.present(quantized)
         }
 
     @torch.no_grad()
     def revive(self, quantized: Quantized, draw: ResetDraw) -> None:
         """Count idle steps and restart the codes that were idle for too long."""
         options = self.options.reset
-        present = [m in self._in_order(quantized) for m in self.modalities]
-        self.idle.copy_(idle_after(self.idle, self._picked(quantized), present))
+        there = self.present(quantized)
+        ticking = [m in there for m in self.modalities]
+        self.idle.copy_(idle_after(self.idle, self._picked(quantized), ticking))
         if not options.enabled:
             return
         idle = idle_by_rule(self.idle, options.rule)
@@ -219,7 +220,8 @@ class SharedCodebook(Quantizer):
         self.counts.fill_(max(self.options.ema.initial_count, self.options.ema.epsilon))
         self.sums.copy_(codes * self.counts[..., None])
 
-    def _in_order(self, quantized: Quantized) -> list[str]:
+    def present(self, quantized: Quantized) -> list[str]:
+        """The modalities that some step has, in order."""
         return [m for m in self.modalities if m in quantized.indices and quantized.steps.any(m)]
 
     def _picked(self, quantized: Quantized) -> Tensor:
@@ -235,16 +237,17 @@ class SharedCodebook(Quantizer):
 
     def _tokens(self, quantized: Quantized) -> Tensor:
         kept = []
-        for m in self._in_order(quantized):
+        for m in self.present(quantized):
             valid = quantized.steps.mask(m)
             z = quantized.semantic[m].flatten(0, 1).to(self.codes.dtype)
             kept.append(z if valid is None else z[valid.flatten()])
         return torch.cat(kept)
 
 
-def sum_of(tensors: Sequence[Tensor]) -> Tensor:
-    """Sum of equally shaped tensors."""
-    return torch.stack(list(tensors)).sum(0)
+def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Counts and sums of several writings together."""
+    counts, sums = zip(*written, strict=True)
+    return torch.stack(counts).sum(0), torch.stack(sums).sum(0)
 
 
 def in_batches(features: Features) -> list[Mapping[str, Tensor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -27,6 +27,7 @@ class LeveledCodebook(Quantizer):
     """
 
     levels: int
+    books: Sequence[SharedCodebook]
 
     def __init__(
         self,
@@ -38,10 +39,11 @@ class LeveledCodebook(Quantizer):
         super().__init__(modalities, width, options, generator)
         self.levels, self.level_width = self.divided(width)
         self.size = options.size
-        self.books = nn.ModuleList(
+        books = (
             SharedCodebook(modalities, self.level_width, options, generator)
             for _ in range(self.levels)
         )
+        self.books = cast(Sequence[SharedCodebook], nn.ModuleList(books))
 
     def divided(self, width: int) -> tuple[int, int]:
         """Number of levels L, and the width d of each."""
@@ -60,14 +62,9 @@ class LeveledCodebook(Quantizer):
         raise NotImplementedError
 
     @property
-    def tables(self) -> list[SharedCodebook]:
-        """The codebooks."""
-        return [book for book in self.books if isinstance(book, SharedCodebook)]
-
-    @property
     def starts_on_data(self) -> bool:
         """Whether :meth:`start_from` does anything."""
-        return self.tables[0].starts_on_data
+        return self.books[0].starts_on_data
 
     def descend(
         self, semantic: Mapping[str, Tensor], picked: Mapping[str, Tensor] | None = None
@@ -79,7 +76,7 @@ class LeveledCodebook(Quantizer):
             picked: Indices that are known; None looks them up.
         """
         rest, given, found = dict(semantic), [], []
-        for level, book in enumerate(self.tables):
+        for level, book in enumerate(self.books):
             given.append({m: self.part(z, level) for m, z in rest.items()})
             if picked is None:
                 found.append(book.nearest(given[-1]))
@@ -95,34 +92,34 @@ class LeveledCodebook(Quantizer):
 
     def table(self, modality: str) -> Tensor:
         """The codes of every level, [L, K, d]."""
-        return torch.stack([book.codes for book in self.tables])
+        return torch.stack([book.codes for book in self.books])
 
     def codes_of(self, modality: str, indices: Tensor) -> Tensor:
         """See :meth:`Quantizer.codes_of`."""
-        levels = zip(self.tables, indices.unbind(-1), strict=True)
+        levels = zip(self.books, indices.unbind(-1), strict=True)
         return self.joined([book.codes_of(modality, x) for book, x in levels])
 
     def vectors(self, modality: str, indices: Tensor) -> Tensor:
         """See :meth:`Quantizer.vectors`; -1 leaves a level out."""
         self.check_indices(modality, indices)
-        levels = zip(self.tables, indices.unbind(-1), strict=True)
+        levels = zip(self.books, indices.unbind(-1), strict=True)
         return self.joined([book.vectors(modality, x) for book, x in levels])
 
     def distances(self, modality: str, z: Tensor) -> Tensor:
         """See :meth:`Quantizer.distances`; a level's are of what it is given of z."""
         given, _ = self.descend({modality: z})
-        levels = zip(self.tables, given, strict=True)
+        levels = zip(self.books, given, strict=True)
         return torch.stack([book.distances(modality, x[modality]) for book, x in levels], -2)
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
-        return self.tables[0].draw(generator)
+        return self.books[0].draw(generator)
 
     @torch.no_grad()
     def update(self, quantized: Quantized, draw: ResetDraw | None = None) -> None:
         """MM-EMA and reset of every level, by what the codes before the update gave it."""
         given, _ = self.descend(quantized.semantic, quantized.indices)
-        for level, book in enumerate(self.tables):
+        for level, book in enumerate(self.books):
             picked = {m: x[..., level] for m, x in quantized.indices.items()}
             book.update(Quantized(picked, {}, {}, given[level], quantized.steps), draw)
 
@@ -130,7 +127,7 @@ class LeveledCodebook(Quantizer):
     def start_from(self, features: Features, generator: torch.Generator) -> None:
         """See :meth:`Quantizer.start_from`; a level starts on what those before it leave."""
         rest = in_batches(features)
-        for level, book in enumerate(self.tables):
+        for level, book in enumerate(self.books):
             given = [{m: self.part(z, level) for m, z in batch.items()} for batch in rest]
             book.start_from(given, generator)
             rest = [

@@ -8,10 +8,9 @@ reads codes through `vectors`, `table`, `distances` and indices, so that a kind 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Union
 
 import torch
-from pydantic import BeforeValidator, SerializeAsAny
 from torch import Tensor, nn
 
 from cmg.codebook.measures import level_measures, step_measures
@@ -44,49 +43,6 @@ class QuantizerOptions(Options):
         for own in (entry.options.known_keys() for entry in quantizers.values()):
             known |= {k: Union[known[k], x] if k in known else x for k, x in own.items()}  # noqa: UP007
         return known | {"kind": str}
-
-
-def of_kind(value: Any) -> Any:
-    """The options of a quantizer, as the class that their kind has registered.
-
-    Args:
-        value: Options, or a mapping; without ``kind``, as in configurations before there were
-            kinds, it is ``shared``.
-
-    Raises:
-        ValueError: an unknown kind, or an option of another one.
-        ValidationError: a value that does not fit.
-    """
-    if isinstance(value, QuantizerOptions):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must be a group of options such as {{kind: shared}}, got {value!r}")
-    kind = str(value.get("kind", "shared"))
-    own = quantizers[kind].options
-    for key in (key for key in value if key not in own.known_keys()):
-        others = [k for k, entry in quantizers.items() if key in entry.options.known_keys()]
-        if others:
-            raise ValueError(
-                f"{key} is an option of kind {' and '.join(others)}, and the kind is {kind}; "
-                f"leave it out, or set model.codebook.kind={others[0]}"
-            )
-    return own.model_validate({"kind": kind, **value}, strict=True)
-
-
-def keep_own(tree: dict[str, Any]) -> None:
-    """Take out, in place, the options that other kinds have and this one has not.
-
-    For a group whose kind is changed: what a preset says of its own kind means nothing to another.
-    """
-    kinds = {name: entry.options.known_keys() for name, entry in quantizers.items()}
-    own = kinds.get(str(tree.get("kind", "shared")))
-    for key in [k for k in tree if own is not None and k not in own]:
-        if any(key in keys for keys in kinds.values()):
-            del tree[key]
-
-
-AnyQuantizerOptions = Annotated[SerializeAsAny[QuantizerOptions], BeforeValidator(of_kind)]
-"""A field that holds the options of any kind, and is written with all of that kind's keys."""
 
 
 class Quantizer(nn.Module):
@@ -147,6 +103,7 @@ class Quantizer(nn.Module):
 
     def table(self, modality: str) -> Tensor:
         """The codes that a modality's features are compared with, [K, D] or [L, K, d]."""
+        self.need_codes("a table of them")
         raise NotImplementedError
 
     def distances(self, modality: str, z: Tensor) -> Tensor:
@@ -160,6 +117,7 @@ class Quantizer(nn.Module):
             [..., K] or [..., L, K]. With cosine lookup, of features and codes that are brought to a
             root mean square of 1, so that the square is 2 d (1 - cosine).
         """
+        self.need_codes("a distance to them")
         raise NotImplementedError
 
     def codes_of(self, modality: str, indices: Tensor) -> Tensor:
@@ -268,6 +226,8 @@ class Quantizer(nn.Module):
 
     def checked(self, semantic: Mapping[str, Tensor], steps: Steps | None) -> Steps:
         """The steps of features that fit; see :meth:`lookup`."""
+        if not semantic:
+            raise ModalityError(f"no features; give some of {', '.join(self.modalities)}")
         for m, z in semantic.items():
             self.check_modality(m)
             if z.dim() not in (2, 3) or z.shape[-1] != self.feature_width:
@@ -337,47 +297,3 @@ quantizers: Registry[type[Quantizer]] = Registry("quantizer")
 def _through(z: Tensor, codes: Tensor) -> Tensor:
     """Codes whose gradient passes straight through to the features."""
     return z + (codes - z).detach()
-
-
-def build_quantizer(
-    modalities: Sequence[str],
-    width: int,
-    options: QuantizerOptions,
-    generator: torch.Generator | None = None,
-) -> Quantizer:
-    """The quantizer that options ask for.
-
-    Raises:
-        ConfigError: no such kind, or a width that it cannot take.
-    """
-    return quantizers[options.kind].part(modalities, width, options, generator)
-
-
-class ContinuousOptions(QuantizerOptions):
-    """Options of :class:`Continuous`: none."""
-
-    kind: Literal["none"] = "none"
-
-
-@quantizers.register("none", ContinuousOptions)
-class Continuous(Quantizer):
-    """No quantizer: heads and decoders are given the features themselves."""
-
-    kind = "none"
-    levels = 0
-
-    def lookup(self, semantic: Mapping[str, Tensor], steps: Steps | None = None) -> Quantized:
-        """The features as vectors; no indices and no codes."""
-        steps = self.checked(semantic, steps)
-        detached = {m: z.detach() for m, z in semantic.items()}
-        return Quantized({}, {}, dict(semantic), detached, steps)
-
-    def table(self, modality: str) -> Tensor:
-        """Refused: see :meth:`Quantizer.need_codes`."""
-        self.need_codes("a table of them")
-        return super().table(modality)
-
-    def distances(self, modality: str, z: Tensor) -> Tensor:
-        """Refused: see :meth:`Quantizer.need_codes`."""
-        self.need_codes("a distance to them")
-        return super().distances(modality, z)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cmg.codebook.codebook import SharedCodebook, TableOptions
+from cmg.codebook.codebook import SharedCodebook, TableOptions, added
+from cmg.codebook.ema import assign, mixed_features
 from cmg.codebook.quantizer import quantizers
 from cmg.types import Quantized
 
@@ -32,9 +33,9 @@ class TiedOptions(TableOptions):
 class TiedCodebook(SharedCodebook):
     """Rows of one vector (segment) per modality.
 
-    A feature picks its row by its modality's segments, and MM-EMA moves those segments alone.
-    What ties a row is the mix with the partner modalities, a start and restarts in which its
-    segments move together, and one idle clock per row and modality as in the shared codebook.
+    A feature picks its row by its modality's segments, and writes the whole row: the features that
+    all modalities have at that step move their own segments of it. So a row is what comes together,
+    whoever notices it. Its segments start as one vector and restart together.
 
     Attributes:
         codes: [M, K, D].
@@ -84,9 +85,20 @@ class TiedCodebook(SharedCodebook):
         named = zip(self.modalities, self.codes, strict=True)
         return torch.cat([codes if m == modality else own[indices] for m, own in named], -1)
 
+    def written(self, quantized: Quantized) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each modality writes to its segments of the rows that any of them picked."""
+        steps, picked = quantized.steps, quantized.indices
+        mixed = mixed_features(quantized.semantic, steps, self.options.ema.partner)
+        found = {}
+        for m in self.present(quantized):
+            z = mixed[m].to(self.sums.dtype)
+            new = [assign(i, z, self.size, steps.mask(m, n)) for n, i in picked.items()]
+            found[m] = added(new)
+        return found
+
     @torch.no_grad()
     def accumulate(self, quantized: Quantized) -> None:
-        """MM-EMA of each modality's segments by the features that picked them."""
+        """MM-EMA of each modality's segments."""
         for m, one in self.written(quantized).items():
             row = self.modalities.index(m)
             self.follow((self.codes[row], self.counts[row], self.sums[row]), [one])

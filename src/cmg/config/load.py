@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from cmg.codebook.quantizer import keep_own
+from cmg.codebook.kinds import keep_own
 from cmg.config.schema import RunConfig
 from cmg.config.values import (
     CORE,
@@ -104,9 +104,9 @@ def override_config(
 
 def change(tree: dict[str, Any], overrides: Sequence[str], changes: Mapping[str, Any]) -> None:
     """Set values by dotted key, then overrides; see :func:`load_config`."""
-    for key, value in changes.items():
-        set_value(tree, key, value)
     # The kind first: it takes out what the preset says of another, not what is set beside it.
+    for key in sorted(changes, key=lambda key: key != KIND):
+        set_value(tree, key, changes[key])
     for override in sorted(overrides, key=lambda text: not text.startswith(f"{KIND}=")):
         apply_override(tree, override)
 

@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from cmg.arrays import tensor_of
 from cmg.codebook.codebook import CodebookOptions
-from cmg.codebook.quantizer import AnyQuantizerOptions, build_quantizer, quantizers
+from cmg.codebook.kinds import AnyQuantizerOptions, build_quantizer
+from cmg.codebook.quantizer import quantizers
 from cmg.convolutions import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
