@@ -6,6 +6,7 @@ training step calls on one line, and in `start_from`, which set-up may call once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -110,7 +111,7 @@ class SharedCodebook(Quantizer):
         if self.options.distance == "euclidean":
             return x
         unit: Tensor = functional.normalize(x.to(self.codes.dtype), dim=-1)
-        return unit * x.shape[-1] ** 0.5
+        return unit * math.sqrt(x.shape[-1])
 
     def center(self, counts: Tensor, codes: Tensor) -> Tensor:
         """The middle of the codes with the largest counts, [D]: where the features are.

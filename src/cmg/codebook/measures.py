@@ -139,10 +139,7 @@ class CodeUsage:
 
     @classmethod
     def of(
-        cls,
-        indices: Mapping[str, Tensor],
-        size: int,
-        valid: Mapping[str, Tensor | None] | Mapping[str, Tensor],
+        cls, indices: Mapping[str, Tensor], size: int, valid: Mapping[str, Tensor | None]
     ) -> CodeUsage:
         """Of indices [N, T], or [N, T, L].
 

@@ -282,7 +282,7 @@ class Quantizer(nn.Module):
         Raises:
             ConfigError: there are no codes, or levels of them.
         """
-        self.need_codes(what, remedy)
+        self.need_codes(what)
         if self.levels is not None:
             raise ConfigError(
                 f"this model has {self.levels} levels of codes (model.codebook.kind={self.kind}), "

@@ -117,7 +117,7 @@ def known_clips(model: UnifiedModel, checkpoint: Path, store: ClipSource, split:
         ModalityError: a modality of another shape than the model's.
         CheckpointError: the index is damaged.
     """
-    model.codebook.need_one_level("the list of clips near to a code", "use --no-known")
+    model.codebook.need_one_level("the list of clips near to a code")
     path = checkpoint / f"known-{_key(model, store, split)}.safetensors"
     if path.is_file():
         return KnownClips(store, split, _read(path, model, len(store.rows)))

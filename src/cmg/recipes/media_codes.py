@@ -19,6 +19,8 @@ from cmg.extract.extractor import Takes
 from cmg.models.unified import UnifiedModel, refuse_non_finite
 from cmg.types import Batch
 
+ALL_LEVELS = "`cmg encode STORE` writes those of all levels"
+
 
 @dataclass(frozen=True)
 class StepCodes:
@@ -116,7 +118,7 @@ def code_steps(
         ModalityError: a modality that the model lacks, or of another shape.
         DataError: NaN or infinite features, or no step at all.
     """
-    model.codebook.need_one_level("a timeline", "`cmg encode STORE` writes all of them")
+    model.codebook.need_one_level("a timeline", ALL_LEVELS)
     present = {m: x for m, x in features.items() if len(x)}
     longest = max((len(x) for x in present.values()), default=0)
     padded = {m: pad_steps(x[None].float(), longest, 0) for m, x in present.items()}

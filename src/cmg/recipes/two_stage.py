@@ -213,7 +213,7 @@ def joining_loss(
         target = clip_means(codes, batch, pivot)
     for part in parts_of(model, new):
         part.train()
-    z = model.represent(_only(batch, new), detail=False).semantic[new]
+    z = model.represent(batch.only(new), detail=False).semantic[new]
     quantized = model.codebook.lookup({new: z}, batch.steps)
     own = clip_means(quantized.vectors[new], batch, new)
     cosines = functional.normalize(own, dim=1) @ functional.normalize(target, dim=1).T
@@ -224,11 +224,6 @@ def joining_loss(
     apart = ((z - quantized.codes[new].detach()) ** 2).mean(2)
     commitment = (apart * mask).sum() / mask.sum()
     return contrast / 2 + options.commitment * commitment
-
-
-def _only(batch: Batch, modality: str) -> Batch:
-    lengths = None if batch.lengths is None else {modality: batch.lengths[modality]}
-    return Batch({modality: batch.features[modality]}, lengths, batch.ids)
 
 
 def step_mask(batch: Batch, modality: str) -> Tensor:
