@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cmg.codebook.kinds import build_quantizer
 from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
 from cmg.models.published import BUILDERS
@@ -65,11 +66,10 @@ class Case:
         """The random choices of step `seed`, the same in every variant; also seeds dropout."""
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        noise = self.config.model.codebook.reset.noise
-        paper = WeightedObjectives(
-            [], 1, ObjectiveOptions.model_validate(dict.fromkeys(objectives))
-        )
-        return Draws.of_step(paper, batch.modalities, batch.steps, noise, lambda _: generator)
+        none = ObjectiveOptions.model_validate(dict.fromkeys(objectives))
+        terms, names = WeightedObjectives([], 1, none), batch.modalities
+        book = build_quantizer(names, 1, self.config.model.codebook)
+        return Draws.of_step(terms, book, names, batch.steps, lambda _: generator)
 
 
 @dataclass

@@ -29,7 +29,6 @@ from torch import Tensor
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import markdown
-from cmg.codebook.measures import step_measures
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import Score
@@ -111,7 +110,7 @@ class Divided(Pretraining):
 
         state.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
-        losses.measures |= state.clip_gradients() | step_measures(quantized, model.size)
+        losses.measures |= state.clip_gradients() | model.codebook.measures(quantized)
         log: dict[str, float] = losses.read()
         refuse_non_finite(log)
         state.optimizer.step()
@@ -127,12 +126,12 @@ class Divided(Pretraining):
         """The random choices of a rank, as the loop draws them."""
         suffix = f"/{rank}" if rank else ""
         seed = self.config.training.seed
-        noise, step = self.config.model.codebook.reset.noise, self.position.step
+        step = self.position.step
         return Draws.of_step(
             self.state.objectives,
+            self.state.model.codebook,
             names,
             steps,
-            noise,
             lambda purpose: step_generator(seed, f"{purpose}{suffix}", step),
         )
 

@@ -306,10 +306,14 @@ class Encoded:
 class Quantized:
     """The nearest codes of a batch's semantic features.
 
+    Features that were given as [N, D] have no axis T in any of these.
+
     Attributes:
-        indices: int64 [B, T] per modality.
-        codes: The code vectors e, [B, T, D], no gradient.
-        vectors: Straight-through vectors z + sg(e - z), [B, T, D].
+        indices: int64 [B, T] per modality; [B, T, L] where a step has several; empty where there
+            are no codes.
+        codes: The code vectors e, [B, T, D], no gradient; likewise empty.
+        vectors: Straight-through vectors z + sg(e - z), [B, T, D], or wider where heads are given
+            more than the code; z itself where there are no codes.
         semantic: The features z that were looked up, [B, T, D], detached.
         steps: Which steps exist.
     """
@@ -319,6 +323,14 @@ class Quantized:
     vectors: dict[str, Tensor]
     semantic: dict[str, Tensor]
     steps: Steps
+
+    def with_time(self) -> Quantized:
+        """This with features [N, D] as N clips of one step."""
+        if all(z.dim() == 3 for z in self.semantic.values()):
+            return self
+        parts = (self.indices, self.codes, self.vectors, self.semantic)
+        timed = [{m: x[:, None] for m, x in part.items()} for part in parts]
+        return Quantized(timed[0], timed[1], timed[2], timed[3], self.steps)
 
 
 @dataclass

@@ -37,7 +37,7 @@ def model(store):
     model = UnifiedModel(MODALITIES, options, seed=3).eval()
     batch = Batches(store.split("train"), 32, shuffle=False).at(0, 0)
     z = torch.cat([x.flatten(0, 1) for x in model.semantics(batch).values()])
-    model.codebook.start_from(z[z.abs().sum(1) > 0], torch.Generator().manual_seed(0))
+    model.codebook.start_from({"audio": z[z.abs().sum(1) > 0]}, torch.Generator().manual_seed(0))
     return model
 
 

@@ -37,20 +37,20 @@ def test_sums_at_the_start(initial, sums_are):
 def test_samples_are_features_without_repetition():
     features = torch.randn(9, 2, generator=generator(1))
     started = book("samples", 9)
-    started.start_from(features, generator(2))
+    started.start_from({"audio": features}, generator(2))
     order = started.codes.sort(0).values
     assert torch.equal(order, features.sort(0).values)
     assert torch.equal(started.counts, torch.ones(9))
     assert torch.equal(started.sums, started.codes)
     other = book("samples", 9)
-    other.start_from(features, generator(3))
+    other.start_from({"audio": features}, generator(3))
     assert not torch.equal(other.codes, started.codes)
 
 
 def test_start_with_zero_counts_keeps_codes_and_sums_in_step():
     """A data start must not explode: N is epsilon instead of 0 and O follows it."""
     started = book("samples", 4, initial_count=0.0, epsilon=0.125)
-    started.start_from(torch.randn(6, 2), generator())
+    started.start_from({"audio": torch.randn(6, 2)}, generator())
     assert torch.equal(started.counts, torch.full((4,), 0.125))
     assert torch.equal(started.sums, started.codes / 8)
 
@@ -58,14 +58,16 @@ def test_start_with_zero_counts_keeps_codes_and_sums_in_step():
 def test_uniform_ignores_the_features():
     fresh = book("uniform")
     before = fresh.codes.clone()
-    fresh.start_from(torch.randn(2, 2), generator())  # fewer features than codes: no matter
+    fresh.start_from(
+        {"audio": torch.randn(2, 2)}, generator()
+    )  # fewer features than codes: no matter
     assert torch.equal(fresh.codes, before)
 
 
 @pytest.mark.parametrize("start", ["samples", "kmeans"])
 def test_more_codes_than_tokens(start):
     with pytest.raises(ConfigError) as error:
-        book(start, 8).start_from(torch.randn(7, 2), generator())
+        book(start, 8).start_from({"audio": torch.randn(7, 2)}, generator())
     assert str(error.value) == (
         "model.codebook.size = 8 codes, but the first batches hold only 7 tokens to start from; "
         "lower model.codebook.size or set model.codebook.start=uniform"
@@ -92,5 +94,5 @@ def test_kmeans_start_finds_clusters():
     features = centers.repeat(50, 1) + 0.1 * torch.randn(200, 2, generator=generator(4))
     features[:4] = centers  # the first samples, whatever the order, are in no cluster's way
     started = book("kmeans", 16)
-    started.start_from(features, generator(5))
+    started.start_from({"audio": features}, generator(5))
     assert torch.cdist(features, started.codes).amin(1).max() < 0.6

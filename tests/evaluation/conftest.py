@@ -71,14 +71,15 @@ def trained(paired) -> UnifiedModel:
     batches = Batches(paired.split("train"), 40)
     generator = torch.Generator().manual_seed(0)
     first = state.model.semantics(batches.at(0, 0))
-    tokens = torch.cat([z.flatten(0, 1) for z in first.values()])
+    tokens = {m: z.flatten(0, 1) for m, z in first.items()}
     state.model.codebook.start_from(tokens, generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for epoch in range(25):
             for batch in batches.epoch(epoch):
                 names, steps = batch.modalities, batch.steps
-                draws = Draws.of_step(state.objectives, names, steps, 1 / 1024, lambda _: generator)
+                book = state.model.codebook
+                draws = Draws.of_step(state.objectives, book, names, steps, lambda _: generator)
                 pretraining_step(state, batch, draws)
     return state.model.eval()
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cmg.codebook import CodebookOptions, SharedCodebook
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.training.optimizer import OptimizerOptions
@@ -112,10 +113,11 @@ def make_state(options: Callable[..., ModelOptions]) -> Callable[..., TrainingSt
 def draw() -> Callable[..., Draws]:
     """The draws of a step of the paper's terms."""
     none = WeightedObjectives([], 1, ObjectiveOptions.model_validate(dict.fromkeys(objectives)))
+    book = SharedCodebook(["any"], 1, CodebookOptions(size=2))
 
     def drawn(batch: Batch, seed: int = 0) -> Draws:
         one = generator(seed)
-        return Draws.of_step(none, batch.modalities, batch.steps, 1 / 1024, lambda _: one)
+        return Draws.of_step(none, book, batch.modalities, batch.steps, lambda _: one)
 
     return drawn
 

@@ -111,7 +111,9 @@ def test_as_coded_options():
     }
     assert options.codebook.model_dump() == {
         "size": 400,
+        "kind": "shared",
         "start": "uniform",
+        "distance": "euclidean",
         "ema": {
             "decay": 0.99,
             "epsilon": 1e-5,

@@ -32,7 +32,7 @@ def test_training_lowers_the_loss(make_state, make_batch, draw, names):
     state = make_state(names, optimizer={"lr": 3e-3}, codebook={"start": "samples"})
     batch = clips_apart(make_batch(names, clips=8))
     state.model.codebook.start_from(
-        torch.cat([z.flatten(0, 1) for z in state.model.semantics(batch).values()]),
+        {m: z.flatten(0, 1) for m, z in state.model.semantics(batch).items()},
         torch.Generator().manual_seed(0),
     )
     logs = [pretraining_step(state, batch, draw(batch, step)) for step in range(50)]

@@ -224,9 +224,17 @@ def vectors(*names):
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["audio"], {}, "needs two or more different modalities, got ['audio']"),
-        ([], {}, "needs two or more different modalities, got none"),
-        (["audio", "audio"], {}, "needs two or more different modalities, got ['audio', 'audio']"),
+        ([], {}, "needs different modalities, got none"),
+        (["audio", "audio"], {}, "needs different modalities, got ['audio', 'audio']"),
+        (
+            ["audio"],
+            {
+                "width": 10,
+                "temporal": {"kind": "mlp"},
+                "codebook": {"kind": "product", "groups": 4},
+            },
+            "model.width = 10 is not a multiple of model.codebook.groups = 4",
+        ),
         (
             ["audio", "eeg"],
             {"width": 10, "temporal": {"heads": 4}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmg.codebook import CodebookOptions, SharedCodebook
+from cmg.codebook import CodebookOptions, ResetOptions, SharedCodebook
 from cmg.errors import ConfigError
 from cmg.objectives import Draws, ObjectiveOptions, View, WeightedObjectives
 from cmg.types import Encoded, Kind, Losses, Modality, Steps
@@ -24,7 +24,8 @@ TERMS = {
 def drawn(generator, names, steps, noise, options=None):
     """The draws of a step."""
     terms = WeightedObjectives(MODALITIES, 3, options or ObjectiveOptions())
-    return Draws.of_step(terms, names, steps, noise, lambda purpose: generator)
+    book = SharedCodebook(NAMES, 3, CodebookOptions(size=8, reset=ResetOptions(noise=noise)))
+    return Draws.of_step(terms, book, names, steps, lambda purpose: generator)
 
 
 @pytest.fixture

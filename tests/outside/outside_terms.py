@@ -58,7 +58,7 @@ class Masked(Objective):
         self.predict = Linear(width, width)
 
     @classmethod
-    def build(cls, options, modalities, width):
+    def build(cls, options, modalities, width, vectors):
         return cls(options, width)
 
     @classmethod
@@ -90,7 +90,7 @@ class Critic(Objective):
         self.guess = Linear(width, modalities)
 
     @classmethod
-    def build(cls, options, modalities, width):
+    def build(cls, options, modalities, width, vectors):
         return cls(options, width, len(modalities))
 
     def inner_optimizer(self):

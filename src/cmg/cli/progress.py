@@ -28,10 +28,9 @@ def summary(log: dict[str, float]) -> list[str]:
         group = name.split("/")[0]
         groups[group] = groups.get(group, 0.0) + value
     order = ["total", *(name for name in groups if name != "total")]
-    return [f"{name} {groups[name]:.3g}" for name in order if name in groups] + [
-        f"codes {100 * log.get('code_usage', 0):.0f}%",
-        f"agreement {100 * log.get('agreement', 0):.0f}%",
-    ]
+    told = [f"{name} {groups[name]:.3g}" for name in order if name in groups]
+    shares = {"codes": "code_usage", "agreement": "agreement"}
+    return told + [f"{name} {100 * log[key]:.0f}%" for name, key in shares.items() if key in log]
 
 
 class Facts(ProgressColumn):

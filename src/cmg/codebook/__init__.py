@@ -1,15 +1,35 @@
-"""The shared codebook: lookup, MM-EMA, code reset, and how it is used."""
+"""Quantizers: lookup, MM-EMA, code reset, and how codes are used."""
 
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.codebook.continuous import Continuous, ContinuousOptions
 from cmg.codebook.ema import EMAOptions
+from cmg.codebook.levels import (
+    ProductCodebook,
+    ProductOptions,
+    ResidualCodebook,
+    ResidualOptions,
+)
 from cmg.codebook.measures import CodeUsage
+from cmg.codebook.quantizer import Quantizer, QuantizerOptions, quantizers
 from cmg.codebook.reset import ResetOptions, random_reset
+from cmg.codebook.tied import TiedCodebook, TiedOptions
 
 __all__ = [
     "CodeUsage",
     "CodebookOptions",
+    "Continuous",
+    "ContinuousOptions",
     "EMAOptions",
+    "ProductCodebook",
+    "ProductOptions",
+    "Quantizer",
+    "QuantizerOptions",
     "ResetOptions",
+    "ResidualCodebook",
+    "ResidualOptions",
     "SharedCodebook",
+    "TiedCodebook",
+    "TiedOptions",
+    "quantizers",
     "random_reset",
 ]

@@ -6,41 +6,52 @@ training step calls on one line, and in `start_from`, which set-up may call once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from cmg.codebook.distances import distance_to_codes, middle, nearest_code
-from cmg.codebook.ema import EMAOptions, assign, decayed, mixed_features
+from cmg.codebook.ema import EMAOptions, assign, followed, mixed_features
 from cmg.codebook.kmeans import kmeans
-from cmg.codebook.measures import step_measures
-from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule
+from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
+from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule, random_reset
 from cmg.errors import ConfigError
-from cmg.options import Options
-from cmg.types import Quantized, Steps
+from cmg.types import Quantized
 
 
-class CodebookOptions(Options):
-    """Size, start and dynamics of a :class:`SharedCodebook`.
+class TableOptions(QuantizerOptions):
+    """Size, start and dynamics of a table of codes; what all kinds with codes have.
 
     Attributes:
         size: K; 400 in the paper.
         start: ``uniform`` in +-1/400 [as coded]; ``samples`` of, or ``kmeans`` over, the untrained
             encoders' features of the first batches.
+        distance: By which a feature's code is the nearest. ``cosine`` compares directions only;
+            codes stay means of the features as they are.
         ema: How codes follow features.
         reset: How idle codes restart.
     """
 
     size: int = Field(400, ge=2)
     start: Literal["uniform", "samples", "kmeans"] = "samples"
+    distance: Literal["euclidean", "cosine"] = "euclidean"
     ema: EMAOptions = EMAOptions()
     reset: ResetOptions = ResetOptions()
 
 
-class SharedCodebook(nn.Module):
+class CodebookOptions(TableOptions):
+    """Options of a :class:`SharedCodebook`; see :class:`TableOptions`."""
+
+    kind: Literal["shared"] = "shared"
+
+
+@quantizers.register("shared", CodebookOptions)
+class SharedCodebook(Quantizer):
     """Codes shared by all modalities, moved by MM-EMA.
 
     Args:
@@ -56,8 +67,9 @@ class SharedCodebook(nn.Module):
         idle: Steps since each modality last picked each code, int64 [M, K]; -1 at the start.
     """
 
-    kind: ClassVar[str] = "shared"
-    levels: ClassVar[int | None] = None
+    kind = "shared"
+
+    options: TableOptions
     codes: Tensor
     counts: Tensor
     sums: Tensor
@@ -67,13 +79,11 @@ class SharedCodebook(nn.Module):
         self,
         modalities: Sequence[str],
         width: int,
-        options: CodebookOptions,
+        options: TableOptions,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.modalities = list(modalities)
-        self.options = options
-        size = options.size
+        super().__init__(modalities, width, options, generator)
+        self.size = size = options.size
         # The bound is 1/400 whatever K is [as coded].
         codes = (torch.rand(size, width, generator=generator) * 2.0 - 1.0) / 400.0
         count = options.ema.initial_count
@@ -83,108 +93,91 @@ class SharedCodebook(nn.Module):
         self.register_buffer("sums", codes * count if count else codes.clone())
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
 
-    def distances(self, modality: str, z: Tensor) -> Tensor:
-        """Euclidean distances [..., K] of features [..., D] of a modality."""
-        return distance_to_codes(z, self.codes)
-
-    def measures(self, quantized: Quantized) -> dict[str, Tensor]:
-        """What a step logs of the codes."""
-        return step_measures(quantized, self.size)
-
     @property
-    def size(self) -> int:
-        """K."""
-        return self.codes.shape[0]
-
-    @property
-    def width(self) -> int:
-        """D."""
-        return self.codes.shape[1]
+    def starts_on_data(self) -> bool:
+        """Whether :meth:`start_from` does anything."""
+        return self.options.start != "uniform"
 
     def table(self, modality: str) -> Tensor:
-        """What features of a modality are compared with: the codes, [K, D]."""
+        """The codes, [K, D], the same for all modalities."""
         return self.codes
 
-    def vectors(self, modality: str, indices: Tensor) -> Tensor:
-        """Code vectors [..., D] of indices [...]; -1 gives the zero vector."""
-        return self.codes[indices.clamp_min(0)] * (indices >= 0)[..., None]
+    def codes_of(self, modality: str, indices: Tensor) -> Tensor:
+        """See :meth:`Quantizer.codes_of`."""
+        return self.table(modality)[indices]
 
-    def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
-        """softmax(-d^2 / (temperature * D)) over the codes, [..., D] -> [..., K]."""
-        return (-distance_to_codes(z, self.codes).square() / (temperature * self.width)).softmax(-1)
+    def compared(self, x: Tensor) -> Tensor:
+        """Features or codes [..., D] as they are compared."""
+        if self.options.distance == "euclidean":
+            return x
+        unit: Tensor = functional.normalize(x.to(self.codes.dtype), dim=-1)
+        return unit * math.sqrt(x.shape[-1])
 
-    @property
-    def center(self) -> Tensor:
+    def center(self, counts: Tensor, codes: Tensor) -> Tensor:
         """The middle of the codes with the largest counts, [D]: where the features are.
 
         Distances are measured from here (see :mod:`cmg.codebook.distances`). It depends on no
         batch, so a clip has the same codes in any company.
         """
-        busiest = self.counts.topk(min(self.size, 64)).indices
-        return middle(self.codes[busiest])
+        busiest = counts.topk(min(self.size, 64)).indices
+        return middle(codes[busiest])
 
-    def lookup(self, semantic: Mapping[str, Tensor], steps: Steps) -> Quantized:
-        """The nearest code of every feature (paper Eq. 3). Changes no state.
+    def nearest(self, semantic: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See :meth:`Quantizer.nearest`."""
+        codes = self.compared(self.codes)
+        center = self.center(self.counts, codes)
+        return {m: self._nearest(z, codes, center) for m, z in semantic.items()}
 
-        Args:
-            semantic: z, [B, T, D] per modality.
-            steps: Which steps exist; indices at other steps mean nothing.
+    def _nearest(self, z: Tensor, codes: Tensor, center: Tensor) -> Tensor:
+        found: Tensor = nearest_code(self.compared(z).flatten(0, -2), codes, center)
+        return found.view(z.shape[:-1])
 
-        Returns:
-            Indices, code vectors and straight-through vectors.
-        """
-        center = self.center
-        indices, codes, vectors = {}, {}, {}
-        for m, z in semantic.items():
-            nearest = nearest_code(z.detach().flatten(0, 1), self.codes, center)
-            indices[m] = nearest.view(z.shape[:2])
-            codes[m] = self.codes[indices[m]]
-            vectors[m] = z + (codes[m] - z).detach()
-        detached = {m: z.detach() for m, z in semantic.items()}
-        return Quantized(indices, codes, vectors, detached, steps)
+    def distances(self, modality: str, z: Tensor) -> Tensor:
+        """See :meth:`Quantizer.distances`."""
+        return distance_to_codes(self.compared(z), self.compared(self.table(modality)))
+
+    def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
+        """The random choices of an update, from a generator; None is torch's global one."""
+        return random_reset(generator, self.options.reset.noise)
 
     @torch.no_grad()
-    def update(self, quantized: Quantized, draw: ResetDraw) -> None:
-        """Move the codes after a training step: MM-EMA, then code reset.
-
-        Args:
-            quantized: The step's features and the codes they picked.
-            draw: The reset's random choices, see :func:`cmg.codebook.reset.random_reset`.
-        """
+    def update(self, quantized: Quantized, draw: ResetDraw | None = None) -> None:
+        """MM-EMA, then code reset; see :meth:`Quantizer.update`."""
+        quantized = quantized.with_time()
         self.accumulate(quantized)
-        self.revive(quantized, draw)
+        self.revive(quantized, draw or self.draw())
 
     @torch.no_grad()
     def accumulate(self, quantized: Quantized) -> None:
         """MM-EMA of counts, sums and codes (paper Eq. 7)."""
-        options, steps = self.options.ema, quantized.steps
-        mixed = mixed_features(quantized.semantic, steps, options.partner)
-        new = [
-            assign(quantized.indices[m], mixed[m].to(self.sums.dtype), self.size, steps.mask(m))
-            for m in self._in_order(quantized)
-        ]
-        if options.update == "joint":
-            new = [(sum_of([n for n, _ in new]), sum_of([o for _, o in new]))]
-        counts, sums = self.counts, self.sums
-        for one in new:
-            counts, sums = decayed(counts, sums, one, options)
-        codes = sums / counts[:, None]
-        if not options.smoothing:
-            # Nothing of such a code is left in N and O; keep the code and let O follow it, so that
-            # neither underflow nor 0/0 can reach it.
-            faded = (counts < options.epsilon)[:, None]
-            codes = torch.where(faded, self.codes, codes)
-            sums = torch.where(faded, self.codes * counts[:, None], sums)
-        self.counts.copy_(counts)
-        self.sums.copy_(sums)
-        self.codes.copy_(codes)
+        new = list(self.written(quantized).values())
+        if self.options.ema.update == "joint":
+            new = [added(new)]
+        self.follow((self.codes, self.counts, self.sums), new)
+
+    def follow(
+        self, table: tuple[Tensor, Tensor, Tensor], new: Sequence[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Move a table (codes, N, O), in place, by what was written."""
+        for old, moved in zip(table, followed(table, new, self.options.ema), strict=True):
+            old.copy_(moved)
+
+    def written(self, quantized: Quantized) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each modality writes to the codes it picked: counts [K] and sums [K, D]."""
+        steps = quantized.steps
+        mixed = mixed_features(quantized.semantic, steps, self.options.ema.partner)
+        return {
+            m: assign(quantized.indices[m], mixed[m].to(self.sums.dtype), self.size, steps.mask(m))
+            for m in self.present(quantized)
+        }
 
     @torch.no_grad()
     def revive(self, quantized: Quantized, draw: ResetDraw) -> None:
         """Count idle steps and restart the codes that were idle for too long."""
         options = self.options.reset
-        present = [m in self._in_order(quantized) for m in self.modalities]
-        self.idle.copy_(idle_after(self.idle, self._picked(quantized), present))
+        there = self.present(quantized)
+        ticking = [m in there for m in self.modalities]
+        self.idle.copy_(idle_after(self.idle, self._picked(quantized), ticking))
         if not options.enabled:
             return
         idle = idle_by_rule(self.idle, options.rule)
@@ -199,43 +192,37 @@ class SharedCodebook(nn.Module):
         resets, sources = torch.stack([stale.sum(), available]).tolist()  # the one host sync
         if resets == 0 or sources == 0:
             return
-        picks, noise = draw(resets, sources, self.width)
-        pool = self.codes[active] if tokens is None else tokens
-        fresh = pool[picks.to(pool.device)] + noise.to(pool)
-        self.codes[stale] = fresh
+        picks, noise = draw(resets, sources, self.feature_width)
+        pool = self.codes[..., active, :] if tokens is None else tokens
+        fresh = pool[..., picks.to(pool.device), :] + noise.to(pool)
+        self.codes[..., stale, :] = fresh
         self.idle[:, stale] = self.idle[:, stale].clamp_max(0)  # -1, not seen yet, stays
         if options.reseed_stats:
-            self.counts[stale] = 1.0
-            self.sums[stale] = fresh
+            self.counts[..., stale] = 1.0
+            self.sums[..., stale, :] = fresh
 
     @torch.no_grad()
-    def start_from(self, features: Tensor, generator: torch.Generator) -> None:
-        """Place the codes on data before the first training step.
-
-        Args:
-            features: Semantic features of all modalities together, [N, D].
-            generator: For the choice of the samples.
-
-        Raises:
-            ConfigError: more codes than features.
-        """
-        if self.options.start == "uniform":
+    def start_from(self, features: Features, generator: torch.Generator) -> None:
+        """Samples or centroids of all modalities' features; see :meth:`Quantizer.start_from`."""
+        if not self.starts_on_data:
             return
-        if features.shape[0] < self.size:
+        tokens = torch.cat([z for batch in in_batches(features) for z in batch.values()])
+        if tokens.shape[0] < self.size:
             raise ConfigError(
                 f"model.codebook.size = {self.size} codes, but the first batches hold only "
-                f"{features.shape[0]} tokens to start from; lower model.codebook.size or set "
+                f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
                 "model.codebook.start=uniform"
             )
-        chosen = torch.randperm(features.shape[0], generator=generator)[: self.size]
-        codes = features[chosen.to(features.device)].to(self.codes.dtype)
+        chosen = torch.randperm(tokens.shape[0], generator=generator)[: self.size]
+        codes = tokens[chosen.to(tokens.device)].to(self.codes.dtype)
         if self.options.start == "kmeans":
-            codes = kmeans(features.to(codes.dtype), codes)
+            codes = kmeans(tokens.to(codes.dtype), codes, compared=self.compared)
         self.codes.copy_(codes)
         self.counts.fill_(max(self.options.ema.initial_count, self.options.ema.epsilon))
-        self.sums.copy_(codes * self.counts[:, None])
+        self.sums.copy_(codes * self.counts[..., None])
 
-    def _in_order(self, quantized: Quantized) -> list[str]:
+    def present(self, quantized: Quantized) -> list[str]:
+        """The modalities that some step has, in order."""
         return [m for m in self.modalities if m in quantized.indices and quantized.steps.any(m)]
 
     def _picked(self, quantized: Quantized) -> Tensor:
@@ -251,13 +238,19 @@ class SharedCodebook(nn.Module):
 
     def _tokens(self, quantized: Quantized) -> Tensor:
         kept = []
-        for m in self._in_order(quantized):
+        for m in self.present(quantized):
             valid = quantized.steps.mask(m)
             z = quantized.semantic[m].flatten(0, 1).to(self.codes.dtype)
             kept.append(z if valid is None else z[valid.flatten()])
         return torch.cat(kept)
 
 
-def sum_of(tensors: Sequence[Tensor]) -> Tensor:
-    """Sum of equally shaped tensors."""
-    return torch.stack(list(tensors)).sum(0)
+def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Counts and sums of several writings together."""
+    counts, sums = zip(*written, strict=True)
+    return torch.stack(counts).sum(0), torch.stack(sums).sum(0)
+
+
+def in_batches(features: Features) -> list[Mapping[str, Tensor]]:
+    """Features as batches of them."""
+    return [features] if isinstance(features, Mapping) else list(features)

@@ -7,7 +7,7 @@ partner modalities of the same clip, so that paired features are written into ea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -146,3 +146,26 @@ def decayed(
         total = counts.sum()
         counts = (counts + options.epsilon) / (total + counts.shape[0] * options.epsilon) * total
     return counts, gamma * sums + (1 - gamma) * new[1]
+
+
+def followed(
+    table: tuple[Tensor, Tensor, Tensor], new: Sequence[tuple[Tensor, Tensor]], options: EMAOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes, N and O after what was written, one after the other.
+
+    Args:
+        table: Codes [K, D], N [K] and O [K, D].
+        new: Counts and sums of this batch, see :func:`assign`.
+        options: Decay and smoothing.
+    """
+    before, counts, sums = table
+    for one in new:
+        counts, sums = decayed(counts, sums, one, options)
+    codes = sums / counts[:, None]
+    if not options.smoothing:
+        # Nothing of such a code is left in N and O; keep the code and let O follow it, so that
+        # neither underflow nor 0/0 can reach it.
+        faded = (counts < options.epsilon)[:, None]
+        codes = torch.where(faded, before, codes)
+        sums = torch.where(faded, before * counts[:, None], sums)
+    return codes, counts, sums

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -85,6 +85,35 @@ def step_measures(quantized: Quantized, size: int) -> dict[str, Tensor]:
     return measures
 
 
+def tuples_of(indices: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """The indices of all levels as one number per step, and how many different ones there are.
+
+    Args:
+        indices: int64 [..., L] per modality; equal tuples are given equal numbers.
+    """
+    rows = torch.cat([x.flatten(0, -2) for x in indices.values()])
+    different, numbers = torch.unique(rows, dim=0, return_inverse=True)
+    parts = numbers.split([x[..., 0].numel() for x in indices.values()])
+    named = zip(indices.items(), parts, strict=True)
+    return {m: part.view(x.shape[:-1]) for (m, x), part in named}, len(different)
+
+
+def level_measures(quantized: Quantized, size: int, levels: int) -> dict[str, Tensor]:
+    """:func:`step_measures` of the tuple of all levels, and of each as ``level1/...``.
+
+    The ``code_usage`` of the tuple is the mean of the levels'.
+    """
+    found = {}
+    for level in range(levels):
+        own = {m: x[..., level] for m, x in quantized.indices.items()}
+        for key, value in step_measures(replace(quantized, indices=own), size).items():
+            found[f"level{level + 1}/{key}"] = value
+    whole, count = tuples_of(quantized.indices)
+    measures = step_measures(replace(quantized, indices=whole), count)
+    usage = [found[f"level{level + 1}/code_usage"] for level in range(levels)]
+    return measures | {"code_usage": torch.stack(usage).mean()} | found
+
+
 MOST = 0.9
 """A modality with this share of its steps in one code has collapsed."""
 FEWEST = 1.9
@@ -98,12 +127,45 @@ class CodeUsage:
     """How a set of clips uses the codebook.
 
     Attributes:
-        counts: Tokens per modality and code, float64 [M, K].
+        counts: Tokens per modality and code, float64 [M, K]; [M, L K] of L levels, one after the
+            other.
         modalities: Row names.
+        levels: L; 1 where a step has one code.
     """
 
     counts: Tensor
     modalities: tuple[str, ...]
+    levels: int = 1
+
+    @classmethod
+    def of(
+        cls, indices: Mapping[str, Tensor], size: int, valid: Mapping[str, Tensor | None]
+    ) -> CodeUsage:
+        """Of indices [N, T], or [N, T, L].
+
+        Args:
+            indices: int64, by modality.
+            size: K; 0 of a model without codes.
+            valid: Steps that count, bool [N, T] by modality; None where all do.
+        """
+        if not size:
+            return cls(torch.zeros(len(indices), 0, dtype=torch.float64), tuple(indices))
+        parts = {m: list(levels_of(x)) for m, x in indices.items()}
+        rows = [
+            torch.cat([code_counts(one.clamp_min(0), size, valid[m]) for one in levels])
+            for m, levels in parts.items()
+        ]
+        return cls(torch.stack(rows), tuple(indices), max(map(len, parts.values())))
+
+    @property
+    def size(self) -> int:
+        """K of a level; 0 of a model without codes."""
+        return self.counts.shape[1] // self.levels
+
+    def by_level(self) -> list[CodeUsage]:
+        """The use of each level."""
+        parts = self.counts.chunk(self.levels, 1)
+        return [CodeUsage(counts, self.modalities) for counts in parts]
 
     @property
     def shares(self) -> Tensor:
@@ -117,7 +179,7 @@ class CodeUsage:
     def used(self, least: float = 1e-3) -> Tensor:
         """Bool [K]: codes with at least the share `least` of all tokens."""
         pooled = self.counts.sum(0)
-        return pooled >= least * pooled.sum().clamp_min(1e-12)
+        return pooled >= least * (pooled.sum() / self.levels).clamp_min(1e-12)
 
     def shared(self, least: float = 0.05) -> Tensor:
         """Bool [K]: codes of which two or more modalities each give at least the share `least`."""
@@ -131,32 +193,43 @@ class CodeUsage:
 
     @property
     def perplexity(self) -> float:
-        """exp(entropy) of the codes, modalities pooled."""
-        return float(perplexity(self.counts.sum(0)))
+        """exp(entropy) of the codes, modalities pooled; the mean over levels."""
+        return float(perplexity(self.counts.sum(0).view(self.levels, -1)).mean())
 
 
-def collapse(usage: CodeUsage) -> list[str]:
+def levels_of(indices: Tensor) -> Iterable[Tensor]:
+    """The indices [N, T] of each level of [N, T, L]; those of [N, T] as one."""
+    return [indices] if indices.dim() == 2 else indices.unbind(2)
+
+
+def collapse(usage: CodeUsage, remedies: Sequence[str] = ()) -> list[str]:
     """What to say of a codebook that says next to nothing; empty for one that is in use.
 
     Args:
-        usage: Of any clips; modalities without a step are passed over, and so is a model without
-            codes.
+        usage: Of any clips; modalities without a step are passed over.
+        remedies: More of them, as overrides: what the objectives of the run can do about it.
     """
-    size, found = usage.counts.shape[1], []
+    size, found = usage.size, []
     if not size:
         return []
-    for m, counts in zip(usage.modalities, usage.counts, strict=True):
-        share, codes = float(counts.max() / counts.sum().clamp_min(1)), float(perplexity(counts))
-        if bool(counts.any()) and (share >= MOST or codes < min(FEWEST, size / 2)):
-            percent = f"{100 * share:.0f} %"
-            found.append(f"{m} has {percent} of its steps in one code, perplexity {codes:.1f}")
+    for m, counts in zip(usage.modalities, usage.counts.view(-1, usage.levels, size), strict=True):
+        shares = counts.amax(1) / counts.sum(1).clamp_min(1)
+        spread = perplexity(counts)
+        bad = ((shares >= MOST) | (spread < min(FEWEST, size / 2))) & counts.any(1)
+        if int(bad.sum()) * 2 > usage.levels:
+            percent = f"{100 * float(shares[bad].mean()):.0f} %"
+            where = "" if usage.levels == 1 else f" in {int(bad.sum())} of {usage.levels} levels"
+            codes = float(spread[bad].mean())
+            found.append(
+                f"{m} has {percent} of its steps in one code, perplexity {codes:.1f}{where}"
+            )
     if int((usage.counts.sum(1) > 0).sum()) > 1 and usage.shared_share < UNSHARED:
         used = int(usage.used().sum())
         found.append(f"{100 * usage.shared_share:.0f} % of the {used} used codes are shared")
     if not found:
         return []
+    tried = ", ".join(["a lower optimizer.lr", *remedies, "model.codebook.reset.source=tokens"])
     return [
-        f"the codebook of {size} codes has collapsed: {'; '.join(found)}. Try a lower "
-        "optimizer.lr, objectives.club.weight=0.1, model.codebook.reset.source=tokens, or more "
+        f"the codebook of {size} codes has collapsed: {'; '.join(found)}. Try {tried}, or more "
         "clips and epochs"
     ]

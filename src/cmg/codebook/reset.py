@@ -40,8 +40,13 @@ class ResetOptions(Options):
     reseed_stats: bool = True
 
 
-def random_reset(generator: torch.Generator, noise: float) -> ResetDraw:
-    """The draws of a training step: sources with replacement, uniform noise, from `generator`."""
+def random_reset(generator: torch.Generator | None, noise: float) -> ResetDraw:
+    """The draws of a training step: sources with replacement, uniform noise.
+
+    Args:
+        generator: Of the draws; None is torch's global one.
+        noise: Half-width.
+    """
 
     def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
         picks = torch.randint(sources, (resets,), generator=generator)

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
+from cmg.codebook.kinds import keep_own
 from cmg.config.named import METHOD, PRESET, text_of
 from cmg.config.plugins import recorded_plugins, with_plugins
 from cmg.config.schema import ModelSection, RunConfig
@@ -34,6 +35,8 @@ from cmg.registry import OWN, refuse_missing
 CHOICE = f"{METHOD}="
 WIDTHS = ModelSection.model_fields.keys() - ModelOptions.model_fields.keys()
 """Keys of the model that are by modality, and so of the data."""
+KIND = "model.codebook.kind"
+
 
 NOT_SET = {
     "plugins": f"plugins are recorded, not set{OWN}",
@@ -160,9 +163,10 @@ def override_config(
 
 def change(tree: dict[str, Any], overrides: Sequence[str], changes: Mapping[str, Any]) -> None:
     """Set values by dotted key, then overrides; see :func:`load_config`."""
-    for key, value in changes.items():
-        set_value(tree, key, value)
-    for override in overrides:
+    # The kind first: it takes out what the preset says of another, not what is set beside it.
+    for key in sorted(changes, key=lambda key: key != KIND):
+        set_value(tree, key, changes[key])
+    for override in sorted(overrides, key=lambda text: not text.startswith(f"{KIND}=")):
         apply_override(tree, override)
 
 
@@ -205,6 +209,8 @@ def set_value(tree: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigError(f"{key}: {name!r} holds {child!r}, which has no keys")
         node = child
     node[last] = typed(value, annotation)
+    if key == KIND:
+        keep_own(node)
 
 
 def full_key(key: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cmg.codebook.measures import CodeUsage, code_counts
+from cmg.codebook.measures import CodeUsage
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
@@ -232,18 +232,10 @@ def code_usage(
         size: K; 0 without codes.
         where: Count only these steps, bool [N, T] per modality; all existing steps if absent.
     """
-    rows = []
+    valid: dict[str, Tensor | None] = {}
     for m, one in encoded.items():
-        mask = one.mask if where is None or m not in where else one.mask & where[m]
-        if not size:
-            rows.append(torch.zeros(0, dtype=torch.float64))
-            continue
-        indices = one.indices.clamp_min(0).view(*mask.shape, -1)
-        levels = indices.shape[2]
-        indices = indices + size * torch.arange(levels)
-        every = mask[..., None].expand_as(indices)
-        rows.append(code_counts(indices, size * levels, every))
-    return CodeUsage(torch.stack(rows), tuple(encoded))
+        valid[m] = one.mask if where is None or m not in where else one.mask & where[m]
+    return CodeUsage.of({m: one.indices for m, one in encoded.items()}, size, valid)
 
 
 class FrozenEncoder:

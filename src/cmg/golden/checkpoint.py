@@ -94,7 +94,7 @@ def compare_values(
     for name, per_modality in losses.items():
         for m, loss in per_modality.items():
             comparison.check(f"out/{m}_{name}_loss", loss)
-    cmcm = cmcm_loss(semantic, model.codebook.codes, steps)
+    cmcm = cmcm_loss(semantic, model.codebook.get_buffer("codes"), steps)
     if cmcm is not None:
         comparison.check("out/cmcm_loss", cmcm)
     comparison.check("out/equal_num", clip_agreement(quantized.indices, steps))

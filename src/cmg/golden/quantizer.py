@@ -14,6 +14,7 @@ from torch import Tensor
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.codebook.distances import squared_gap
 from cmg.codebook.measures import clip_agreement, code_counts, perplexity
+from cmg.codebook.quantizer import Quantizer
 from cmg.codebook.reset import ResetDraw, idle_by_rule
 from cmg.errors import DataError
 from cmg.golden.cases import Case
@@ -91,9 +92,9 @@ def compare_lookup(
     comparison.check(f"{prefix}min_index_margin", index_margin(codebook, semantic))
 
 
-def index_margin(codebook: SharedCodebook, semantic: dict[str, Tensor]) -> Tensor:
+def index_margin(codebook: Quantizer, semantic: dict[str, Tensor]) -> Tensor:
     """Smallest gap between the two nearest codes' squared distances, over all tokens."""
-    gaps = [squared_gap(z.detach().flatten(0, 1), codebook.codes) for z in semantic.values()]
+    gaps = [squared_gap(z.detach().flatten(0, 1), codebook.table(m)) for m, z in semantic.items()]
     return torch.cat(gaps).min()
 
 
@@ -143,20 +144,20 @@ def update(
     compare_buffers(comparison, f"out/{prefix}state_after/", codebook)
 
 
-def compare_buffers(comparison: Comparison, prefix: str, codebook: SharedCodebook) -> None:
+def compare_buffers(comparison: Comparison, prefix: str, codebook: Quantizer) -> None:
     """Codes, counts, sums and idle counters under their official names."""
     for official, ours in CODEBOOK.items():
         buffer = codebook.get_buffer(str(ours))
         comparison.check(prefix + official, buffer.amin(0) if ours == "idle" else buffer)
 
 
-def recorded_reset(comparison: Comparison, codebook: SharedCodebook, prefix: str) -> ResetDraw:
+def recorded_reset(comparison: Comparison, codebook: Quantizer, prefix: str) -> ResetDraw:
     """The recorded sources and noise of a pass; also checks which codes are reset from which."""
     case, options = comparison.case, codebook.options.reset
 
     def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
         # Called when counters are up to date and codes are not yet overwritten.
-        idle = idle_by_rule(codebook.idle, options.rule)
+        idle = idle_by_rule(codebook.get_buffer("idle"), options.rule)
         active = ((idle >= 0) & (idle < options.active)).nonzero().flatten()
         picks = case.array(f"in/{prefix}random_picks")
         comparison.check(f"in/{prefix}reset_codes", (idle > options.patience).nonzero().flatten())

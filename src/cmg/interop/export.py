@@ -106,7 +106,7 @@ def official_content(
     names = recipe.names
     own = {f"model.{name}": tensor for name, tensor in model.items()}
     own |= {name: tensor for name, tensor in training.items() if name.startswith("objectives.")}
-    tensors = renamed_tensors(own, names, recipe.model.codebook.reset.rule)
+    tensors = renamed_tensors(own, names, recipe.model.codebook)
     made = {n: tensor for n, tensor in made_anew(recipe, not training).items() if n not in tensors}
     tensors = in_layout(tensors | made)
     moments = official_moments(training, names)
@@ -129,7 +129,7 @@ def made_anew(recipe: Recipe, all_nets: bool) -> dict[str, Tensor]:
     if all_nets or recipe.objectives.cross_cpc is None or recipe.objectives.club is None:
         nets = build_objectives(architecture, recipe.seed).state_dict()
         named = {f"objectives.{name}": tensor for name, tensor in nets.items()}
-        made |= renamed_tensors(named, recipe.names, recipe.model.codebook.reset.rule)
+        made |= renamed_tensors(named, recipe.names, recipe.model.codebook)
     return made
 
 

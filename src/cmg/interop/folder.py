@@ -165,7 +165,7 @@ def restored_content(checkpoint: Checkpoint, model: Mapping[str, Tensor]) -> dic
     origin = checkpoint.origin
     names = NameMap([m.name for m in checkpoint.modalities])
     own = {f"model.{name}": tensor for name, tensor in model.items()}
-    tensors = renamed_tensors(own, names, checkpoint.config.model.codebook.reset.rule)
+    tensors = renamed_tensors(own, names, checkpoint.config.model.codebook)
     beside = load_tensors(checkpoint.path / BESIDE)
     states = {name: tensor for name, tensor in beside.items() if name.startswith(f"{STATES}/")}
     tensors |= {n: t.to(torch.float64) for n, t in beside.items() if n not in states}

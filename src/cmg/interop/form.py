@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cmg.codebook.codebook import CodebookOptions
 from cmg.errors import CheckpointError
 from cmg.interop.names import MODALITIES, checkpoint_rules
 from cmg.models.published import (
@@ -42,6 +43,13 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
         CheckpointError: names every option that stands in the way, and what it would have to be.
     """
     names = [m.name for m in modalities]
+    book = model.codebook
+    if not isinstance(book, CodebookOptions) or book.distance != "euclidean":
+        distance = getattr(book, "distance", "euclidean")
+        raise CheckpointError(
+            f"a codebook of kind {book.kind}, by {distance} distance, has no official form; the "
+            "release has model.codebook.kind=shared and model.codebook.distance=euclidean"
+        )
     checkpoint_rules(names)  # refuses other sets of modalities
     reasons = [reason for m in modalities for reason in _of_modality(m)]
     published = published_options().model_dump()

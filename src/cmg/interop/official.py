@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmg.codebook.codebook import CodebookOptions
+from cmg.codebook.quantizer import QuantizerOptions
 from cmg.codebook.reset import idle_by_rule
 from cmg.errors import CheckpointError
 from cmg.files import StrPath, torch_fault
@@ -295,22 +297,25 @@ def export_official(
     """
     own = state_tensors(model, objectives)
     names = NameMap(list(model.modalities))
-    tensors = renamed_tensors(own, names, model.options.codebook.reset.rule)
+    tensors = renamed_tensors(own, names, model.options.codebook)
     tensors |= {name: tensor.to("cpu", torch.float64, copy=True) for name, tensor in extras.items()}
     return names.in_order(tensors)
 
 
-def renamed_tensors(own: Mapping[str, Tensor], names: NameMap, rule: str) -> dict[str, Tensor]:
+def renamed_tensors(
+    own: Mapping[str, Tensor], names: NameMap, codebook: QuantizerOptions
+) -> dict[str, Tensor]:
     """Float64 copies of our tensors by official full name.
 
     Args:
         own: By our full name.
         names: Of the model's modalities.
-        rule: By which modalities' counters a code is idle, see
-            :class:`cmg.codebook.reset.ResetOptions`; as coded, the least of them.
+        codebook: Of kind ``shared``; its reset says by which modalities' counters a code is idle,
+            as coded the least of them.
     """
+    assert isinstance(codebook, CodebookOptions)
     tensors = {}
     for ours, tensor in own.items():
-        official = idle_by_rule(tensor, rule) if ours == IDLE else tensor
+        official = idle_by_rule(tensor, codebook.reset.rule) if ours == IDLE else tensor
         tensors[names.official(ours)] = official.to("cpu", torch.float64, copy=True)
     return tensors

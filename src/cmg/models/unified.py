@@ -1,4 +1,4 @@
-"""The unified model: per-modality encoders and decoders around one shared codebook."""
+"""The unified model: per-modality encoders and decoders around one quantizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cmg.arrays import tensor_of
-from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.codebook.codebook import CodebookOptions
+from cmg.codebook.kinds import AnyQuantizerOptions, build_quantizer
+from cmg.codebook.quantizer import quantizers
 from cmg.convolutions import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
@@ -38,7 +40,7 @@ class ModelOptions(Options):
         toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
             CPU in float32; forms differ in speed and rounding (docs/speed.md).
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
-        codebook: The shared codebook.
+        codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
     """
 
     width: int = Field(256, ge=1)
@@ -47,7 +49,7 @@ class ModelOptions(Options):
     map_detail: MapPath = "lean"
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     mask_tokens: bool = True
-    codebook: CodebookOptions = CodebookOptions()
+    codebook: AnyQuantizerOptions = CodebookOptions()
 
 
 class SemanticEncoder(nn.Module):
@@ -73,7 +75,7 @@ class SemanticEncoder(nn.Module):
 
 
 class UnifiedModel(nn.Module):
-    """Encoders and decoders of any two or more modalities around one shared codebook.
+    """Encoders and decoders of any modalities around one quantizer, ``codebook``.
 
     The training step reads `represent` -> `quantize` -> `reconstruct`; users call `encode` and
     `decode`. No method but ``codebook.update`` changes state.
@@ -84,8 +86,8 @@ class UnifiedModel(nn.Module):
         seed: Of the initial weights.
 
     Raises:
-        ConfigError: fewer than two modalities, two of one name, a name that torch.nn has taken, or
-            a width that the heads do not divide.
+        ConfigError: no modality, two of one name, a name that torch.nn has taken, or a width that
+            attention heads or groups of codes do not divide.
     """
 
     def __init__(
@@ -93,10 +95,8 @@ class UnifiedModel(nn.Module):
     ) -> None:
         super().__init__()
         names = [m.name for m in modalities]
-        if len(names) < 2 or len(set(names)) != len(names):
-            raise ConfigError(
-                f"a shared codebook needs two or more different modalities, got {names or 'none'}"
-            )
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(f"a model needs different modalities, got {names or 'none'}")
         taken = [name for name in names if hasattr(nn.ModuleDict(), name)]
         if taken:
             raise ConfigError(f"modality name {taken[0]!r} is taken by torch.nn; choose another")
@@ -109,6 +109,8 @@ class UnifiedModel(nn.Module):
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
         of_maps = (options.map_detail, options.toom_cook_from)
+        book = options.codebook
+        content = quantizers[book.kind].part.vector_width(options.width, names, book)
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
@@ -121,18 +123,18 @@ class UnifiedModel(nn.Module):
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
                 self.detail[m.name] = build_detail(m, in_width, *of_maps)
-                self.decoder[m.name] = build_decoder(m, options.width, in_width, *of_maps)
-            self.codebook = SharedCodebook(names, options.width, options.codebook)
+                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps)
+            self.codebook = build_quantizer(names, options.width, book)
 
     @property
     def dtype(self) -> torch.dtype:
         """Dtype of weights and codes."""
-        return self.codebook.codes.dtype
+        return next(self.semantic.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
         """Device of weights and codes."""
-        return self.codebook.codes.device
+        return next(self.semantic.parameters()).device
 
     def parts(self) -> dict[str, list[nn.Module]]:
         """The parts whose gradients are clipped on their own in the published recipe."""
@@ -144,11 +146,12 @@ class UnifiedModel(nn.Module):
 
     # ---- the training step's view ------------------------------------------------------------
 
-    def represent(self, batch: Batch, detail: bool = True) -> Encoded:
+    def represent(self, batch: Batch | Mapping[str, Any], detail: bool = True) -> Encoded:
         """Continuous features of a batch: semantic content and private detail per modality.
 
         Args:
-            batch: Any subset of the model's modalities, on the model's device.
+            batch: Any subset of the model's modalities, on the model's device; a batch, or plain
+                tensors [B, T, *shape] per modality.
             detail: Whether the private detail is wanted; if not, the record has none.
 
         Returns:
@@ -158,7 +161,7 @@ class UnifiedModel(nn.Module):
             ModalityError: an unknown modality or a wrong shape or dtype.
             DataError: nothing to encode, or modalities of different B or T.
         """
-        batch.check(self.modalities)
+        batch = self.checked(batch)
         steps = batch.steps
         inputs, semantic = self._content(batch, steps)
         specific, private = {}, {}
@@ -186,16 +189,25 @@ class UnifiedModel(nn.Module):
 
     @property
     def size(self) -> int:
-        """K, the number of codes."""
+        """K, the number of codes (of a level)."""
         return self.codebook.size
+
+    def checked(self, batch: Batch | Mapping[str, Any]) -> Batch:
+        """A batch, or plain tensors as one, of the model's modalities; see :meth:`represent`."""
+        batch = batch if isinstance(batch, Batch) else Batch(dict(batch))
+        batch.check(self.modalities)
+        return batch
 
     # ---- the user's view ---------------------------------------------------------------------
 
     @torch.no_grad()
-    def semantics(self, batch: Batch) -> dict[str, Tensor]:
-        """Semantic features z [B, T, D] per modality, in eval mode; the model is left untouched."""
-        batch.check(self.modalities)
-        batch = batch.to(self.device, self.dtype)
+    def semantics(self, batch: Batch | Mapping[str, Any]) -> dict[str, Tensor]:
+        """Semantic features z [B, T, D] per modality, in eval mode; the model is left untouched.
+
+        Args:
+            batch: See :meth:`represent`; on any device.
+        """
+        batch = self.checked(batch).to(self.device, self.dtype)
         training = self.training
         self.eval()
         try:
@@ -203,31 +215,28 @@ class UnifiedModel(nn.Module):
         finally:
             self.train(training)
 
-    def encode(self, batch: Batch | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def encode(self, batch: Batch | Mapping[str, Any]) -> dict[str, Tensor]:
         """Codes of a batch, each modality on its own; the model is left untouched.
 
         Args:
             batch: A batch, or plain tensors [B, T, *shape] per modality.
 
         Returns:
-            int64 [B, T] per modality; -1 at steps that do not exist.
+            int64 [B, T] per modality, or [B, T, L] of a quantizer with levels or groups; -1 at
+            steps that do not exist.
 
         Raises:
+            ConfigError: a model without codes.
             ModalityError: an unknown modality or a wrong shape or dtype.
             DataError: NaN or infinite features, nothing to encode, or modalities of different B
                 or T.
         """
-        if not isinstance(batch, Batch):
-            batch = Batch(dict(batch))
-        batch.check(self.modalities)
-        batch = batch.to(self.device, self.dtype).zero_padded()
+        self.codebook.need_codes("encode", "its features are what semantics() returns")
+        batch = self.checked(batch).to(self.device, self.dtype).zero_padded()
         refuse_non_finite(batch)
         quantized = self.codebook.lookup(self.semantics(batch), batch.steps)
-        codes = {}
-        for m, indices in quantized.indices.items():
-            mask = batch.steps.mask(m)
-            codes[m] = indices if mask is None else indices.masked_fill(~mask.to(self.device), -1)
-        return codes
+        masks = {m: batch.steps.mask(m) for m in quantized.indices}
+        return {m: masked_codes(x, masks[m]) for m, x in quantized.indices.items()}
 
     def save(self, path: StrPath, overwrite: bool = False) -> None:
         """Write the model to a folder, which :func:`cmg.load` and every command read.
@@ -243,15 +252,16 @@ class UnifiedModel(nn.Module):
         save_model(path, self, list(self.modalities.values()), self.options, overwrite)
 
     def decode(self, codes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Code vectors of code indices; the inverse of looking them up.
+        """What heads are given of code indices; the inverse of looking them up.
 
         Args:
-            codes: int64 [B, T] per modality; -1 gives the zero vector.
+            codes: int64 [B, T] per modality, or [B, T, L]; -1 gives the zero vector.
 
         Returns:
-            [B, T, D] per modality.
+            [B, T, D] per modality; M D wide where heads are given rows of a tied codebook.
 
         Raises:
+            ConfigError: a model without codes, or with another number of levels.
             ModalityError: an unknown modality.
             DataError: indices that are no whole numbers, or lie outside the codebook.
         """
@@ -260,12 +270,12 @@ class UnifiedModel(nn.Module):
             if m not in self.modalities:
                 raise ModalityError(f"unknown modality {m!r}{did_you_mean(m, self.modalities)}")
             indices = tensor_of(given).to(self.device)
+            self.codebook.check_indices(m, indices)
             if indices.is_floating_point() or indices.dtype == torch.bool:
                 raise DataError(f"codes of {m!r} have dtype {indices.dtype}; give int64 indices")
             if indices.numel() and not -1 <= int(indices.min()) <= int(indices.max()) < self.size:
                 raise DataError(f"codes of {m!r} must lie in -1 .. {self.size - 1}")
-            found = self.codebook.codes[indices.clamp_min(0)]
-            vectors[m] = found * (indices >= 0)[..., None]
+            vectors[m] = self.codebook.vectors(m, indices)
         return vectors
 
     def _content(self, batch: Batch, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -283,6 +293,14 @@ class UnifiedModel(nn.Module):
                     inputs[m] = self.tokens[m](x, steps.length_of(m) if masked else None)
                 semantic[m] = self.semantic[m](inputs[m], steps.mask(m))
         return inputs, semantic
+
+
+def masked_codes(indices: Tensor, mask: Tensor | None) -> Tensor:
+    """Indices [B, T] or [B, T, L], -1 at steps that do not exist (bool [B, T]; None: all do)."""
+    if mask is None:
+        return indices
+    mask = mask.to(indices.device)
+    return indices.masked_fill(~mask.view(*mask.shape, *[1] * (indices.dim() - mask.dim())), -1)
 
 
 def refuse_non_finite(batch: Batch) -> None:

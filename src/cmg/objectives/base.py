@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.codebook.codebook import SharedCodebook
+from cmg.codebook.quantizer import Quantizer
 from cmg.options import Options
 from cmg.registry import Registry
 from cmg.types import Batch, Encoded, Modality, Quantized, Steps
@@ -72,7 +72,7 @@ class View:
     encoded: Encoded
     quantized: Quantized
     rebuilt: Mapping[str, Tensor]
-    quantizer: SharedCodebook
+    quantizer: Quantizer
     earlier: Sequence[View] = ()
     rows: Tensor | None = None
 
@@ -151,13 +151,16 @@ class Objective(nn.Module):
         self.name = next((n for n, e in objectives.items() if e.part is type(self)), "objective")
 
     @classmethod
-    def build(cls, options: Any, modalities: Sequence[Modality], width: int) -> Objective:
+    def build(
+        cls, options: Any, modalities: Sequence[Modality], width: int, vectors: int
+    ) -> Objective:
         """The objective of a model.
 
         Args:
             options: Of the class that it was registered with.
             modalities: Of the model.
-            width: D.
+            width: D of the features.
+            vectors: Width of the quantized vectors; of some quantizers it is another.
         """
         return cls(options)
 

@@ -160,9 +160,11 @@ class CLUBGroup(Objective):
         )
 
     @classmethod
-    def build(cls, options: CLUBOptions, modalities: Sequence[Modality], width: int) -> CLUBGroup:
+    def build(
+        cls, options: CLUBOptions, modalities: Sequence[Modality], width: int, vectors: int
+    ) -> CLUBGroup:
         """Of a model's modalities."""
-        return cls(width, {m.name: m.private_width for m in modalities}, options)
+        return cls(vectors, {m.name: m.private_width for m in modalities}, options)
 
     @classmethod
     def draw(

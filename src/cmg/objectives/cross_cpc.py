@@ -92,7 +92,7 @@ class CrossCPC(Objective):
 
     @classmethod
     def build(
-        cls, options: CrossCPCOptions, modalities: Sequence[Modality], width: int
+        cls, options: CrossCPCOptions, modalities: Sequence[Modality], width: int, vectors: int
     ) -> CrossCPC:
         """Of a model's modalities."""
         return cls([m.name for m in modalities], width, options)

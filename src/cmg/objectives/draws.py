@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from cmg.codebook.reset import ResetDraw, random_reset
+from cmg.codebook.quantizer import Quantizer
+from cmg.codebook.reset import ResetDraw
 from cmg.objectives.base import objectives
 from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Steps
@@ -20,30 +21,30 @@ class Draws:
 
     Attributes:
         terms: The choices of every objective, by its name; see its ``draw``.
-        reset: The code reset's choices.
+        reset: The quantizer's choices; None where it makes none.
     """
 
     terms: dict[str, Any]
-    reset: ResetDraw
+    reset: ResetDraw | None
 
     @classmethod
     def of_step(
         cls,
         terms: WeightedObjectives,
+        quantizer: Quantizer,
         names: Sequence[str],
         steps: Steps,
-        reset_noise: float,
         generator: Callable[[str], torch.Generator],
     ) -> Draws:
         """Draw everything a step needs.
 
         Args:
             terms: The objectives.
+            quantizer: Of the model.
             names: Modalities of the batch.
             steps: Which steps of the whole batch exist.
-            reset_noise: Half-width of the noise of the code reset.
             generator: A CPU generator for a purpose at this step. The paper's terms draw from one,
-                in order, whether or not they are in the sum, and the code reset after them; every
+                in order, whether or not they are in the sum, and the quantizer after them; every
                 other term has its own, so that it changes no choice of another.
         """
         shared = generator("draws")
@@ -55,4 +56,4 @@ class Draws:
         for name, term in terms.terms():
             if name not in found:
                 found[name] = term.draw(generator(f"draws/{name}"), names, steps)
-        return cls(found, random_reset(shared, reset_noise))
+        return cls(found, quantizer.draw(shared))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cmg.codebook.codebook import SharedCodebook
+from cmg.codebook.quantizer import Quantizer
 from cmg.errors import ConfigError
 from cmg.objectives.base import Division, Objective, Scope, View, objectives
 from cmg.objectives.options import ObjectiveOptions
@@ -27,6 +27,7 @@ class WeightedObjectives(nn.ModuleDict):
         width: D.
         options: Which terms, and theirs.
         seed: Of the initial weights.
+        vectors: Width of the quantized vectors; None is D.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class WeightedObjectives(nn.ModuleDict):
         width: int,
         options: ObjectiveOptions,
         seed: int = 0,
+        vectors: int | None = None,
     ) -> None:
         super().__init__()
         self.chosen = options
@@ -42,7 +44,7 @@ class WeightedObjectives(nn.ModuleDict):
             for name, own in options.terms.items():
                 if hasattr(self, name):
                     raise PluginError(f"objective {name!r}: torch.nn has taken the name")
-                term = objectives[name].part.build(own, modalities, width)
+                term = objectives[name].part.build(own, modalities, width, vectors or width)
                 term.name, self[name] = name, term
 
     def terms(self) -> Iterator[tuple[str, Objective]]:
@@ -55,7 +57,7 @@ class WeightedObjectives(nn.ModuleDict):
         """Whether a term reads the private ``detail``, what is ``rebuilt``, or ``codes``."""
         return any(what in term.needs for _, term in self.terms())
 
-    def check(self, quantizer: SharedCodebook) -> None:
+    def check(self, quantizer: Quantizer) -> None:
         """Refuse terms that need codes of a model that has none.
 
         Raises:

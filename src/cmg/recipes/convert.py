@@ -57,7 +57,7 @@ def convert_to_run(
         EPOCH: origin[EPOCH],
         TOTAL_STEP: origin[TOTAL_STEP],
         "dtype": origin["dtype"],
-        "codes": architecture.model.codebook.size,
+        "codes": imported.model.size,
         "width": architecture.model.width,
         "modalities": {m.name: list(m.shape) for m in architecture.modalities},
         "tensors": len(checkpoint.tensors),

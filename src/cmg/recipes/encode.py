@@ -20,9 +20,9 @@ def write_codes(
 ) -> int:
     """Write the codes of a store's clips.
 
-    ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has.
-    ``.safetensors`` has int64 [N, T] per modality (-1 where a step does not exist) and the ids and
-    splits as JSON in its metadata.
+    ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has, a list per step
+    where a step has several. ``.safetensors`` has int64 [N, T] or [N, T, L] per modality (-1 where
+    a step does not exist) and the ids and splits as JSON in its metadata.
 
     Args:
         model: Left untouched.
@@ -34,9 +34,10 @@ def write_codes(
         Number of clips.
 
     Raises:
-        ConfigError: another suffix.
+        ConfigError: another suffix, or a model without codes.
         DataError: no clip, an unknown split, or the file cannot be written.
     """
+    model.codebook.need_codes("encode", "its features are what model.semantics() returns")
     out = Path(out)
     if out.suffix not in {".jsonl", ".safetensors"}:
         raise ConfigError(f"--out {out} must end in .jsonl or .safetensors")
@@ -53,8 +54,11 @@ def as_rows(encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[
     lines = []
     for split, modalities in encoded.items():
         for clip, name in enumerate(ids[split]):
-            steps = {m: e.indices[clip].tolist() for m, e in modalities.items() if e.present[clip]}
-            present = {m: [c for c in codes if c >= 0] for m, codes in steps.items()}
+            present = {
+                m: e.indices[clip][e.mask[clip]].tolist()
+                for m, e in modalities.items()
+                if e.present[clip]
+            }
             lines.append(json.dumps({"id": name, "split": split, "codes": present}))
     return ("\n".join(lines) + "\n").encode()
 

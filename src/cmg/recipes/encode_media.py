@@ -24,7 +24,7 @@ from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.encoded_media import EncodedMedia
 from cmg.recipes.known_clips import KnownClips, known_clips
-from cmg.recipes.media_codes import CodedClip, StepCodes, Track, code_steps
+from cmg.recipes.media_codes import ALL_LEVELS, CodedClip, StepCodes, Track, code_steps
 from cmg.recipes.media_pictures import RATE, shown
 from cmg.recipes.run_extractors import Readers, load_readers, recorded_extractors
 from cmg.recipes.training_clips import open_clips, open_other, training_split
@@ -58,6 +58,7 @@ def encode_media(
     run = Path(run)
     checkpoint = read_checkpoint(run)
     model = load_model(run)
+    model.codebook.need_one_level("a timeline", ALL_LEVELS)
     trained_on = training_store(checkpoint)
     recorded = recorded_extractors(checkpoint, trained_on)
     readers = load_readers(checkpoint, recorded, extractors or {}, weights or {}, device)

@@ -58,7 +58,7 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
         codebook_stats(evaluation, step),
         tables,
         config.objectives.weights(),
-        remarks=evaluation.remarks + collapse(usage),
+        remarks=evaluation.remarks + collapse(usage, config.objectives.remedies),
     )
 
 

@@ -16,7 +16,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cmg.codebook.distances import distance_to_codes
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
@@ -113,10 +112,12 @@ def known_clips(model: UnifiedModel, checkpoint: Path, store: ClipSource, split:
         split: Of the store; several joined as in ``train+test``.
 
     Raises:
+        ConfigError: a model without codes, or with several per step.
         DataError: an unknown split, fewer than two clips, or a clip that cannot be read.
         ModalityError: a modality of another shape than the model's.
         CheckpointError: the index is damaged.
     """
+    model.codebook.need_one_level("the list of clips near to a code")
     path = checkpoint / f"known-{_key(model, store, split)}.safetensors"
     if path.is_file():
         return KnownClips(store, split, _read(path, model, len(store.rows)))
@@ -186,7 +187,7 @@ def nearest_clips(model: UnifiedModel, split: Split) -> dict[str, NearestClips]:
         refuse_non_finite(batch)
         rows = torch.from_numpy(split.positions[batches.indices(0, index)])
         for m, z in model.semantics(batch).items():
-            distances = distance_to_codes(z, model.codebook.codes)
+            distances = model.codebook.distances(m, z)
             mask = batch.steps.mask(m)
             if mask is not None:
                 distances = distances.masked_fill(~mask[..., None], torch.inf)

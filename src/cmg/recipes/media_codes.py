@@ -6,6 +6,7 @@ Shape legend: T steps, K codes, D semantic width, S samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,8 @@ from cmg.evaluation.encoding import pad_steps
 from cmg.extract.extractor import Takes
 from cmg.models.unified import UnifiedModel, refuse_non_finite
 from cmg.types import Batch
+
+ALL_LEVELS = "`cmg encode STORE` writes those of all levels"
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,11 @@ def code_steps(
         Per modality, in the model's order.
 
     Raises:
+        ConfigError: a model without codes, or with several per step.
         ModalityError: a modality that the model lacks, or of another shape.
         DataError: NaN or infinite features, or no step at all.
     """
+    model.codebook.need_one_level("a timeline", ALL_LEVELS)
     present = {m: x for m, x in features.items() if len(x)}
     longest = max((len(x) for x in present.values()), default=0)
     padded = {m: pad_steps(x[None].float(), longest, 0) for m, x in present.items()}
@@ -124,21 +129,18 @@ def code_steps(
     refuse_non_finite(batch)
     semantic = model.semantics(batch)
     nearest = model.codebook.lookup(semantic, batch.steps).indices
+    exact = deepcopy(model.codebook).to("cpu", torch.float64)
     found = {}
     for m in model.modalities:
         if m in present:
             count = len(present[m])
-            found[m] = _measured(semantic[m][0, :count], nearest[m][0, :count], model)
+            distances = exact.distances(m, semantic[m][0, :count].double().cpu())
+            found[m] = _measured(distances, nearest[m][0, :count])
     return found
 
 
-def _measured(semantic: Tensor, codes: Tensor, model: UnifiedModel) -> StepCodes:
-    """Distances to the codes that the lookup chose, and to the best of the others."""
-    distances = torch.cdist(
-        semantic.double().cpu(),
-        model.codebook.codes.double().cpu(),
-        compute_mode="donot_use_mm_for_euclid_dist",
-    )
+def _measured(distances: Tensor, codes: Tensor) -> StepCodes:
+    """Distances [T, K] to the codes that the lookup chose, and to the best of the others."""
     chosen = codes.cpu()[:, None]
     best = distances.gather(1, chosen)[:, 0]
     others = distances.scatter(1, chosen, torch.inf)

@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from cmg.codebook.distances import nearest_code
-from cmg.codebook.measures import CodeUsage, code_counts, collapse
+from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.data.alignment import AlignedClips, native_steps
@@ -95,7 +94,8 @@ def trained(
 
 def collapsed(training: Pretraining) -> list[str]:
     """What to say of the codebook at the end of a run, of the clips of :func:`first_features`."""
-    return collapse(first_usage(training.state.model, training.batches))
+    usage = first_usage(training.state.model, training.batches)
+    return collapse(usage, training.config.objectives.remedies)
 
 
 def prepare(
@@ -307,11 +307,10 @@ def training_batches(
 def start_codebook(training: Pretraining) -> None:
     """Place the codes on the untrained encoders' :func:`first_features`, if so configured."""
     model = training.state.model
-    if model.codebook.options.start == "uniform":
+    if not model.codebook.starts_on_data:
         return
-    found = [z for batch in first_features(model, training.batches) for z in batch.values()]
     generator = step_generator(training.config.training.seed, "codebook start")
-    model.codebook.start_from(torch.cat(found), generator)
+    model.codebook.start_from(list(first_features(model, training.batches)), generator)
 
 
 @torch.no_grad()
@@ -338,15 +337,15 @@ def first_usage(model: UnifiedModel, batches: Batches) -> CodeUsage:
     """How the clips of :func:`first_features` use the codebook, without dropout."""
     trains = model.training
     model.eval()
-    counts = {m: torch.zeros(model.size, dtype=torch.float64) for m in batches.modalities}
-    book = model.codebook
+    found: dict[str, list[torch.Tensor]] = {m: [] for m in batches.modalities}
     for features in first_features(model, batches):
-        for m, z in features.items():
+        for m, z in features.items() if model.size else ():
             if len(z):
-                codes = nearest_code(z, book.codes, book.center)
-                counts[m] += code_counts(codes.cpu(), model.size, None)
+                indices = model.codebook.lookup({m: z}).indices[m]
+                found[m].append(indices.cpu())
     model.train(trains)
-    return CodeUsage(torch.stack(list(counts.values())), tuple(counts))
+    joined = {m: torch.cat(parts)[:, None] for m, parts in found.items() if parts}
+    return CodeUsage.of(joined, model.size, dict.fromkeys(joined))
 
 
 def refuse_converted(run: Path) -> None:

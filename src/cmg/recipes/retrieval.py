@@ -12,7 +12,12 @@ import torch
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
-from cmg.evaluation.encoding import EncodedModality, encode_split
+from cmg.evaluation.encoding import (
+    EncodedModality,
+    FrozenEncoder,
+    encode_split,
+    read_by,
+)
 from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
@@ -88,7 +93,10 @@ def read_alike(runs: Sequence[StrPath]) -> list[Checkpoint]:
 def _kind(checkpoint: Checkpoint) -> tuple[object, ...]:
     config = checkpoint.config
     names = sorted(m.name for m in checkpoint.modalities)
-    return names, config.model.codebook.size, config.data.step_seconds
+    book = config.model.codebook
+    codes = [(key, getattr(book, key, None)) for key in ("kind", "size", "levels", "groups")]
+    told = ", ".join(f"{key} {value}" for key, value in codes if value is not None)
+    return names, told, config.data.step_seconds
 
 
 def evaluate_retrieval(
@@ -277,14 +285,12 @@ def represented_query(
         ModalityError: the model lacks the modality, or features of another shape.
         DataError: NaN or infinite features.
     """
-    from cmg.evaluation.encoding import FrozenEncoder
-
     encoder = FrozenEncoder(model, modality)
     inputs = encoder.inputs(features, lengths, [clip])
     semantic = encoder.semantic(inputs, lengths)
     indices = encoder.codes(semantic, lengths)
-    codes = model.codebook.codes[indices.clamp_min(0)] * (indices >= 0)[..., None]
-    encoded = EncodedModality(indices.cpu(), semantic.float().cpu(), codes.float().cpu())
+    kept, z = indices.cpu(), semantic.float().cpu()
+    encoded = EncodedModality(kept, z, read_by(model, modality, kept, z, "codes"))
     return represent(encoded, by, model.size, [clip])
 
 

@@ -104,14 +104,11 @@ def segment_clip(
     readers = load_readers(checkpoint, only, given, weights or {}, device)
     frames = frames_of(clip, record.training.side)
     codes = _codes_by_window(clip, frozen, readers.by_modality[query], len(frames), model)
-    table = frozen.model.codebook.codes
+    asked = frozen.model.codebook.vectors(query, codes).float()
     with torch.no_grad():
         windows = windows_of(frames, model.frames).to(device)
         logits = torch.cat(
-            [
-                model(w[None], table[c][None].float()).logits[0]
-                for w, c in zip(windows, codes, strict=True)
-            ]
+            [model(w[None], q[None]).logits[0] for w, q in zip(windows, asked, strict=True)]
         )
     remarks = tuple(r for r in readers.remarks if r.startswith(f"{query}:"))
     return SegmentedClip(
@@ -145,7 +142,7 @@ def windows_of(frames: Tensor, size: int) -> Tensor:
 def _codes_by_window(
     clip: MediaClip, encoder: FrozenEncoder, reader: Reader, seconds: int, model: Segmenter
 ) -> Tensor:
-    """The query's codes of every window, int64 [W, Q]."""
+    """The query's codes of every window, int64 [W, Q] or [W, Q, L]."""
     assert model.query_steps is not None
     found = clip_features(clip, {encoder.modality: reader}).get(encoder.modality)
     if found is None or len(found) == 0:

@@ -113,7 +113,7 @@ class Segmentation:
         self.test = MaskedClips(test, side, self.frames, self.frames)
         val = clips_of(data.clips, "val")
         self.val = MaskedClips(val, side, self.frames, self.frames)
-        self.width = self.encoder.codebook.codes.shape[1]
+        self.width = self.encoder.codebook.width
         self._clean = CodeQueries(self.encoder, data.queries)
         jitter = plan.training.query_jitter
         self._training = CodeQueries(self.encoder, data.queries, jitter=jitter)

@@ -58,9 +58,6 @@ VARIANTS = ("trained", "shuffled_pairs", "untrained")
 """Controls: stage 2 on wrong pairs; a new encoder that was never trained."""
 
 
-IDLE = "codebook.idle"
-
-
 class JoinOptions(Options):
     """How the new encoder is fitted.
 
@@ -100,8 +97,10 @@ def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) 
     """Stage 1's model with a further modality, untrained; all else is a copy.
 
     Raises:
+        ConfigError: a model without codes, or a tied codebook, which has none of the new modality.
         ModalityError: the model has the modality already, or the source lacks it.
     """
+    stage1.codebook.need_codes("a modality that joins them")
     if new in stage1.modalities:
         raise ModalityError(f"the run was pre-trained with {new!r}; the new modality is another")
     if new not in source.modalities:
@@ -117,8 +116,14 @@ def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) 
     names = [*stage1.modalities.values(), declared]
     model = UnifiedModel(names, stage1.options, seed=derived_seed(seed, "joined"))
     # How long codes have been idle is counted per modality, and only in training.
-    kept = {n: x for n, x in stage1.state_dict().items() if n != IDLE}
-    model.load_state_dict(model.state_dict() | kept)
+    kept = {n: x for n, x in stage1.state_dict().items() if not n.endswith(".idle")}
+    own = model.state_dict()
+    if any(own[name].shape != x.shape for name, x in kept.items()):
+        raise ConfigError(
+            f"a codebook of kind {stage1.codebook.kind} has codes of its own for every modality, "
+            f"so {new!r} cannot join it; use a run of kind shared"
+        )
+    model.load_state_dict(own | kept)
     model.to(stage1.device, stage1.dtype)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -208,7 +213,7 @@ def joining_loss(
         target = clip_means(codes, batch, pivot)
     for part in parts_of(model, new):
         part.train()
-    z = model.represent(_only(batch, new), detail=False).semantic[new]
+    z = model.represent(batch.only(new), detail=False).semantic[new]
     quantized = model.codebook.lookup({new: z}, batch.steps)
     own = clip_means(quantized.vectors[new], batch, new)
     cosines = functional.normalize(own, dim=1) @ functional.normalize(target, dim=1).T
@@ -219,11 +224,6 @@ def joining_loss(
     apart = ((z - quantized.codes[new].detach()) ** 2).mean(2)
     commitment = (apart * mask).sum() / mask.sum()
     return contrast / 2 + options.commitment * commitment
-
-
-def _only(batch: Batch, modality: str) -> Batch:
-    lengths = None if batch.lengths is None else {modality: batch.lengths[modality]}
-    return Batch({modality: batch.features[modality]}, lengths, batch.ids)
 
 
 def step_mask(batch: Batch, modality: str) -> Tensor:

@@ -118,7 +118,7 @@ def word_codes(model: UnifiedModel, features: NDArray[np.float32]) -> torch.Tens
     lengths = torch.ones(len(features), dtype=torch.int64)
     inputs = encoder.inputs(torch.from_numpy(features)[:, None], lengths)
     codes = encoder.codes(encoder.semantic(inputs, lengths), lengths)
-    return model.codebook.codes[codes].float().cpu()
+    return model.codebook.vectors("audio", codes).float().cpu()
 
 
 @torch.no_grad()

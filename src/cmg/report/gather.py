@@ -105,7 +105,11 @@ def gather(folder: Path) -> ReportData:
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
     results = find_results(folder, demo, checkpoint, store, remarks)
-    remarks += collapse(usage) if results is None else results.remarks
+    remarks += (
+        collapse(usage, checkpoint.config.objectives.remedies)
+        if results is None
+        else results.remarks
+    )
     remarks += control_remarks(checkpoint, store)
     return ReportData(
         name=folder.resolve().name,

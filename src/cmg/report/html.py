@@ -104,11 +104,11 @@ def heat_scale() -> str:
     return tag("span", "0&nbsp;%", tag("span", *shades, cls="shades"), "100&nbsp;%")
 
 
-def chip(code: int) -> str:
-    """A code's number on its color."""
+def chip(code: int, name: str = "") -> str:
+    """A code's number (or name) on its color."""
     color = code_color(code)
     style = f"background:{color};color:{text_on(color)}"
-    return tag("span", str(code), cls="chip", style=style)
+    return tag("span", name or str(code), cls="chip", style=style)
 
 
 def page(title: str, header: str, sections: Mapping[str, tuple[str, str]]) -> str:

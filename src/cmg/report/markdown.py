@@ -26,9 +26,12 @@ def markdown_report(story: Story) -> str:
     parts += ["## Objectives", table(story.objectives)]
     if story.training is not None:
         parts += ["## Training", table(story.training)]
-    parts += ["## Code usage", text(story.scope), table(story.codebook), table(story.groups)]
-    parts += ["## The most used codes", table(codes_table(story))]
-    parts.append("## Codes over time")
+    if data.usage.size:
+        parts += ["## Code usage", text(story.scope), table(story.codebook), table(story.groups)]
+        parts += [] if story.levels is None else [table(story.levels)]
+        parts += ["## The most used codes", table(codes_table(story))]
+    if story.timelines:
+        parts.append("## Codes over time")
     for one in story.timelines:
         label = f" ({text(one.label)})" if one.label else ""
         parts += [f"### {text(one.id)}{label}", table(timeline_table(one))]
@@ -43,7 +46,7 @@ def codes_table(story: Story) -> Table:
     for card in story.cards:
         classes = ", ".join(f"{name} {percent(share)}" for name, share in card.classes[:3])
         shares = [percent(share) for share in card.shares.values()]
-        rows.append((str(card.code), percent(card.frequency), *shares, classes or "–"))
+        rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
     columns = ("code", "of all tokens", *(f"share of {m}" for m in story.colors), "classes")
     return plain("The most used codes", columns, rows)
 

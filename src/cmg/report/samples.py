@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cmg.codebook.measures import levels_of
 from cmg.evaluation.transfer import step_labels
 from cmg.report.gather import ReportData, evenly
+from cmg.report.tables import code_name
 from cmg.types import Kind
 
 CODES, EXAMPLES, CLIPS, LONGEST = 12, 4, 6, 60
@@ -35,7 +37,8 @@ class CodeCard:
     """What is known of one code.
 
     Attributes:
-        code: Its index.
+        code: Its index; codes of levels are counted on from one level to the next.
+        name: How it is called: its index, or level.index.
         frequency: Share of all tokens, 0..1.
         shares: Share of each modality, modalities weighted equally, 0..1.
         counts: Tokens per modality.
@@ -45,6 +48,7 @@ class CodeCard:
     """
 
     code: int
+    name: str
     frequency: float
     shares: dict[str, float]
     counts: dict[str, int]
@@ -87,6 +91,7 @@ def code_card(data: ReportData, code: int) -> CodeCard:
     classes, basis = code_classes(data, code)
     return CodeCard(
         code=code,
+        name=code_name(data.usage, code),
         frequency=float(counts[:, code].sum() / counts.sum().clamp_min(1)),
         shares={m: float(shares[i, code]) for i, m in enumerate(data.usage.modalities)},
         counts={m: int(counts[i, code]) for i, m in enumerate(data.usage.modalities)},
@@ -98,10 +103,16 @@ def code_card(data: ReportData, code: int) -> CodeCard:
 
 def examples(data: ReportData, modality: str, code: int, wanted: int = EXAMPLES) -> list[Place]:
     """Steps that took a code, of different clips, evenly spaced over the clips."""
-    hits = data.encoded[modality].indices == code
+    hits = steps_of(data, modality, code)
     clips = hits.any(1).nonzero().flatten().tolist()
     chosen = [clips[i] for i in evenly(len(clips), wanted)]
     return [Place(modality, clip, int(hits[clip].int().argmax())) for clip in chosen]
+
+
+def steps_of(data: ReportData, modality: str, code: int) -> Tensor:
+    """Steps that took a code, bool [N, T]."""
+    level, own = divmod(code, data.usage.size)
+    return list(levels_of(data.encoded[modality].indices))[level] == own
 
 
 def timed(data: ReportData) -> list[str]:
@@ -138,8 +149,8 @@ def histogram(
         one = data.encoded[m]
         classes: Tensor = step_labels(labels, one)
         if classes.dim() == 1:
-            classes = classes[:, None].expand_as(one.indices)
-        hits = (one.indices == code) & (classes >= 0)
+            classes = classes[:, None].expand_as(one.mask)
+        hits = steps_of(data, m, code) & (classes >= 0)
         total += torch.bincount(classes[hits], minlength=len(names))
     share = (total / total.sum().clamp_min(1)).tolist()
     order = sorted(range(len(names)), key=lambda k: (-share[k], k))
@@ -147,7 +158,12 @@ def histogram(
 
 
 def timelines(data: ReportData, wanted: int = CLIPS) -> list[Timeline]:
-    """Some clips, evenly spaced over the split; clips with all modalities if there are any."""
+    """Some clips, evenly spaced over the split; clips with all modalities if there are any.
+
+    None of a model without codes, or with several per step: a cell has room for one.
+    """
+    if data.usage.levels != 1 or not data.usage.size:
+        return []
     present = torch.stack([one.present for one in data.encoded.values()])
     whole = present.all(0).nonzero().flatten().tolist()
     clips = whole or list(range(len(data.split)))

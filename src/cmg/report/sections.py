@@ -25,10 +25,12 @@ def html_report(story: Story, media: Media) -> str:
     sections["objectives"] = ("Objectives", table(story.objectives, titled=False))
     if story.panels:
         sections["training"] = ("Training", training(story))
-    sections["usage"] = ("Code usage", usage_bars(story))
-    sections["mix"] = ("Who uses which code", modality_mix(story))
-    sections["codes"] = ("The most used codes", code_cards(story, media))
-    sections["timelines"] = ("Codes over time", timeline_cards(story, media))
+    if story.data.usage.size:
+        sections["usage"] = ("Code usage", usage_bars(story))
+        sections["mix"] = ("Who uses which code", modality_mix(story))
+        sections["codes"] = ("The most used codes", code_cards(story, media))
+    if story.timelines:
+        sections["timelines"] = ("Codes over time", timeline_cards(story, media))
     sections["setup"] = ("Configuration", setup(story))
     return page(story.title, header(story), sections)
 
@@ -62,11 +64,12 @@ def tiles(story: Story) -> str:
             if means:
                 found.append((f"{sum(means) / len(means):.1f} %", title))
     stats = data.stats
-    found += [
-        (f"{count_text(stats.used)} / {stats.size}", "codes used"),
-        (f"{stats.perplexity:.1f}", "perplexity"),
-        (f"{100 * stats.shared_share:.0f} %", "of used codes shared"),
-    ]
+    if stats.size:
+        found += [
+            (f"{count_text(stats.used)} / {stats.size}", "codes used"),
+            (f"{stats.perplexity:.1f}", "perplexity"),
+            (f"{100 * stats.shared_share:.0f} %", "of used codes shared"),
+        ]
     cells = [tag("div", tag("b", prose(n)), tag("span", escape(t))) for n, t in found]
     return tag("div", *cells, cls="tiles")
 

@@ -11,7 +11,7 @@ from cmg.report.prose import percent
 from cmg.report.samples import CodeCard, Place
 from cmg.report.story import Story
 from cmg.report.svg import pie, share_bar, svg
-from cmg.report.tables import CodeGroup, code_groups
+from cmg.report.tables import CodeGroup, code_groups, code_name
 
 
 def usage_bars(story: Story) -> str:
@@ -20,7 +20,7 @@ def usage_bars(story: Story) -> str:
     share = 100 * usage.counts / usage.counts.sum().clamp_min(1)
     pooled = share.sum(0).tolist()
     order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
-    bars = [Bar(str(k), share[:, k].tolist()) for k in order]
+    bars = [Bar(code_name(usage, k), share[:, k].tolist()) for k in order]
     drawn = bar_chart(bars, list(story.colors.values()), (0.1, "0.1 %: counts as used"))
     mean = " Numbers in the table: mean over seeds." if story.data.demo else ""
     return "".join(
@@ -29,6 +29,7 @@ def usage_bars(story: Story) -> str:
             legend(story.colors),
             tag("div", drawn, cls="scroll"),
             table(story.codebook),
+            "" if story.levels is None else table(story.levels),
         ]
     )
 
@@ -71,10 +72,11 @@ def code_pie(story: Story, code: int, frequent: float, side: float) -> str:
     largest = 22.0 if usage.counts.shape[1] <= 512 else 12.0
     radius = max(3.0, min(largest * (count / frequent) ** 0.5, side / 2 - 1))
     told = ", ".join(f"{m} {percent(s)}" for m, s in zip(story.colors, mix, strict=True))
-    label = f"code {code}: {told}; {count:.0f} tokens"
+    name = code_name(usage, code)
+    label = f"code {name}: {told}; {count:.0f} tokens"
     drawn = pie((side / 2, side / 2), radius, mix, list(story.colors.values()))
     image = svg(side, side, f"<title>{escape(label)}</title>{drawn}", label, "pie")
-    return f'<span data-code="{code}">{image}{code}</span>'
+    return f'<span data-code="{code}">{image}{name}</span>'
 
 
 def code_cards(story: Story, media: Media) -> str:
@@ -102,7 +104,9 @@ def code_card(story: Story, media: Media, card: CodeCard) -> str:
     if never:
         rows.append(tag("dt", "never") + tag("dd", escape(never), cls="quiet"))
     title = tag(
-        "h3", chip(card.code), f"<small>{prose(percent(card.frequency))} of all tokens</small>"
+        "h3",
+        chip(card.code, card.name),
+        f"<small>{prose(percent(card.frequency))} of all tokens</small>",
     )
     return tag("article", title, bar, class_bars(card), tag("dl", *rows), cls="card")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.colors import modality_colors
 from cmg.report.curves import Panel, curves_table, panels
 from cmg.report.gather import ReportData
@@ -17,6 +18,7 @@ from cmg.report.tables import (
     controls_table,
     crossing,
     directions_table,
+    levels_table,
     mean_of,
     modality_table,
     objectives_table,
@@ -78,6 +80,8 @@ class Story:
         shared = f"{100 * stats.shared_share:.0f} % of them by two or more modalities"
         held_out = self.data.split.name == self.data.checkpoint.config.data.test_split
         codes = f"On {'held-out' if held_out else 'training'} clips {used}, {shared}."
+        if not stats.size:
+            codes = "The model is continuous: it has no codes."
         if results is None:
             return f"This model has not been probed. {codes}"
         label, scores = "clips", results.transfer
@@ -190,6 +194,16 @@ class Story:
         if self.data.results and step and "background" in self._classes(step):
             over = "the steps of events"
         return codebook_table(self.data.stats, over)
+
+    @cached_property
+    def levels(self) -> Table | None:
+        """Use of each level of codes; None where a step has one code."""
+        data = self.data
+        if data.usage.levels == 1:
+            return None
+        numbers, count = tuples_of({m: one.indices for m, one in data.encoded.items()})
+        valid = {m: one.mask for m, one in data.encoded.items()}
+        return levels_table(data.usage, CodeUsage.of(numbers, count, valid))
 
     @property
     def groups(self) -> Table:

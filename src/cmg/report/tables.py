@@ -168,6 +168,32 @@ def codebook_table(stats: CodebookStats, over: str) -> Table:
     return plain("Codebook", ("measure", "value", "meaning"), rows)
 
 
+def code_name(usage: CodeUsage, code: int) -> str:
+    """How a code is called: its index, or level.index where there are levels."""
+    level, own = divmod(code, usage.size)
+    return str(code) if usage.levels == 1 else f"{level + 1}.{own}"
+
+
+def levels_table(usage: CodeUsage, tuples: CodeUsage) -> Table:
+    """Use of the codes of each level or group, and of the tuples that steps have.
+
+    Args:
+        usage: Of several levels.
+        tuples: Of the tuples as if they were codes.
+    """
+    named = {str(level): one for level, one in enumerate(usage.by_level(), 1)}
+    rows = [
+        (
+            name,
+            str(int(one.used().sum())),
+            f"{one.perplexity:.1f}",
+            f"{100 * one.shared_share:.1f} %",
+        )
+        for name, one in (named | {"all, as tuples": tuples}).items()
+    ]
+    return plain("Each level", ("level", "used", "perplexity", "shared"), rows)
+
+
 def usage_table(usage: CodeUsage) -> Table:
     """How many codes each combination of modalities shares."""
     rows = [(group.title, str(len(group.codes))) for group in code_groups(usage)]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmg.errors import DataError
+from cmg.codebook.measures import levels_of
+from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality
 
 By = Literal["mean", "codes", "continuous", "sequence"]
@@ -57,25 +58,35 @@ def represent(encoded: EncodedModality, by: By, size: int, ids: Sequence[str]) -
         encoded: Of one modality; every clip has it.
         by: ``mean``: mean code vector. ``codes``: how often each code occurs. ``continuous``: mean
             of the features before they are quantized. ``sequence``: the code vectors in order.
-        size: K.
+        size: K; with levels, codes of different levels are counted apart.
         ids: Of the clips.
 
     Raises:
+        ConfigError: by codes of a model without them.
         DataError: a clip without the modality, or with NaN or infinite features.
     """
     mask, lengths = encoded.mask, encoded.mask.sum(1)
     if not bool((lengths > 0).all()):
         lacking = ids[int((lengths == 0).nonzero()[0])]
         raise DataError(f"clip {lacking!r} lacks the modality; leave it out")
+    if size == 0 and by != "continuous":
+        raise ConfigError(
+            f"this model is continuous: it has no codes to compare by {by!r}; use --by continuous"
+        )
     if by == "codes":
-        found = torch.zeros(len(mask), size, dtype=torch.float64)
-        found.scatter_add_(1, encoded.indices.clamp_min(0), mask.double())
+        found = torch.cat([histogram(x, size, mask) for x in levels_of(encoded.indices)], 1)
     elif by == "sequence":
         found = encoded.codes
     else:
         steps = encoded.codes if by == "mean" else encoded.semantic
         found = (steps.double() * mask[..., None]).sum(1) / lengths[:, None]
     return unit(found, by, lengths, ids)
+
+
+def histogram(indices: Tensor, size: int, mask: Tensor) -> Tensor:
+    """How often each code occurs in each clip, float64 [N, K], of indices [N, T]."""
+    counts = torch.zeros(len(mask), size, dtype=torch.float64)
+    return counts.scatter_add_(1, indices.clamp_min(0), mask.double())
 
 
 def unit(vectors: Tensor, by: By, lengths: Tensor, ids: Sequence[str]) -> Represented:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -111,10 +110,11 @@ class CodeQueries:
     def __init__(
         self, model: UnifiedModel, source: ClipSource, steps: int = STEPS, jitter: float = 0.0
     ) -> None:
-        self.model, self.steps, self.width = model, steps, model.codebook.codes.shape[1]
+        self.model, self.steps, self.width = model, steps, model.codebook.width
         self.jitter = jitter
         self._finder = ClipFinder(source)
         self._codes: dict[tuple[str, str], Tensor] = {}
+        self._near: dict[str, Tensor] = {}
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """See :class:`Queries`; only jitter is drawn."""
@@ -122,17 +122,19 @@ class CodeQueries:
         if new:
             self._encode(modality, new)
         codes = torch.stack([self._codes[modality, clip] for clip in ids])
-        table = self.model.codebook.codes
         if self.jitter and draw is not None:
-            codes = jittered(codes, self._neighbors, self.jitter, draw)
-        return table[codes.to(table.device)].float()
+            codes = jittered(codes, self._neighbors(modality), self.jitter, draw)
+        return self.model.codebook.vectors(modality, codes.to(self.model.device)).float()
 
-    @cached_property
-    def _neighbors(self) -> Tensor:
+    def _neighbors(self, modality: str) -> Tensor:
         """The nearest other codes of every code, int64 [K, NEIGHBORS]."""
-        codes = self.model.codebook.codes.detach().cpu()
-        distances = torch.cdist(codes, codes).fill_diagonal_(torch.inf)
-        return distances.topk(min(NEIGHBORS, len(codes) - 1), largest=False).indices
+        if modality not in self._near:
+            self.model.codebook.need_one_level("query_jitter", "leave it out")
+            codes = self.model.codebook.table(modality).detach().cpu()
+            distances = torch.cdist(codes, codes).fill_diagonal_(torch.inf)
+            count = min(NEIGHBORS, len(codes) - 1)
+            self._near[modality] = distances.topk(count, largest=False).indices
+        return self._near[modality]
 
     def _encode(self, modality: str, ids: Sequence[str]) -> None:
         encoder = FrozenEncoder(self.model, modality)
@@ -160,7 +162,7 @@ def jittered(codes: Tensor, neighbors: Tensor, share: float, draw: int) -> Tenso
 def query_codes(
     encoder: FrozenEncoder, inputs: Tensor, lengths: Tensor, steps: int, ids: Sequence[str]
 ) -> Tensor:
-    """Codes of queries, repeated from the beginning until there are Q: int64 [N, Q].
+    """Codes of queries, repeated from the beginning until there are Q: int64 [N, Q] or [N, Q, L].
 
     Args:
         encoder: Of the queries' modality.
@@ -170,8 +172,10 @@ def query_codes(
         ids: Of the clips, for messages.
 
     Raises:
+        ConfigError: a model without codes.
         DataError: a query longer than Q.
     """
+    encoder.model.codebook.need_codes("segmentation by a query")
     codes = encoder.codes(encoder.semantic(inputs, lengths), lengths).cpu()
     rows = []
     for clip, own, length in zip(ids, codes, lengths.tolist(), strict=True):
@@ -204,7 +208,7 @@ class PublishedQueries:
     def __init__(
         self, model: UnifiedModel, source: ClipSource, frames: int, seed: int, phase: str
     ) -> None:
-        self.model, self.width = model, model.codebook.codes.shape[1]
+        self.model, self.width = model, model.codebook.width
         self._finder = ClipFinder(source)
         with seeded(derived_seed(seed, f"mixer {phase}")):
             self._mixer = StepMixer(STEPS, frames)
@@ -226,5 +230,6 @@ class PublishedQueries:
         whole = torch.full((len(ids),), mixed.shape[1])
         with nullcontext() if draw is None else seeded(draw, self.model.device):
             z = encoder.semantic(mixed, whole, dropout=True)
+        encoder.model.codebook.need_codes("segmentation by a query")
         codes = encoder.codes(z, whole)
-        return self.model.codebook.codes[codes].float()
+        return self.model.codebook.vectors(modality, codes).float()

@@ -93,7 +93,8 @@ def codebook_table(summary: Summary) -> Table:
     columns = [c for c in CODEBOOK_COLUMNS if c in summary.columns(CODEBOOK)]
     rows = []
     for row in summary.rows:
-        size = summary.identity.config_of(row.variant.name).model.codebook.size
+        book = summary.identity.config_of(row.variant.name).model.codebook
+        size = getattr(book, "size", 0)
         cells = [compared(row, f"{CODEBOOK}/{c}") for c in columns]
         rows.append((row.variant.title, count_text(size), *cells))
     heads = ("", "codes", *(CODEBOOK_COLUMNS[c] for c in columns))

@@ -279,7 +279,8 @@ def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedMode
     model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
     tensors = load_tensors(checkpoint.path / MODEL)
     restore(model, tensors, checkpoint.path / MODEL)
-    return model.to(torch.device(device), tensors["codebook.codes"].dtype).eval()
+    kept = next(x.dtype for x in tensors.values() if x.is_floating_point())
+    return model.to(torch.device(device), kept).eval()
 
 
 def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:

@@ -172,9 +172,9 @@ class Pretraining:
             steps = Steps(self.batches.size_of(index), steps.length, lengths, self.state.device)
         draws = Draws.of_step(
             self.state.objectives,
+            self.state.model.codebook,
             own.modalities,
             steps,
-            self.config.model.codebook.reset.noise,
             lambda purpose: step_generator(seed, f"{purpose}{suffix}", step),
         )
         dropout = derived_seed(seed, f"dropout{suffix}", step)

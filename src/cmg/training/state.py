@@ -57,8 +57,11 @@ class TrainingState:
         dtype = torch.float64 if precision == "float64" else torch.float32
         self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
         self.model.recompute_maps = recompute_maps
-        self.objectives = WeightedObjectives(modalities, model.width, objectives, seed + 1)
-        self.objectives.check(self.model.codebook)
+        book = self.model.codebook
+        self.objectives = WeightedObjectives(
+            modalities, model.width, objectives, seed + 1, book.width
+        )
+        self.objectives.check(book)
         self.objectives.to(self.device, dtype)
         made = {name: term.inner_optimizer() for name, term in self.objectives.terms()}
         self.inner = {name: own for name, own in made.items() if own is not None}
