@@ -31,6 +31,7 @@ import torch
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Section, read_figures
+from cmg.copying.clips import copy_clips
 from cmg.data.batches import Batches
 from cmg.data.manifest import ClipRow, FeatureSpec
 from cmg.data.prefetch import epoch_ahead
@@ -38,7 +39,6 @@ from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.official.dataset import OfficialDataset, ZipFolder
 from cmg.official.source import OfficialSource
-from cmg.recipes.copy_clips import copy_clips
 from cmg.types import Kind
 
 LEVEL = 6

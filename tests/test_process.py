@@ -15,14 +15,14 @@ import pytest
 import torch
 
 import cmg
+from cmg.copying.ray_engine import ray_chunks
 from cmg.errors import NonFiniteError
+from cmg.launching import launch, under_launch
 from cmg.process import environment, seeded, signals_kept, thread_count
 from cmg.recipes.encode import write_codes
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.jobs import Job, run_jobs
-from cmg.recipes.launch import launch, under_launch
 from cmg.recipes.pretrain import prepare
-from cmg.recipes.ray_engine import ray_chunks
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, two_stage
 from cmg.training import allocation

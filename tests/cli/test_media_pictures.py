@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmg.recipes.media_pictures import (
+from cmg.extract.thumbnails import (
     HEIGHT,
     RATE,
     jpeg_bytes,

@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 
+from cmg.copying import clips as module
+from cmg.copying.clips import copy_clips
 from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.data.features import converted
 from cmg.errors import DataError, ModalityError
-from cmg.recipes import copy_clips as module
-from cmg.recipes.copy_clips import copy_clips
 
 
 def features(store):
@@ -288,7 +288,7 @@ def test_an_occupied_target_is_refused_before_any_work(store, tmp_path, left):
 SCRIPT = """
 import sys
 from cmg.data import FeatureStore
-from cmg.recipes.copy_clips import copy_clips
+from cmg.copying.clips import copy_clips
 
 def told(clips, kept):
     print(clips, flush=True)

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
+from cmg.copying import clips as module
+from cmg.copying.clips import copy_clips
+from cmg.copying.share import Rank, copy_share, rank_of
+from cmg.copying.workspace import Workspace
 from cmg.data import FeatureStore
-from cmg.data.workspace import Workspace
 from cmg.errors import ConfigError, DataError
-from cmg.recipes import copy_clips as module
-from cmg.recipes.copy_clips import copy_clips
-from cmg.recipes.copy_share import Rank, copy_share, rank_of
 
 
 def bytes_of(folder):
@@ -85,7 +85,7 @@ def test_a_rank_cleans_up_only_after_itself(store, tmp_path):
 
 
 def test_two_processes_of_one_rank_or_of_two_worlds_are_refused(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("cmg.data.workspace.PATIENCE", 0.1)
+    monkeypatch.setattr("cmg.copying.workspace.PATIENCE", 0.1)
     workspace = Workspace(tmp_path / "shared", False)
     with workspace.shared({}, 0, 2):
         other = Workspace(tmp_path / "shared", False)
@@ -145,8 +145,8 @@ def test_variables_that_contradict_each_other_are_refused(variables, said):
 SLOW_RANK = """
 import sys, time
 from cmg.data import FeatureStore
-from cmg.recipes import copy_clips as module
-from cmg.recipes.copy_share import copy_share, rank_of
+from cmg.copying import clips as module
+from cmg.copying.share import copy_share, rank_of
 
 write = module.write_chunk
 def slow(*args):

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.official.pickle_machine import MAX_OPERATIONS
-from cmg.official.pickles import load_plain_pickle
+from cmg.pickles.machine import MAX_OPERATIONS
+from cmg.pickles.plain import load_plain_pickle
 
 rng = np.random.default_rng(0)
 ARRAYS = {

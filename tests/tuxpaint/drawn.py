@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cmg.recipes.tuxpaint_store import Readers
+from cmg.tuxpaint.store import Readers
 from cmg.types import Kind
 
 from ..extract.media import write_sound

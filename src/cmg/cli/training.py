@@ -107,7 +107,7 @@ def pretrain(
     if world is None:
         train_and_show(assignments or [], out, resume, official_checkpoints, None)
         return
-    from cmg.recipes.launch import already_failed, leave_error, under_launch
+    from cmg.launching import already_failed, leave_error, under_launch
     from cmg.training.world import RankError
 
     if already_failed():
@@ -131,7 +131,7 @@ def launch_pretraining(
 ) -> None:
     """Start this command again, once per device."""
     from cmg.files import refuse_occupied
-    from cmg.recipes.launch import launch
+    from cmg.launching import launch
     from cmg.training.run_folder import RESUME
 
     configuration(assignments, out, resume)  # what is wrong with it is said before any start

@@ -17,7 +17,7 @@ from cmg.extract.media.container import MediaFile
 from cmg.extract.media.frames import Pictures, video_frames
 from cmg.extract.media.pictures import one_picture, picture_series
 from cmg.extract.media.sound import waveform
-from cmg.extract.media.suffixes import medium_of
+from cmg.suffixes import medium_of
 
 __all__ = ["Decoded", "FramePlan", "decode"]
 

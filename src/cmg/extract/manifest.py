@@ -14,7 +14,6 @@ from typing import Any
 
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.extract.clip import MediaClip
-from cmg.extract.media.suffixes import medium_of
 from cmg.extract.scan_options import (
     AUDIO,
     TEXT,
@@ -25,6 +24,7 @@ from cmg.extract.scan_options import (
     share_of,
 )
 from cmg.files import json_lines, read_text
+from cmg.suffixes import medium_of
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")

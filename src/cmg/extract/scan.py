@@ -12,7 +12,6 @@ from typing import Any
 from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.manifest import is_manifest, read_manifest_clips
-from cmg.extract.media.suffixes import CAPTION, Medium, medium_of
 from cmg.extract.scan_options import (
     AUDIO,
     SPLITS,
@@ -25,6 +24,7 @@ from cmg.extract.scan_options import (
     words_of_name,
 )
 from cmg.places import lies_there
+from cmg.suffixes import CAPTION, Medium, medium_of
 
 __all__ = ["AUDIO", "TEXT", "VIDEO", "Found", "ScanOptions", "find_clips", "scan"]
 

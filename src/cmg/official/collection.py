@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.chunks import OnError
+from cmg.copying.chunks import OnError
 from cmg.data.remote import is_remote, read_remote
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.chunks import OnError
+from cmg.copying.chunks import OnError
 from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from cmg.clips import open_clips, training_split
 from cmg.codebook.measures import collapse
 from cmg.config.schema import RunConfig
 from cmg.evaluation.encoding import code_usage
@@ -14,7 +15,6 @@ from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import Evaluation, Score, Table, scores
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.training_clips import open_clips, training_split
 from cmg.training.checkpoint import load_model, read_checkpoint
 
 RESULTS = "results.json"

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from cmg.clips import TRAINING_LISTS
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
-from cmg.recipes.training_clips import TRAINING_LISTS
 from cmg.tasks.classification import ave_plan, ucf_vgg_plan
 from cmg.tasks.frozen import Progress, quiet
 from cmg.tasks.leaks import VideoIds, leak_report, seen_marks, youtube_id

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cmg.data.chunks import OnError, Skipped
+from cmg.copying.chunks import OnError, Skipped
+from cmg.copying.clips import copy_clips
+from cmg.copying.share import Rank, copy_share, rank_of
 from cmg.data.manifest import MANIFEST
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
@@ -20,8 +22,6 @@ from cmg.extract.scan_options import ScanOptions
 from cmg.extract.source import GROUP, Asked, ExtractedClips
 from cmg.files import StrPath, read_json
 from cmg.process import thread_count
-from cmg.recipes.copy_clips import copy_clips
-from cmg.recipes.copy_share import Rank, copy_share, rank_of
 from cmg.recipes.import_official import store_bytes
 from cmg.recipes.jobs import usable_cores
 
@@ -131,7 +131,7 @@ def extract(
         told: Told how far it is.
 
     Returns:
-        None in a rank that is not the last one; see :mod:`cmg.recipes.copy_share`.
+        None in a rank that is not the last one; see :mod:`cmg.copying.share`.
 
     Raises:
         ConfigError: an unknown extractor, one whose package or weights are missing, ...
@@ -171,7 +171,7 @@ def extract(
             workers = options.workers or max(1, usable_cores() // rank.here)
             copied = copy_share(source, out, rank, workers=workers, **how)
         elif options.engine == "ray":
-            from cmg.recipes.ray_engine import ray_chunks
+            from cmg.copying.ray_engine import ray_chunks
 
             copied = copy_clips(source, out, workers=options.workers, write=ray_chunks, **how)
         else:

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmg.data.chunks import OnError, Skipped
+from cmg.copying.chunks import OnError, Skipped
+from cmg.copying.clips import Copied, copy_clips
+from cmg.copying.workspace import Kept
 from cmg.data.manifest import MANIFEST, Manifest
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
-from cmg.data.workspace import Kept
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath, read_json, write_synced, writing
 from cmg.official.collection import (
@@ -27,7 +28,6 @@ from cmg.official.collection import (
 from cmg.official.dataset import H5Rows, ZipFolder
 from cmg.official.layout import SIMULATION
 from cmg.official.source import OfficialSource
-from cmg.recipes.copy_clips import Copied, copy_clips
 
 SUMMARY = "import.json"
 
@@ -138,7 +138,7 @@ def import_clips(
     """Import an official folder, an imported collection, or a single store.
 
     A single store gives a single store, anything else a collection: a folder with a store per set,
-    ``collection.json`` and ``import.json``. See :func:`~cmg.recipes.copy_clips.copy_clips` for
+    ``collection.json`` and ``import.json``. See :func:`~cmg.copying.clips.copy_clips` for
     what happens at an interruption.
 
     Raises:

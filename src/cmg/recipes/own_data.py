@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cmg.clips import open_clips, training_part
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
 from cmg.data.source import ClipSource
-from cmg.recipes.training_clips import open_clips, training_part
 
 SIZE, EPOCHS = "model.codebook.size", "training.epochs"
 TOKENS_PER_CODE = 100

@@ -10,6 +10,11 @@ from typing import Any
 
 import torch
 
+from cmg.clips import (
+    check_pairs,
+    open_clips,
+    training_part,
+)
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts, collapse
 from cmg.config.load import load_config
@@ -22,11 +27,6 @@ from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
-from cmg.recipes.training_clips import (
-    check_pairs,
-    open_clips,
-    training_part,
-)
 from cmg.training.checkpoint import (
     Position,
     restore_training,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from cmg.clips import open_other
 from cmg.config.schema import DataOptions, ProbeOptions
 from cmg.data.source import ClipSource
 from cmg.errors import DataError
@@ -12,7 +13,6 @@ from cmg.evaluation.transfer import Evaluation, Score, scores
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
-from cmg.recipes.training_clips import open_other
 from cmg.training.checkpoint import load_model, read_checkpoint
 
 

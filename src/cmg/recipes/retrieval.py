@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
+from cmg.clips import open_clips, open_other
 from cmg.data.source import ClipSource
 from cmg.data.split import Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.files import StrPath, file_sha256
+from cmg.inference.readers import other_extractors
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.run_extractors import other_extractors
-from cmg.recipes.training_clips import open_clips, open_other
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import ALL_BY, By, Represented, represent

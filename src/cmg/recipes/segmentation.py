@@ -14,7 +14,6 @@ from cmg.data.frames import clips_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError
 from cmg.files import StrPath, file_sha256
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.segmentation_data import SegmentationData
 from cmg.segmentation.checkpoint import (
     DESCRIPTION,
     SegmenterRecord,
@@ -22,6 +21,7 @@ from cmg.segmentation.checkpoint import (
     read_record,
 )
 from cmg.segmentation.clips import MaskedClips
+from cmg.segmentation.data import SegmentationData
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
 from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
@@ -19,7 +20,6 @@ from cmg.evaluation.results import CodebookStats, Results
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.recipes.evaluate import RESULTS, evaluate_run
-from cmg.recipes.training_clips import open_clips
 from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
 from cmg.training.run_folder import CONFIG, RUN, read_facts, read_metrics
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cmg.errors import WorkerError
 from cmg.simulate import layout
+from cmg.simulate.latents import Floats
 from cmg.simulate.lists import Combined, Lists
 from cmg.simulate.pictures import Pictures
 from cmg.simulate.png import write_frame, write_mask
@@ -33,7 +34,6 @@ from cmg.simulate.scripts import (
     vggsound_script,
     weak_events,
 )
-from cmg.simulate.world import Floats
 from cmg.simulate.zips import write_zip
 
 _CHUNK = 16

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cmg.simulate.latents import DIM, NUISANCE, Floats, Mixing, World, scene_blend
 from cmg.simulate.scripts import Occurrence, Script, generator
 from cmg.simulate.vocabulary import concepts
-from cmg.simulate.world import DIM, NUISANCE, Floats, Mixing, World, scene_blend
 
 RADII = (0.135, 0.165, 0.195)
 """Of the smallest, the middle and the biggest object, as a share of the picture's side."""

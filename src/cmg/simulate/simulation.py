@@ -15,6 +15,7 @@ from cmg.official.layout import SIMULATION, Layout
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
 from cmg.simulate.jobs import Job, plan, run
+from cmg.simulate.latents import World
 from cmg.simulate.lists import Lists
 from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
@@ -22,7 +23,6 @@ from cmg.simulate.pictures import Pictures
 from cmg.simulate.png import import_pillow
 from cmg.simulate.text_encoder import count_file, write_text_encoder
 from cmg.simulate.vocabulary import SPLITS
-from cmg.simulate.world import World
 
 TEXT_ENCODER = "text-encoder"
 COUNTS = "cnt.pkl"

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cmg.clips import is_one_store, open_clips
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.source import ClipSource
 from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.recipes.pretrain import chosen_modalities, training_batches
-from cmg.recipes.training_clips import is_one_store, open_clips
 from cmg.studies.definition import Study, Variant
 
 SEED = "training.seed"

@@ -78,7 +78,7 @@ def read_cnt(path: StrPath) -> frozenset[int]:
             plain values.
     """
     path = Path(path)
-    from cmg.official.pickles import load_plain_pickle
+    from cmg.pickles.plain import load_plain_pickle
 
     try:
         data = path.read_bytes()

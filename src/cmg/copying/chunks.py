@@ -1,7 +1,7 @@
 """Chunks: a few hundred clips of a source at a time on their way into a store.
 
 A chunk is a small store of its own, written whole or not at all, so that it does not matter which
-process writes it, when, and what was interrupted before; :mod:`cmg.data.workspace` joins them.
+process writes it, when, and what was interrupted before; :mod:`cmg.copying.workspace` joins them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.data.chunks import (
+from cmg.copying.chunks import (
     CHUNK,
     CannotWriteError,
     ChunkRecord,
@@ -23,9 +23,9 @@ from cmg.data.chunks import (
     work,
     write_chunk,
 )
+from cmg.copying.workspace import Workspace
 from cmg.data.manifest import Manifest
 from cmg.data.source import ClipSource
-from cmg.data.workspace import Workspace
 from cmg.errors import DataError, WorkerError
 from cmg.files import StrPath
 from cmg.recipes.jobs import stop, usable_cores

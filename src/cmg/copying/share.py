@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.data.chunks import CHUNK, OnError
-from cmg.data.source import ClipSource
-from cmg.data.workspace import Workspace
-from cmg.errors import ConfigError
-from cmg.files import StrPath
-from cmg.recipes.copy_clips import (
+from cmg.copying.chunks import CHUNK, OnError
+from cmg.copying.clips import (
     Beside,
     Copied,
     Told,
@@ -29,6 +25,10 @@ from cmg.recipes.copy_clips import (
     purpose,
     write_missing,
 )
+from cmg.copying.workspace import Workspace
+from cmg.data.source import ClipSource
+from cmg.errors import ConfigError
+from cmg.files import StrPath
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def copy_share(
 ) -> Copied | None:
     """Write this rank's chunks of a store, and join all chunks if they are there by then.
 
-    The store's bytes are those of :func:`~cmg.recipes.copy_clips.copy_clips`, whose arguments these
+    The store's bytes are those of :func:`~cmg.copying.clips.copy_clips`, whose arguments these
     are.
 
     Returns:

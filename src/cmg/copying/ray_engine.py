@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmg.data.chunks import CannotWriteError, ChunkRecord, Plan, write_chunk
+from cmg.copying.chunks import CannotWriteError, ChunkRecord, Plan, write_chunk
 from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.recipes.jobs import usable_cores
@@ -41,7 +41,7 @@ def ray_chunks(
     workers: int | None,
     tick: Callable[[int], None],
 ) -> Iterator[ChunkRecord]:
-    """Like :func:`~cmg.recipes.copy_clips.write_chunks`, by actors of Ray.
+    """Like :func:`~cmg.copying.clips.write_chunks`, by actors of Ray.
 
     A cluster that ``RAY_ADDRESS`` names is used, otherwise Ray is started here.
 

@@ -1,7 +1,7 @@
 """Reading pickles of numbers without running them.
 
 The official features are pickles. A pickle is a program, and :mod:`pickle` runs it; here a machine
-of its own reads it (:mod:`cmg.official.pickle_machine`), which knows how to make plain values and
+of its own reads it (:mod:`cmg.pickles.machine`), which knows how to make plain values and
 arrays of numbers and nothing else. No name found in a file is ever imported or called.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import DataError
-from cmg.official.pickle_machine import Machine, Maker, Pending, RefusedPickleError
+from cmg.pickles.machine import Machine, Maker, Pending, RefusedPickleError
 
 MAX_DEPTH = 64
 """Containers inside containers; the official files need one."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.manifest import is_manifest
-from cmg.extract.media.suffixes import CAPTION, medium_of
 from cmg.extract.scan import AUDIO, TEXT, VIDEO, scan
 from cmg.extract.scan_options import printable, read_caption
 from cmg.files import StrPath
 from cmg.places import lies_there
+from cmg.suffixes import CAPTION, medium_of
 
 SPLIT = "media"
 """Clips that are named one by one are of no split; stores want one."""

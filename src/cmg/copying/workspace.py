@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from cmg.data.chunks import ChunkRecord, record_path
+from cmg.copying.chunks import ChunkRecord, record_path
 from cmg.data.index import write_index
 from cmg.data.manifest import CLIPS, MANIFEST, SHARDS, Manifest, Shard
 from cmg.errors import DataError

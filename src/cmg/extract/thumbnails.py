@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cmg.extract.decode import Decoded, FramePlan, decode
 from cmg.extract.media.opening import pyav
 from cmg.extract.media.pictures import picture_files
-from cmg.extract.media.suffixes import medium_of
 from cmg.pictures.reader import read_picture
 from cmg.recipes.media_codes import Thumbnail
+from cmg.suffixes import medium_of
 
 HEIGHT = 96
 """Of a thumbnail, in pixels."""

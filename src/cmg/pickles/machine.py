@@ -1,4 +1,4 @@
-"""The machine below :mod:`cmg.official.pickles`: it reads pickle opcodes and makes plain values.
+"""The machine below :mod:`cmg.pickles.plain`: it reads pickle opcodes and makes plain values.
 
 It has a stack and a memo as :mod:`pickle` documents them, and no opcode that could import, call or
 build anything outside a table of makers: names are looked up in the table, ``REDUCE`` calls only
