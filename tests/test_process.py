@@ -26,6 +26,7 @@ from cmg.recipes.pretrain import prepare
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, two_stage
 from cmg.training import allocation
+from cmg.workers import OWN_PROCESS
 
 SMALL = [
     "data.batch_size=5",
@@ -119,7 +120,7 @@ def test_a_command_keeps_memory_and_gives_it_back_after_training(
     kept = [(trim, (1 << 31) - 1), (mmap, allocation.LARGEST_KEPT)]
     usual = [(trim, allocation.USUAL[0]), (mmap, allocation.USUAL[1]), "trim"]
     assert asked == ([*kept, *usual] if keeps else [])
-    assert not allocation.OWN_PROCESS.get()
+    assert not OWN_PROCESS.get()
 
 
 def test_a_launch_gives_back_environment_signals_and_logging(monkeypatch, untouched):

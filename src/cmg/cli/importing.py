@@ -114,7 +114,7 @@ def _import_arrays(
     dtype: str | None,
     overwrite: bool,
 ) -> None:
-    from cmg.cli.data import described, facts
+    from cmg.cli.store_facts import described, facts
     from cmg.data import import_arrays
 
     store = import_arrays(

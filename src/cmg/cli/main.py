@@ -32,7 +32,7 @@ from cmg.cli import (
 from cmg.cli.groups import group
 from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
-from cmg.training.allocation import OWN_PROCESS
+from cmg.workers import OWN_PROCESS
 
 FORMAT = warnings.formatwarning
 """How Python shows warnings."""

@@ -50,7 +50,7 @@ def build(
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
     say_json(json_)
-    from cmg.cli.data import described, facts
+    from cmg.cli.store_facts import described, facts
     from cmg.files import refuse_occupied
     from cmg.tuxpaint.store import write_stamps
 

@@ -245,25 +245,10 @@ def _read(
     return features, rounding
 
 
-# --- in a worker process ---------------------------------------------------------------------
-
-_task: tuple[ClipSource, Plan, Path, Any] | None = None
-
-
-def start_worker(source: ClipSource, plan: Plan, folder: Path, done: Any) -> None:
-    """Give a worker process what all of its chunks share; `done` counts clips for the parent."""
-    import signal
-
-    global _task  # noqa: PLW0603 - a worker process has one task, given at its start
-    _task = (source, plan, folder, done)
+def counted_chunk(given: tuple[ClipSource, Plan, Path, Any], index: int) -> ChunkRecord:
+    """Write one chunk in a worker process, whose parent reads from a counter how far it is."""
+    source, plan, folder, done = given
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
-
-def work(index: int) -> ChunkRecord:
-    """Write one chunk in a worker process."""
-    assert _task is not None
-    source, plan, folder, done = _task
 
     def tick() -> None:
         with done.get_lock():

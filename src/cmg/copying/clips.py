@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,16 @@ from cmg.copying.chunks import (
     OnError,
     Plan,
     Skipped,
-    start_worker,
+    counted_chunk,
     stored_specs,
-    work,
     write_chunk,
 )
 from cmg.copying.workspace import Workspace
 from cmg.data.manifest import Manifest
 from cmg.data.source import ClipSource
-from cmg.errors import DataError, WorkerError
+from cmg.errors import DataError
 from cmg.files import StrPath
-from cmg.recipes.jobs import stop, usable_cores
+from cmg.workers import SPAWN, usable_cores, worker_processes
 
 Told = Callable[[int, int], None]
 """Told (clips done, of these taken over from an interrupted copy), often."""
@@ -289,24 +286,12 @@ def write_chunks(
         for index in todo:
             yield write_chunk(source, plan, folder, index, lambda: tick(next(count)))
         return
-    context = multiprocessing.get_context("spawn")
-    done = context.Value("q", 0)
-    pool = ProcessPoolExecutor(workers, context, start_worker, (source, plan, folder, done))
-    processes = []
-    try:
-        pending = {pool.submit(work, index) for index in todo}
-        processes = list((pool._processes or {}).values())
+    done = SPAWN.Value("q", 0)
+    remedy = f"run this again with fewer than {workers} workers: what was finished is kept"
+    with worker_processes(workers, (source, plan, folder, done), remedy) as submit:
+        pending = {submit(counted_chunk, index) for index in todo}
         while pending:
             finished, pending = wait(pending, POLL, FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
             tick(done.value)
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"a worker process was killed from outside, most likely for want of memory; run this "
-            f"again with fewer than {workers} workers: what was finished is kept"
-        ) from error
-    finally:
-        stop(pool)
-        for process in processes:
-            process.join()  # so that nothing is written any more

@@ -9,7 +9,7 @@ from typing import Any
 from cmg.copying.chunks import CannotWriteError, ChunkRecord, Plan, write_chunk
 from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
-from cmg.recipes.jobs import usable_cores
+from cmg.workers import usable_cores
 
 
 class RayChunks:

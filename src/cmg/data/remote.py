@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cmg.cache import cache_folder
 from cmg.data.manifest import CLIPS, INDEX, MANIFEST, Manifest, Shard, read_manifest
 from cmg.errors import ConfigError, DataError
 from cmg.files import replace_file, replacing
@@ -53,8 +54,6 @@ class RemoteStore:
             ConfigError: the packages that read such an address are not installed.
             DataError: there is no store, or it cannot be read, or the cache cannot be written.
         """
-        from cmg.data.digits.cache import cache_folder
-
         address = address.rstrip("/")
         manifest_bytes = read_remote(address, MANIFEST)
         manifest = _manifest(address, manifest_bytes)

@@ -108,9 +108,9 @@ class FeatureStore:
         if isinstance(where, str) and is_remote(where):
             return cls._open_remote(where)
         if where == DIGITS:
-            from cmg.data.digits.cache import open_digits
+            from cmg.data.digits.cache import digits_folder
 
-            return open_digits()
+            where = digits_folder()
         path = as_path(where, "a store is named by its folder, its address, or 'digits'")
         manifest = read_manifest(path)
         for shard in manifest.shards:

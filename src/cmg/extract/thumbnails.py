@@ -14,7 +14,6 @@ from cmg.extract.decode import Decoded, FramePlan, decode
 from cmg.extract.media.opening import pyav
 from cmg.extract.media.pictures import picture_files
 from cmg.pictures.reader import read_picture
-from cmg.recipes.media_codes import Thumbnail
 from cmg.suffixes import medium_of
 
 HEIGHT = 96
@@ -25,6 +24,21 @@ SHORTEST, LONGEST = 0.5, 2.0
 """Seconds that a thumbnail stands for."""
 PIXELS = "yuvj444p"
 """How a thumbnail's file keeps colors: all of them, in the full range, as browsers expect."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of what is seen for a while.
+
+    Attributes:
+        start: Seconds after the clip's start.
+        end: Likewise.
+        jpeg: The picture as a file.
+    """
+
+    start: float
+    end: float
+    jpeg: bytes
 
 
 @dataclass(frozen=True)

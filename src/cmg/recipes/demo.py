@@ -18,7 +18,8 @@ from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.transfer import merge, scores
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS, Tables, chance_of
-from cmg.recipes.jobs import Job, Report, run_jobs
+from cmg.recipes.jobs import Job, run_jobs
+from cmg.workers import Report
 
 RECIPES = {"default": "digits", "published": "digits-published"}
 """Named run of each recipe."""

@@ -23,7 +23,7 @@ from cmg.extract.source import GROUP, Asked, ExtractedClips
 from cmg.files import StrPath, read_json
 from cmg.process import thread_count
 from cmg.recipes.import_official import store_bytes
-from cmg.recipes.jobs import usable_cores
+from cmg.workers import usable_cores
 
 RECORD = "extract.json"
 """Beside a store's manifest: what it was made of, and what was left out."""

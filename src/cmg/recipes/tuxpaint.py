@@ -26,11 +26,12 @@ from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import Tables, evaluate
-from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.jobs import Job, Relay
 from cmg.recipes.pretrain import trained
 from cmg.recipes.retrieval import retrieval_of
 from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
 from cmg.tuxpaint.store import LABEL
+from cmg.workers import Report, run_all
 
 RESULTS = "tuxpaint.json"
 CAPTIONS, PROMPTS = "captions", "prompts"

@@ -15,7 +15,8 @@ from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import ProbeOptions, RunConfig
 from cmg.data.batches import Batches
-from cmg.data.digits import WordFeatures, build_digits, load_spoken
+from cmg.data.digits import WordFeatures, load_spoken
+from cmg.data.embedded import build_digits
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import CheckpointError, ConfigError, DataError
@@ -25,12 +26,13 @@ from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
-from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.jobs import Job, Relay
 from cmg.recipes.pretrain import trained
 from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
 from cmg.voices.embedded import AUDIO, word_features
 from cmg.voices.pooling import single_words
 from cmg.voices.sources import Words
+from cmg.workers import Report, run_all
 
 STORE = "store"
 """Folder, within that of a comparison, of the store with the speech embedding."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -34,9 +35,6 @@ from cmg.training.checkpoint import (
     restore_moments,
     write_tensors,
 )
-
-if TYPE_CHECKING:
-    from cmg.segmentation.training import Progress
 
 FORMAT, VERSION = "cmg-segmenter", 1
 DESCRIPTION, MODEL, TRAINING = "segmenter.json", "model.safetensors", "training.safetensors"
@@ -79,6 +77,26 @@ class SegmenterRecord:
         """The untrained model."""
         seed = self.training.seed
         return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: Steps done.
+        best: Largest validation mIoU so far, percent.
+        best_epoch: Whose it is, from 1.
+        scores: Validation mIoU of every epoch.
+        losses: Mean training loss of every epoch.
+    """
+
+    step: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    running: float = 0.0
 
 
 class TrainingFolder:
@@ -128,8 +146,6 @@ class TrainingFolder:
         Raises:
             CheckpointError: damaged files.
         """
-        from cmg.segmentation.training import Progress
-
         if not (self.path / DESCRIPTION).is_file():
             return Progress()
         told = read_description(self.path)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
-import signal
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import WorkerError
 from cmg.simulate import layout
 from cmg.simulate.latents import Floats
 from cmg.simulate.lists import Combined, Lists
@@ -35,6 +30,7 @@ from cmg.simulate.scripts import (
     weak_events,
 )
 from cmg.simulate.zips import write_zip
+from cmg.workers import usable_cores, worker_processes
 
 _CHUNK = 16
 """Clips that a process takes at a time."""
@@ -174,30 +170,20 @@ def run(
         WorkerError: a worker was killed from outside.
     """
     chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
+    workers = min(workers or usable_cores(), max(1, len(chunks)))
     if workers == 1:
         for chunk in chunks:
-            yield render(chunk, pictures, folder)
+            yield render((pictures, folder), chunk)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (pictures, folder))
-    try:
-        waiting = deque(pool.submit(_work, chunk) for chunk in chunks)
+    with worker_processes(workers, (pictures, folder)) as submit:
+        waiting = deque(submit(render, chunk) for chunk in chunks)
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            "a worker process was killed from outside, most likely for want of memory; "
-            "try again with --workers 1"
-        ) from error
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def render(jobs: Sequence[Job], pictures: Pictures, folder: Path) -> Done:
+def render(given: tuple[Pictures, Path], jobs: Sequence[Job]) -> Done:
     """Write the features of some jobs; those of AVE come back."""
+    pictures, folder = given
     ave, world = [], pictures.world
     for job in jobs:
         if job.row is not None:
@@ -231,17 +217,3 @@ def _write_everywhere(folder: Path, paths: Sequence[str], array: NDArray[Any]) -
             os.link(first, other)
         except OSError:
             shutil.copyfile(first, other)
-
-
-_worker: tuple[Pictures, Path] | None = None
-
-
-def _start_worker(pictures: Pictures, folder: Path) -> None:
-    global _worker  # noqa: PLW0603 - a worker process has one world, given at its start
-    _worker = pictures, folder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
-
-def _work(jobs: Sequence[Job]) -> Done:
-    assert _worker is not None
-    return render(jobs, *_worker)

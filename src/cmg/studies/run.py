@@ -13,7 +13,7 @@ from cmg.config.schema import DataOptions, RunConfig
 from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.process import thread_count
-from cmg.recipes.jobs import Relay, Report, run_all
+from cmg.recipes.jobs import Relay
 from cmg.recipes.pretrain import trained
 from cmg.studies.ledger import (
     Identity,
@@ -29,6 +29,7 @@ from cmg.studies.summary import Summary, summarized
 from cmg.studies.write import write_study
 from cmg.training.loop import StepObserver
 from cmg.training.run_folder import CONFIG, RUN, versions
+from cmg.workers import Report, run_all
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def run_study(
     Args:
         prepared: From :func:`prepare_study`.
         report: Told of every step.
-        workers: Processes, see :func:`cmg.recipes.jobs.run_all`.
+        workers: Processes, see :func:`cmg.workers.run_all`.
         finished: Told of every job that is done.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cmg.data.digits.cache import cache_folder
+from cmg.cache import cache_folder
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath, read_text
 from cmg.text.encoder import TextEncoder

@@ -17,7 +17,7 @@ from cmg.errors import NonFiniteError
 from cmg.objectives.draws import Draws
 from cmg.precision import no_autocast
 from cmg.process import reseed, thread_count
-from cmg.training.allocation import OWN_PROCESS, kept_memory
+from cmg.training.allocation import kept_memory
 from cmg.training.checkpoint import Position, last_checkpoint, save_checkpoint
 from cmg.training.keeping import thin
 from cmg.training.naive_step import naive_step
@@ -30,6 +30,7 @@ from cmg.training.state import TrainingState
 from cmg.training.step import codebook_step, pretraining_step
 from cmg.training.world import GradientSum, World
 from cmg.types import Batch, Steps
+from cmg.workers import OWN_PROCESS
 
 
 class StepObserver(Protocol):

@@ -1,8 +1,8 @@
 """The embedded set **digits**: real handwriting, synthesized voices, sentences, paired by digit."""
 
 from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
-from cmg.data.digits.build import build_digits, patches
-from cmg.data.digits.cache import cache_folder, open_digits
+from cmg.data.digits.build import patches, write_digits
+from cmg.data.digits.cache import digits_folder
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
@@ -11,12 +11,11 @@ __all__ = [
     "Scans",
     "Spoken",
     "WordFeatures",
-    "build_digits",
-    "cache_folder",
+    "digits_folder",
     "load_scans",
     "load_spoken",
-    "open_digits",
     "patches",
     "png_bytes",
     "wav_bytes",
+    "write_digits",
 ]

@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from pathlib import Path
 
-from cmg.data.digits.build import VERSION, build_digits
-from cmg.data.store import FeatureStore
+from cmg.cache import cache_folder
+from cmg.data.digits.build import VERSION, write_digits
 from cmg.data.verify import verify_store
 from cmg.errors import DataError
 from cmg.files import StrPath
 
 
-def cache_folder() -> Path:
-    """Where built sets are kept: ``CMG_CACHE``, or `cmg` in the user's cache folder."""
-    if os.environ.get("CMG_CACHE"):
-        return Path(os.environ["CMG_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "cmg"
-
-
-def open_digits(
+def digits_folder(
     cache_dir: StrPath | None = None,
     train_clips: int = 1500,
     test_clips: int = 500,
     seed: int = 0,
-) -> FeatureStore:
-    """Open the embedded set; build it into a cache the first time (a few seconds).
+) -> Path:
+    """Where the embedded set is; it is built into a cache the first time (a few seconds).
 
     The cached store is verified each time and built anew if it was damaged. Processes that build
     at the same time do no harm: the first one's store is used by all.
 
     Args:
-        cache_dir: Folder for built sets; None for :func:`cache_folder`.
-        train_clips: See :func:`build_digits`.
-        test_clips: See :func:`build_digits`.
-        seed: See :func:`build_digits`.
+        cache_dir: Folder for built sets; None for :func:`~cmg.cache.cache_folder`.
+        train_clips: See :func:`write_digits`.
+        test_clips: See :func:`write_digits`.
+        seed: See :func:`write_digits`.
 
     Raises:
         DataError: the cache cannot be written (set CMG_CACHE to a folder that can), or bad sizes.
@@ -53,10 +38,12 @@ def open_digits(
     path = folder / f"digits-{hashlib.sha256(key).hexdigest()[:12]}"
     damaged = path.exists()
     if damaged and not verify_store(path):
-        return FeatureStore.open(path)
+        return path
     try:
-        return build_digits(path, train_clips, test_clips, seed, overwrite=damaged)
+        write_digits(path, train_clips, test_clips, seed, overwrite=damaged)
     except DataError as error:
-        if path.exists() and not verify_store(path):
-            return FeatureStore.open(path)  # Another process was faster.
-        raise DataError(f"{error} (the cache of built sets; CMG_CACHE names another)") from error
+        if not path.exists() or verify_store(path):  # no other process was faster
+            raise DataError(
+                f"{error} (the cache of built sets; CMG_CACHE names another)"
+            ) from error
+    return path

@@ -17,7 +17,7 @@ from cmg.extract.thumbnails import (
     thumbnail_size,
 )
 
-from ..extract.media import counted_frame, tone_wave, turn_mp4, write_picture, write_video
+from .media import counted_frame, tone_wave, turn_mp4, write_picture, write_video
 
 
 def opened(jpeg):

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from cmg import workers as module
 from cmg.config.load import load_config
 from cmg.errors import DataError, WorkerError
-from cmg.recipes import jobs as module
 from cmg.recipes.jobs import Job, run_jobs
 
 QUICK = ["training.epochs=1", "training.tensorboard=false", "probe.epochs=1"]
