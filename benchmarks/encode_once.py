@@ -30,7 +30,7 @@ from torch import Tensor
 from benchmarks.figures import Figure, Section, markdown
 from cmg.data.batches import permutation
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.split import Split, members
+from cmg.data.source import Split, members
 from cmg.models.published import audio_video
 from cmg.models.unified import UnifiedModel
 from cmg.tasks.classification import ave_plan

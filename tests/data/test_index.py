@@ -13,13 +13,13 @@ import pytest
 import torch
 from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
-from cmg.clips import nested_part
 from cmg.copying.clips import copy_clips
 from cmg.data import Batches, FeatureStore, batches, index
 from cmg.data.alignment import AlignedClips
 from cmg.data.manifest import CLIPS, INDEX, MANIFEST, ClipRow, read_manifest
 from cmg.data.prefetch import epoch_ahead
 from cmg.data.rows import IndexedRows, LazyRows
+from cmg.data.share import nested_part
 from cmg.errors import DataError, ModalityError
 
 
@@ -163,7 +163,7 @@ def test_scans_in_parts_are_the_same(indexed, monkeypatch):
         return split.lengths("half").tolist(), kept, nested_part(split, 0.3).positions.tolist()
 
     whole = seen()
-    monkeypatch.setattr("cmg.data.split.AT_ONCE", 7)
+    monkeypatch.setattr("cmg.data.source.AT_ONCE", 7)
     assert seen() == whole
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from cmg.clips import nested_part
 from cmg.config.load import load_config
+from cmg.data.share import nested_part
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.recipes.pretrain import training_batches

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.clips import check_pairs
 from cmg.config.load import load_config
 from cmg.data import FeatureStore, write_store
+from cmg.data.share import check_pairs
 from cmg.errors import ConfigError, DataError, ModalityError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.training.checkpoint import list_checkpoints, load_model

@@ -39,7 +39,7 @@ from cmg.data.manifest import (
 from cmg.data.remote import RemoteStore, is_remote
 from cmg.data.rows import IndexedRows
 from cmg.data.shards import MappedShard, map_shard
-from cmg.data.split import Split
+from cmg.data.source import Split
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path

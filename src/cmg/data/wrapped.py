@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource, absent_of, extractors_of, keys_of, lengths_of
-from cmg.data.split import Split, members
+from cmg.data.source import (
+    ClipSource,
+    Split,
+    absent_of,
+    extractors_of,
+    keys_of,
+    lengths_of,
+    members,
+)
 from cmg.types import Modality
 
 

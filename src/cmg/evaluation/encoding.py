@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage, code_counts
 from cmg.data.batches import Batches
-from cmg.data.split import Split
+from cmg.data.source import Split
 from cmg.errors import ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
 from cmg.types import Batch, Steps

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from cmg.config.schema import ProbeOptions
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.evaluation.probe import Labeled, accuracy, train_head, unseen_classes

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.split import Split, members
+from cmg.data.source import Split, members
 from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.split import Split, members
+from cmg.data.source import Split, members
 from cmg.errors import ModalityError, did_you_mean
 from cmg.official.dataset import OfficialDataset
 from cmg.types import Modality

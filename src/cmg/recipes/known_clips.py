@@ -18,8 +18,7 @@ from torch import Tensor
 
 from cmg.codebook.distances import distance_to_codes
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel, refuse_non_finite

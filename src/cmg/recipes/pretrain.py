@@ -10,17 +10,14 @@ from typing import Any
 
 import torch
 
-from cmg.clips import (
-    check_pairs,
-    open_clips,
-    training_part,
-)
+from cmg.clips import open_clips, training_part
 from cmg.codebook.distances import nearest_code
 from cmg.codebook.measures import CodeUsage, code_counts, collapse
 from cmg.config.load import load_config
 from cmg.config.schema import DataOptions, ModelSection, RunConfig, TrainingOptions
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
+from cmg.data.share import check_pairs
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path

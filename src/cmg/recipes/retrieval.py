@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from cmg.clips import open_clips, open_other
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split
 from cmg.files import StrPath, file_sha256

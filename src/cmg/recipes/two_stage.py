@@ -31,8 +31,7 @@ from torch.nn import functional
 
 from cmg.clips import training_split
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.files import StrPath

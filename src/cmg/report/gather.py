@@ -12,8 +12,7 @@ from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results

@@ -15,7 +15,7 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.data.labels import clip_classes
 from cmg.data.manifest import ClipRow
-from cmg.data.split import Split, members
+from cmg.data.source import Split, members
 from cmg.errors import DataError, did_you_mean
 from cmg.tasks.frozen import FrozenSource
 from cmg.tasks.training import HeadOptions

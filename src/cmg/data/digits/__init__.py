@@ -1,8 +1,7 @@
 """The embedded set **digits**: real handwriting, synthesized voices, sentences, paired by digit."""
 
 from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
-from cmg.data.digits.build import patches, write_digits
-from cmg.data.digits.cache import digits_folder
+from cmg.data.digits.build import patches
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
@@ -11,11 +10,9 @@ __all__ = [
     "Scans",
     "Spoken",
     "WordFeatures",
-    "digits_folder",
     "load_scans",
     "load_spoken",
     "patches",
     "png_bytes",
     "wav_bytes",
-    "write_digits",
 ]
