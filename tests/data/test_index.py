@@ -173,7 +173,7 @@ def test_a_share_is_that_of_the_ranked_ids(indexed, eager, fraction, monkeypatch
     ranked = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
     wanted = [ids[i] for i in sorted(ranked[: int(np.ceil(fraction * len(ids)))])]
     for bits in (16, 2, 0):  # of 4 ranges and of 1, most ids are ranked by their whole digests
-        monkeypatch.setattr("cmg.clips.RANGE_BITS", bits)
+        monkeypatch.setattr("cmg.data.share.RANGE_BITS", bits)
         for store in (indexed, eager, AlignedClips(write_unlabeled(indexed), 0.7)):
             assert nested_part(store.split("train"), fraction).ids == wanted
 
