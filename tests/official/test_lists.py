@@ -18,10 +18,10 @@ from cmg.official.lists.ave import (
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
 from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
 
 
 @pytest.fixture

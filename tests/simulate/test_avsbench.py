@@ -17,7 +17,7 @@ from cmg.errors import ConfigError
 from cmg.official.lists.avsbench import CATEGORIES
 from cmg.simulate import SimulateOptions, World, simulate
 from cmg.simulate.own_lists import avsbench_clips
-from cmg.simulate.pictures import RADII, Pictures, paths, rgb
+from cmg.simulate.pictures import RADII, ScenePainter, paths, rgb
 from cmg.simulate.scripts import avsbench_script
 from cmg.simulate.vocabulary import concepts_of
 
@@ -83,7 +83,7 @@ def test_files_hold_what_the_world_renders(tiny, clips):
         audio = pickle.loads(archive.read(f"{clip['name']}.pkl"))
     assert audio.shape == (5, 24)
     assert (audio == world.audio(script)).all()
-    frames, masks = Pictures(world, 32).clip(script)
+    frames, masks = ScenePainter(world, 32).clip(script)
     for kind, arrays in (("visual_frames", frames), ("gt_masks", masks)):
         folder, names = of(clip, kind, tiny.root)
         for name, array in zip(names, arrays, strict=True):
@@ -101,7 +101,7 @@ def test_one_concept_is_heard_and_two_of_other_categories_are_seen_with_it():
 
 
 def test_the_picture_is_the_same_whichever_object_is_meant_and_masks_part_it():
-    pictures = Pictures(World(0, video_width=8), 48)
+    pictures = ScenePainter(World(0, video_width=8), 48)
     for script in scripts(6):
         frames, masks = separate(pictures, script)
         for one in script.seen[1:]:
@@ -113,7 +113,7 @@ def test_the_picture_is_the_same_whichever_object_is_meant_and_masks_part_it():
 
 
 def test_neither_size_nor_place_nor_depth_tells_which_object_is_meant():
-    pictures = Pictures(World(0, video_width=8), 32)
+    pictures = ScenePainter(World(0, video_width=8), 32)
     biggest, central = [], []
     grid = np.stack(np.mgrid[:32, :32]) - 15.5
     for script in scripts(240):
@@ -135,7 +135,7 @@ def test_every_concept_is_as_often_a_distractor():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_concepts_are_told_apart_by_color_and_texture(seed):
-    pictures = Pictures(World(seed, video_width=8), 112)
+    pictures = ScenePainter(World(seed, video_width=8), 112)
     features = []
     for script in scripts(23 * 8, seed):
         frames, masks = pictures.clip(script)
@@ -174,7 +174,7 @@ def test_objects_have_the_stated_size_move_smoothly_and_hardly_cover_one_another
         for i, j in ((0, 1), (0, 2), (1, 2)):
             apart = np.linalg.norm(places[i] - places[j], axis=-1).min()
             assert apart > 0.75 * (radii[i] + radii[j])
-    pictures = Pictures(World(0, video_width=8), 64)
+    pictures = ScenePainter(World(0, video_width=8), 64)
     for script in scripts(23):
         areas = np.sort(separate(pictures, script)[1][:, 0].mean((1, 2)))
         assert areas[-1] < np.pi * (RADII[2] * 1.05) ** 2
@@ -184,8 +184,8 @@ def test_objects_have_the_stated_size_move_smoothly_and_hardly_cover_one_another
 def test_another_size_shows_the_same():
     world = World(3, video_width=8)
     for script in scripts(5, 3):
-        frames, masks = Pictures(world, 64).clip(script)
-        large, more = Pictures(world, 128).clip(script)
+        frames, masks = ScenePainter(world, 64).clip(script)
+        large, more = ScenePainter(world, 128).clip(script)
         small = more.reshape(5, 64, 2, 64, 2).mean((2, 4)) >= 0.5
         assert (small & masks).sum() / (small | masks).sum() > 0.95
         mean = large.reshape(5, 64, 2, 64, 2, 3).mean((2, 4))

@@ -134,7 +134,7 @@ def test_transfer_to_ave_is_learnable_but_not_trivial(tmp_path):
     pretraining = whole.cut(0.04)
     ave = whole.cut(0.15)
     rows = [
-        (f"ave_{split}", a.category, a.video_id, a.onset, a.offset)
+        (f"ave_{split}", a.category, a.video_id, a.start, a.end)
         for split, order in ave.ave_order.items()
         for a in (ave.ave[row] for row in order)
     ]

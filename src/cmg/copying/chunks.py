@@ -41,7 +41,7 @@ Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class CopyPlan:
     """What every chunk of a copy has in common.
 
     Attributes:
@@ -151,7 +151,7 @@ def stored_specs(
 
 
 def write_chunk(
-    source: ClipSource, plan: Plan, folder: Path, index: int, tick: Tick | None = None
+    source: ClipSource, plan: CopyPlan, folder: Path, index: int, tick: Tick | None = None
 ) -> ChunkRecord:
     """Write one chunk and its record into `folder`; `tick` is called after every clip.
 
@@ -212,7 +212,7 @@ class _RefusedError(Exception):
 
 
 def _add(
-    writer: StoreWriter, source: ClipSource, plan: Plan, position: int, done: _Progress
+    writer: StoreWriter, source: ClipSource, plan: CopyPlan, position: int, done: _Progress
 ) -> None:
     """Add one clip, or note why not."""
     row = source.rows[position]
@@ -233,7 +233,7 @@ def _add(
 
 
 def _read(
-    source: ClipSource, plan: Plan, position: int
+    source: ClipSource, plan: CopyPlan, position: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """The features of a clip in the dtypes to be stored, and how much they changed by that."""
     features, rounding = {}, {}
@@ -245,7 +245,7 @@ def _read(
     return features, rounding
 
 
-def counted_chunk(given: tuple[ClipSource, Plan, Path, Any], index: int) -> ChunkRecord:
+def counted_chunk(given: tuple[ClipSource, CopyPlan, Path, Any], index: int) -> ChunkRecord:
     """Write one chunk in a worker process, whose parent reads from a counter how far it is."""
     source, plan, folder, done = given
     torch.set_num_threads(1)

@@ -13,8 +13,8 @@ from cmg.copying.chunks import (
     CHUNK,
     CannotWriteError,
     ChunkRecord,
+    CopyPlan,
     OnError,
-    Plan,
     Skipped,
     counted_chunk,
     stored_specs,
@@ -32,7 +32,7 @@ Told = Callable[[int, int], None]
 Beside = Callable[[Sequence[Skipped]], Mapping[str, bytes]]
 """From the clips that were left out to further files of the store, by name."""
 ChunkWriter = Callable[
-    [ClipSource, Plan, Path, Sequence[int], int | None, Callable[[int], None]],
+    [ClipSource, CopyPlan, Path, Sequence[int], int | None, Callable[[int], None]],
     Iterator[ChunkRecord],
 ]
 """Writes chunks into a folder, like :func:`write_chunks`."""
@@ -122,7 +122,7 @@ def copy_clips(
 
 def planned(
     source: ClipSource, dtype: str | None, encoding: str | None, on_error: OnError, chunk: int
-) -> Plan:
+) -> CopyPlan:
     """What all chunks have in common; see :func:`copy_clips`.
 
     Raises:
@@ -130,7 +130,7 @@ def planned(
         ModalityError: an unknown dtype or encoding.
     """
     _refuse_equal_ids(source)
-    return Plan(
+    return CopyPlan(
         clips=len(source.rows),
         specs=stored_specs(source, dtype, encoding),
         labels=source.labels,
@@ -142,7 +142,7 @@ def planned(
 
 def write_missing(
     source: ClipSource,
-    plan: Plan,
+    plan: CopyPlan,
     workspace: Workspace,
     indices: Sequence[int],
     records: dict[int, ChunkRecord],
@@ -179,7 +179,7 @@ def write_missing(
 
 def join_chunks(
     source: ClipSource,
-    plan: Plan,
+    plan: CopyPlan,
     workspace: Workspace,
     records: Mapping[int, ChunkRecord],
     beside: Beside | None,
@@ -219,7 +219,7 @@ def join_chunks(
     )
 
 
-def purpose(source: ClipSource, plan: Plan, state: Mapping[str, Any] | None) -> dict[str, Any]:
+def purpose(source: ClipSource, plan: CopyPlan, state: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the journal of a copy says of it."""
     return {
         "source": str(source.path),
@@ -244,7 +244,7 @@ def _refuse_skipped(records: Mapping[int, ChunkRecord], on_error: OnError) -> No
         raise DataError(skipped[0].reason)
 
 
-def clips_of(records: Iterable[ChunkRecord], plan: Plan) -> int:
+def clips_of(records: Iterable[ChunkRecord], plan: CopyPlan) -> int:
     """How many clips of the source some chunks stand for, those left out included."""
     return sum(len(plan.positions(record.index)) for record in records)
 
@@ -259,7 +259,7 @@ def _largest(records: Sequence[ChunkRecord]) -> dict[str, float]:
 
 def write_chunks(
     source: ClipSource,
-    plan: Plan,
+    plan: CopyPlan,
     folder: Path,
     todo: Sequence[int],
     workers: int | None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmg.copying.chunks import CannotWriteError, ChunkRecord, Plan, write_chunk
+from cmg.copying.chunks import CannotWriteError, ChunkRecord, CopyPlan, write_chunk
 from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.workers import usable_cores
@@ -15,7 +15,7 @@ from cmg.workers import usable_cores
 class RayChunks:
     """An actor of Ray: keeps its networks loaded from one chunk to the next."""
 
-    def __init__(self, source: ClipSource, plan: Plan, folder: str) -> None:
+    def __init__(self, source: ClipSource, plan: CopyPlan, folder: str) -> None:
         import torch
 
         torch.set_num_threads(1)
@@ -35,7 +35,7 @@ class RayChunks:
 
 def ray_chunks(
     source: ClipSource,
-    plan: Plan,
+    plan: CopyPlan,
     folder: Path,
     todo: Sequence[int],
     workers: int | None,

@@ -51,7 +51,7 @@ PATIENCE = 5.0
 """Seconds that a rank waits for another one to say how many there are."""
 
 
-class Kept(Staging):
+class ResumableStaging(Staging):
     """A temporary sibling folder that outlives its process; see :class:`cmg.files.Staging`.
 
     Raises:
@@ -175,7 +175,7 @@ class Kept(Staging):
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-class Workspace(Kept):
+class Workspace(ResumableStaging):
     """Where the chunks of one store are collected.
 
     Args:

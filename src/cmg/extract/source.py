@@ -22,9 +22,9 @@ from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import (
+    ClipMedia,
     Features,
     FrameRule,
-    Media,
     Reader,
     decode_clip,
     extract_media,
@@ -43,7 +43,7 @@ FRAMES = 32
 
 
 @dataclass(frozen=True)
-class Asked:
+class WantedExtractor:
     """An extractor to be loaded.
 
     Attributes:
@@ -87,7 +87,7 @@ class ExtractedClips:
         self,
         path: Path,
         clips: Sequence[MediaClip],
-        asked: Mapping[str, Asked],
+        asked: Mapping[str, WantedExtractor],
         rule: FrameRule | None = None,
         notes: str = "",
     ) -> None:
@@ -227,7 +227,7 @@ class ExtractedClips:
         Which of several tracks was read becomes known by it and is kept in the rows' `meta`.
         """
         found: list[dict[str, Features] | CmgError] = [{} for _ in positions]
-        waiting: dict[int, Media] = {}
+        waiting: dict[int, ClipMedia] = {}
 
         def run() -> None:
             for index, features in zip(

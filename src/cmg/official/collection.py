@@ -18,7 +18,7 @@ from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
-from cmg.official.dataset import OfficialDataset, Skipped
+from cmg.official.dataset import OfficialDataset, UnreadableClip
 from cmg.official.datasets.ave import FEATURE_FILES, read_ave
 from cmg.official.datasets.avsbench import CSV as AVSBENCH_CSV
 from cmg.official.datasets.avsbench import PROMPTS as AVSBENCH_PROMPTS
@@ -152,7 +152,7 @@ class OfficialCollection:
         self.text, self.text_filter = text, text_filter
         self.segments, self.on_error = segments, on_error
         self.remarks: list[str] = []
-        self.skipped: list[Skipped] = []
+        self.skipped: list[UnreadableClip] = []
         longer: dict[str, Reader] = {
             name: partial(read_vggsound_list, name=name) for name in LONGER_LISTS
         }
@@ -199,7 +199,7 @@ class OfficialCollection:
             return any(file in self.layout.files for file in FEATURE_FILES.values())
         return any((name, modality) in self.layout.features for modality in ("audio", "video"))
 
-    def _skip(self, clip: Skipped) -> None:
+    def _skip(self, clip: UnreadableClip) -> None:
         self.skipped.append(clip)
         self.remarks.append(f"left out: {clip.reason}")
 

@@ -27,7 +27,7 @@ from cmg.types import Kind
 BACKGROUND = "background"
 
 
-class Loader(Protocol):
+class FeatureLoader(Protocol):
     """Loads one modality of one clip."""
 
     def load(self, row: ClipRow) -> NDArray[Any]:
@@ -70,7 +70,7 @@ class ZipFolder:
         return cls(folder, RULES[data_set, modality], names)
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
+        """One clip; see :class:`FeatureLoader`."""
         path = self.folder / f"{row.meta['video_id']}.zip"
         return fit_length(read_clip_zip(path), self.rule, str(path))
 
@@ -91,7 +91,7 @@ class H5Rows:
     array: H5Array
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
+        """One clip; see :class:`FeatureLoader`."""
         return self.array.row(row.meta["row"])
 
     def state(self) -> str:
@@ -107,7 +107,7 @@ class PromptRows:
     categories: Sequence[str]
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
+        """One clip; see :class:`FeatureLoader`."""
         category = row.labels["category"]
         assert isinstance(category, int)
         return self.vectors[self.categories[category]]
@@ -121,7 +121,7 @@ class PromptRows:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class UnreadableClip:
     """A clip that was left out because its features cannot be read.
 
     Attributes:
@@ -156,13 +156,13 @@ class OfficialDataset:
     rows: list[ClipRow]
     specs: dict[str, FeatureSpec]
     labels: dict[str, LabelSpec]
-    loaders: dict[str, Loader]
+    loaders: dict[str, FeatureLoader]
     absent: list[str] = field(default_factory=list)
     notes: str = ""
     remarks: list[str] = field(default_factory=list)
 
     def clips(
-        self, on_error: OnError = "fail", report: Callable[[Skipped], None] | None = None
+        self, on_error: OnError = "fail", report: Callable[[UnreadableClip], None] | None = None
     ) -> Iterator[tuple[ClipRow, dict[str, NDArray[Any]]]]:
         """Every clip with its features, in the order of the rows.
 
@@ -184,11 +184,13 @@ class OfficialDataset:
                 if on_error == "fail":
                     raise
                 if report is not None:
-                    report(Skipped(row.id, modality, str(error)))
+                    report(UnreadableClip(row.id, modality, str(error)))
                 continue
             yield row, features
 
-    def without_corrupt(self, report: Callable[[Skipped], None] | None = None) -> OfficialDataset:
+    def without_corrupt(
+        self, report: Callable[[UnreadableClip], None] | None = None
+    ) -> OfficialDataset:
         """The set without the clips that cannot be read; reads every clip once to know."""
         return replace(self, rows=[row for row, _ in self.clips("skip", report)])
 
@@ -226,7 +228,7 @@ PROBED = 5
 
 
 def probed_spec(
-    loader: Loader, rows: Sequence[ClipRow], kind: Kind, step_seconds: float | None = 1.0
+    loader: FeatureLoader, rows: Sequence[ClipRow], kind: Kind, step_seconds: float | None = 1.0
 ) -> FeatureSpec | None:
     """What a modality's clips look like, by the majority of a few of them.
 

@@ -19,7 +19,7 @@ from cmg.extract.reading import FrameRule
 from cmg.extract.registry import card_for
 from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
-from cmg.extract.source import GROUP, Asked, ExtractedClips
+from cmg.extract.source import GROUP, ExtractedClips, WantedExtractor
 from cmg.files import StrPath, read_json
 from cmg.process import thread_count
 from cmg.recipes.import_official import store_bytes
@@ -201,7 +201,7 @@ def _rank(engine: Engine | None) -> Rank | None:
     return rank
 
 
-def _asked(options: ExtractOptions) -> dict[str, Asked]:
+def _asked(options: ExtractOptions) -> dict[str, WantedExtractor]:
     for what, given in (("weights", options.weights), ("step", options.step_seconds)):
         for m in given:
             if m not in options.extractors:
@@ -212,7 +212,7 @@ def _asked(options: ExtractOptions) -> dict[str, Asked]:
     for m, name in options.extractors.items():
         card_for(m, name)
     return {
-        m: Asked(
+        m: WantedExtractor(
             name,
             LoadOptions(
                 weights=options.weights.get(m),

@@ -12,7 +12,7 @@ from typing import Any
 
 from cmg.copying.chunks import OnError, Skipped
 from cmg.copying.clips import Copied, copy_clips
-from cmg.copying.workspace import Kept
+from cmg.copying.workspace import ResumableStaging
 from cmg.data.manifest import MANIFEST, Manifest
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
@@ -105,7 +105,7 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ImportSummary:
     """What was imported, set by set.
 
     Attributes:
@@ -134,7 +134,7 @@ class Summary:
 
 def import_clips(
     root: StrPath, out: StrPath, options: ImportOptions, told: Told | None = None
-) -> Summary:
+) -> ImportSummary:
     """Import an official folder, an imported collection, or a single store.
 
     A single store gives a single store, anything else a collection: a folder with a store per set,
@@ -152,7 +152,7 @@ def import_clips(
     if isinstance(collection, OfficialCollection):
         collection.segments = collection.layout.folder("vggsound40k", "label") is not None
     names = _chosen(collection, options.only)
-    workspace = Kept(out, options.overwrite, COLLECTION)
+    workspace = ResumableStaging(out, options.overwrite, COLLECTION)
     stores = {}
     with workspace.locked(_purpose(root, names, options)):
         with writing(out):
@@ -164,7 +164,7 @@ def import_clips(
             if not any(workspace.folder.iterdir()):  # nothing worth keeping
                 workspace.discard()
         remarks = list(getattr(collection, "remarks", []))
-        summary = Summary(out, root, stores, remarks)
+        summary = ImportSummary(out, root, stores, remarks)
         with writing(out):
             for name in names:
                 _record_path(workspace.folder, name).unlink(missing_ok=True)
@@ -194,12 +194,14 @@ def _chosen(collection: Collection, only: Sequence[str] | None) -> list[str]:
     return [name for name in collection.names if only is None or name in only]
 
 
-def _import_store(root: Path, out: Path, options: ImportOptions, told: Told | None) -> Summary:
+def _import_store(
+    root: Path, out: Path, options: ImportOptions, told: Told | None
+) -> ImportSummary:
     store = FeatureStore.open(root)
     if options.only or options.lists:
         raise ConfigError(f"{root} is a single store; --only and --lists are for other folders")
     copied = _copy(store, out, options, told, store.path.name)
-    return Summary(out, root, {out.name: _imported(out.name, store, copied)})
+    return ImportSummary(out, root, {out.name: _imported(out.name, store, copied)})
 
 
 def _import_set(

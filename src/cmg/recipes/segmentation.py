@@ -27,7 +27,7 @@ from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, che
 from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
-    Asked,
+    AskedBy,
     Observer,
     SegmentationJob,
     train_segmenter,
@@ -159,9 +159,9 @@ class Segmentation:
             model,
             options,
             self.train,
-            Asked(self.queries("train", seed), by),
+            AskedBy(self.queries("train", seed), by),
             self.val,
-            Asked(self.queries("val", seed), self._selecting(by)),
+            AskedBy(self.queries("val", seed), self._selecting(by)),
             kept,
             self._cache(folder, model, options),
         )

@@ -18,7 +18,7 @@ from cmg.segmentation.controls import shuffled, zero
 from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
-from cmg.segmentation.training import Asked, mask_scores
+from cmg.segmentation.training import AskedBy, mask_scores
 from cmg.tasks.frozen import Progress as Telling
 from cmg.tasks.frozen import quiet
 from cmg.tasks.outcome import Figure
@@ -85,7 +85,7 @@ def score_all(
         queries = segmentation.queries("test", record.training.seed)
         each = ious.setdefault(name, {})
         for modality in asked_by if record.model.by_query else asked_by[:1]:
-            asked = Asked(queries, modality)
+            asked = AskedBy(queries, modality)
             for variant, scores, clip_ious in _variants(segmentation, model, record, asked):
                 each[f"{modality}/{variant}"] = clip_ious
                 if record.model.by_query:
@@ -118,7 +118,7 @@ def score_all(
 
 
 def _variants(
-    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: Asked
+    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: AskedBy
 ) -> Iterator[tuple[str, MaskScores, list[float]]]:
     """(variant, scores, mean IoU per clip): the query and its controls."""
     clips, seed = segmentation.test, record.training.seed

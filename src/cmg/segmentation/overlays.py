@@ -16,7 +16,7 @@ from torch import Tensor
 from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.training import Asked, segmented
+from cmg.segmentation.training import AskedBy, segmented
 from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]
@@ -94,7 +94,7 @@ def predicted_masks(
     model: Segmenter,
     clips: MaskedClips,
     places: Sequence[int],
-    asked: Asked,
+    asked: AskedBy,
     options: SegmentationTraining,
 ) -> list[Tensor]:
     """Masks of some clips, bool [T, S, S] each.

@@ -23,7 +23,7 @@ from cmg.training.seeding import derived_seed
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedBy:
     """What clips are asked by.
 
     Attributes:
@@ -53,9 +53,9 @@ class SegmentationJob:
     model: Segmenter
     options: SegmentationTraining
     train: MaskedClips
-    by: Asked
+    by: AskedBy
     val: MaskedClips
-    select_by: Asked
+    select_by: AskedBy
     folder: TrainingFolder | None = None
     cache: FeatureCache | None = None
 
@@ -132,7 +132,7 @@ def segmented(
 def mask_scores(
     model: Segmenter,
     clips: MaskedClips,
-    asked: Asked,
+    asked: AskedBy,
     options: SegmentationTraining,
     cache: FeatureCache | None = None,
     change: Callable[[list[str], Tensor], Tensor] | None = None,

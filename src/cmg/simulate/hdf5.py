@@ -68,7 +68,7 @@ def event_labels(lists: Lists) -> NDArray[np.float32]:
     labels = np.zeros((len(lists.ave), STEPS, len(names) + 1), np.float32)
     labels[..., -1] = 1
     for row, annotation in enumerate(lists.ave):
-        event = slice(annotation.onset, max(annotation.onset, annotation.offset))
+        event = slice(annotation.start, max(annotation.start, annotation.end))
         labels[row, event, -1] = 0
         labels[row, event, names.index(annotation.category)] = 1
     return labels

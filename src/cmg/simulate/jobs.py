@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cmg.simulate import layout
 from cmg.simulate.latents import Floats
 from cmg.simulate.lists import Combined, Lists
-from cmg.simulate.pictures import Pictures
+from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.png import write_frame, write_mask
 from cmg.simulate.scripts import (
     S4_STEPS,
@@ -37,7 +37,7 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Job:
+class RenderJob:
     """A clip and where its features go.
 
     Attributes:
@@ -67,12 +67,12 @@ class Done:
     ave: list[tuple[int, Floats, Floats]] = field(default_factory=list)
 
 
-def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
+def plan(lists: Lists, seed: int, weak_train: bool) -> list[RenderJob]:
     """Every clip of the lists that has features."""
     return [
         *_vggsound(lists, seed),
         *(
-            Job(ave_script(row, a.category, a.video_id, a.onset, a.offset, seed), row=row)
+            RenderJob(ave_script(row, a.category, a.video_id, a.start, a.end, seed), row=row)
             for row, a in enumerate(lists.ave)
         ),
         *_avvp(lists, seed, weak_train),
@@ -81,7 +81,7 @@ def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
     ]
 
 
-def _vggsound(lists: Lists, seed: int) -> Iterator[Job]:
+def _vggsound(lists: Lists, seed: int) -> Iterator[RenderJob]:
     more = set(lists.more)
     known = {video_id for _, video_id, _ in lists.vggsound}
     for category, video_id, _ in lists.vggsound:
@@ -94,15 +94,15 @@ def _vggsound(lists: Lists, seed: int) -> Iterator[Job]:
             yield _everywhere(vggsound_script(None, video_id, seed), (layout.BEYOND,))
 
 
-def _everywhere(script: Script, datasets: Sequence[str]) -> Job:
+def _everywhere(script: Script, datasets: Sequence[str]) -> RenderJob:
     audio, video = (
         tuple(layout.feature(dataset, modality, script.id) for dataset in datasets)
         for modality in ("audio", "video")
     )
-    return Job(script, audio, video)
+    return RenderJob(script, audio, video)
 
 
-def _avvp(lists: Lists, seed: int, weak_train: bool) -> Iterator[Job]:
+def _avvp(lists: Lists, seed: int, weak_train: bool) -> Iterator[RenderJob]:
     events = {modality: _events(rows) for modality, rows in lists.avvp_combined.items()}
     weak = {name: labels.split(",") for name, labels in lists.avvp["train"]} if weak_train else {}
     listed = [name for split in ("val", "test") for name, _ in lists.avvp[split]]
@@ -126,7 +126,7 @@ def _events(rows: Sequence[Combined]) -> dict[str, list[tuple[int, int, str]]]:
     return dict(found)
 
 
-def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
+def _ucf(lists: Lists, seed: int) -> Iterator[RenderJob]:
     of_pairs = {name for _, name in lists.ucf}
     of_all = {name for _, name in lists.ucf51}
     categories = {name: category for category, name in [*lists.ucf, *lists.ucf51]}
@@ -137,7 +137,7 @@ def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
         yield replace(job, video=(*own, *job.video))
 
 
-def _avsbench(lists: Lists, seed: int) -> Iterator[Job]:
+def _avsbench(lists: Lists, seed: int) -> Iterator[RenderJob]:
     """Frames of all five steps; masks of the first one in training, of all otherwise."""
     steps = range(1, S4_STEPS + 1)
     for name, _, category, split in lists.avsbench:
@@ -149,11 +149,11 @@ def _avsbench(lists: Lists, seed: int) -> Iterator[Job]:
             )
         )
         audio = (layout.s4_audio(split, category, name),)
-        yield Job(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
+        yield RenderJob(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
 
 
 def run(
-    jobs: Sequence[Job], pictures: Pictures, folder: Path, workers: int | None
+    jobs: Sequence[RenderJob], pictures: ScenePainter, folder: Path, workers: int | None
 ) -> Iterator[Done]:
     """Write the features of all jobs below `folder`, side by side.
 
@@ -181,7 +181,7 @@ def run(
             yield waiting.popleft().result()
 
 
-def render(given: tuple[Pictures, Path], jobs: Sequence[Job]) -> Done:
+def render(given: tuple[ScenePainter, Path], jobs: Sequence[RenderJob]) -> Done:
     """Write the features of some jobs; those of AVE come back."""
     pictures, folder = given
     ave, world = [], pictures.world
@@ -200,7 +200,7 @@ def render(given: tuple[Pictures, Path], jobs: Sequence[Job]) -> Done:
     return Done(len(jobs), ave)
 
 
-def _write_pictures(folder: Path, job: Job, pictures: Pictures) -> None:
+def _write_pictures(folder: Path, job: RenderJob, pictures: ScenePainter) -> None:
     frames, masks = pictures.clip(job.script)
     for path, frame in zip(job.frames, frames, strict=True):
         write_frame(folder / path, frame)

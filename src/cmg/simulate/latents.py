@@ -129,7 +129,7 @@ class Channels:
         return mixture
 
 
-class World:
+class Latents:
     """Concepts and their rendering.
 
     Args:

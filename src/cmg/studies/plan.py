@@ -19,7 +19,7 @@ SEED = "training.seed"
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study trains.
 
     Attributes:
@@ -46,7 +46,7 @@ def plan_study(
     assignments: Sequence[str] = (),
     seeds: int = 3,
     only: Sequence[str] | None = None,
-) -> Plan:
+) -> StudyPlan:
     """The configurations of a study, every one of them valid and fit for the data.
 
     Args:
@@ -78,7 +78,7 @@ def plan_study(
             sources[where] = opened(study, config)
         hashes[name] = sources[where].content_hash
         clips[name] = clips_of(sources[where], config)
-    return Plan(study, started, configs, seeds, hashes, clips)
+    return StudyPlan(study, started, configs, seeds, hashes, clips)
 
 
 def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:

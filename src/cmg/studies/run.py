@@ -23,9 +23,9 @@ from cmg.studies.ledger import (
     open_folder,
     unfinished,
 )
-from cmg.studies.plan import Plan
+from cmg.studies.plan import StudyPlan
 from cmg.studies.scorers import Scorer
-from cmg.studies.summary import Summary, summarized
+from cmg.studies.summary import StudySummary, summarized
 from cmg.studies.write import write_study
 from cmg.training.loop import StepObserver
 from cmg.training.run_folder import CONFIG, RUN, versions
@@ -72,7 +72,9 @@ class Prepared:
     clips: int
 
 
-def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = False) -> Prepared:
+def prepare_study(
+    plan: StudyPlan, out: StrPath, scorer: Scorer, keep_runs: bool = False
+) -> Prepared:
     """Check everything that can be wrong before something is trained, and make the folder.
 
     Args:
@@ -107,7 +109,7 @@ def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = Fa
     return Prepared(out, identity, jobs, len(finished_jobs(out)), clips)
 
 
-def checked(plan: Plan, scorer: Scorer) -> dict[str, str]:
+def checked(plan: StudyPlan, scorer: Scorer) -> dict[str, str]:
     """Content hash of what each variant is scored on; variants of the same data are checked once.
 
     Raises:
@@ -129,7 +131,7 @@ def run_study(
     report: Report,
     workers: int | None = None,
     finished: Callable[[JobRecord], None] | None = None,
-) -> Summary:
+) -> StudySummary:
     """Train and score what is left, then write results, table and plot.
 
     Every finished job is on disk before the next one is awaited, so a study that is killed goes on

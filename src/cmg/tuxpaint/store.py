@@ -41,7 +41,7 @@ SMOOTHED, KEPT, PADDED = 320, 1600, 3200
 
 
 @dataclass(frozen=True)
-class Readers:
+class StampReaders:
     """The extractors, anything with their protocols."""
 
     video: Any
@@ -76,16 +76,16 @@ class ReadStamps:
 
     stamps: list[ReadStamp]
     skipped: list[str]
-    readers: Readers
+    readers: StampReaders
 
 
-def packaged_readers() -> Readers:
+def packaged_readers() -> StampReaders:
     """The encoders whose weights come inside packages.
 
     Raises:
         ConfigError: one is not installed, and how to install it.
     """
-    return Readers(
+    return StampReaders(
         load_extractor("efficientnet-lite0"),
         load_extractor("speech-embedding", LoadOptions(step_seconds=HOP_SECONDS)),
         load_extractor("minilm"),
@@ -118,7 +118,7 @@ def chosen_stamps(
 
 def read_stamps(
     stamps: Sequence[Stamp],
-    readers: Readers | None = None,
+    readers: StampReaders | None = None,
     told: Callable[[], None] | None = None,
 ) -> ReadStamps:
     """Pictures and recordings as features; what is damaged is left out.
@@ -143,7 +143,7 @@ def read_stamps(
     return ReadStamps(read, skipped, use)
 
 
-def _read(stamp: Stamp, readers: Readers, skipped: list[str]) -> ReadStamp | None:
+def _read(stamp: Stamp, readers: StampReaders, skipped: list[str]) -> ReadStamp | None:
     """The features of one stamp; None where its text, picture or all recordings are damaged."""
     if stamp.unread:
         skipped.append(stamp.unread)
@@ -256,7 +256,7 @@ def _draw(*numbers: int) -> np.random.Generator:
     return np.random.default_rng(list(numbers))
 
 
-def _notes(text: Text, readers: Readers) -> str:
+def _notes(text: Text, readers: StampReaders) -> str:
     written = "Written descriptions." if text == "captions" else "Prompts made of the nouns."
     return (
         "Tux Paint stamps (GPL-2, by the Tux Paint contributors): pictures, recorded descriptions. "

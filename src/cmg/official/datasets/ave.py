@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
 from cmg.official.dataset import (
+    FeatureLoader,
     H5Rows,
-    Loader,
     OfficialDataset,
     events_as_label,
     step_label,
@@ -71,7 +71,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
     rows = [r.model_copy(update={"lengths": dict.fromkeys(arrays, STEPS)}) for r in rows]
     if not shared_names:
         rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
-    loaders: dict[str, Loader] = {m: H5Rows(array) for m, array in arrays.items()}
+    loaders: dict[str, FeatureLoader] = {m: H5Rows(array) for m, array in arrays.items()}
     absent = [clip_id(n) for n in range(len(annotations)) if n not in split_of]
     if absent:
         remarks.append(f"ave: {len(absent)} rows are in no order file, the first is {absent[0]!r}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import Loader, OfficialDataset, ZipFolder, probed_spec
+from cmg.official.dataset import FeatureLoader, OfficialDataset, ZipFolder, probed_spec
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.types import Kind
@@ -68,7 +68,7 @@ def zipped_dataset(
     kept = [row for row in distinct if any(row.lengths.values())]
     absent = [row.id for row in distinct if not any(row.lengths.values())]
     specs: dict[str, FeatureSpec] = {}
-    loaders: dict[str, Loader] = {}
+    loaders: dict[str, FeatureLoader] = {}
     for modality, folder in folders.items():
         having = [row for row in kept if row.lengths[modality]]
         spec = probed_spec(folder, having, KINDS[modality])

@@ -14,7 +14,7 @@ from cmg.official.datasets.ave import KEY
 from cmg.official.doctor.contents import Contents, Order
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import normalized
 from cmg.official.doctor.parts import AUTHORS, PARTS
 from cmg.official.h5 import H5Array
@@ -59,7 +59,7 @@ def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
     if wanted is not None and len(rows) != wanted:
         exam.say(
             ANNOTATIONS,
-            Status.TRUNCATED if len(rows) < wanted else Status.WRONG,
+            FindingStatus.TRUNCATED if len(rows) < wanted else FindingStatus.WRONG,
             count(len(rows)),
             f"{wanted:,}",
             "the orders, features and labels count in the rows of this file; a row more or less "
@@ -182,7 +182,7 @@ def _check_shared(
         if left:
             remedy = f"get it again from {AUTHORS}"
             found = f"{left} rows of the same categories left out"
-            exam.say(SHARED_ORDER, Status.TRUNCATED, count(len(order)), found, remedy=remedy)
+            exam.say(SHARED_ORDER, FindingStatus.TRUNCATED, count(len(order)), found, remedy=remedy)
     labels = exam.read(SHARED_LABELS, lambda path: H5Array(path, KEY).all())
     if labels is None or names is None or exam.faulty(SHARED_NAMES):
         return

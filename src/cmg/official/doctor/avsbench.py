@@ -23,7 +23,7 @@ from cmg.official.doctor.avvp import check_rows
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips, spread
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.parts import OPENNLPLAB, feature_part
 from cmg.official.layout import PICTURES
 from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
@@ -54,7 +54,7 @@ def check_avsbench(exam: Examination) -> None:
         if len(places) > 1:
             exam.say(
                 kind,
-                Status.DUPLICATED,
+                FindingStatus.DUPLICATED,
                 f"{len(places)} folders",
                 "1",
                 some(map(exam.shown, places)),
@@ -142,7 +142,7 @@ def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str,
     if absent := [clip.name for clip in clips if clip.name not in seen]:
         exam.say(
             FRAMES,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(absent):,} clips without frames",
             f"{len(clips):,} clips of the list",
             some(absent),
@@ -178,7 +178,7 @@ def _check_masks(
     if missing:
         found = f"{len(missing):,} clips lack a mask"
         detail = f"the first missing of each: {some(missing)}"
-        exam.say(MASKS, Status.TRUNCATED, found, wanted, detail, _AGAIN)
+        exam.say(MASKS, FindingStatus.TRUNCATED, found, wanted, detail, _AGAIN)
     if more:
         exam.note(
             MASKS,

@@ -9,7 +9,7 @@ from cmg.official.doctor.contents import SENSES, Contents
 from cmg.official.doctor.events import check_events
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.doctor.parts import AUTHORS, PARTS
 
@@ -41,7 +41,7 @@ def check_rows(exam: Examination, part: str, rows: int, wanted: int | None) -> N
         return
     if rows < ENOUGH * wanted:
         remedy = f"get it again from {PARTS[part].source}"
-        exam.say(part, Status.TRUNCATED, count(rows), f"{wanted:,}", remedy=remedy)
+        exam.say(part, FindingStatus.TRUNCATED, count(rows), f"{wanted:,}", remedy=remedy)
     else:
         exam.warn(part, f"expected {wanted:,}; another version of the list", found=count(rows))
 

@@ -9,7 +9,7 @@ from cmg.official.doctor.avvp import check_rows
 from cmg.official.doctor.contents import Contents
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import misaligned, unmatched
 from cmg.official.doctor.parts import ATTACHED, KNOWN, OPEN_SET
 from cmg.official.doctor.vggsound import CSV
@@ -177,7 +177,7 @@ def _same(exam: Examination, part: str, found: Sequence[object], wanted: Sequenc
     other = [str(one) for one in found if one not in set(map(str, wanted)) and one not in wanted]
     exam.say(
         part,
-        Status.WRONG,
+        FindingStatus.WRONG,
         count(len(found), "entries"),
         f"{len(wanted):,}, those of its classes",
         f"other entries: {some(other)}" if other else "entries are missing or in another order",

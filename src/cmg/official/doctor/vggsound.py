@@ -9,7 +9,7 @@ from cmg.errors import DataError
 from cmg.official.doctor.contents import Contents
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.doctor.parts import ATTACHED, AUTHORS
 from cmg.official.lists.tables import read_table
@@ -63,7 +63,7 @@ def _check_count(exam: Examination, clips: Sequence[VGGSoundClip]) -> None:
     if len(clips) < ENOUGH * total:
         exam.say(
             CSV,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(clips):,}: {shown}",
             compared,
             "the first upload held only about 20,000 of some 40,800 rows (README and issue #13 of "
@@ -189,7 +189,7 @@ def _check_longer(exam: Examination, contents: Contents, name: str) -> None:
     if total is not None and len(stems) < ENOUGH * total:
         exam.say(
             csv,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             count(len(stems)),
             f"{total:,}",
             remedy=f"get it again from {AUTHORS}",
