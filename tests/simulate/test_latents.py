@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.simulate import Occurrence, Script, World
+from cmg.simulate import Occurrence, Script, Latents
 from cmg.simulate.scripts import (
     ave_script,
     avvp_script,
@@ -40,13 +40,13 @@ def plain(concept, number, dataset="made"):
 
 @pytest.fixture(scope="module")
 def world():
-    return World(0, audio_width=128, video_width=64, map_size=4)
+    return Latents(0, audio_width=128, video_width=64, map_size=4)
 
 
 @pytest.fixture(scope="module")
 def official_clips():
     """Features at the official widths of pre-training clips of all classes."""
-    world = World(0)
+    world = Latents(0)
     names = [row["category"] for row in read_table("vggsound")]
     scripts = [vggsound_script(name, f"clip {i}", 0) for i in range(2) for name in names]
     audio = [world.audio(script) for script in scripts]
@@ -81,7 +81,7 @@ def test_video_has_the_statistics_of_the_real_features_and_compresses_like_them(
 
 def test_rendering_depends_on_the_script_alone(world):
     script = vggsound_script("dog barking", "abc", 0)
-    again = World(0, audio_width=128, video_width=64, map_size=4)
+    again = Latents(0, audio_width=128, video_width=64, map_size=4)
     world.audio(plain("cat", 3))
     assert (world.audio(script) == again.audio(script)).all()
     assert (world.video(script) == again.video(script)).all()
@@ -90,7 +90,7 @@ def test_rendering_depends_on_the_script_alone(world):
 
 
 def test_two_seeds_are_two_worlds(world):
-    other = World(1, audio_width=128, video_width=64, map_size=4)
+    other = Latents(1, audio_width=128, video_width=64, map_size=4)
     first, second = (np.stack([w.latents[c.name] for c in concepts()]) for w in (world, other))
     angles = (
         (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
