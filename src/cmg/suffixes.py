@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from cmg.pictures.reader import SUFFIXES as PICTURES
-
+FORMATS = {
+    "BMP": (".bmp",),
+    "JPEG": (".jpeg", ".jpg"),
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""What Pillow may try, with the suffixes; some of its other readers start programs."""
+PICTURES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 VIDEOS = frozenset(
     ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.simulate import Occurrence, Script, Latents
+from cmg.simulate import Latents, Occurrence, Script
 from cmg.simulate.scripts import (
     ave_script,
     avvp_script,

@@ -8,7 +8,8 @@ from typing import Any
 
 from cmg.copying.chunks import CannotWriteError, ChunkRecord, CopyPlan, write_chunk
 from cmg.data.source import ClipSource
-from cmg.errors import CmgError, ConfigError, DataError
+from cmg.errors import CmgError, DataError
+from cmg.optional import optional
 from cmg.workers import usable_cores
 
 
@@ -50,13 +51,8 @@ def ray_chunks(
         CannotWriteError: the disk is full.
         DataError: a clip cannot be read.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ConfigError(
-            "--engine ray needs Ray: pip install 'cmg-torch[ray]'; or leave the engine out"
-        ) from error
+    needed = "--engine ray needs Ray: pip install 'cmg-torch[ray]'; or leave the engine out"
+    ray, data = optional("ray", needed), optional("ray.data", needed)
     if not todo:
         return
     own = not ray.is_initialized()
@@ -64,7 +60,7 @@ def ray_chunks(
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         size = min(workers or usable_cores(), len(todo))
-        rows = ray.data.from_items([{"index": i} for i in todo], override_num_blocks=len(todo))
+        rows = data.from_items([{"index": i} for i in todo], override_num_blocks=len(todo))
         done = rows.map(
             RayChunks,
             fn_constructor_args=(source, plan, str(folder.resolve())),

@@ -127,17 +127,13 @@ def _block(where: str, source: BinaryIO) -> bytes:
 
 def _filesystem(address: str) -> tuple[Any, str]:
     """The filesystem of an address, and the path of the store in it."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ConfigError(
-            f"{address}: reading object storage needs fsspec: pip install 'cmg-torch[remote]'"
-        ) from error
+    import fsspec  # some 30 ms, for remote stores only
+
     try:
         files, root = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise ConfigError(
-            f"{address}: {error}; e.g. pip install 'cmg-torch[remote]' s3fs (or gcsfs, adlfs, ...)"
+            f"{address}: {error}; e.g. pip install s3fs (or gcsfs, adlfs, ...)"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{address}: {error}; use an address that fsspec knows") from error

@@ -74,7 +74,7 @@ def decode(
 
     Raises:
         DataError: a file is missing, empty, truncated, damaged or without what is asked of it.
-        ConfigError: PyAV, or for pictures Pillow, is not installed.
+        ConfigError: PyAV is not installed.
     """
     if start < 0 or (end is not None and end <= start):
         raise DataError(f"{video or sound}: no time from {start:g} to {end:g} s")

@@ -76,7 +76,7 @@ def shown(
 
     Raises:
         DataError: a file is missing or damaged.
-        ConfigError: PyAV, or for pictures Pillow, is not installed.
+        ConfigError: PyAV is not installed.
     """
     if video is None and sound is None:
         return Shown((), None, 0.0)

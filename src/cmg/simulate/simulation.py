@@ -12,15 +12,15 @@ from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
+from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files
-from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
+from cmg.simulate.hdf5 import ave_features, write_ave_lists
 from cmg.simulate.jobs import RenderJob, plan, run
 from cmg.simulate.latents import Latents
 from cmg.simulate.lists import Lists
 from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
 from cmg.simulate.pictures import ScenePainter
-from cmg.simulate.png import import_pillow
 from cmg.simulate.text_encoder import count_file, write_text_encoder
 from cmg.simulate.vocabulary import SPLITS
 
@@ -71,7 +71,7 @@ def simulate(
         What was written.
 
     Raises:
-        ConfigError: h5py or Pillow is missing.
+        ConfigError: h5py is missing.
         DataError: `out` is occupied or cannot be written, or the lists are incomplete or in
             another dialect.
         WorkerError: a worker process was killed from outside.
@@ -79,9 +79,7 @@ def simulate(
     start = time.perf_counter()
     options = options or SimulateOptions()
     out = Path(out)
-    import_h5py()
-    if options.of_avsbench:
-        import_pillow()
+    h5py("AVE's set")
     whole, originals = _whole_lists(options.lists)
     lists = whole.cut(options.fraction, options.of_avsbench)
     jobs = plan(lists, options.seed, options.weak_train)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
 from cmg.official.datasets.avsbench import (
     CSV,
     FRAMES,
@@ -28,7 +28,7 @@ from cmg.official.doctor.parts import OPENNLPLAB, feature_part
 from cmg.official.layout import PICTURES
 from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import pillow, read_picture
+from cmg.pictures.reader import read_picture
 
 AUDIO = feature_part("avsbench", "audio")
 _AGAIN = f"get these again from {OPENNLPLAB}"
@@ -196,11 +196,6 @@ def _open_some(
     """Read a sample of the clips whose pictures are all there."""
     whole = list(_whole(exam, clips, seen, meant))
     if not whole or exam.deep == 0:
-        return
-    try:
-        pillow()
-    except ConfigError as error:
-        exam.note(FRAMES, f"not opened: {error}")
         return
     wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
     remarks: dict[tuple[str, str], list[str]] = defaultdict(list)
