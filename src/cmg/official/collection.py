@@ -27,7 +27,6 @@ from cmg.official.datasets.avvp import read_avvp
 from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
 from cmg.official.layout import Layout, find_layout
-from cmg.official.source import OfficialSource
 from cmg.places import lies_there
 
 COLLECTION = "collection.json"
@@ -176,7 +175,7 @@ class OfficialCollection:
         """Sets whose features are there; of AVSBench, which has it elsewhere, the list too."""
         return [name for name in self._readers if self._is_there(name)]
 
-    def open(self, name: str) -> OfficialSource:
+    def open(self, name: str) -> OfficialDataset:
         """One set, read where it lies; see :class:`Collection`."""
         if name not in self._readers:
             raise DataError(f"there is no data set {name!r}{did_you_mean(name, self._readers)}")
@@ -184,7 +183,7 @@ class OfficialCollection:
         if self.on_error == "skip":
             dataset = dataset.without_corrupt(self._skip)
         self.remarks += [remark for remark in dataset.remarks if remark not in self.remarks]
-        return OfficialSource(dataset)
+        return dataset
 
     def _is_there(self, name: str) -> bool:
         return self._has_features(name) and not self._lacks_list(name)

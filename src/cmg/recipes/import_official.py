@@ -25,9 +25,9 @@ from cmg.official.collection import (
     TextFilter,
     open_collection,
 )
-from cmg.official.dataset import H5Rows, ZipFolder
+from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import SIMULATION
-from cmg.official.source import OfficialSource
+from cmg.official.loaders import H5Rows, ZipFolder
 
 SUMMARY = "import.json"
 
@@ -258,7 +258,7 @@ def _copy(
 
 
 def _imported(name: str, source: ClipSource, copied: Copied) -> Imported:
-    absent = list(source.dataset.absent) if isinstance(source, OfficialSource) else []
+    absent = list(source.absent) if isinstance(source, OfficialDataset) else []
     files = store_bytes(source.manifest) if isinstance(source, FeatureStore) else {}
     files |= {modality: told["bytes"] for modality, told in _files(source).items()}
     return Imported(
@@ -316,7 +316,7 @@ def _files(source: ClipSource) -> dict[str, dict[str, int]]:
     A file that was replaced under its name is noticed by them, other than by the content hash.
     """
     told = {}
-    loaders = source.dataset.loaders if isinstance(source, OfficialSource) else {}
+    loaders = source.loaders if isinstance(source, OfficialDataset) else {}
     for modality, loader in loaders.items():
         if isinstance(loader, ZipFolder):
             wanted = {f"{row.meta['video_id']}.zip" for row in source.rows}

@@ -6,13 +6,7 @@ from collections.abc import Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import (
-    FeatureLoader,
-    H5Rows,
-    OfficialDataset,
-    events_as_label,
-    step_label,
-)
+from cmg.official.dataset import OfficialDataset, events_as_label, step_label
 from cmg.official.h5 import H5Array
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
@@ -27,6 +21,7 @@ from cmg.official.lists.ave import (
     rows_labeled_otherwise,
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
+from cmg.official.loaders import FeatureLoader, H5Rows
 from cmg.types import Kind
 
 KEY = FEATURE_KEY

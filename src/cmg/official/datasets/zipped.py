@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import FeatureLoader, OfficialDataset, ZipFolder, probed_spec
+from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
+from cmg.official.loaders import FeatureLoader, ZipFolder, probed_spec
 from cmg.types import Kind
 
 KINDS = {"audio": Kind.VECTORS, "video": Kind.MAPS}
