@@ -18,10 +18,10 @@ from cmg.official.lists.ave import (
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.official.lists.vggsound import read_avel, read_checked
 from cmg.official.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
+from cmg.tables import read_lines
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_columns_of_the_40k_list_are_read_by_name(file):
         ("rope skipping,Jda4WQN5uR0,train\n", r"line 1: no column 'category' in \['rope skipping'"),
         ("category,video_id\na,b\n", "no column 'split'"),
         ("category,video_id,split\na,b\n", "line 2: 2 cells where the header has 3"),
-        ("category,video_id,split\na, fiddle,b,train\n", "line 2: 4 cells.*quoted"),
+        ("category,video_id,split\na, fiddle,b,train\n", "line 2: 4 cells.*in double quotes"),
         ("category,video_id,split\na,b,valid\n", "line 2: split 'valid' is none of train, val"),
         ('category,video_id,split\n"a,b,train\n', "no table"),
         ("category,video_id,split\n", "lists nothing"),

@@ -20,8 +20,8 @@ from cmg.official.lists.ave import (
     read_annotations,
     read_order,
 )
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import read_shared_names, read_ucf
+from cmg.tables import read_lines
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from cmg.official.doctor.names import misaligned, unmatched
 from cmg.official.doctor.parts import ATTACHED, KNOWN, OPEN_SET
 from cmg.official.doctor.vggsound import CSV
 from cmg.official.lists.ave import categories_of, read_annotations, read_order
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import UCFClip, read_ucf
 from cmg.official.lists.vggsound import VGGSoundClip, read_avel
+from cmg.tables import read_lines
 
 UCF_NAMES = "UCF101sameVGGSound.txt"
 VGGSOUND_NAMES = "VGGSoundsameUCF101.txt"

@@ -12,8 +12,8 @@ from cmg.official.doctor.expected import CLASSES
 from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.doctor.parts import ATTACHED, AUTHORS
-from cmg.official.lists.tables import read_table
 from cmg.official.lists.vggsound import SPLITS, VGGSoundClip
+from cmg.tables import read_table
 
 CSV = "vggsound-avel40k.csv"
 CATEGORIES = "VggsoundAVEL40kCategories.txt"
