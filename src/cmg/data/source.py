@@ -81,6 +81,18 @@ class ClipSource(Protocol):
         """
 
 
+class HasSplits:
+    """What sources answer alike."""
+
+    def split(self: ClipSource, name: str) -> Split:
+        """The clips of one split, or of several joined as in ``train+test``, in that order.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        return Split(self, name)
+
+
 @runtime_checkable
 class KnowsAllRows(Protocol):
     """What a :class:`ClipSource` may also answer, faster than by reading rows.

@@ -39,7 +39,7 @@ from cmg.data.manifest import (
 from cmg.data.remote import RemoteStore, is_remote
 from cmg.data.rows import IndexedRows
 from cmg.data.shards import MappedShard, map_shard
-from cmg.data.source import Split
+from cmg.data.source import HasSplits
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
@@ -54,7 +54,7 @@ def whole_path(where: str) -> str:
     return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
 
 
-class FeatureStore:
+class FeatureStore(HasSplits):
     """A store, opened for reading. Features are memory mapped and read when asked for.
 
     It can be pickled and used by several threads and processes.
@@ -191,14 +191,6 @@ class FeatureStore:
     def content_hash(self) -> str:
         """SHA-256 that covers the whole content; equal stores have equal hashes."""
         return self.manifest.content_hash
-
-    def split(self, name: str) -> Split:
-        """The clips of one split, or of several joined as in ``train+test``, in that order.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name)
 
     def clips(self, split: str) -> Sequence[ClipRow]:
         """The rows of one split.

@@ -13,7 +13,7 @@ from torch import Tensor
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import (
     ClipSource,
-    Split,
+    HasSplits,
     absent_of,
     extractors_of,
     keys_of,
@@ -23,7 +23,7 @@ from cmg.data.source import (
 from cmg.types import Modality
 
 
-class WrappedClips:
+class WrappedClips(HasSplits):
     """A :class:`~cmg.data.source.ClipSource` that says what its source says.
 
     Those that change something say it themselves, and at least another :attr:`content_hash`.
@@ -84,14 +84,6 @@ class WrappedClips:
     def content_hash(self) -> str:
         """Of the source."""
         return self.source.content_hash
-
-    def split(self, name: str) -> Split:
-        """See :class:`~cmg.data.source.ClipSource`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name)
 
     def members_of(self, split: str) -> NDArray[int64]:
         """See :class:`~cmg.data.source.KnowsAllRows`."""

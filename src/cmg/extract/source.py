@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import Split, members
+from cmg.data.source import HasSplits
 from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
@@ -63,7 +63,7 @@ class WantedExtractor:
         return Reader(card_of(self.name).takes, load_extractor(self.name, self.options))
 
 
-class ExtractedClips:
+class ExtractedClips(HasSplits):
     """Features of media files, a :class:`~cmg.data.source.ClipSource`.
 
     What is computed depends on the clips alone, not on the order in which they are asked for: clips
@@ -171,14 +171,6 @@ class ExtractedClips:
         texts, labels, meta = dict(clip.texts), dict(clip.labels), dict(clip.meta)
         known |= {"unread": clip.unread} if clip.unread else {}
         return known | {"files": files, "texts": texts, "labels": labels, "meta": meta}
-
-    def split(self, name: str) -> Split:
-        """The clips of one split.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name, members(self, name))
 
     def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """See :class:`~cmg.data.source.ClipSource`; clips of one group are best asked for in turn.

@@ -20,7 +20,7 @@ from cmg.copying.chunks import OnError
 from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
-from cmg.data.source import Split, members
+from cmg.data.source import HasSplits
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.official.loaders import FeatureLoader
 from cmg.types import Modality
@@ -44,7 +44,7 @@ class UnreadableClip:
 
 
 @dataclass
-class OfficialDataset:
+class OfficialDataset(HasSplits):
     """What a reader found, a :class:`~cmg.data.source.ClipSource`.
 
     Zips and h5 rows are decoded when they are asked for: slow, and without any import.
@@ -102,14 +102,6 @@ class OfficialDataset:
             "features": {m: loader.state() for m, loader in self.loaders.items()},
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-    def split(self, name: str) -> Split:
-        """The clips of one split, or of several joined; see :class:`~cmg.data.source.ClipSource`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name, members(self, name))
 
     def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Features of some clips; see :meth:`cmg.data.source.ClipSource.gather`.
