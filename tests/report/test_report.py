@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from cmg.codebook.measures import CodeUsage
-from cmg.data.embedded import build_digits
+from cmg.data.digits import build_digits
 from cmg.evaluation.results import Results
 from cmg.recipes.pretrain import pretrain
 from cmg.report.gather import gather

@@ -11,7 +11,7 @@ import pytest
 
 from cmg.cli import main as entry
 from cmg.cli.output import STATE
-from cmg.data.embedded import build_digits
+from cmg.data.digits import build_digits
 from cmg.recipes import voices as recipe
 from cmg.voices import sources
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from cmg.data import FeatureStore
-from cmg.data.digits import LogMelWords, load_spoken
-from cmg.data.embedded import build_digits
+from cmg.data.digits import LogMelWords, build_digits, load_spoken
 from cmg.errors import ConfigError, DataError
 from cmg.voices import pooling
 from cmg.voices.embedded import POOLING, EmbeddedWords, windows, word_features

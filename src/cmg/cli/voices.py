@@ -57,7 +57,7 @@ def digits(
     """Build the embedded set with other audio features; all else stays as it is."""
     say_json(json_)
     from cmg.cli.store_facts import described, facts
-    from cmg.data.embedded import build_digits
+    from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 
     store = build_digits(out, train_clips, test_clips, seed, overwrite, word_features(audio))

@@ -2,7 +2,7 @@
 
 from cmg.data.arrays import import_arrays
 from cmg.data.batches import Batches
-from cmg.data.embedded import build_digits, open_digits
+from cmg.data.digits import build_digits, open_digits
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store

@@ -15,7 +15,7 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -107,10 +107,8 @@ class FeatureStore(HasSplits):
         """
         if isinstance(where, str) and is_remote(where):
             return cls._open_remote(where)
-        if where == DIGITS:
-            from cmg.data.digits.cache import digits_folder
-
-            where = digits_folder()
+        if isinstance(where, str) and where in BUILT_IN:
+            return BUILT_IN[where]()
         path = as_path(where, "a store is named by its folder, its address, or 'digits'")
         manifest = read_manifest(path)
         for shard in manifest.shards:
@@ -304,6 +302,10 @@ def _steps(rows: Sequence[ClipRow], modalities: Iterable[str]) -> dict[str, NDAr
         np.cumsum([row.lengths.get(name, 0) for row in rows], out=ends[1:])
         found[name] = ends
     return found
+
+
+BUILT_IN: dict[str, Callable[[], FeatureStore]] = {}
+"""Sets that cmg builds itself, by the name that opens them."""
 
 
 def _check_size(path: Path, shard: Shard) -> None:

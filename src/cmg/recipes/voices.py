@@ -15,8 +15,7 @@ from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import ProbeOptions, RunConfig
 from cmg.data.batches import Batches
-from cmg.data.digits import WordFeatures, load_spoken
-from cmg.data.embedded import build_digits
+from cmg.data.digits import WordFeatures, build_digits, load_spoken
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import CheckpointError, ConfigError, DataError

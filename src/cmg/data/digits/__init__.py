@@ -1,7 +1,8 @@
 """The embedded set **digits**: real handwriting, synthesized voices, sentences, paired by digit."""
 
 from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
-from cmg.data.digits.build import patches
+from cmg.data.digits.build import build_digits, patches
+from cmg.data.digits.cache import open_digits
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
@@ -10,8 +11,10 @@ __all__ = [
     "Scans",
     "Spoken",
     "WordFeatures",
+    "build_digits",
     "load_scans",
     "load_spoken",
+    "open_digits",
     "patches",
     "png_bytes",
     "wav_bytes",

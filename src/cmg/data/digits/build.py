@@ -8,6 +8,7 @@ blank page and the noise of a quiet room. Its sentence mentions the digit once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from cmg.data.digits.sentences import (
 )
 from cmg.data.digits.words import LogMelWords, WordFeatures
 from cmg.data.manifest import FeatureSpec, LabelSpec
+from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
 from cmg.files import StrPath
@@ -81,15 +83,15 @@ class _Script:
         return _Script(self.digits, self.events, scans, self.utterances, self.sentences)
 
 
-def write_digits(
+def build_digits(
     path: StrPath,
     train_clips: int = 1500,
     test_clips: int = 500,
     seed: int = 0,
     overwrite: bool = False,
     words: WordFeatures | None = None,
-) -> None:
-    """Write the embedded set as a store.
+) -> FeatureStore:
+    """Build the embedded set as a store.
 
     Splits: ``train``; ``test`` with unseen scans, voices and sentence templates;
     ``test_one_scan``, the clips of ``test`` with a single scan each. Labels: ``digit`` per clip,
@@ -129,6 +131,7 @@ def write_digits(
             video = _video(script, seed, rooms[split])
             for i in range(len(script.digits)):
                 writer.add(_clip(script, split, i, audio[i], video[i]))
+    return FeatureStore.open(Path(path))
 
 
 def _write_script(count: int, held_out: bool, seed: int) -> _Script:

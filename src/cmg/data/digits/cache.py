@@ -7,28 +7,29 @@ import json
 from pathlib import Path
 
 from cmg.cache import cache_folder
-from cmg.data.digits.build import VERSION, write_digits
+from cmg.data.digits.build import VERSION, build_digits
+from cmg.data.store import BUILT_IN, DIGITS, FeatureStore
 from cmg.data.verify import verify_store
 from cmg.errors import DataError
 from cmg.files import StrPath
 
 
-def digits_folder(
+def open_digits(
     cache_dir: StrPath | None = None,
     train_clips: int = 1500,
     test_clips: int = 500,
     seed: int = 0,
-) -> Path:
-    """Where the embedded set is; it is built into a cache the first time (a few seconds).
+) -> FeatureStore:
+    """Open the embedded set; build it into a cache the first time (a few seconds).
 
     The cached store is verified each time and built anew if it was damaged. Processes that build
     at the same time do no harm: the first one's store is used by all.
 
     Args:
         cache_dir: Folder for built sets; None for :func:`~cmg.cache.cache_folder`.
-        train_clips: See :func:`write_digits`.
-        test_clips: See :func:`write_digits`.
-        seed: See :func:`write_digits`.
+        train_clips: See :func:`build_digits`.
+        test_clips: See :func:`build_digits`.
+        seed: See :func:`build_digits`.
 
     Raises:
         DataError: the cache cannot be written (set CMG_CACHE to a folder that can), or bad sizes.
@@ -38,12 +39,13 @@ def digits_folder(
     path = folder / f"digits-{hashlib.sha256(key).hexdigest()[:12]}"
     damaged = path.exists()
     if damaged and not verify_store(path):
-        return path
+        return FeatureStore.open(path)
     try:
-        write_digits(path, train_clips, test_clips, seed, overwrite=damaged)
+        return build_digits(path, train_clips, test_clips, seed, overwrite=damaged)
     except DataError as error:
-        if not path.exists() or verify_store(path):  # no other process was faster
-            raise DataError(
-                f"{error} (the cache of built sets; CMG_CACHE names another)"
-            ) from error
-    return path
+        if path.exists() and not verify_store(path):
+            return FeatureStore.open(path)  # Another process was faster.
+        raise DataError(f"{error} (the cache of built sets; CMG_CACHE names another)") from error
+
+
+BUILT_IN[DIGITS] = open_digits
