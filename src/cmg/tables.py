@@ -31,7 +31,8 @@ def read_table(
         path: UTF-8, lines ending in LF or CRLF.
         delimiter: Between cells.
         required: Columns that must be there; others may be.
-        strip: Whether white space around cells is no part of them, and rows of nothing else none.
+        strip: Whether white space around cells is no part of them, and what is nothing else is no
+            row and no name of a column.
 
     Raises:
         DataError: unreadable, another dialect, a missing column, a column without a name of its
@@ -45,7 +46,7 @@ def read_table(
             f"{path}, line 1: no column {missing[0]!r} in {header}; expected a header with "
             f"{', '.join(required)}, separated by {told}"
         )
-    if len(set(header)) < len(header) or "" in header:
+    if len(set(header)) < len(header) or (strip and "" in header):
         raise DataError(f"{path}, line 1: every column needs a name of its own, not {header}")
     rows = []
     for line, cells in lines[1:]:

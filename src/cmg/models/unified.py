@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cmg.arrays import tensor_of
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.convolutions import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
@@ -21,6 +20,7 @@ from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
+from cmg.tensors import tensor_of
 from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
 
 

@@ -63,7 +63,7 @@ def test_a_sound_folder_says_what_was_counted(good):
     [
         ("dog_barking", "dog_barks", "unknown category 'dog_barks'"),
         (",val", ",valid", "split 'valid' is none of"),
-        (",start,", ",category,", "3 columns"),
+        (",start,", ",category,", "every column needs a name of its own"),
     ],
 )
 def test_a_list_that_readers_refuse_is_wrong(folder, new, old, other, told):

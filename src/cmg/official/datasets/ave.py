@@ -15,10 +15,11 @@ from cmg.official.lists.ave import (
     Annotation,
     categories_of,
     clip_id,
-    clips_classed_otherwise,
     read_annotations,
     read_order,
     rows_labeled_otherwise,
+    true_classes,
+    true_labels,
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.loaders import FeatureLoader, H5Rows
@@ -152,15 +153,15 @@ def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[i
 def _remarks(layout: Layout, annotations: Sequence[Annotation]) -> list[str]:
     """Where the label files disagree with the annotations; they are not used otherwise."""
     found = []
-    labels, clips = layout.file("labels.h5"), layout.file("mil_labels.h5")
-    if labels and (other := rows_labeled_otherwise(labels, annotations, STEPS)):
-        found.append(
-            f"ave: {labels.name} differs from the annotations in {len(other)} rows, the first is "
-            f"{other[0]}; labels are built from the annotations"
-        )
-    if clips and (other := clips_classed_otherwise(clips, annotations)):
-        found.append(
-            f"ave: {clips.name} differs from the annotations in {len(other)} rows, the first is "
-            f"{other[0]}; classes are those of the annotations"
-        )
+    truths = {
+        "labels.h5": ("labels are built from", true_labels(annotations, STEPS)),
+        "mil_labels.h5": ("classes are those of", true_classes(annotations)),
+    }
+    for name, (how, truth) in truths.items():
+        path = layout.file(name)
+        if path and (other := rows_labeled_otherwise(path, truth)):
+            found.append(
+                f"ave: {name} differs from the annotations in {len(other)} rows, the first is "
+                f"{other[0]}; {how} the annotations"
+            )
     return found

@@ -11,7 +11,7 @@ from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
 from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
-from cmg.official.doctor.parts import AUTHORS, PARTS
+from cmg.official.doctor.parts import PARTS
 
 CATEGORIES = "AVVP_Categories.txt"
 SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
@@ -47,12 +47,8 @@ def check_rows(exam: Examination, part: str, rows: int, wanted: int | None) -> N
 
 
 def _check_number(exam: Examination, part: str, names: list[str] | None, wanted: int) -> None:
-    if names is None:
-        return
-    exam.complete(part, count(len(names), "names"), str(wanted))
-    if len(names) != wanted:
-        remedy = f"get it again from {AUTHORS}"
-        exam.wrong(part, f"{wanted} expected, one a line", remedy, count(len(names), "names"))
+    if names is not None:
+        exam.counted(part, len(names), wanted, "names", ", one a line")
 
 
 def _trusted(exam: Examination, part: str, names: list[str] | None) -> list[str] | None:

@@ -60,6 +60,27 @@ class Examination:
         """Say what was counted in a part; dropped in the end if the part has a fault."""
         self.say(part, FindingStatus.COMPLETE, found, expected, detail=self.where(part))
 
+    def counted(
+        self, part: str, found: int, wanted: int, what: str = "rows", detail: str = ""
+    ) -> bool:
+        """Say how much a part holds, and that it is wrong where that is not what it must hold.
+
+        Args:
+            part: Name of the part.
+            found: How much.
+            wanted: How much there must be.
+            what: Is counted.
+            detail: What to say besides the number that is expected.
+
+        Returns:
+            Whether the two are equal.
+        """
+        self.complete(part, count(found, what), f"{wanted:,}")
+        if found != wanted:
+            again = f"get it again from {PARTS[part].source}"
+            self.wrong(part, f"{wanted:,} expected{detail}", again, count(found, what))
+        return found == wanted
+
     def faulty(self, *parts: str) -> bool:
         """Whether one of these parts has a fault so far."""
         return any(f.part in parts and f.status in FAULTS for f in self.findings)

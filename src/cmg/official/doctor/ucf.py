@@ -43,12 +43,9 @@ def check_ucf(exam: Examination, contents: Contents) -> None:
 def _check_names(exam: Examination, contents: Contents) -> None:
     ucf, vggsound, wanted = contents.ucf_names, contents.vggsound_names, CLASSES["ucf_vgg"]
     for part, names in ((UCF_NAMES, ucf), (VGGSOUND_NAMES, vggsound)):
-        if names is None:
-            continue
-        exam.complete(part, count(len(names), "names"), str(wanted))
-        if len(names) != wanted:
-            detail = f"{wanted} expected; line i of {UCF_NAMES} means line i of {VGGSOUND_NAMES}"
-            exam.wrong(part, detail, f"get it again from {ATTACHED}", count(len(names), "names"))
+        if names is not None:
+            detail = f"; line i of {UCF_NAMES} means line i of {VGGSOUND_NAMES}"
+            exam.counted(part, len(names), wanted, "names", detail)
     if ucf is None or vggsound is None or exam.faulty(UCF_NAMES, VGGSOUND_NAMES):
         return
     if lines := misaligned(ucf, vggsound):
@@ -112,11 +109,7 @@ def check_open_set(exam: Examination, contents: Contents) -> None:
     """Every cut that is there holds the classes it says, all of their clips and no other."""
     categories = contents.ucf51_categories
     if categories is not None:
-        wanted = CLASSES["ucf51"]
-        exam.complete("UCF51Categories.txt", count(len(categories), "names"), str(wanted))
-        if len(categories) != wanted:
-            detail, remedy = f"{wanted} expected", f"get it again from {OPEN_SET}"
-            exam.wrong("UCF51Categories.txt", detail, remedy, count(len(categories), "names"))
+        exam.counted("UCF51Categories.txt", len(categories), CLASSES["ucf51"], "names")
     if contents.ucf51 is not None:
         part = "ucf51checked.csv"
         check_rows(exam, part, len(contents.ucf51), exam.expected.rows("ucf101all"))

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 import cmg
-from cmg.arrays import plain, tensor_of
 from cmg.data import Clip, FeatureSpec, StoreWriter, import_arrays
 from cmg.errors import DataError
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import Represented
+from cmg.tensors import plain, tensor_of
 from cmg.text.vectors import PromptVectors, read_vectors, write_vectors
 from cmg.training.checkpoint import flat, write_tensors
 
