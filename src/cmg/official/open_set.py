@@ -23,6 +23,8 @@ from cmg.official.lists.ave import (
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.tables import read_lines
 
+Side = Literal["ucf101", "vggsound40k"]
+
 
 @dataclass(frozen=True)
 class OpenSetCut:
@@ -91,9 +93,7 @@ def ucf51_cut(layout: Layout, known: int) -> OpenSetCut:
     return _csv_cut(full, layout.file(f"ucf51checked_{known}.csv"), classes, known)
 
 
-def ucf_vggsound_cut(
-    layout: Layout, known: int, side: Literal["ucf101", "vggsound40k"]
-) -> OpenSetCut:
+def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
     """The first K of the 16 classes that UCF101 and VGGSound share; the release has K = 8 and 12.
 
     Args:

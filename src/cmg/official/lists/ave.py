@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cmg.data.labels import Event, step_labels
@@ -85,7 +86,9 @@ def categories_of(annotations: Sequence[Annotation]) -> list[str]:
 def true_labels(annotations: Sequence[Annotation], steps: int) -> NDArray[np.bool_]:
     """What ``labels.h5`` says, one-hot with the background last: bool [rows, steps, C + 1]."""
     categories = categories_of(annotations)
-    return np.stack([step_labels([r.event], categories, steps).numpy() > 0 for r in annotations])
+    labels = [step_labels([row.event], categories, steps) for row in annotations]
+    found: NDArray[np.bool_] = torch.stack(labels).numpy() > 0
+    return found
 
 
 def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
