@@ -87,8 +87,7 @@ def true_labels(annotations: Sequence[Annotation], steps: int) -> NDArray[np.boo
     """What ``labels.h5`` says, one-hot with the background last: bool [rows, steps, C + 1]."""
     categories = categories_of(annotations)
     labels = [step_labels([row.event], categories, steps) for row in annotations]
-    found: NDArray[np.bool_] = torch.stack(labels).numpy() > 0
-    return found
+    return np.array(torch.stack(labels).numpy(), bool)
 
 
 def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
