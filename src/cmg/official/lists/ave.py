@@ -94,7 +94,7 @@ def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
     """What ``mil_labels.h5`` says, a row of classes per clip: bool [rows, C + 1]."""
     categories = categories_of(annotations)
     places = np.array([categories.index(row.category) for row in annotations])
-    return np.arange(len(categories) + 1) == places[:, None]
+    return np.asarray(np.arange(len(categories) + 1) == places[:, None])
 
 
 def rows_labeled_otherwise(path: Path, truth: NDArray[np.bool_]) -> list[int]:
