@@ -74,14 +74,10 @@ def card(kind, takes):
     return Card(
         name=kind.name,
         takes=takes,
-        kind=kind.kind,
         shape=" x ".join(map(str, kind.shape)),
-        step_seconds=kind.step_seconds,
-        code="none",
-        weights="none",
         get="nothing",
-        extra=None,
         loader=f"{__name__}:{kind.__name__}",
+        seconds=kind.step_seconds or 1.0,
     )
 
 
