@@ -17,9 +17,9 @@ help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
 	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: docs/voices.md)"
 	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: docs/tuxpaint.md)"
-	@echo "make test       lint, format check, types, then the default tests"
+	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
-	@echo "make lint       ruff: lint and format check"
+	@echo "make lint       ruff: lint and format check; import-linter: the layers of the rooms"
 	@echo "make types      mypy, strict"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make venv       only build or repair .venv"
@@ -37,13 +37,14 @@ voices: venv
 tuxpaint: venv
 	$(BIN)/cmg tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
 
-# All four run even when one fails, so that one call shows everything; pytest's summary comes last.
+# All five run even when one fails, so that one call shows everything; pytest's summary comes last.
 # A process per core, with a thread each: tests are small, and two threads would wait for each other.
 test: venv
 	@failed=; \
 	run() { echo "$(BIN)/$$*"; "$(BIN)/$$@" || failed="$$failed [$$*]"; }; \
 	run ruff check .; \
 	run ruff format --check .; \
+	run lint-imports --no-logo; \
 	run mypy; \
 	export OMP_NUM_THREADS=1; \
 	run pytest -n auto --dist loadfile --no-loadscope-reorder; \
@@ -55,6 +56,7 @@ test-slow: venv
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: venv
 	$(BIN)/mypy

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Timing, side_by_side, table
+from cmg.runs.folder import versions
 from cmg.segmentation.attention import PixelAttention
-from cmg.training.run_folder import versions
 
 CHANNELS, FRAMES, QUERY = 256, 5, 256
 SIDES = {"stage 3 (7x7)": 7, "stage 2 (14x14)": 14, "stage 1 (28x28)": 28}

@@ -16,8 +16,8 @@ from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
 from cmg.models.published import BUILDERS
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
+from cmg.runs.folder import versions
 from cmg.training.options import Precision
-from cmg.training.run_folder import versions
 from cmg.training.state import TrainingState
 from cmg.types import Batch, Kind, Modality
 

@@ -30,14 +30,14 @@ from torch import Tensor
 from benchmarks.figures import Figure, Section, markdown
 from cmg.data.batches import permutation
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.split import Split, members
+from cmg.data.source import Split, members
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.training import HeadJob, HeadOptions
 from cmg.models.published import audio_video
 from cmg.models.unified import UnifiedModel
+from cmg.runs.folder import versions
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
-from cmg.training.run_folder import versions
 from cmg.types import Batch, Modality
 
 TRAIN, HELD_OUT, CLASSES, STEPS = 3339, 402, 28, 10

@@ -22,9 +22,9 @@ from benchmarks.encode_once import TRAIN, Only, RandomAVE, random_model
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
+from cmg.runs.folder import versions
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import run_plan
-from cmg.training.run_folder import versions
 
 PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
 

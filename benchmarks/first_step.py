@@ -38,7 +38,7 @@ def run_timed(started: float, folder: Path) -> dict[str, float]:
     """
     from cmg.cli.main import main as cmg
     from cmg.recipes import pretrain
-    from cmg.training.loop import Pretraining
+    from cmg.runs.loop import Pretraining
 
     seconds = {IMPORT: time.time() - started}
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case, Sizes, case_of, machine
+from cmg.runs.checkpoint import training_tensors
 from cmg.saved import flat
-from cmg.training.checkpoint import training_tensors
 from cmg.training.options import Precision
 from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step

@@ -31,14 +31,14 @@ import torch
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Section, read_figures
+from cmg.copying.clips import copy_clips
 from cmg.data.batches import Batches
 from cmg.data.manifest import ClipRow, FeatureSpec
 from cmg.data.prefetch import epoch_ahead
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
-from cmg.official.dataset import OfficialDataset, ZipFolder
-from cmg.official.source import OfficialSource
-from cmg.recipes.copy_clips import copy_clips
+from cmg.official.dataset import OfficialDataset
+from cmg.official.loaders import ZipFolder
 from cmg.types import Kind
 
 LEVEL = 6
@@ -77,7 +77,7 @@ def write_zips(folder: Path, clips: int) -> None:
                 archive.writestr(f"{name}.pkl", data)
 
 
-def zip_source(folder: Path, clips: int) -> OfficialSource:
+def zip_source(folder: Path, clips: int) -> OfficialDataset:
     """The zips through the reader of the official layout."""
     rows = [
         ClipRow(
@@ -94,9 +94,7 @@ def zip_source(folder: Path, clips: int) -> OfficialSource:
         for m, kind in (("audio", Kind.VECTORS), ("video", Kind.MAPS))
     }
     loaders = {m: ZipFolder.of(folder / m, "vggsound", m) for m in SHAPES}
-    return OfficialSource(
-        OfficialDataset("vggsound40k", folder, rows, specs, {}, {m: loaders[m] for m in SHAPES})
-    )
+    return OfficialDataset("vggsound40k", folder, rows, specs, {}, {m: loaders[m] for m in SHAPES})
 
 
 def drop_from_cache(folder: Path) -> None:

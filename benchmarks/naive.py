@@ -36,7 +36,7 @@ from cmg.objectives.base import View
 from cmg.objectives.draws import Draws
 from cmg.recipes.evaluate import ONE_SCAN, evaluate, evaluate_run
 from cmg.recipes.pretrain import prepare
-from cmg.training.loop import Pretraining
+from cmg.runs.loop import Pretraining
 from cmg.training.seeding import derived_seed, step_generator
 from cmg.training.step import refuse_non_finite
 from cmg.training.together import clips_of

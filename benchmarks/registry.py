@@ -32,7 +32,7 @@ SECTIONS = {
     "components": Entry(
         "benchmarks.components", "where that step's time goes, and at which rate", threads=2
     ),
-    "demo": Entry("benchmarks.step", "a step of the demo against the looped forms", threads=1),
+    "demo": Entry("benchmarks.demo", "a step of the demo against the looped forms", threads=1),
     "compile": Entry("benchmarks.compiled", "torch.compile against the step without", threads=1),
     "codebook": Entry("benchmarks.codebook", "lookup and update, 400 to 65,536 codes", threads=1),
     "maps": Entry("benchmarks.maps", "the convolutional part alone, by form", threads=2),

@@ -20,7 +20,7 @@ from benchmarks.timing import side_by_side, table
 from cmg.errors import ConfigError
 from cmg.retrieval.index import ExactIndex, FaissIndex
 from cmg.retrieval.representation import Represented, unit
-from cmg.training.run_folder import versions
+from cmg.runs.folder import versions
 
 CODES, WIDTH, STEPS, TOP = 400, 256, 10, 10
 

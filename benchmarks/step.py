@@ -1,7 +1,6 @@
 """The pre-training step of any size against the looped forms, side by side.
 
-`OMP_NUM_THREADS=1 python -m benchmarks.step [--sizes demo audio-text] [--json FILE]`, and the
-section ``demo`` of `python -m benchmarks`.
+`OMP_NUM_THREADS=1 python -m benchmarks.step [--sizes demo audio-text] [--json FILE]`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import DEMO, SIZES, Case, Sizes, case_of, machine, machine_line
-from benchmarks.figures import Figure, Section, timing_figures
 from benchmarks.looped import LoopedTraining
 from benchmarks.timing import CLOCKS, Timing, side_by_side, table
 from cmg.training.options import Precision
@@ -56,30 +54,6 @@ def looped_on(looped: LoopedTraining, case: Case) -> Callable[[int], object]:
     """The same with the weights of `looped`, which several batch sizes may share."""
     batch = case.features(looped.state)
     return lambda turn: looped.step(batch, case.draws(batch, turn))
-
-
-def section(quick: bool = False, repeats: int | None = None) -> Section:
-    """The step of the demo, whole and by component.
-
-    Args:
-        quick: Few clips.
-        repeats: Turns.
-    """
-    from benchmarks.components import shares_of, short_table
-
-    case = case_of(DEMO, Sizes(batch=8 if quick else 80))
-    timing = time_step(case, repeats or (2 if quick else 7), "wall")
-    found = timing_figures("step", timing)
-    parts = {
-        FLOAT32: shares_of(case, "float32"),
-        LOOPED: shares_of(case, "float64", looped=True),
-        LOOPED32: shares_of(case, "float32", looped=True),
-    }
-    for name, own in parts.items():
-        for component, seconds in own.items():
-            found[f"{component}: {name}"] = Figure.of([1e3 * seconds], "ms")
-    text = table(f"step, {case.batch} clips", {DEMO: timing}) + "\n\n" + short_table(parts)
-    return Section(found, text, {"size": DEMO, "batch": case.batch})
 
 
 def as_json(timings: Mapping[str, Timing]) -> dict[str, Any]:

@@ -12,7 +12,7 @@
 # Why it matters: features are transposed (channels first or last), cut with a step, and read from .npy files in
 # Fortran order (MATLAB, R) as a matter of course; a file of them trains and evaluates like any other.
 #
-# What cmg does: cmg.arrays.plain brings arrays to C order and native byte order before they are written.
+# What cmg does: cmg.tensors.plain brings arrays to C order and native byte order before they are written.
 set -eu
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT

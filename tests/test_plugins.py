@@ -14,12 +14,12 @@ from cmg import registry
 from cmg.config.load import load_config, override_config, to_yaml
 from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
-from cmg.recipes.jobs import _start_worker
 from cmg.registry import PluginError, Registry
+from cmg.runs.checkpoint import read_checkpoint
+from cmg.runs.folder import read_config
 from cmg.studies.definition import load_study
 from cmg.studies.ledger import Identity, JobKey, identity_as_dict, read_identity, read_job
-from cmg.training.checkpoint import read_checkpoint
-from cmg.training.run_folder import read_config
+from cmg.workers import start_worker
 
 PLUGIN = """
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_a_configuration_names_the_plugins_of_its_parts(plugin, monkeypatch):
     assert override_config(without, ["objectives.cmcm.weight=2"]).plugins == ("my_terms",)
     tree = config.model_dump(mode="json")
     assert recorded(tree, "a file") == config == RunConfig.model_validate(tree)
-    _start_worker(None, registry.loaded_plugins())  # which loads them in a process of its own
+    start_worker(None, registry.loaded_plugins())  # which loads them in a process of its own
 
 
 @pytest.fixture

@@ -15,17 +15,18 @@ import pytest
 import torch
 
 import cmg
+from cmg.copying.ray_engine import ray_chunks
 from cmg.errors import NonFiniteError
+from cmg.launching import launch, under_launch
 from cmg.process import environment, seeded, signals_kept, thread_count
 from cmg.recipes.encode import write_codes
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.jobs import Job, run_jobs
-from cmg.recipes.launch import launch, under_launch
 from cmg.recipes.pretrain import prepare
-from cmg.recipes.ray_engine import ray_chunks
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, two_stage
 from cmg.training import allocation
+from cmg.workers import OWN_PROCESS
 
 SMALL = [
     "data.batch_size=5",
@@ -119,7 +120,7 @@ def test_a_command_keeps_memory_and_gives_it_back_after_training(
     kept = [(trim, (1 << 31) - 1), (mmap, allocation.LARGEST_KEPT)]
     usual = [(trim, allocation.USUAL[0]), (mmap, allocation.USUAL[1]), "trim"]
     assert asked == ([*kept, *usual] if keeps else [])
-    assert not allocation.OWN_PROCESS.get()
+    assert not OWN_PROCESS.get()
 
 
 def test_a_launch_gives_back_environment_signals_and_logging(monkeypatch, untouched):

@@ -89,7 +89,7 @@ ARGUMENTS = {
     "cmg.text.prompts.read_prompts": [{"path": "none"}],
     "cmg.text.vectors.read_vectors": [{"path": "none"}],
     "cmg.text.vectors.write_vectors": [],
-    "cmg.training.checkpoint.load_model": [{"path": "none"}, {"path": "full"}],
+    "cmg.runs.checkpoint.load_model": [{"path": "none"}, {"path": "full"}],
 }
 """Calls that fail for a reason of the path's; none where a call needs more, or much time."""
 

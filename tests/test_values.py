@@ -13,10 +13,10 @@ from cmg.config.load import Dumper, load_config, override_config, to_yaml
 from cmg.config.schema import RunConfig
 from cmg.config.values import MOST_BYTES, MOST_VALUES, Plain, parse_value, parse_yaml, typed
 from cmg.errors import CheckpointError, ConfigError
+from cmg.runs.folder import read_config
 from cmg.segmentation.options import SegmentationTraining
 from cmg.studies.definition import load_study, named_studies
 from cmg.studies.plan import base_config, variant_config
-from cmg.training.run_folder import read_config
 
 CORE = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,

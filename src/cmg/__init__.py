@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cmg.recipes.pretrain import pretrain
     from cmg.recipes.probe import probe
     from cmg.registry import use
-    from cmg.training.checkpoint import load_model as load
+    from cmg.runs.checkpoint import load_model as load
     from cmg.types import Batch, Kind, Modality
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ _FROM = {
     "Kind": "cmg.types",
     "Modality": "cmg.types",
     "UnifiedModel": "cmg.models.unified",
-    "load": "cmg.training.checkpoint",
+    "load": "cmg.runs.checkpoint",
     "load_config": "cmg.config.load",
     "pretrain": "cmg.recipes.pretrain",
     "probe": "cmg.recipes.probe",

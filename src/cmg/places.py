@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cmg.extract.media.suffixes import medium_of
+from cmg.suffixes import medium_of
 
 FOLDERS = {
     "manifest.json": ("a feature store", "`cmg pretrain data={} --out RUN` trains on it"),

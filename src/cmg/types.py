@@ -19,9 +19,9 @@ import torch
 from pydantic import AfterValidator, model_validator
 from torch import Tensor
 
-from cmg.arrays import tensor_of
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.options import Options
+from cmg.tensors import tensor_of
 
 
 class Kind(StrEnum):

@@ -18,8 +18,8 @@ from cmg.data import paired_store
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import prepare
+from cmg.runs.checkpoint import training_tensors
 from cmg.saved import flat
-from cmg.training.checkpoint import training_tensors
 from cmg.types import Kind, Modality
 
 SCRIPT = Path(__file__).parents[1] / "distributed" / "train_ranks.py"

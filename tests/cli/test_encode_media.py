@@ -15,9 +15,9 @@ from cmg.data.inmemory import write_store
 from cmg.extract import registry
 from cmg.extract.extractor import Card
 from cmg.extract.identity import identity_of
+from cmg.extract.media_files import named_clips
 from cmg.extract.reading import Reader, clip_features
 from cmg.recipes.encode_media import words_of
-from cmg.recipes.media_files import named_clips
 from cmg.types import Kind
 
 from ..extract.media import cut_file, write_picture, write_sound, write_video
@@ -74,14 +74,10 @@ def card(kind, takes):
     return Card(
         name=kind.name,
         takes=takes,
-        kind=kind.kind,
         shape=" x ".join(map(str, kind.shape)),
-        step_seconds=kind.step_seconds,
-        code="none",
-        weights="none",
         get="nothing",
-        extra=None,
         loader=f"{__name__}:{kind.__name__}",
+        seconds=kind.step_seconds or 1.0,
     )
 
 

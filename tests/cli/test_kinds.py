@@ -22,8 +22,8 @@ from cmg.recipes.pretrain import pretrain
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, join, joined_model
 from cmg.retrieval.representation import ALL_BY, represent
+from cmg.runs.checkpoint import load_model, read_checkpoint
 from cmg.segmentation.queries import CodeQueries
-from cmg.training.checkpoint import load_model, read_checkpoint
 
 KINDS = {
     "tied": ["model.codebook.kind=tied", "model.codebook.heads=row"],

@@ -17,8 +17,8 @@ from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
 from cmg.errors import ModalityError
 from cmg.recipes.pretrain import chosen_modalities
-from cmg.training.checkpoint import list_checkpoints, load_model, read_checkpoint
-from cmg.training.run_folder import settled
+from cmg.runs.checkpoint import list_checkpoints, load_model, read_checkpoint
+from cmg.runs.folder import settled
 
 PROBE = ("--train-on", "audio", "--test-on", "video", "--seeds", 1, "probe.epochs=1")
 

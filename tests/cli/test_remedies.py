@@ -137,9 +137,9 @@ def test_the_files_that_mark_a_folder_are_those_that_are_written():
     from cmg.models.saving import DESCRIPTION
     from cmg.official.collection import COLLECTION
     from cmg.recipes.demo import MARKER
+    from cmg.runs.folder import CONFIG
     from cmg.segmentation.checkpoint import DESCRIPTION as SEGMENTER
     from cmg.studies.ledger import STUDY
-    from cmg.training.run_folder import CONFIG
 
     written = {MANIFEST, COLLECTION, DESCRIPTION, CONFIG, SEGMENTER, STUDY, MARKER}
     assert set(FOLDERS) == written

@@ -284,7 +284,7 @@ def test_stage_one_is_left_as_it_was(runs, store):
     import torch
 
     from cmg.recipes.two_stage import JoinOptions, join, joined_model
-    from cmg.training.checkpoint import load_model
+    from cmg.runs.checkpoint import load_model
 
     stage1 = load_model(runs["vt"])
     model = joined_model(stage1, store, "audio", 0)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from cmg import FeatureStore
 from cmg.errors import CheckpointError
 from cmg.recipes.pretrain import prepare
-from cmg.training.run_folder import read_config
+from cmg.runs.folder import read_config
 
 from .make import (
     RUNS,

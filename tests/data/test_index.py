@@ -13,14 +13,14 @@ import pytest
 import torch
 from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
+from cmg.copying.clips import copy_clips
 from cmg.data import Batches, FeatureStore, batches, index
 from cmg.data.alignment import AlignedClips
 from cmg.data.manifest import CLIPS, INDEX, MANIFEST, ClipRow, read_manifest
 from cmg.data.prefetch import epoch_ahead
 from cmg.data.rows import IndexedRows, LazyRows
+from cmg.data.share import nested_part
 from cmg.errors import DataError, ModalityError
-from cmg.recipes.copy_clips import copy_clips
-from cmg.recipes.training_clips import nested_part
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_scans_in_parts_are_the_same(indexed, monkeypatch):
         return split.lengths("half").tolist(), kept, nested_part(split, 0.3).positions.tolist()
 
     whole = seen()
-    monkeypatch.setattr("cmg.data.split.AT_ONCE", 7)
+    monkeypatch.setattr("cmg.data.source.AT_ONCE", 7)
     assert seen() == whole
 
 
@@ -173,7 +173,7 @@ def test_a_share_is_that_of_the_ranked_ids(indexed, eager, fraction, monkeypatch
     ranked = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
     wanted = [ids[i] for i in sorted(ranked[: int(np.ceil(fraction * len(ids)))])]
     for bits in (16, 2, 0):  # of 4 ranges and of 1, most ids are ranked by their whole digests
-        monkeypatch.setattr("cmg.recipes.training_clips.RANGE_BITS", bits)
+        monkeypatch.setattr("cmg.data.share.RANGE_BITS", bits)
         for store in (indexed, eager, AlignedClips(write_unlabeled(indexed), 0.7)):
             assert nested_part(store.split("train"), fraction).ids == wanted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import threading
 
 import fsspec
@@ -117,15 +116,3 @@ def test_many_may_fetch_the_same_shard_at_once(store):
 def test_an_address_without_a_store_says_so(address, error, message):
     with pytest.raises(error, match=message):
         FeatureStore.open(address)
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    def without(name, *args, **kwargs):
-        if name.split(".")[0] == "fsspec":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    real = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"pip install 'cmg-torch\[remote\]'"):
-        FeatureStore.open("s3://bucket/store")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cmg.training.checkpoint import list_checkpoints
+from cmg.runs.checkpoint import list_checkpoints
 
 OFFICIAL = ["data.modalities=[audio, text]", "model.temporal.heads=4", "model.mask_tokens=false"]
 """A model that files of the authors' release can hold."""

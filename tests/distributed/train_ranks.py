@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from cmg.config.load import load_config
 from cmg.recipes.pretrain import prepare
 from cmg.registry import use
+from cmg.runs.checkpoint import training_tensors
 from cmg.saved import flat
-from cmg.training.checkpoint import training_tensors
 from cmg.training.ranks import Ranks
 
 

@@ -10,10 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from cmg.errors import DataError
+from cmg.extract.media_files import named_clips
 from cmg.extract.reading import text_of
 from cmg.extract.scan import ScanOptions, find_clips, scan
 from cmg.extract.scan_options import share_of
-from cmg.recipes.media_files import named_clips
 
 
 @pytest.fixture

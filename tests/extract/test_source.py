@@ -10,7 +10,7 @@ from cmg.extract import source as module
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Reader, clip_features
-from cmg.extract.source import Asked, ExtractedClips
+from cmg.extract.source import ExtractedClips, WantedExtractor
 from cmg.types import Kind
 
 from .media import counted_frame, cut_file, write_picture, write_sound, write_video
@@ -71,11 +71,11 @@ def readers(gray):
 @pytest.fixture
 def opened(readers, monkeypatch, tmp_path):
     """A source of clips whose extractors are those of `readers`."""
-    monkeypatch.setattr(Asked, "load", lambda self: readers[self.name])
+    monkeypatch.setattr(WantedExtractor, "load", lambda self: readers[self.name])
     monkeypatch.setattr(module, "card_of", readers.get)
 
     def make(*clips, names=("video", "audio", "text")):
-        asked = {name: Asked(name, LoadOptions()) for name in names}
+        asked = {name: WantedExtractor(name, LoadOptions()) for name in names}
         return ExtractedClips(tmp_path, clips, asked)
 
     return make

@@ -16,7 +16,7 @@ from cmg.objectives.commitment import commitment_loss
 from cmg.objectives.reconstruction import reconstruction_loss
 from cmg.recipes.convert import convert_to_official, convert_to_run
 from cmg.recipes.pretrain import prepare
-from cmg.training.checkpoint import find_checkpoint, load_model, read_checkpoint
+from cmg.runs.checkpoint import find_checkpoint, load_model, read_checkpoint
 from cmg.types import Batch
 
 from .files import load, same
@@ -201,7 +201,7 @@ def test_converted_run_is_not_resumed(tiny, tmp_path):
 
 
 def test_full_disk_leaves_nothing(tiny, tmp_path, monkeypatch):
-    from cmg.training import checkpoint as module
+    from cmg.runs import checkpoint as module
 
     def full(tensors, path):
         path.write_bytes(b"half of it")

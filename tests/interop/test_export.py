@@ -13,8 +13,8 @@ from cmg.interop import infer_architecture, official_layout, read_official
 from cmg.interop.optimizers import parameters_of
 from cmg.recipes.convert import convert_to_official, convert_to_run
 from cmg.recipes.pretrain import prepare, pretrain
-from cmg.training.checkpoint import find_checkpoint, load_model
-from cmg.training.keeping import drop_training
+from cmg.runs.checkpoint import find_checkpoint, load_model
+from cmg.runs.keeping import drop_training
 
 from .files import load, same
 

@@ -14,9 +14,9 @@ from cmg.errors import ConfigError, NonFiniteError
 from cmg.objectives import Objective, TermOptions, objectives
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.registry import PluginError
+from cmg.runs.checkpoint import training_tensors
+from cmg.runs.folder import read_metrics
 from cmg.saved import flat
-from cmg.training.checkpoint import training_tensors
-from cmg.training.run_folder import read_metrics
 
 OUTSIDE = Path(__file__).parents[1] / "outside"
 SMALL = [

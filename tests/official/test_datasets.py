@@ -16,7 +16,6 @@ from cmg.official.datasets.ave import read_ave
 from cmg.official.datasets.avvp import read_avvp
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
 from cmg.official.layout import find_layout
-from cmg.official.source import OfficialSource
 
 
 @pytest.fixture
@@ -62,8 +61,8 @@ def test_audio_is_padded_and_cut_and_clips_without_a_zip_are_counted(opened, wri
     assert lengths.tolist() == [0, 10]
     assert video[0].abs().sum() == 0
     np.testing.assert_array_equal(video[1], write.features(0)["video"])
-    assert source.dataset.absent == ["nofeature__"]
-    assert source.dataset.remarks == [
+    assert source.absent == ["nofeature__"]
+    assert source.remarks == [
         "vggsound40k: 1 of 5 clips have no features and were left out, the first is 'nofeature__'",
         "vggsound40k: 1 of 4 clips have no video, the first is 'k5agnFosRKQ'",
     ]
@@ -111,7 +110,7 @@ def test_every_category_needs_a_prompt(root):
 def test_the_text_of_a_clip_is_the_prompt_of_its_category(root):
     names = ("playing flute", "playing violin, fiddle", "rope skipping")
     vectors = {n: np.full((10, 8), i, np.float32) for i, n in enumerate(names)}
-    source = OfficialSource(read_vggsound40k(find_layout(root), vectors))
+    source = read_vggsound40k(find_layout(root), vectors)
     text, lengths = source.gather("text", np.arange(4))
     assert text[:, 0, 0].tolist() == [2.0, 1.0, 2.0, 0.0]
     assert text.shape == (4, 10, 8)
@@ -145,7 +144,7 @@ def test_ave_rows_are_those_of_the_annotations_split_by_the_orders(opened):
         ("ave-00004", "test"),
     ]
     assert source.rows[1].meta["video_id"] == source.rows[3].meta["video_id"] == "MH3m4AwEcRY"
-    assert source.dataset.absent == ["ave-00005"]
+    assert source.absent == ["ave-00005"]
     assert source.labels["category"].classes == ("Church bell", "Bark", "Violin, fiddle")
     assert source.split("train").labels("category").tolist() == [0, 0, 1]
     events = source.split("train+val+test").labels("event")
@@ -214,7 +213,7 @@ def test_avvp_clips_have_the_labels_of_each_sense(opened):
         "P7x4FV4lg_570_580": "unlisted",
         "BjCEufrlXm4_20_30": "train",
     }
-    assert source.dataset.absent == ["7nSYwyaP4QE_50_60"]
+    assert source.absent == ["7nSYwyaP4QE_50_60"]
     assert source.labels["audio"].classes == (
         "Speech",
         "Baby_cry_infant_cry",
@@ -293,9 +292,9 @@ def test_a_corrupt_clip_is_told_by_name_or_left_out_as_asked(opened, root, write
         source.gather("audio", np.arange(4))
     assert len(source.gather("audio", np.array([0, 1, 3]))[0]) == 3
     with pytest.raises(DataError, match=said):
-        list(source.dataset.clips())
+        list(source.clips())
     told = []
-    kept = [row.id for row, _ in source.dataset.clips("skip", told.append)]
+    kept = [row.id for row, _ in source.clips("skip", told.append)]
     assert kept == ["Jda4WQN5uR0", "vvvvvvvvvvv", "k5agnFosRKQ"]
     assert [(clip.id, clip.modality) for clip in told] == [("L1k7uKjomPc", "audio")]
     collection = OfficialCollection(root, text="none", on_error="skip")
@@ -355,7 +354,7 @@ def test_h5_files_are_opened_anew_after_a_fork(opened):
     """A handle that crossed a fork reads garbage or hangs."""
     source = opened("ave")
     before = source.gather("audio", np.arange(2))[0]
-    loader = source.dataset.loaders["audio"]
+    loader = source.loaders["audio"]
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(

@@ -11,17 +11,18 @@ from cmg.official.h5 import H5Array
 from cmg.official.layout import find_layout
 from cmg.official.lists.ave import (
     categories_of,
-    clips_classed_otherwise,
     read_annotations,
     read_order,
     rows_labeled_otherwise,
+    true_classes,
+    true_labels,
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
+from cmg.tables import read_lines
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_columns_of_the_40k_list_are_read_by_name(file):
         ("rope skipping,Jda4WQN5uR0,train\n", r"line 1: no column 'category' in \['rope skipping'"),
         ("category,video_id\na,b\n", "no column 'split'"),
         ("category,video_id,split\na,b\n", "line 2: 2 cells where the header has 3"),
-        ("category,video_id,split\na, fiddle,b,train\n", "line 2: 4 cells.*quoted"),
+        ("category,video_id,split\na, fiddle,b,train\n", "line 2: 4 cells.*in double quotes"),
         ("category,video_id,split\na,b,valid\n", "line 2: split 'valid' is none of train, val"),
         ('category,video_id,split\n"a,b,train\n', "no table"),
         ("category,video_id,split\n", "lists nothing"),
@@ -167,20 +168,18 @@ def test_label_files_are_compared_with_the_annotations_row_by_row(root, tmp_path
         labels[number, :, 3] = 1
         labels[number, start:end] = np.eye(4)[column]
     write.h5(tmp_path / "labels.h5", labels)
-    assert rows_labeled_otherwise(tmp_path / "labels.h5", rows, 10) == []
+    assert rows_labeled_otherwise(tmp_path / "labels.h5", true_labels(rows, 10)) == []
     labels[1, 6, 2] = 1  # a second class
     labels[4, 9] = [0, 0, 0, 1]  # an event that is not there
     write.h5(tmp_path / "labels.h5", labels)
-    assert rows_labeled_otherwise(tmp_path / "labels.h5", rows, 10) == [1, 4]
+    assert rows_labeled_otherwise(tmp_path / "labels.h5", true_labels(rows, 10)) == [1, 4]
     clips = np.eye(4)[[0, 0, 0, 1, 2, 2]]
     write.h5(tmp_path / "mil.h5", clips)
-    assert clips_classed_otherwise(tmp_path / "mil.h5", rows) == [5]
-    for compare in (rows_labeled_otherwise, clips_classed_otherwise):
-        write.h5(tmp_path / "short.h5", labels[:5, :, :3])
+    assert rows_labeled_otherwise(tmp_path / "mil.h5", true_classes(rows)) == [5]
+    write.h5(tmp_path / "short.h5", labels[:5, :, :3])
+    for truth in (true_labels(rows, 10), true_classes(rows)):
         with pytest.raises(DataError, match=r"short\.h5: avadataset has shape .*expected \(6, "):
-            compare(
-                tmp_path / "short.h5", rows, *([10] if compare is rows_labeled_otherwise else [])
-            )
+            rows_labeled_otherwise(tmp_path / "short.h5", truth)
 
 
 def test_combined_rows_and_rows_of_single_events_say_the_same(file):

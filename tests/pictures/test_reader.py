@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cmg.data.frames import FramedClip, read_frames
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.pictures.masks import read_mask
@@ -226,9 +224,3 @@ def test_pictures_of_a_folder_are_in_the_order_of_their_numbers(tmp_path):
         (tmp_path / name).touch()
     assert [p.name for p in picture_paths(tmp_path)] == ["f1.jpeg", "f2.tiff", "f10.PNG"]
     assert picture_paths(tmp_path / "nowhere") == []
-
-
-def test_without_pillow_the_remedy_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ConfigError, match=r"pip install 'cmg-torch\[avs\]'"):
-        read_picture(Path("a.png"))

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
+from cmg.extract.thumbnails import Thumbnail
 from cmg.recipes.encoded_media import COLUMNS, EncodedMedia, codes_csv
-from cmg.recipes.media_codes import CodedClip, StepCodes, Thumbnail, Track, sharing
+from cmg.recipes.media_codes import CodedClip, StepCodes, Track, sharing
 from cmg.report.code_pages import places, write_encoded
 from cmg.report.code_timeline import (
     LEFT,

@@ -8,7 +8,7 @@ import torch
 from cmg.evaluation.encoding import code_usage, encode_split
 from cmg.report.gather import gather
 from cmg.report.samples import most_used, timelines
-from cmg.training.checkpoint import load_model
+from cmg.runs.checkpoint import load_model
 from cmg.types import Batch
 
 from .conftest import markdown_tables, read

@@ -21,7 +21,7 @@ from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.controls import other_clips, shuffled, zero
 from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
-    Asked,
+    AskedBy,
     SegmentationJob,
     mask_scores,
     segmented,
@@ -40,7 +40,7 @@ def record(small_options, quick, queries):
 def job(new_segmenter, quick, sets, queries):
     def make(folder=None, **changes):
         options = quick.model_copy(update=changes)
-        by = Asked(queries, "audio")
+        by = AskedBy(queries, "audio")
         return SegmentationJob(new_segmenter(), options, sets["train"], by, sets["val"], by, folder)
 
     return make
@@ -75,7 +75,7 @@ def test_what_is_read_back_says_the_same(job, record, tmp_path, sets, queries, q
     train_segmenter(task)
     model, found = read_segmenter(tmp_path / "m")
     assert found == record == read_record(tmp_path / "m")
-    asked = Asked(queries, "text")
+    asked = AskedBy(queries, "text")
     own, _ = mask_scores(task.model, sets["test"], asked, quick)
     assert mask_scores(model, sets["test"], asked, quick)[0] == own
 
@@ -106,7 +106,7 @@ def test_damaged_models_are_refused(job, record, tmp_path):
 
 
 def test_scoring_changes_nothing_and_does_not_depend_on_batches(job, sets, quick, queries):
-    model, asked = job().model.train(), Asked(queries, "audio")
+    model, asked = job().model.train(), AskedBy(queries, "audio")
     before = {n: x.clone() for n, x in model.state_dict().items()}
     one, each = mask_scores(model, sets["test"], asked, quick)
     two, _ = mask_scores(
@@ -196,7 +196,7 @@ def test_controls_ask_by_other_categories_and_by_nothing(framed, queries):
     test = [c for c in framed if c.split == "test"]
     others, by_id = other_clips(test, 0), {c.id: c for c in test}
     assert all(by_id[a].category != by_id[b].category for a, b in others.items())
-    asked = Asked(queries, "audio")
+    asked = AskedBy(queries, "audio")
     ids = [c.id for c in test]
     changed = shuffled(test, asked, 0)(ids, queries.vectors("audio", ids))
     torch.testing.assert_close(changed, queries.vectors("audio", [others[i] for i in ids]))

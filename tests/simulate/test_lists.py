@@ -41,7 +41,7 @@ def test_the_full_lists_have_the_official_counts(whole):
     assert len(whole.ucf) == 2_003
     assert Counter(s for _, _, s in whole.vggsound2ucf) == {"train": 2_894, "val": 964, "test": 955}
     assert len(whole.ucf51) == 6_831
-    events = Counter(row.offset - row.onset for row in whole.ave)
+    events = Counter(row.end - row.start for row in whole.ave)
     assert (events[0], events[2], events[10]) == (1, 214, 2_750)
 
 

@@ -11,7 +11,7 @@ from cmg.data import Clip, FeatureStore, StoreWriter
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.evaluation.transfer import Evaluation
 from cmg.recipes.pretrain import prepare
-from cmg.simulate import World
+from cmg.simulate import Latents
 from cmg.simulate.own_lists import own_lists
 from cmg.simulate.scripts import ave_script, generator, vggsound_script
 from cmg.simulate.text_encoder import words
@@ -93,7 +93,7 @@ def six_concepts(tmp_path_factory):
             for i in range(count)
             for name in FEW.values()
         ]
-        world = World(seed, audio_width=48, video_width=48, map_size=3)
+        world = Latents(seed, audio_width=48, video_width=48, map_size=3)
         return write(tmp_path_factory.mktemp("few") / str(seed), world, pretraining, ave)
 
     return build(0), build(1)
@@ -134,14 +134,14 @@ def test_transfer_to_ave_is_learnable_but_not_trivial(tmp_path):
     pretraining = whole.cut(0.04)
     ave = whole.cut(0.15)
     rows = [
-        (f"ave_{split}", a.category, a.video_id, a.onset, a.offset)
+        (f"ave_{split}", a.category, a.video_id, a.start, a.end)
         for split, order in ave.ave_order.items()
         for a in (ave.ave[row] for row in order)
     ]
     clips = [(category, video_id) for category, video_id, _ in pretraining.vggsound]
     assert len(clips) <= 2000
     stores = [
-        write(tmp_path / str(seed), World(seed, 128, 64), clips, rows, dict(whole.prompts))
+        write(tmp_path / str(seed), Latents(seed, 128, 64), clips, rows, dict(whole.prompts))
         for seed in (0, 1)
     ]
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from cmg.config.load import load_config
+from cmg.data.share import nested_part
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.recipes.pretrain import training_batches
-from cmg.recipes.training_clips import nested_part
 from cmg.studies.definition import load_study, read_study
 from cmg.studies.plan import plan_study
 

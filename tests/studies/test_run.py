@@ -13,12 +13,12 @@ import pytest
 
 from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
-from cmg.recipes.jobs import run_all
 from cmg.studies.ledger import finished_jobs, read_job
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer
 from cmg.studies.summary import summarized
+from cmg.workers import run_all
 
 from .conftest import MODALITIES, PAIR
 
@@ -155,7 +155,7 @@ def test_fewer_seeds_on_a_second_run_still_show_all_that_is_there(run, whole):
 
 
 def test_kept_runs_go_on_from_their_last_checkpoint(run, whole, monkeypatch):
-    from cmg.training.loop import Pretraining
+    from cmg.runs.loop import Pretraining
 
     steps = []
     real = Pretraining._one_step

@@ -10,7 +10,7 @@ import pytest
 from cmg.config.load import load_config
 from cmg.errors import DataError
 from cmg.studies.definition import load_study, read_study
-from cmg.studies.plots import Scale, standalone, study_plot
+from cmg.studies.plots import AxisScale, standalone, study_plot
 from cmg.studies.summary import summarized, with_mean
 from cmg.studies.tables import codebook_table, metric_table, paper_table, study_tables
 from cmg.studies.write import markdown, write_study
@@ -155,11 +155,11 @@ def test_no_job_and_no_study_are_told_apart(pair, planted, tmp_path):
 
 
 def test_scale_by_hand():
-    assert Scale(0, 100, 200, 300).at(25) == 225
-    assert Scale(0, 100, 300, 200).at(25) == 275
-    assert Scale(50, 800, 0, 4, log=True).at(100) == pytest.approx(1)  # four doublings
-    assert Scale(0, 10, 0, 1).at(-5) == 0
-    assert Scale(5, 5, 0, 1).at(5) == 0.5
+    assert AxisScale(0, 100, 200, 300).at(25) == 225
+    assert AxisScale(0, 100, 300, 200).at(25) == 275
+    assert AxisScale(50, 800, 0, 4, log=True).at(100) == pytest.approx(1)  # four doublings
+    assert AxisScale(0, 10, 0, 1).at(-5) == 0
+    assert AxisScale(5, 5, 0, 1).at(5) == 0.5
 
 
 def circles(drawing):

@@ -14,9 +14,9 @@ from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.models.saving import MODEL
 from cmg.recipes.evaluate_tasks import evaluate_tasks
+from cmg.runs.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.saved import flat
 from cmg.tasks import benchmark
-from cmg.training.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.types import Kind, Modality
 
 STEPS, CONCEPTS = 10, 5

@@ -8,7 +8,7 @@ import pytest
 
 from cmg.cli import tasks as commands
 from cmg.recipes.select import CheckpointScore, Selection
-from cmg.training.selection import SELECTED
+from cmg.runs.selection import SELECTED
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ from cmg.recipes.evaluate_tasks import (
 )
 from cmg.recipes.select import select
 from cmg.report.benchmark_pages import remarks
+from cmg.runs.checkpoint import list_checkpoints, load_model, read_checkpoint
+from cmg.runs.selection import SELECTED, mark_checkpoint, marked_checkpoint
 from cmg.tasks import benchmark
 from cmg.tasks.ave import AVE
 from cmg.tasks.benchmark import find_benchmark
 from cmg.tasks.run import run_plan
-from cmg.training.checkpoint import list_checkpoints, load_model, read_checkpoint
-from cmg.training.selection import SELECTED, mark_checkpoint, marked_checkpoint
 
 from .conftest import NAMES, make_model, outcome_of, write_run
 

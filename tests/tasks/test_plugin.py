@@ -15,8 +15,8 @@ from cmg.models import UnifiedModel
 from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
 from cmg.recipes.select import select
 from cmg.registry import PluginError, use
+from cmg.runs.selection import SELECTED
 from cmg.tasks.benchmark import benchmarks, find_benchmark
-from cmg.training.selection import SELECTED
 from cmg.types import Batch, Kind, Modality
 
 from .conftest import Folder, write_run
@@ -26,7 +26,8 @@ PLUGIN = '''
 
 from cmg.evaluation.training import HeadOptions
 from cmg.tasks.benchmark import Benchmark, benchmark
-from cmg.tasks.plan import Plan, side
+from cmg.tasks.sides import side
+from cmg.tasks.benchmark import Plan
 
 
 @benchmark("sentences")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cmg.recipes.tuxpaint_store import Readers
+from cmg.tuxpaint.store import StampReaders
 from cmg.types import Kind
 
 from ..extract.media import write_sound
@@ -103,4 +103,4 @@ class Letters:
         return found
 
 
-READERS = Readers(Pixels(), Spectra(), Letters())
+READERS = StampReaders(Pixels(), Spectra(), Letters())

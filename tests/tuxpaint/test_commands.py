@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cmg.recipes import tuxpaint_store
+from cmg.tuxpaint import store as tuxpaint_store
 
 from .drawn import READERS, draw_stamps
 

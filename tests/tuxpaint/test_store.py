@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.recipes.tuxpaint_store import (
+from cmg.tuxpaint.nouns import is_letter, noun_of, part_of, split_stamps
+from cmg.tuxpaint.pictures import stamp_picture
+from cmg.tuxpaint.stamps import find_stamps, stamps_folder
+from cmg.tuxpaint.store import (
     chosen_stamps,
     read_stamps,
     sentence_of,
     trimmed,
     write_stamps,
 )
-from cmg.tuxpaint.nouns import is_letter, noun_of, part_of, split_stamps
-from cmg.tuxpaint.pictures import stamp_picture
-from cmg.tuxpaint.stamps import find_stamps, stamps_folder
 from cmg.tuxpaint.views import Components, Scale, in_parts, picture_views, sentence_views
 
 from .drawn import READERS, draw_stamps

@@ -147,7 +147,7 @@ def extract(
         engine,
         overwrite,
     )
-    with Bar() as bar:
+    with LateClipBar() as bar:
         found = run(folder, out, options, bar.told)
     if found is None:
         told: dict[str, Any] = {"store": str(out), "waiting": True}
@@ -156,14 +156,14 @@ def extract(
     show(found.as_dict(), *lines(found))
 
 
-class Bar:
+class LateClipBar:
     """A bar over clips that appears when something is to be done."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._clips = 0
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> LateClipBar:
         """Nothing to show yet."""
         return self
 

@@ -14,7 +14,7 @@ from cmg.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cmg.recipes.import_official import Summary
+    from cmg.recipes.import_official import ImportSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -113,7 +113,7 @@ def _import_arrays(
     dtype: str | None,
     overwrite: bool,
 ) -> None:
-    from cmg.cli.data import described, facts
+    from cmg.cli.store_facts import described, facts
     from cmg.data import import_arrays
 
     store = import_arrays(
@@ -162,7 +162,7 @@ class Bars:
         self._bar.advance(done - self._bar.done, name)
 
 
-def _table(summary: Summary) -> Table:
+def _table(summary: ImportSummary) -> Table:
     columns = ("clips", "skipped", "absent", "MB", "of the source", "of dense", "s", "clips/s")
     rows = []
     for name, found in summary.stores.items():
@@ -182,7 +182,7 @@ def _table(summary: Summary) -> Table:
     return table(("set", *columns), rows, f"{summary.source} -> {summary.path}")
 
 
-def _remarks(summary: Summary) -> list[str]:
+def _remarks(summary: ImportSummary) -> list[str]:
     lines = list(summary.remarks)
     for name, found in summary.stores.items():
         lines += [f"{name}: skipped {clip['id']}: {clip['reason']}" for clip in found.skipped[:3]]

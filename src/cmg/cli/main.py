@@ -34,7 +34,7 @@ from cmg.cli.groups import PLUGIN, group
 from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
 from cmg.registry import use
-from cmg.training.allocation import OWN_PROCESS
+from cmg.workers import OWN_PROCESS
 
 FORMAT = warnings.formatwarning
 """How Python shows warnings."""

@@ -17,7 +17,7 @@ from rich.text import Text
 from cmg.cli.output import console
 
 if TYPE_CHECKING:
-    from cmg.training.checkpoint import Position
+    from cmg.runs.checkpoint import Position
 
 
 def summary(log: dict[str, float]) -> list[str]:

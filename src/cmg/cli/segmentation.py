@@ -116,9 +116,9 @@ def avs(
         planned_from,
         train_all,
     )
-    from cmg.recipes.segmentation_data import open_segmentation
     from cmg.recipes.segmentation_scores import score_all
     from cmg.report.segmentation import segmentation_tables, told, write_segmentation
+    from cmg.segmentation.data import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 
     if train_only and test_only:
@@ -225,7 +225,7 @@ def segment(
     frames (overlay.png), and segmentation.json.
     """
     say_json(json_)
-    from cmg.recipes.media_files import one_clip
+    from cmg.extract.media_files import one_clip
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segment_clip import segment_clip
     from cmg.report.segmented_clip import write_segmented

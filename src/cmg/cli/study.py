@@ -11,7 +11,7 @@ from cmg.cli.groups import group
 from cmg.cli.output import JsonFlag, in_terminal, show
 
 if TYPE_CHECKING:
-    from cmg.studies.summary import Summary
+    from cmg.studies.summary import StudySummary
 
 app = group("Studies: ablations, sizes, recipes; list, run, table.")
 
@@ -93,7 +93,7 @@ def table(
     show_study(folder, summary, {})
 
 
-def show_study(out: Path, summary: Summary, more: dict[str, Any]) -> None:
+def show_study(out: Path, summary: StudySummary, more: dict[str, Any]) -> None:
     """Print the tables of a study, or its ``study.json``."""
     from cmg.studies.tables import headlines, study_tables
     from cmg.studies.write import PLOT, REPORT, TABLE

@@ -147,7 +147,7 @@ def select(
     from cmg.official.collection import open_collection
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.select import select as run_select
-    from cmg.training.selection import SELECTED
+    from cmg.runs.selection import SELECTED
 
     collection = open_collection(data, lists, text="none")
     with progress_bar() as progress:

@@ -106,7 +106,7 @@ def pretrain(
     if ranks is None:
         train_and_show(assignments or [], out, resume, official_checkpoints, None)
         return
-    from cmg.recipes.launch import already_failed, leave_error, under_launch
+    from cmg.launching import already_failed, leave_error, under_launch
     from cmg.training.ranks import RankError
 
     if already_failed():
@@ -130,8 +130,8 @@ def launch_pretraining(
 ) -> None:
     """Start this command again, once per device."""
     from cmg.files import refuse_occupied
-    from cmg.recipes.launch import launch
-    from cmg.training.run_folder import RESUME
+    from cmg.launching import launch
+    from cmg.runs.folder import RESUME
 
     configuration(assignments, out, resume)  # what is wrong with it is said before any start
     if not resume:
@@ -162,8 +162,8 @@ def train_and_show(
     from cmg.cli.progress import ProgressBar, tensorboard
     from cmg.files import bytes_below
     from cmg.recipes.pretrain import collapsed, prepare
-    from cmg.training.checkpoint import list_checkpoints
-    from cmg.training.keeping import expected_bytes
+    from cmg.runs.checkpoint import list_checkpoints
+    from cmg.runs.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, ranks)
@@ -215,7 +215,7 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
                 "--resume takes the run's own configuration; leave out the rest, but data=STORE "
                 "where the store was moved"
             )
-        from cmg.training.run_folder import read_config
+        from cmg.runs.folder import read_config
 
         return override_config(read_config(out), assignments)
     from cmg.config.shorthands import OWN_DATA, written_out
@@ -224,8 +224,8 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     config = load_config(name, overrides)
     if name != OWN_DATA or name in assignments or any(o.startswith(CHOICE) for o in overrides):
         return config
+    from cmg.clips import open_clips
     from cmg.recipes.own_data import sizes
-    from cmg.recipes.training_clips import open_clips
 
     asked = {override.partition("=")[0] for override in overrides}
     found = sizes(open_clips(config.data), config)

@@ -13,7 +13,7 @@ from cmg.cli.output import JsonFlag, in_terminal, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cmg.recipes.tuxpaint_store import ReadStamps
+    from cmg.tuxpaint.store import ReadStamps
 
 app = group("The Tux Paint stamps: transfer between pictures, voices and captions.")
 Part = Annotated[int | None, typer.Option(help="Read only so many stamps, for a quick look.")]
@@ -49,9 +49,9 @@ def build(
     json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
-    from cmg.cli.data import described, facts
+    from cmg.cli.store_facts import described, facts
     from cmg.files import refuse_occupied
-    from cmg.recipes.tuxpaint_store import write_stamps
+    from cmg.tuxpaint.store import write_stamps
 
     if not overwrite:
         refuse_occupied(out)
@@ -88,8 +88,8 @@ def compare(
     from cmg.cli.progress import ProgressBar
     from cmg.files import refuse_occupied, replace_file
     from cmg.recipes.tuxpaint import as_dict, plan_tuxpaint, run_tuxpaint
-    from cmg.recipes.tuxpaint_store import write_stamps
     from cmg.report.tuxpaint import tuxpaint_markdown, tuxpaint_tables
+    from cmg.tuxpaint.store import write_stamps
 
     refuse_occupied(out)
     if seeds < 1:
@@ -116,8 +116,8 @@ def read_with_progress(
 ) -> ReadStamps:
     """Read stamps under a bar, and name what was skipped."""
     from cmg.cli.progress import ClipBar
-    from cmg.recipes.tuxpaint_store import chosen_stamps, read_stamps
     from cmg.tuxpaint.stamps import LANGUAGES
+    from cmg.tuxpaint.store import chosen_stamps, read_stamps
 
     spoken: tuple[str, ...] = LANGUAGES
     if languages is not None:

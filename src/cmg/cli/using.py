@@ -43,14 +43,14 @@ def probe(
     """Train a head on one modality of the frozen codebook, read it on another."""
     from dataclasses import asdict
 
+    from cmg.clips import open_clips, open_other, training_split
     from cmg.config.load import override_config
     from cmg.data.labeled import LabeledClips, read_labels
     from cmg.evaluation.scores import plain
+    from cmg.inference.readers import other_extractors
     from cmg.recipes.probe import probe as run_probe
-    from cmg.recipes.run_extractors import other_extractors
-    from cmg.recipes.training_clips import open_clips, open_other, training_split
     from cmg.report.tables import score_text
-    from cmg.training.checkpoint import load_model, read_checkpoint
+    from cmg.runs.checkpoint import load_model, read_checkpoint
 
     checkpoint = read_checkpoint(model)
     config = override_config(checkpoint.config, [f"probe.seeds={seeds}", *(overrides or [])])
@@ -111,8 +111,8 @@ def encode(
     Of media, OUT has the codes as a table (csv) and as JSON, and a timeline of frames, waveform
     and words with the code under each.
     """
+    from cmg.clips import is_one_store
     from cmg.data.remote import is_remote
-    from cmg.recipes.training_clips import is_one_store
 
     media = [text, extractor, weights, known, no_known, on_error != "fail", overwrite]
     if len(data) == 1 and (is_remote(data[0]) or is_one_store(data[0])):
@@ -128,8 +128,8 @@ def encode(
         raise ConfigError(f"--on-error {on_error}: say fail or skip")
     if known is not None and no_known:
         raise ConfigError("--known and --no-known exclude each other")
+    from cmg.extract.media_files import named_clips
     from cmg.recipes.encode_media import encode_media
-    from cmg.recipes.media_files import named_clips
     from cmg.report.code_pages import check_out, write_encoded
 
     check_out(out, overwrite)
@@ -146,10 +146,10 @@ def encode(
 
 def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
     """Encode a store to a file of codes."""
+    from cmg.clips import open_other
+    from cmg.inference.readers import other_extractors
     from cmg.recipes.encode import write_codes
-    from cmg.recipes.run_extractors import other_extractors
-    from cmg.recipes.training_clips import open_other
-    from cmg.training.checkpoint import load_model, read_checkpoint
+    from cmg.runs.checkpoint import load_model, read_checkpoint
 
     checkpoint = read_checkpoint(model)
     store = open_other(checkpoint.config.data, data)

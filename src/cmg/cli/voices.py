@@ -55,7 +55,7 @@ def digits(
     json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    from cmg.cli.data import described, facts
+    from cmg.cli.store_facts import described, facts
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 
@@ -102,7 +102,7 @@ def read(
     """Read recorded words with a run on digits; heads are trained on its store's labels."""
     from cmg.recipes.voices import read_run
     from cmg.report.voices import voices_tables
-    from cmg.training.checkpoint import load_model, read_checkpoint
+    from cmg.runs.checkpoint import load_model, read_checkpoint
 
     words = chosen_words(recordings, own, sources)
     results = read_run(load_model(model), read_checkpoint(model).config, words)

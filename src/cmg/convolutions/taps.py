@@ -40,13 +40,13 @@ class Taps:
         """Apply a 1x1 or 3x3 convolution, transposed or not."""
         if layer.kernel_size == (1, 1):
             return pointwise(layer, x)
-        product: Tensor = Product.apply(  # type: ignore[no-untyped-call]
+        product: Tensor = TapsProduct.apply(  # type: ignore[no-untyped-call]
             x, layer.weight, padding_of(layer), isinstance(layer, nn.ConvTranspose2d)
         )
         return product if layer.bias is None else product + layer.bias.to(x.dtype)
 
 
-class Product(torch.autograd.Function):
+class TapsProduct(torch.autograd.Function):
     """The convolution without its bias."""
 
     @staticmethod

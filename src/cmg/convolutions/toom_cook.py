@@ -131,11 +131,11 @@ class ToomCook:
             axis(size, padding, transposed, x.dtype)
             for size, padding in zip(x.shape[:2], padding_of(layer), strict=True)
         )
-        product: Tensor = Product.apply(x, layer.weight, transposed, high, wide)  # type: ignore[no-untyped-call]
+        product: Tensor = ToomCookProduct.apply(x, layer.weight, transposed, high, wide)  # type: ignore[no-untyped-call]
         return product if layer.bias is None else product + layer.bias
 
 
-class Product(torch.autograd.Function):
+class ToomCookProduct(torch.autograd.Function):
     """The convolution without its bias.
 
     The backward pass evaluates input and weight again: their values at the points are up to three

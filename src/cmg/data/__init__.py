@@ -7,7 +7,7 @@ from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
 from cmg.data.prefetch import epoch_ahead
-from cmg.data.split import Split
+from cmg.data.source import Split
 from cmg.data.store import FeatureStore
 from cmg.data.verify import verify_store
 from cmg.data.writer import Clip, StoreWriter

@@ -13,8 +13,6 @@ The CSV has a header and one row per clip. Its columns:
 
 from __future__ import annotations
 
-import csv
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +31,10 @@ from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter, check_split
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
-from cmg.files import StrPath, read_text
+from cmg.files import StrPath
 from cmg.places import lies_there
+from cmg.tables import TableRow, read_table
 from cmg.types import Kind, plain_name
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One row of the CSV; `line` counts from 1, the header's."""
-
-    line: int
-    cells: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class _Table:
     """The CSV with its columns told apart."""
 
     path: Path
-    rows: list[_Row]
+    rows: list[TableRow]
     modalities: list[str]
     labels: dict[str, str]
     """Label name to column."""
@@ -112,28 +103,19 @@ def import_arrays(
 
 def _read_table(path: Path, dtype: str | None) -> _Table:
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-        header = [column.strip() for column in reader.fieldnames or []]
-        reader.fieldnames = header
-        rows = [_row(path, reader.line_num, cells) for cells in reader]
+        rows = read_table(path, ",", ("id",), strip=True)
     except DataError as error:
         there = lies_there(path) if path.is_dir() else ""
         if there:
             raise DataError(f"cannot read {path}: {there}") from error
         raise
-    except csv.Error as error:
-        raise DataError(f"{path} is not a CSV ({error})") from error
-    if "id" not in header:
-        raise DataError(f"{path}: no column 'id' in the header; columns: {', '.join(header)}")
-    if "" in header or len(set(header)) < len(header):
-        raise DataError(f"{path}: every column needs a name of its own; columns: {header}")
-    if not rows:
-        raise DataError(f"{path} lists no clip")
     _check_ids(path, rows)
-    return _told_apart(path, rows, header, dtype)
+    return _told_apart(path, rows, [*rows[0].cells], dtype)
 
 
-def _told_apart(path: Path, rows: list[_Row], header: Sequence[str], dtype: str | None) -> _Table:
+def _told_apart(
+    path: Path, rows: list[TableRow], header: Sequence[str], dtype: str | None
+) -> _Table:
     labels, meta, modalities = {}, {}, []
     for column in header:
         prefix, _, rest = column.partition(":")
@@ -156,7 +138,7 @@ def _told_apart(path: Path, rows: list[_Row], header: Sequence[str], dtype: str 
     return _Table(path, rows, modalities, labels, meta, dtype)
 
 
-def _check_ids(path: Path, rows: Sequence[_Row]) -> None:
+def _check_ids(path: Path, rows: Sequence[TableRow]) -> None:
     lines: dict[str, int] = {}
     for row in rows:
         name = row.cells["id"]
@@ -164,12 +146,6 @@ def _check_ids(path: Path, rows: Sequence[_Row]) -> None:
             what = f"id {name!r} is also in line {lines[name]}" if name else "the id is empty"
             raise DataError(f"{path}, line {row.line}, column 'id': {what}; ids must be unique")
         lines[name] = row.line
-
-
-def _row(path: Path, line: int, cells: Mapping[Any, Any]) -> _Row:
-    if None in cells or None in cells.values():
-        raise DataError(f"{path}, line {line}: not as many cells as the header has columns")
-    return _Row(line, {column: cell.strip() for column, cell in cells.items()})
 
 
 def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | None) -> FeatureSpec:
@@ -181,7 +157,7 @@ def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | No
 
 
 @contextmanager
-def _blaming(table: _Table, row: _Row, column: str) -> Iterator[None]:
+def _blaming(table: _Table, row: TableRow, column: str) -> Iterator[None]:
     """Name the cell and the file in it in the message of any error about it."""
     try:
         yield
@@ -190,7 +166,7 @@ def _blaming(table: _Table, row: _Row, column: str) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from error
 
 
-def _features(table: _Table, row: _Row, name: str) -> NDArray[Any]:
+def _features(table: _Table, row: TableRow, name: str) -> NDArray[Any]:
     """The array [T, *shape] that a cell names."""
     file, _, key = row.cells[name].partition("#")
     block = _load(table.path.parent / file, key)
@@ -241,7 +217,7 @@ def _member(path: Path, archive: NpzFile, key: str) -> NDArray[Any]:
 
 
 def _clip(
-    table: _Table, row: _Row, specs: Mapping[str, FeatureSpec], labels: Mapping[str, LabelSpec]
+    table: _Table, row: TableRow, specs: Mapping[str, FeatureSpec], labels: Mapping[str, LabelSpec]
 ) -> Clip:
     features = {}
     for name, spec in specs.items():

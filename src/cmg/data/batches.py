@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.bijection import scattered
-from cmg.data.source import absent_of
-from cmg.data.split import Split
+from cmg.data.source import Split, absent_of
 from cmg.errors import DataError
 from cmg.types import Batch
 

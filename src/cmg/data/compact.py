@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.manifest import FeatureSpec
-from cmg.data.shards import (
+from cmg.data.shard_files import (
     HEADER_BYTES,
     STEPS_AT_ONCE,
     check_tensor,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cmg.arrays import plain
 from cmg.data.manifest import DTYPES, FeatureSpec
 from cmg.errors import DataError, ModalityError
+from cmg.tensors import plain
 
 
 def as_block(where: str, values: ArrayLike) -> NDArray[Any]:
@@ -21,7 +21,7 @@ def as_block(where: str, values: ArrayLike) -> NDArray[Any]:
 
     Raises:
         ModalityError: they make no array.
-        DataError: see :func:`cmg.arrays.plain`.
+        DataError: see :func:`cmg.tensors.plain`.
     """
     try:
         return plain(values, where)

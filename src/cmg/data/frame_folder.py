@@ -10,14 +10,13 @@ ROOT/
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
-from cmg.files import StrPath, read_text
+from cmg.files import StrPath
 from cmg.pictures.reader import picture_paths
+from cmg.tables import read_table
 
 CLIPS = "clips.csv"
 FRAMES, MASKS = "frames", "masks"
@@ -51,26 +50,15 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
         raise DataError(
             f"there is no {path}; write it with a header `id,split,category` and a row per clip"
         )
-    try:
-        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-        lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if cells]
-    except csv.Error as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    header = lines[0][1] if lines else []
-    for name in header:
-        if name not in _COLUMNS:
-            raise DataError(
-                f"{path}, line 1: unknown column {name!r}{did_you_mean(name, _COLUMNS)}"
-            )
-    if "id" not in header or "split" not in header or len(set(header)) < len(header):
-        raise DataError(f"{path}, line 1: the columns id and split must be there, each once")
     rows: dict[str, tuple[str, str, str]] = {}
-    for line, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells, the header has {len(header)}"
-            )
-        row = dict(zip(header, cells, strict=True))
+    for line, row in (
+        (row.line, row.cells) for row in read_table(path, ",", ("id", "split"), True)
+    ):
+        for name in row:
+            if name not in _COLUMNS:
+                raise DataError(
+                    f"{path}, line 1: unknown column {name!r}{did_you_mean(name, _COLUMNS)}"
+                )
         clip, split = row["id"], row["split"]
         if not clip or not split:
             raise DataError(f"{path}, line {line}: id and split must not be empty")
@@ -79,8 +67,6 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
         if clip in rows:
             raise DataError(f"{path}, line {line}: clip {clip!r} is there twice; ids are unique")
         rows[clip] = clip, split, row.get("category", "")
-    if not rows:
-        raise DataError(f"{path} lists no clip")
     return list(rows.values())
 
 

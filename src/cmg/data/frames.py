@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from cmg.errors import DataError
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import picture_size, pillow, read_picture
+from cmg.pictures.reader import picture_size, read_picture
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,6 @@ def read_frames(clip: FramedClip, side: int) -> Tensor:
 
     Raises:
         DataError: a picture cannot be read.
-        ConfigError: Pillow is not installed.
     """
     frames = [read_picture(path, (side, side)) for path in clip.frames]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
@@ -67,10 +67,9 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
     Raises:
         DataError: a mask cannot be read, does not say what the object is, or is of another size
             than its frame.
-        ConfigError: Pillow is not installed.
     """
-    masks, image = [], pillow()
-    scaled, nearest = (side, side), image.Resampling.NEAREST
+    masks = []
+    scaled, nearest = (side, side), Image.Resampling.NEAREST
     for frame, path in zip(clip.frames, clip.masks, strict=False):
         mask, wanted = read_mask(path), picture_size(frame)
         if mask.shape[::-1] != wanted:
@@ -79,6 +78,6 @@ def read_masks(clip: FramedClip, side: int) -> Tensor:
                 f"for a frame of {wanted[0]} x {wanted[1]}, both turned upright where their files "
                 "say so (EXIF); make the mask of the frame as it is shown"
             )
-        bits = image.fromarray(mask.view(np.uint8)).resize(scaled, nearest)
+        bits = Image.fromarray(mask.view(np.uint8)).resize(scaled, nearest)
         masks.append(np.asarray(bits, bool))
     return torch.from_numpy(np.stack(masks))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from cmg.data.source import ClipSource
 from cmg.data.wrapped import WrappedClips
 from cmg.errors import DataError
 from cmg.files import StrPath, json_lines, read_text
+from cmg.tables import read_table
 
 ID = "id"
 
@@ -69,29 +68,10 @@ def _name(path: Path, line: int, column: str, value: Any) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    text = read_text(path)
     if path.suffix.lower() in (".jsonl", ".json"):
-        yield from json_lines(path, text)
-        return
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if ID not in header or len(header) < 2 or len(set(header)) < len(header):
-            raise DataError(
-                f"{path}: the first line {','.join(header)!r} must name the column 'id' and at "
-                "least one label, each once"
-            )
-        for row in reader:
-            if row and len(row) != len(header):
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {len(row)} fields, the header has "
-                    f"{len(header)}; put double quotes around a field that contains commas"
-                )
-            if row:
-                values = [value.strip() for value in row]
-                yield reader.line_num, dict(zip(header, values, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+        yield from json_lines(path, read_text(path))
+    else:
+        yield from ((row.line, row.cells) for row in read_table(path, ",", (ID,), strip=True))
 
 
 class LabeledClips(WrappedClips):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cmg.cache import cache_folder
 from cmg.data.manifest import CLIPS, INDEX, MANIFEST, Manifest, Shard, read_manifest
 from cmg.errors import ConfigError, DataError
 from cmg.files import replace_file, replacing
@@ -53,8 +54,6 @@ class RemoteStore:
             ConfigError: the packages that read such an address are not installed.
             DataError: there is no store, or it cannot be read, or the cache cannot be written.
         """
-        from cmg.data.digits.cache import cache_folder
-
         address = address.rstrip("/")
         manifest_bytes = read_remote(address, MANIFEST)
         manifest = _manifest(address, manifest_bytes)
@@ -128,17 +127,13 @@ def _block(where: str, source: BinaryIO) -> bytes:
 
 def _filesystem(address: str) -> tuple[Any, str]:
     """The filesystem of an address, and the path of the store in it."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ConfigError(
-            f"{address}: reading object storage needs fsspec: pip install 'cmg-torch[remote]'"
-        ) from error
+    import fsspec  # some 30 ms, for remote stores only
+
     try:
         files, root = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise ConfigError(
-            f"{address}: {error}; e.g. pip install 'cmg-torch[remote]' s3fs (or gcsfs, adlfs, ...)"
+            f"{address}: {error}; e.g. pip install s3fs (or gcsfs, adlfs, ...)"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{address}: {error}; use an address that fsspec knows") from error

@@ -6,29 +6,27 @@ A dense shard has one tensor, `features` [steps, *shape]. For the other encoding
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
-from cmg.data.features import beyond_float32
-from cmg.data.manifest import DTYPES, FeatureSpec
-from cmg.errors import DataError
+from cmg.data.compact import CompactShard, CompactWriter
+from cmg.data.manifest import FeatureSpec
+from cmg.data.shard_files import (
+    HEADER_BYTES,
+    STEPS_AT_ONCE,
+    check_tensor,
+    header,
+    map_tensors,
+    not_finite,
+    stored_dtype,
+    sync,
+)
 from cmg.files import file_sha256
 
 TENSOR = "features"
-HEADER_BYTES = 256
-"""Room for the safetensors header, which is written last, when the number of steps is known."""
-
-STEPS_AT_ONCE = 4096
-"""Steps that are looked at together when a shard is verified."""
-
-CODES = dict(zip(DTYPES, ("F16", "F32", "F64", "U8"), strict=True)) | {"int64": "I64"}
 
 
 class ShardWriter(Protocol):
@@ -65,8 +63,6 @@ class MappedShard(Protocol):
 def shard_writer(path: Path, spec: FeatureSpec) -> ShardWriter:
     """A writer of the encoding that `spec` asks for."""
     if spec.encoding == "compact":
-        from cmg.data.compact import CompactWriter
-
         return CompactWriter(path, spec)
     return DenseWriter(path, spec)
 
@@ -83,8 +79,6 @@ def map_shard(path: Path, spec: FeatureSpec, steps: int) -> MappedShard:
         DataError: the file is missing, truncated, no safetensors file, or of another shape.
     """
     if spec.encoding == "compact":
-        from cmg.data.compact import CompactShard
-
         return CompactShard(path, spec, steps)
     return DenseShard(path, spec, steps)
 
@@ -140,67 +134,3 @@ class DenseShard:
         """What is wrong with the content, a line each."""
         blocks = range(0, len(self.features), STEPS_AT_ONCE)
         return not_finite(self.path, (self.features[i : i + STEPS_AT_ONCE] for i in blocks))
-
-
-def stored_dtype(spec: FeatureSpec) -> np.dtype[Any]:
-    """The dtype on disk: little-endian whatever the machine is."""
-    return np.dtype(spec.dtype).newbyteorder("<")
-
-
-def header(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> bytes:
-    """A safetensors header of :data:`HEADER_BYTES` for tensors that follow each other.
-
-    Args:
-        tensors: dtype and shape of each, in the order of the file.
-    """
-    entries, start = {}, 0
-    for name, (dtype, shape) in tensors.items():
-        end = start + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        entries[name] = {"dtype": CODES[dtype], "shape": [*shape], "data_offsets": [start, end]}
-        start = end
-    room = HEADER_BYTES - 8
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    return room.to_bytes(8, "little") + text.ljust(room)
-
-
-def sync(stream: BinaryIO) -> None:
-    """Wait until the disk has a file, and close it."""
-    stream.flush()
-    os.fsync(stream.fileno())
-    stream.close()
-
-
-def map_tensors(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
-    """The tensors of a file, memory mapped.
-
-    Raises:
-        DataError: the file is missing, truncated, no safetensors file, or holds other tensors.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = sorted(file.keys())
-            if found == sorted(names):
-                return {name: file.get_tensor(name).numpy() for name in names}
-    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
-        raise DataError(f"shard {path} cannot be read ({error}); restore it") from error
-    raise DataError(f"shard {path} holds {found}, expected {names}; restore it")
-
-
-def check_tensor(path: Path, tensor: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> None:
-    """Compare a tensor with what the manifest says.
-
-    Raises:
-        DataError: another dtype or shape.
-    """
-    if tensor.shape != shape or tensor.dtype != np.dtype(dtype):
-        raise DataError(
-            f"shard {path} holds {tensor.dtype} {tensor.shape}, the manifest says "
-            f"{dtype} {shape}; restore it"
-        )
-
-
-def not_finite(path: Path, blocks: Iterable[NDArray[Any]]) -> list[str]:
-    """A line if any number is NaN or infinite, or beyond float32."""
-    if not any(bool(beyond_float32(block).any()) for block in blocks):
-        return []
-    return [f"shard {path} holds NaN or infinite features, or beyond float32; write it again"]

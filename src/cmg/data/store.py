@@ -15,7 +15,7 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,7 @@ from cmg.data.manifest import (
 from cmg.data.remote import RemoteStore, is_remote
 from cmg.data.rows import IndexedRows
 from cmg.data.shards import MappedShard, map_shard
-from cmg.data.split import Split
+from cmg.data.source import HasSplits
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
@@ -54,7 +54,7 @@ def whole_path(where: str) -> str:
     return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
 
 
-class FeatureStore:
+class FeatureStore(HasSplits):
     """A store, opened for reading. Features are memory mapped and read when asked for.
 
     It can be pickled and used by several threads and processes.
@@ -107,10 +107,8 @@ class FeatureStore:
         """
         if isinstance(where, str) and is_remote(where):
             return cls._open_remote(where)
-        if where == DIGITS:
-            from cmg.data.digits.cache import open_digits
-
-            return open_digits()
+        if isinstance(where, str) and where in BUILT_IN:
+            return BUILT_IN[where]()
         path = as_path(where, "a store is named by its folder, its address, or 'digits'")
         manifest = read_manifest(path)
         for shard in manifest.shards:
@@ -191,14 +189,6 @@ class FeatureStore:
     def content_hash(self) -> str:
         """SHA-256 that covers the whole content; equal stores have equal hashes."""
         return self.manifest.content_hash
-
-    def split(self, name: str) -> Split:
-        """The clips of one split, or of several joined as in ``train+test``, in that order.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name)
 
     def clips(self, split: str) -> Sequence[ClipRow]:
         """The rows of one split.
@@ -312,6 +302,10 @@ def _steps(rows: Sequence[ClipRow], modalities: Iterable[str]) -> dict[str, NDAr
         np.cumsum([row.lengths.get(name, 0) for row in rows], out=ends[1:])
         found[name] = ends
     return found
+
+
+BUILT_IN: dict[str, Callable[[], FeatureStore]] = {}
+"""Sets that cmg builds itself, by the name that opens them."""
 
 
 def _check_size(path: Path, shard: Shard) -> None:

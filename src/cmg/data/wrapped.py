@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource, absent_of, extractors_of, keys_of, lengths_of
-from cmg.data.split import Split, members
+from cmg.data.source import (
+    ClipSource,
+    HasSplits,
+    absent_of,
+    extractors_of,
+    keys_of,
+    lengths_of,
+    members,
+)
 from cmg.types import Modality
 
 
-class WrappedClips:
+class WrappedClips(HasSplits):
     """A :class:`~cmg.data.source.ClipSource` that says what its source says.
 
     Those that change something say it themselves, and at least another :attr:`content_hash`.
@@ -77,14 +84,6 @@ class WrappedClips:
     def content_hash(self) -> str:
         """Of the source."""
         return self.source.content_hash
-
-    def split(self, name: str) -> Split:
-        """See :class:`~cmg.data.source.ClipSource`.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name)
 
     def members_of(self, split: str) -> NDArray[int64]:
         """See :class:`~cmg.data.source.KnowsAllRows`."""

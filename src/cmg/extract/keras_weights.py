@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cmg.errors import ConfigError
 from cmg.extract.weights import check_shapes
+from cmg.optional import h5py
 from cmg.tensors import check_finite
 
 WHOLE_MODEL = "model_weights"
@@ -62,14 +63,9 @@ def keras_convolutions(
 
 
 def _opened(path: Path) -> Any:
+    package = h5py(f"the HDF5 file {path}")
     try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(
-            f"{path} is an HDF5 file; reading it needs h5py: pip install 'cmg-torch[official]'"
-        ) from error
-    try:
-        return h5py.File(path, "r")
+        return package.File(path, "r")
     except OSError as error:
         raise ConfigError(
             f"cannot read the weights {path} ({error}); the file is truncated: download it again"
@@ -77,11 +73,10 @@ def _opened(path: Path) -> Any:
 
 
 def _is_group(parent: Any, name: str) -> bool:
-    import h5py
-
+    package = h5py()
     # Links to other files are not followed.
     link = parent.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and isinstance(parent[name], h5py.Group)
+    return isinstance(link, package.HardLink) and isinstance(parent[name], package.Group)
 
 
 def _arrays(groups: Any, layer: str) -> dict[str, Any]:

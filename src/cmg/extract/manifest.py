@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.extract.clip import MediaClip
-from cmg.extract.media.suffixes import medium_of
 from cmg.extract.scan_options import (
     AUDIO,
     TEXT,
@@ -25,6 +22,8 @@ from cmg.extract.scan_options import (
     share_of,
 )
 from cmg.files import json_lines, read_text
+from cmg.suffixes import medium_of
+from cmg.tables import read_table
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")
@@ -87,45 +86,17 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and rows."""
-    text = read_text(path)
-    if path.suffix.lower() == ".csv":
-        yield from _csv_rows(path, io.StringIO(text, newline=None))
-    else:
-        yield from json_lines(path, text)
-
-
-def _csv_rows(path: Path, text: io.StringIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(text, strict=True)
-    columns: list[str] = []
-    try:
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if not any(stripped):
-                continue
-            if not columns:
-                columns = _checked_columns(path, stripped)
-                continue
-            if len(cells) != len(columns):
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, but the header has "
-                    f"{len(columns)}; a cell with a comma needs double quotes"
-                )
-            yield reader.line_num, dict(zip(columns, stripped, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: no csv ({error})") from error
-
-
-def _checked_columns(path: Path, columns: Sequence[str]) -> list[str]:
-    twice = [name for name in columns if columns.count(name) > 1]
-    if twice or "" in columns:
-        what = f"the column {twice[0]!r} twice" if twice and twice[0] else "a column without name"
-        raise DataError(f"{path}: the header has {what}")
-    if not set(columns) & {*FILES, *TEXTS}:
-        guess = did_you_mean(columns[0], (*FILES, *TEXTS))
-        raise DataError(
-            f"{path}: no column names a file or a text; it has {', '.join(columns)}{guess}"
-        )
-    return list(columns)
+    if path.suffix.lower() != ".csv":
+        yield from json_lines(path, read_text(path))
+        return
+    for row in read_table(path, strip=True):
+        if not row.cells.keys() & {*FILES, *TEXTS}:
+            first = next(iter(row.cells))
+            raise DataError(
+                f"{path}: no column names a file or a text; it has {', '.join(row.cells)}"
+                f"{did_you_mean(first, (*FILES, *TEXTS))}"
+            )
+        yield row.line, dict(row.cells)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class FrameRule:
 
 
 @dataclass(frozen=True)
-class Media:
+class ClipMedia:
     """What is decoded of a clip, by modality.
 
     Attributes:
@@ -91,7 +91,7 @@ def text_of(clip: MediaClip, modality: str) -> str:
 
 def decode_clip(
     clip: MediaClip, readers: Mapping[str, Reader], rule: FrameRule | None = None
-) -> Media:
+) -> ClipMedia:
     """Decode what the extractors read; frames and sound of one file in one pass over it.
 
     Args:
@@ -124,11 +124,11 @@ def decode_clip(
             waves[ear] = found.wave
     texts = {m: text_of(clip, m) for m, reader in readers.items() if reader.takes == "text"}
     texts = {m: text for m, text in texts.items() if text}
-    return Media(frames, waves, texts, list(dict.fromkeys(tracks)))
+    return ClipMedia(frames, waves, texts, list(dict.fromkeys(tracks)))
 
 
 def extract_media(
-    media: Sequence[Media], readers: Mapping[str, Reader]
+    media: Sequence[ClipMedia], readers: Mapping[str, Reader]
 ) -> list[dict[str, Features]]:
     """Features [T, *shape] of every clip; the frames of all of them go through a network together.
 

@@ -12,7 +12,6 @@ from typing import Any
 from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.manifest import is_manifest, read_manifest_clips
-from cmg.extract.media.suffixes import CAPTION, Medium, medium_of
 from cmg.extract.scan_options import (
     AUDIO,
     SPLITS,
@@ -25,12 +24,13 @@ from cmg.extract.scan_options import (
     words_of_name,
 )
 from cmg.places import lies_there
+from cmg.suffixes import CAPTION, Medium, medium_of
 
-__all__ = ["AUDIO", "TEXT", "VIDEO", "Found", "ScanOptions", "find_clips", "scan"]
+__all__ = ["AUDIO", "TEXT", "VIDEO", "FoundMedia", "ScanOptions", "find_clips", "scan"]
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMedia:
     """The clips of a folder.
 
     Attributes:
@@ -47,7 +47,7 @@ def scan(folder: Path, options: ScanOptions | None = None) -> list[MediaClip]:
     return find_clips(folder, options).clips
 
 
-def find_clips(folder: Path, options: ScanOptions | None = None) -> Found:
+def find_clips(folder: Path, options: ScanOptions | None = None) -> FoundMedia:
     """Find the clips of a folder and the folders in it, or of a manifest.
 
     Files of one folder with one name and different suffixes are one clip: NAME.mp4 with the
@@ -65,11 +65,11 @@ def find_clips(folder: Path, options: ScanOptions | None = None) -> Found:
     options = options or ScanOptions()
     if not folder.is_dir():
         if folder.is_file() and is_manifest(folder) and options.manifest is None:
-            return Found(read_manifest_clips(folder, folder.parent, options))
+            return FoundMedia(read_manifest_clips(folder, folder.parent, options))
         there = lies_there(folder) or "give one of these"
         raise DataError(f"{folder} is neither a folder nor a csv or jsonl manifest; {there}")
     if options.manifest is not None:
-        return Found(read_manifest_clips(options.manifest, folder, options))
+        return FoundMedia(read_manifest_clips(options.manifest, folder, options))
     others: Counter[str] = Counter()
     groups = _groups(folder, options, others)
     if not groups:
@@ -80,7 +80,7 @@ def find_clips(folder: Path, options: ScanOptions | None = None) -> Found:
         )
     by_folder = _goes_by_folders(folder, groups, options)
     clips = [_clip(folder, id_, groups[id_], options, by_folder) for id_ in sorted(groups)]
-    return Found(clips, others)
+    return FoundMedia(clips, others)
 
 
 @dataclass

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.split import Split, members
+from cmg.data.source import HasSplits
 from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import (
+    ClipMedia,
     Features,
     FrameRule,
-    Media,
     Reader,
     decode_clip,
     extract_media,
@@ -43,7 +43,7 @@ FRAMES = 32
 
 
 @dataclass(frozen=True)
-class Asked:
+class WantedExtractor:
     """An extractor to be loaded.
 
     Attributes:
@@ -63,7 +63,7 @@ class Asked:
         return Reader(card_of(self.name).takes, load_extractor(self.name, self.options))
 
 
-class ExtractedClips:
+class ExtractedClips(HasSplits):
     """Features of media files, a :class:`~cmg.data.source.ClipSource`.
 
     What is computed depends on the clips alone, not on the order in which they are asked for: clips
@@ -87,7 +87,7 @@ class ExtractedClips:
         self,
         path: Path,
         clips: Sequence[MediaClip],
-        asked: Mapping[str, Asked],
+        asked: Mapping[str, WantedExtractor],
         rule: FrameRule | None = None,
         notes: str = "",
     ) -> None:
@@ -172,14 +172,6 @@ class ExtractedClips:
         known |= {"unread": clip.unread} if clip.unread else {}
         return known | {"files": files, "texts": texts, "labels": labels, "meta": meta}
 
-    def split(self, name: str) -> Split:
-        """The clips of one split.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return Split(self, name, members(self, name))
-
     def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """See :class:`~cmg.data.source.ClipSource`; clips of one group are best asked for in turn.
 
@@ -227,7 +219,7 @@ class ExtractedClips:
         Which of several tracks was read becomes known by it and is kept in the rows' `meta`.
         """
         found: list[dict[str, Features] | CmgError] = [{} for _ in positions]
-        waiting: dict[int, Media] = {}
+        waiting: dict[int, ClipMedia] = {}
 
         def run() -> None:
             for index, features in zip(

@@ -7,7 +7,6 @@ Shape legend: S samples, M mel frames, W windows, T steps.
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import files_identity, identity_of
 from cmg.extract.packages import package_file
 from cmg.extract.steps import in_whole_steps, pooled, step_count, step_of
+from cmg.optional import optional
 from cmg.types import Kind
 
 GET = "pip install --no-deps openwakeword==0.4.0"
@@ -129,10 +129,7 @@ class SpeechEmbedding:
 
 
 def _session(file: Path) -> Any:
-    try:
-        onnxruntime = import_module("onnxruntime")
-    except ImportError as error:
-        raise ConfigError(f"the speech embedding needs onnxruntime: {INSTALL}") from error
+    onnxruntime = optional("onnxruntime", f"the speech embedding needs onnxruntime: {INSTALL}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # one worker, one core
     try:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -17,6 +16,7 @@ from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
 from cmg.extract.identity import files_identity
+from cmg.optional import optional
 from cmg.text.places import in_hub_cache
 
 INSTALL = "pip install timm"
@@ -28,7 +28,7 @@ def load(options: LoadOptions) -> FrameNetwork:
     Raises:
         ConfigError: timm or the weights are missing, unreadable, or of another network.
     """
-    timm = _timm()
+    timm = optional("timm", f"timm:* needs timm: {INSTALL}")
     name = options.model
     if not timm.is_model(name):
         near = did_you_mean(name, timm.list_models()).partition(";")[0]
@@ -78,10 +78,3 @@ def _cached(timm: Any, name: str) -> Path:
             "you"
         )
     return found
-
-
-def _timm() -> Any:
-    try:
-        return import_module("timm")
-    except ImportError as error:
-        raise ConfigError(f"timm:* needs timm: {INSTALL}") from error

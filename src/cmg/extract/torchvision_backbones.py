@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
 from cmg.extract.identity import files_identity
 from cmg.extract.torch_weights import fill
+from cmg.optional import optional
 
 INSTALL = "pip install torchvision"
 RESNET = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -28,7 +27,8 @@ def load(options: LoadOptions) -> FrameNetwork:
     Raises:
         ConfigError: torchvision or the weights are missing, or the network is of another kind.
     """
-    models = _torchvision().models
+    needed = f"torchvision:* needs torchvision: {INSTALL}"
+    models = optional("torchvision", needed).models
     name = options.model
     known = models.list_models(module=models)
     if name not in known:
@@ -73,10 +73,3 @@ def _cached(name: str, url: str) -> Path:
             "nothing is downloaded for you"
         )
     return path
-
-
-def _torchvision() -> Any:
-    try:
-        return import_module("torchvision")
-    except ImportError as error:
-        raise ConfigError(f"torchvision:* needs torchvision: {INSTALL}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cmg.data.digits.cache import cache_folder
+from cmg.cache import cache_folder
 from cmg.errors import ConfigError
 from cmg.extract.torch_weights import tensors_of
 

@@ -25,8 +25,8 @@ from cmg.models.unified import ModelOptions
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.options import ObjectiveOptions
+from cmg.runs.checkpoint import Position, training_tensors
 from cmg.saved import flat
-from cmg.training.checkpoint import Position, training_tensors
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState
 from cmg.types import Modality

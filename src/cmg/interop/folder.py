@@ -35,9 +35,9 @@ from cmg.interop.official import (
 )
 from cmg.interop.optimizers import STATES, packed_states, unpacked_states
 from cmg.models.saving import DESCRIPTION, MODEL
+from cmg.runs.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
+from cmg.runs.folder import CONFIG, create_run
 from cmg.saved import flat, load_tensors
-from cmg.training.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
-from cmg.training.run_folder import CONFIG, create_run
 
 BESIDE = "official.safetensors"
 RUNS = {"AVT": "audio-video-text", "AV": "audio-video", "AT": "audio-text"}

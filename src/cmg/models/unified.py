@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cmg.arrays import tensor_of
 from cmg.codebook.codebook import CodebookOptions
 from cmg.codebook.kinds import AnyQuantizerOptions, build_quantizer
 from cmg.codebook.quantizer import quantizers
@@ -25,6 +24,7 @@ from cmg.models.saving import save_model
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
+from cmg.tensors import tensor_of
 from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
 
 

@@ -12,13 +12,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.chunks import OnError
+from cmg.copying.chunks import OnError
 from cmg.data.remote import is_remote, read_remote
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
-from cmg.official.dataset import OfficialDataset, Skipped
+from cmg.official.dataset import OfficialDataset, UnreadableClip
 from cmg.official.datasets.ave import FEATURE_FILES, read_ave
 from cmg.official.datasets.avsbench import CSV as AVSBENCH_CSV
 from cmg.official.datasets.avsbench import PROMPTS as AVSBENCH_PROMPTS
@@ -27,7 +27,6 @@ from cmg.official.datasets.avvp import read_avvp
 from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
 from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
 from cmg.official.layout import Layout, find_layout
-from cmg.official.source import OfficialSource
 from cmg.places import lies_there
 
 COLLECTION = "collection.json"
@@ -152,7 +151,7 @@ class OfficialCollection:
         self.text, self.text_filter = text, text_filter
         self.segments, self.on_error = segments, on_error
         self.remarks: list[str] = []
-        self.skipped: list[Skipped] = []
+        self.skipped: list[UnreadableClip] = []
         longer: dict[str, Reader] = {
             name: partial(read_vggsound_list, name=name) for name in LONGER_LISTS
         }
@@ -176,7 +175,7 @@ class OfficialCollection:
         """Sets whose features are there; of AVSBench, which has it elsewhere, the list too."""
         return [name for name in self._readers if self._is_there(name)]
 
-    def open(self, name: str) -> OfficialSource:
+    def open(self, name: str) -> OfficialDataset:
         """One set, read where it lies; see :class:`Collection`."""
         if name not in self._readers:
             raise DataError(f"there is no data set {name!r}{did_you_mean(name, self._readers)}")
@@ -184,7 +183,7 @@ class OfficialCollection:
         if self.on_error == "skip":
             dataset = dataset.without_corrupt(self._skip)
         self.remarks += [remark for remark in dataset.remarks if remark not in self.remarks]
-        return OfficialSource(dataset)
+        return dataset
 
     def _is_there(self, name: str) -> bool:
         return self._has_features(name) and not self._lacks_list(name)
@@ -199,7 +198,7 @@ class OfficialCollection:
             return any(file in self.layout.files for file in FEATURE_FILES.values())
         return any((name, modality) in self.layout.features for modality in ("audio", "video"))
 
-    def _skip(self, clip: Skipped) -> None:
+    def _skip(self, clip: UnreadableClip) -> None:
         self.skipped.append(clip)
         self.remarks.append(f"left out: {clip.reason}")
 

@@ -1,127 +1,35 @@
-"""One official data set: its clips, and how the features of a clip are loaded."""
+"""One official data set as a source of clips, read where it lies; and what its labels are."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.chunks import OnError
+from cmg.copying.chunks import OnError
 from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
-from cmg.errors import DataError
-from cmg.official.h5 import H5Array
-from cmg.official.lengths import RULES, LengthRule, fit_length
-from cmg.official.zips import read_clip_zip
-from cmg.types import Kind
+from cmg.data.source import HasSplits
+from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.official.loaders import FeatureLoader
+from cmg.types import Modality
 
 BACKGROUND = "background"
 
 
-class Loader(Protocol):
-    """Loads one modality of one clip."""
-
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """[T, *shape], as stored.
-
-        Raises:
-            DataError: the clip is corrupt; the message names its file.
-        """
-
-    def state(self) -> str:
-        """What tells this content from another, for a content hash."""
-
-
 @dataclass(frozen=True)
-class ZipFolder:
-    """A folder with a zip per clip, named by the clip's video id.
-
-    Attributes:
-        folder: Where the zips are.
-        rule: How a clip is brought to its steps.
-        names: Stems of the files in it.
-    """
-
-    folder: Path
-    rule: LengthRule
-    names: frozenset[str]
-
-    @classmethod
-    def of(cls, folder: Path, data_set: str, modality: str) -> ZipFolder:
-        """List a folder.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        try:
-            with os.scandir(folder) as entries:
-                names = frozenset(e.name[:-4] for e in entries if e.name.endswith(".zip"))
-        except OSError as error:
-            raise DataError(f"cannot read {folder}: {error.strerror}") from error
-        return cls(folder, RULES[data_set, modality], names)
-
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
-        path = self.folder / f"{row.meta['video_id']}.zip"
-        return fit_length(read_clip_zip(path), self.rule, str(path))
-
-    def state(self) -> str:
-        """Names, sizes and times of the zips."""
-        digest = hashlib.sha256()
-        with os.scandir(self.folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name[:-4] in self.names:
-                    digest.update(f"{entry.name} {_size_and_time(entry.stat())}\n".encode())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class H5Rows:
-    """Rows of an h5 file; a clip's is `meta["row"]`."""
-
-    array: H5Array
-
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
-        return self.array.row(row.meta["row"])
-
-    def state(self) -> str:
-        """Shape, size and time of the file."""
-        return f"{self.array.shape} {_size_and_time(self.array.path.stat())}"
-
-
-@dataclass(frozen=True)
-class PromptRows:
-    """The vectors of the prompt of a clip's category."""
-
-    vectors: Mapping[str, NDArray[np.float32]]
-    categories: Sequence[str]
-
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`Loader`."""
-        category = row.labels["category"]
-        assert isinstance(category, int)
-        return self.vectors[self.categories[category]]
-
-    def state(self) -> str:
-        """The vectors."""
-        digest = hashlib.sha256()
-        for name in self.categories:
-            digest.update(np.ascontiguousarray(self.vectors[name]).tobytes())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Skipped:
+class UnreadableClip:
     """A clip that was left out because its features cannot be read.
 
     Attributes:
@@ -136,8 +44,10 @@ class Skipped:
 
 
 @dataclass
-class OfficialDataset:
-    """What a reader found.
+class OfficialDataset(HasSplits):
+    """What a reader found, a :class:`~cmg.data.source.ClipSource`.
+
+    Zips and h5 rows are decoded when they are asked for: slow, and without any import.
 
     Attributes:
         name: Of the data set, e.g. ``vggsound40k``.
@@ -156,13 +66,65 @@ class OfficialDataset:
     rows: list[ClipRow]
     specs: dict[str, FeatureSpec]
     labels: dict[str, LabelSpec]
-    loaders: dict[str, Loader]
+    loaders: dict[str, FeatureLoader]
     absent: list[str] = field(default_factory=list)
     notes: str = ""
     remarks: list[str] = field(default_factory=list)
+    media: ClassVar[None] = None
+
+    @property
+    def path(self) -> Path:
+        """Root of the folder, with the set's name."""
+        return self.root / self.name
+
+    @cached_property
+    def modalities(self) -> dict[str, Modality]:
+        """What there is of the clips."""
+        return {m: Modality(name=m, kind=s.kind, shape=s.shape) for m, s in self.specs.items()}
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """Number of clips per split."""
+        return dict(Counter(row.split for row in self.rows))
+
+    @property
+    def step_seconds(self) -> dict[str, float | None]:
+        """Duration of a step per modality."""
+        return {m: spec.step_seconds for m, spec in self.specs.items()}
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of rows, labels, and the names, sizes and times of the files of features."""
+        told = {
+            "rows": [row.model_dump(mode="json") for row in self.rows],
+            "specs": {m: spec.model_dump(mode="json") for m, spec in self.specs.items()},
+            "labels": {n: spec.model_dump(mode="json") for n, spec in self.labels.items()},
+            "features": {m: loader.state() for m, loader in self.loaders.items()},
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features of some clips; see :meth:`cmg.data.source.ClipSource.gather`.
+
+        Raises:
+            ModalityError: the set lacks the modality.
+            DataError: a clip is corrupt; the message names it.
+        """
+        if modality not in self.specs:
+            raise ModalityError(
+                f"{self.path}: unknown modality {modality!r}{did_you_mean(modality, self.specs)}"
+            )
+        spec = self.specs[modality]
+        rows = [self.rows[i] for i in clips]
+        lengths = [row.lengths.get(modality, 0) for row in rows]
+        out = np.zeros((len(rows), max(lengths, default=0), *spec.shape), spec.dtype)
+        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            if length:
+                out[at, :length] = self.load(row, modality)
+        return torch.from_numpy(out), torch.tensor(lengths, dtype=torch.int64)
 
     def clips(
-        self, on_error: OnError = "fail", report: Callable[[Skipped], None] | None = None
+        self, on_error: OnError = "fail", report: Callable[[UnreadableClip], None] | None = None
     ) -> Iterator[tuple[ClipRow, dict[str, NDArray[Any]]]]:
         """Every clip with its features, in the order of the rows.
 
@@ -184,11 +146,13 @@ class OfficialDataset:
                 if on_error == "fail":
                     raise
                 if report is not None:
-                    report(Skipped(row.id, modality, str(error)))
+                    report(UnreadableClip(row.id, modality, str(error)))
                 continue
             yield row, features
 
-    def without_corrupt(self, report: Callable[[Skipped], None] | None = None) -> OfficialDataset:
+    def without_corrupt(
+        self, report: Callable[[UnreadableClip], None] | None = None
+    ) -> OfficialDataset:
         """The set without the clips that cannot be read; reads every clip once to know."""
         return replace(self, rows=[row for row, _ in self.clips("skip", report)])
 
@@ -215,41 +179,6 @@ class OfficialDataset:
         except DataError as error:
             raise DataError(f"{self.name}, clip {row.id!r}, {modality}: {error}") from error
         return block.astype(spec.dtype, copy=False)
-
-
-def _size_and_time(found: os.stat_result) -> str:
-    return f"{found.st_size} {found.st_mtime_ns}"
-
-
-PROBED = 5
-"""Clips that are read to learn what a modality's features look like."""
-
-
-def probed_spec(
-    loader: Loader, rows: Sequence[ClipRow], kind: Kind, step_seconds: float | None = 1.0
-) -> FeatureSpec | None:
-    """What a modality's clips look like, by the majority of a few of them.
-
-    A few that cannot be read are passed over; whoever loads them is told.
-
-    Returns:
-        The spec; None if no clip that was tried can be read.
-    """
-    found: Counter[tuple[tuple[int, ...], Literal["float32", "float64"]]] = Counter()
-    spread = [rows[i * len(rows) // PROBED] for i in range(PROBED)] if rows else []
-    for row in (*spread, *rows[:PROBED]):
-        if found.total() >= PROBED:
-            break
-        try:
-            block = loader.load(row)
-        except DataError:
-            continue
-        if block.ndim == (4 if kind is Kind.MAPS else 2) and block.dtype.kind in "fiu":
-            found[block.shape[1:], "float64" if block.dtype.itemsize == 8 else "float32"] += 1
-    if not found:
-        return None
-    (shape, dtype), _ = found.most_common(1)[0]
-    return FeatureSpec(kind=kind, shape=shape, dtype=dtype, step_seconds=step_seconds)
 
 
 def step_label(classes: Sequence[str]) -> LabelSpec:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
+from cmg.optional import h5py
 
 
 class H5Array:
@@ -84,20 +85,15 @@ class H5Array:
 
 
 def _open(path: Path, key: str) -> Any:
+    package = h5py(f"the HDF5 file {path}")
     try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(
-            f"{path} is an HDF5 file; reading it needs h5py: pip install 'cmg-torch[official]'"
-        ) from error
-    try:
-        file = h5py.File(path, "r")
+        file = package.File(path, "r")
     except OSError as error:
         raise DataError(
             f"{path} is no readable HDF5 file ({error}); it is missing or truncated: "
             "download it again"
         ) from error
-    if key not in file or not isinstance(file[key], h5py.Dataset):
+    if key not in file or not isinstance(file[key], package.Dataset):
         raise DataError(
             f"{path} has no data set {key!r}; it holds {', '.join(file) or 'nothing'}. "
             "It is another file under this name"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cmg.errors import DataError
 from cmg.files import StrPath
-from cmg.official.pickles import load_plain_pickle
+from cmg.pickles.plain import load_plain_pickle
 
 MAX_BYTES = 256 << 20
 """Largest array in a zip; the official ones hold 1 to 2 MB."""

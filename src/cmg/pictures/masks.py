@@ -38,7 +38,6 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
     Raises:
         DataError: it cannot be read, or does not say what the object is.
-        ConfigError: Pillow is not installed.
     """
     values, white = _values(path)
     found, counts = np.unique(values, return_counts=True)

@@ -12,25 +12,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
+from cmg.suffixes import FORMATS, PICTURES
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-FORMATS = {
-    "BMP": (".bmp",),
-    "JPEG": (".jpeg", ".jpg"),
-    "PNG": (".png",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-"""What Pillow may try, with the suffixes; some of its other readers start programs."""
-SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 LARGEST = 178_956_970
 """Pixels of a picture; from twice its own limit on Pillow takes a file for an attack."""
 TURNED = range(5, 9)
@@ -51,19 +42,17 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
 
     Raises:
         DataError: it cannot be read, or its values have no plain meaning.
-        ConfigError: Pillow is not installed.
     """
     picture = in_eight_bits(path, open_picture(path))
-    image = pillow()
     if picture.mode == "RGBA":
-        white = image.new("RGBA", picture.size, "white")
-        picture = image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
     if size is not None:
-        picture = picture.resize(size[::-1], image.Resampling.BILINEAR)
+        picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
     return np.array(picture, np.uint8)
 
 
-def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
+def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image.Image:
     """A picture, decoded and upright, in the mode of its file.
 
     Args:
@@ -72,11 +61,7 @@ def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image:
 
     Raises:
         DataError: it cannot be read, is too large, or holds several pictures.
-        ConfigError: Pillow is not installed.
     """
-    pillow()
-    from PIL import ImageOps
-
     with _opened(path, stream) as file:
         _scale_color_key(path, file)
         return _scale_tiff(file, ImageOps.exif_transpose(file))
@@ -87,11 +72,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     Raises:
         DataError: see :func:`open_picture`.
-        ConfigError: Pillow is not installed.
     """
-    pillow()
-    from PIL.ExifTags import Base
-
     with _opened(path) as file:
         if file.format != "TIFF":  # which size Pillow gives of a turned one depends on its version
             width, height = file.size
@@ -108,7 +89,7 @@ def _opened(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
     with (
         _refused(path),
         stream or path.open("rb") as content,
-        pillow().open(content, formats=tuple(FORMATS)) as file,
+        Image.open(content, formats=tuple(FORMATS)) as file,
     ):
         if file.width * file.height > LARGEST:
             raise _refusal(path, f"{file.width} x {file.height} pixels; {LARGEST:,} at most")
@@ -120,7 +101,7 @@ def _opened(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
         yield file
 
 
-def in_eight_bits(path: Path, picture: Image) -> Image:
+def in_eight_bits(path: Path, picture: Image.Image) -> Image.Image:
     """A picture as RGB, or as RGBA where its file has transparency.
 
     Args:
@@ -133,9 +114,9 @@ def in_eight_bits(path: Path, picture: Image) -> Image:
     if picture.mode == "I;16":
         values = np.asarray(picture)
         key = picture.info.get("transparency")
-        picture = pillow().fromarray((values // (WHITE_16 // 255)).astype(np.uint8))
+        picture = Image.fromarray((values // (WHITE_16 // 255)).astype(np.uint8))
         if key is not None:
-            picture.putalpha(pillow().fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+            picture.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     if picture.mode in ("I", "F"):
         numbers = "integers (signed, or of 32 bits)" if picture.mode == "I" else "floating point"
         raise _refusal(path, f"nobody knows what is white in its {numbers}; save it with 16 bits")
@@ -150,27 +131,12 @@ def picture_paths(folder: Path) -> list[Path]:
         DataError: the folder cannot be read.
     """
     try:
-        files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
+        files = [p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != "."]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
     return sorted(files, key=_numbers_first)
-
-
-def pillow() -> Any:
-    """Pillow's module ``Image``.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ConfigError(
-            "pictures need Pillow; pip install 'cmg-torch[avs]' or 'cmg-torch[extract]'"
-        ) from error
-    return Image
 
 
 _SCALES = {"L;2": 85, "L;4": 17}
@@ -180,8 +146,6 @@ _SCALES = {"L;2": 85, "L;4": 17}
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
     """What Pillow says of a file as a :class:`DataError` that names it."""
-    from PIL import Image, UnidentifiedImageError
-
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         yield
@@ -210,7 +174,7 @@ def _scale_color_key(path: Path, file: Any) -> None:
         file.info["transparency"] = key * _SCALES[stored]
 
 
-def _scale_tiff(file: Any, picture: Image) -> Image:
+def _scale_tiff(file: Any, picture: Image.Image) -> Image.Image:
     """Bring 12 bits to 16, and black where a file counts from white; Pillow does 8 bits only."""
     if file.format != "TIFF" or not picture.mode.startswith("I;16"):
         return picture
@@ -218,7 +182,7 @@ def _scale_tiff(file: Any, picture: Image) -> Image:
     values = np.asarray(picture, np.uint32)
     if file.tag_v2.get(262) == 0:
         values = white - values
-    scaled: Image = pillow().fromarray((values * WHITE_16 // white).astype(np.uint16))
+    scaled: Image.Image = Image.fromarray((values * WHITE_16 // white).astype(np.uint16))
     return scaled
 
 

@@ -13,8 +13,8 @@ from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
 from cmg.interop.official import read_official
 from cmg.models.saving import DESCRIPTION, MODEL
+from cmg.runs.checkpoint import TRAINING, Checkpoint, list_checkpoints, read_checkpoint
 from cmg.saved import load_tensors
-from cmg.training.checkpoint import TRAINING, Checkpoint, list_checkpoints, read_checkpoint
 
 
 def convert_to_run(

@@ -17,7 +17,8 @@ from cmg.errors import ConfigError
 from cmg.evaluation.results import Results
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS
-from cmg.recipes.jobs import Job, Report, run_jobs
+from cmg.recipes.jobs import Job, run_jobs
+from cmg.workers import Report
 
 RECIPES = {"default": "digits", "published": "digits-published"}
 """Named run of each recipe."""

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from cmg.clips import open_clips, open_other, training_split
 from cmg.data.alignment import on_grid
 from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
@@ -20,15 +21,14 @@ from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import Reader, clip_features, file_of, text_of
 from cmg.extract.scan_options import printable
+from cmg.extract.thumbnails import RATE, shown
 from cmg.files import StrPath
+from cmg.inference.readers import Readers, load_readers, recorded_extractors
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.encoded_media import EncodedMedia
 from cmg.recipes.known_clips import KnownClips, known_clips
 from cmg.recipes.media_codes import ALL_LEVELS, CodedClip, StepCodes, Track, code_steps
-from cmg.recipes.media_pictures import RATE, shown
-from cmg.recipes.run_extractors import Readers, load_readers, recorded_extractors
-from cmg.recipes.training_clips import open_clips, open_other, training_split
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 
 
 def encode_media(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from cmg.clips import open_clips, training_split
 from cmg.codebook.measures import collapse
 from cmg.config.schema import RunConfig
 from cmg.evaluation.encoding import code_usage, pad_steps
@@ -13,8 +14,7 @@ from cmg.evaluation.scores import Score, ScoreMap
 from cmg.evaluation.transfer import Evaluation
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.training_clips import open_clips, training_split
-from cmg.training.checkpoint import load_model, read_checkpoint
+from cmg.runs.checkpoint import load_model, read_checkpoint
 
 RESULTS = "results.json"
 ONE_SCAN = "test_one_scan"

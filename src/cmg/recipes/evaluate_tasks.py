@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cmg.clips import TRAINING_LISTS
 from cmg.config.schema import RunConfig
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError
@@ -17,16 +18,15 @@ from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
-from cmg.recipes.training_clips import TRAINING_LISTS
-from cmg.tasks.benchmark import benchmarks, find_benchmark
-from cmg.tasks.leaks import VideoIds, leak_report, youtube_id
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.folder import versions
+from cmg.runs.selection import marked_checkpoint
+from cmg.tasks.benchmark import Plan, benchmarks, find_benchmark
+from cmg.tasks.leaks import leak_report, youtube_id
 from cmg.tasks.outcome import Figures, Outcome
 from cmg.tasks.paper import unlike_training
-from cmg.tasks.plan import Plan
 from cmg.tasks.run import run_plan
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
-from cmg.training.run_folder import versions
-from cmg.training.selection import marked_checkpoint
+from cmg.tasks.sides import VideoIds
 
 ALL = "all"
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cmg.data.chunks import OnError, Skipped
+from cmg.copying.chunks import OnError, Skipped
+from cmg.copying.clips import copy_clips
+from cmg.copying.share import Rank, copy_share, rank_of
 from cmg.data.manifest import MANIFEST
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
@@ -17,13 +19,11 @@ from cmg.extract.reading import FrameRule
 from cmg.extract.registry import card_for
 from cmg.extract.scan import find_clips
 from cmg.extract.scan_options import ScanOptions
-from cmg.extract.source import GROUP, Asked, ExtractedClips
+from cmg.extract.source import GROUP, ExtractedClips, WantedExtractor
 from cmg.files import StrPath, read_json
 from cmg.process import thread_count
-from cmg.recipes.copy_clips import copy_clips
-from cmg.recipes.copy_share import Rank, copy_share, rank_of
 from cmg.recipes.import_official import store_bytes
-from cmg.recipes.jobs import usable_cores
+from cmg.workers import usable_cores
 
 RECORD = "extract.json"
 """Beside a store's manifest: what it was made of, and what was left out."""
@@ -131,7 +131,7 @@ def extract(
         told: Told how far it is.
 
     Returns:
-        None in a rank that is not the last one; see :mod:`cmg.recipes.copy_share`.
+        None in a rank that is not the last one; see :mod:`cmg.copying.share`.
 
     Raises:
         ConfigError: an unknown extractor, one whose package or weights are missing, ...
@@ -171,7 +171,7 @@ def extract(
             workers = options.workers or max(1, usable_cores() // rank.here)
             copied = copy_share(source, out, rank, workers=workers, **how)
         elif options.engine == "ray":
-            from cmg.recipes.ray_engine import ray_chunks
+            from cmg.copying.ray_engine import ray_chunks
 
             copied = copy_clips(source, out, workers=options.workers, write=ray_chunks, **how)
         else:
@@ -201,7 +201,7 @@ def _rank(engine: Engine | None) -> Rank | None:
     return rank
 
 
-def _asked(options: ExtractOptions) -> dict[str, Asked]:
+def _asked(options: ExtractOptions) -> dict[str, WantedExtractor]:
     for what, given in (("weights", options.weights), ("step", options.step_seconds)):
         for m in given:
             if m not in options.extractors:
@@ -212,7 +212,7 @@ def _asked(options: ExtractOptions) -> dict[str, Asked]:
     for m, name in options.extractors.items():
         card_for(m, name)
     return {
-        m: Asked(
+        m: WantedExtractor(
             name,
             LoadOptions(
                 weights=options.weights.get(m),

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmg.data.chunks import OnError, Skipped
+from cmg.copying.chunks import OnError, Skipped
+from cmg.copying.clips import Copied, copy_clips
+from cmg.copying.workspace import ResumableStaging
 from cmg.data.manifest import MANIFEST, Manifest
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
-from cmg.data.workspace import Kept
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath, read_json, write_synced, writing
 from cmg.official.collection import (
@@ -24,10 +25,9 @@ from cmg.official.collection import (
     TextFilter,
     open_collection,
 )
-from cmg.official.dataset import H5Rows, ZipFolder
+from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import SIMULATION
-from cmg.official.source import OfficialSource
-from cmg.recipes.copy_clips import Copied, copy_clips
+from cmg.official.loaders import H5Rows, ZipFolder
 
 SUMMARY = "import.json"
 
@@ -105,7 +105,7 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ImportSummary:
     """What was imported, set by set.
 
     Attributes:
@@ -134,11 +134,11 @@ class Summary:
 
 def import_clips(
     root: StrPath, out: StrPath, options: ImportOptions, told: Told | None = None
-) -> Summary:
+) -> ImportSummary:
     """Import an official folder, an imported collection, or a single store.
 
     A single store gives a single store, anything else a collection: a folder with a store per set,
-    ``collection.json`` and ``import.json``. See :func:`~cmg.recipes.copy_clips.copy_clips` for
+    ``collection.json`` and ``import.json``. See :func:`~cmg.copying.clips.copy_clips` for
     what happens at an interruption.
 
     Raises:
@@ -152,7 +152,7 @@ def import_clips(
     if isinstance(collection, OfficialCollection):
         collection.segments = collection.layout.folder("vggsound40k", "label") is not None
     names = _chosen(collection, options.only)
-    workspace = Kept(out, options.overwrite, COLLECTION)
+    workspace = ResumableStaging(out, options.overwrite, COLLECTION)
     stores = {}
     with workspace.locked(_purpose(root, names, options)):
         with writing(out):
@@ -164,7 +164,7 @@ def import_clips(
             if not any(workspace.folder.iterdir()):  # nothing worth keeping
                 workspace.discard()
         remarks = list(getattr(collection, "remarks", []))
-        summary = Summary(out, root, stores, remarks)
+        summary = ImportSummary(out, root, stores, remarks)
         with writing(out):
             for name in names:
                 _record_path(workspace.folder, name).unlink(missing_ok=True)
@@ -194,12 +194,14 @@ def _chosen(collection: Collection, only: Sequence[str] | None) -> list[str]:
     return [name for name in collection.names if only is None or name in only]
 
 
-def _import_store(root: Path, out: Path, options: ImportOptions, told: Told | None) -> Summary:
+def _import_store(
+    root: Path, out: Path, options: ImportOptions, told: Told | None
+) -> ImportSummary:
     store = FeatureStore.open(root)
     if options.only or options.lists:
         raise ConfigError(f"{root} is a single store; --only and --lists are for other folders")
     copied = _copy(store, out, options, told, store.path.name)
-    return Summary(out, root, {out.name: _imported(out.name, store, copied)})
+    return ImportSummary(out, root, {out.name: _imported(out.name, store, copied)})
 
 
 def _import_set(
@@ -256,7 +258,7 @@ def _copy(
 
 
 def _imported(name: str, source: ClipSource, copied: Copied) -> Imported:
-    absent = list(source.dataset.absent) if isinstance(source, OfficialSource) else []
+    absent = list(source.absent) if isinstance(source, OfficialDataset) else []
     files = store_bytes(source.manifest) if isinstance(source, FeatureStore) else {}
     files |= {modality: told["bytes"] for modality, told in _files(source).items()}
     return Imported(
@@ -314,7 +316,7 @@ def _files(source: ClipSource) -> dict[str, dict[str, int]]:
     A file that was replaced under its name is noticed by them, other than by the content hash.
     """
     told = {}
-    loaders = source.dataset.loaders if isinstance(source, OfficialSource) else {}
+    loaders = source.loaders if isinstance(source, OfficialDataset) else {}
     for modality, loader in loaders.items():
         if isinstance(loader, ZipFolder):
             wanted = {f"{row.meta['video_id']}.zip" for row in source.rows}

@@ -17,8 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel, refuse_non_finite

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cmg.evaluation.encoding import pad_steps
 from cmg.extract.extractor import Takes
+from cmg.extract.thumbnails import Thumbnail
 from cmg.models.unified import UnifiedModel, refuse_non_finite
 from cmg.types import Batch
 
@@ -57,21 +58,6 @@ class Track:
     steps: StepCodes
     times: NDArray[np.float64] | None
     words: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A small picture of what is seen for a while.
-
-    Attributes:
-        start: Seconds after the clip's start.
-        end: Likewise.
-        jpeg: The picture as a file.
-    """
-
-    start: float
-    end: float
-    jpeg: bytes
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from cmg.clips import training_part
 from cmg.config.schema import RunConfig
 from cmg.data.source import ClipSource
-from cmg.recipes.training_clips import training_part
 
 TOKENS_PER_CODE = 100
 SIZES = (16, 400)

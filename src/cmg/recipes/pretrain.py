@@ -10,33 +10,25 @@ from typing import Any
 
 import torch
 
+from cmg.clips import open_clips, training_part
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
 from cmg.data.options import DataOptions
+from cmg.data.share import check_pairs
 from cmg.data.source import ClipSource, extractors_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
-from cmg.recipes.training_clips import (
-    check_pairs,
-    open_clips,
-    training_part,
-)
-from cmg.training.checkpoint import (
+from cmg.runs.checkpoint import (
     Position,
     restore_training,
 )
-from cmg.training.compiling import compile_parts
-from cmg.training.keeping import resumable_checkpoint, thin
-from cmg.training.loop import Pretraining, StepObserver
-from cmg.training.options import TrainingOptions
-from cmg.training.ranks import Ranks
-from cmg.training.run_folder import (
+from cmg.runs.folder import (
     RUN,
     create_run,
     move_data,
@@ -46,6 +38,11 @@ from cmg.training.run_folder import (
     settled,
     with_places,
 )
+from cmg.runs.keeping import resumable_checkpoint, thin
+from cmg.runs.loop import Pretraining, StepObserver
+from cmg.training.compiling import compile_parts
+from cmg.training.options import TrainingOptions
+from cmg.training.ranks import Ranks
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality

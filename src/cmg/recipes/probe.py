@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from cmg.clips import open_other
 from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
@@ -14,8 +15,7 @@ from cmg.evaluation.transfer import Evaluation
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
-from cmg.recipes.training_clips import open_other
-from cmg.training.checkpoint import load_model, read_checkpoint
+from cmg.runs.checkpoint import load_model, read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.clips import open_clips, open_other
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import (
     EncodedModality,
@@ -19,14 +19,13 @@ from cmg.evaluation.encoding import (
     read_by,
 )
 from cmg.files import StrPath, file_sha256
+from cmg.inference.readers import other_extractors
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.run_extractors import other_extractors
-from cmg.recipes.training_clips import open_clips, open_other
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import ALL_BY, By, Represented, represent
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from cmg.data.source import ClipSource
 from cmg.data.store import whole_path
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
+from cmg.extract.media_files import named_clips
 from cmg.extract.reading import clip_features
 from cmg.files import StrPath
+from cmg.inference.readers import load_readers, other_extractors, recorded_extractors
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.encode_media import training_store
-from cmg.recipes.media_files import named_clips
 from cmg.recipes.retrieval import (
     check_gallery,
     clips_to_search,
@@ -26,10 +27,9 @@ from cmg.recipes.retrieval import (
     query_of,
     represented_query,
 )
-from cmg.recipes.run_extractors import load_readers, other_extractors, recorded_extractors
 from cmg.retrieval.index import Engine, StoredGallery, open_index, shown_hits
 from cmg.retrieval.representation import By, Represented
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 
 INDEX = ".safetensors"
 

@@ -19,13 +19,13 @@ from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.extract.reading import Reader, clip_features, file_of
 from cmg.files import StrPath, file_sha256
+from cmg.inference.readers import load_readers, recorded_extractors
 from cmg.models.saving import MODEL
 from cmg.recipes.encode_media import training_store
-from cmg.recipes.run_extractors import load_readers, recorded_extractors
+from cmg.runs.checkpoint import load_model, read_checkpoint
 from cmg.segmentation.checkpoint import read_segmenter
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.queries import query_codes
-from cmg.training.checkpoint import load_model, read_checkpoint
 
 
 @dataclass(frozen=True)

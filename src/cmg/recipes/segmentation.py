@@ -17,7 +17,7 @@ from cmg.evaluation.frozen import quiet
 from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.segmentation_data import SegmentationData
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 from cmg.segmentation.checkpoint import (
     DESCRIPTION,
     SegmenterRecord,
@@ -25,17 +25,17 @@ from cmg.segmentation.checkpoint import (
     read_record,
 )
 from cmg.segmentation.clips import MaskedClips
+from cmg.segmentation.data import SegmentationData
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
 from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
-    Asked,
+    AskedBy,
     Observer,
     SegmentationJob,
     train_segmenter,
 )
-from cmg.training.checkpoint import Checkpoint, load_model, read_checkpoint
 
 Protocol = Literal["published", "clean"]
 PUBLISHED_EPOCHS = 1
@@ -160,9 +160,9 @@ class Segmentation:
             model,
             options,
             self.train,
-            Asked(self.queries("train", seed), by),
+            AskedBy(self.queries("train", seed), by),
             self.val,
-            Asked(self.queries("val", seed), self._selecting(by)),
+            AskedBy(self.queries("val", seed), self._selecting(by)),
             kept,
             self._cache(folder, model, options),
         )

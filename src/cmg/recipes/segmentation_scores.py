@@ -17,13 +17,13 @@ from cmg.evaluation.scores import Score
 from cmg.files import file_sha256
 from cmg.models.saving import MODEL
 from cmg.recipes.segmentation import Segmentation
+from cmg.runs.folder import versions
 from cmg.segmentation.checkpoint import SegmenterRecord, read_description, read_segmenter
 from cmg.segmentation.controls import shuffled, zero
 from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
-from cmg.segmentation.training import Asked, mask_scores
-from cmg.training.run_folder import versions
+from cmg.segmentation.training import AskedBy, mask_scores
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
 METRICS = ("miou", "f_measure", "published_miou", "published_f")
@@ -85,7 +85,7 @@ def score_all(
         queries = segmentation.queries("test", record.training.seed)
         each = ious.setdefault(name, {})
         for modality in asked_by if record.model.by_query else asked_by[:1]:
-            asked = Asked(queries, modality)
+            asked = AskedBy(queries, modality)
             for variant, scores, clip_ious in _variants(segmentation, model, record, asked):
                 each[f"{modality}/{variant}"] = clip_ious
                 if record.model.by_query:
@@ -118,7 +118,7 @@ def score_all(
 
 
 def _variants(
-    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: Asked
+    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: AskedBy
 ) -> Iterator[tuple[str, MaskScores, list[float]]]:
     """(variant, scores, mean IoU per clip): the query and its controls."""
     clips, seed = segmentation.test, record.training.seed

@@ -13,10 +13,10 @@ from cmg.evaluation.frozen import FrozenData, Opened, Progress, Protocol, quiet
 from cmg.evaluation.scores import Score
 from cmg.files import StrPath
 from cmg.official.collection import Collection
+from cmg.runs.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
+from cmg.runs.selection import mark_checkpoint
 from cmg.tasks.benchmark import Benchmark, find_benchmark
 from cmg.tasks.run import crossing_score
-from cmg.training.checkpoint import find_checkpoint, list_checkpoints, load_model, read_checkpoint
-from cmg.training.selection import mark_checkpoint
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
@@ -26,12 +27,12 @@ from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import evaluate
-from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.jobs import Job, Relay
 from cmg.recipes.pretrain import trained
 from cmg.recipes.retrieval import retrieval_of
-from cmg.recipes.training_clips import open_clips, training_split
-from cmg.recipes.tuxpaint_store import LABEL
 from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
+from cmg.tuxpaint.store import LABEL
+from cmg.workers import Report, run_all
 
 RESULTS = "tuxpaint.json"
 CAPTIONS, PROMPTS = "captions", "prompts"

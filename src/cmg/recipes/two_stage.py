@@ -29,13 +29,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmg.clips import training_split
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import encode_split
 from cmg.evaluation.frozen import Progress, quiet
 from cmg.files import StrPath
+from cmg.inference.readers import other_extractors
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
 from cmg.precision import full_precision
@@ -47,10 +48,8 @@ from cmg.recipes.retrieval import (
     read_alike,
     retrieval_of,
 )
-from cmg.recipes.run_extractors import other_extractors
-from cmg.recipes.training_clips import training_split
 from cmg.retrieval.evaluate import Directions
-from cmg.training.checkpoint import load_model
+from cmg.runs.checkpoint import load_model
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
@@ -25,13 +26,13 @@ from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
 from cmg.recipes.demo import VARIANTS
-from cmg.recipes.jobs import Job, Relay, Report, run_all
+from cmg.recipes.jobs import Job, Relay
 from cmg.recipes.pretrain import trained
-from cmg.recipes.training_clips import open_clips, training_split
 from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
 from cmg.voices.embedded import AUDIO, word_features
 from cmg.voices.pooling import single_words
 from cmg.voices.sources import Words
+from cmg.workers import Report, run_all
 
 STORE = "store"
 """Folder, within that of a comparison, of the store with the speech embedding."""

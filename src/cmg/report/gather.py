@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import to_yaml
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource
-from cmg.data.split import Split
+from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.recipes.evaluate import RESULTS, evaluate_run
-from cmg.recipes.training_clips import open_clips
-from cmg.training.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
-from cmg.training.run_folder import CONFIG, RUN, read_facts, read_metrics
+from cmg.runs.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
+from cmg.runs.folder import CONFIG, RUN, read_facts, read_metrics
 
 ENCODED_AT_A_TIME = 256
 

@@ -13,7 +13,7 @@ from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.sentences import DIGIT_WORDS, words
 from cmg.data.manifest import ClipRow
-from cmg.data.split import Split
+from cmg.data.source import Split
 from cmg.report.samples import Place
 from cmg.report.svg import waveform
 from cmg.types import Kind

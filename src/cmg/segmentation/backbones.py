@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError, did_you_mean
 from cmg.files import StrPath
+from cmg.optional import optional
 from cmg.tensors import check_finite
 
 MULTIPLE: Final = 16
@@ -62,12 +63,8 @@ class Backbone(nn.Module):
         super().__init__()
         if name not in NAMES:
             raise ConfigError(f"unknown backbone {name!r}{did_you_mean(name, NAMES)}")
-        try:
-            import transformers
-        except ImportError as error:
-            raise ConfigError(
-                "backbones need transformers; pip install 'cmg-torch[avs]'"
-            ) from error
+        needed = "backbones need transformers; pip install 'cmg-torch[avs]'"
+        transformers = optional("transformers", needed)
         described = network_options(name)
         kind = "PvtV2" if name.startswith("pvt") else "ResNet"
         config = getattr(transformers, f"{kind}Config")(**described, out_features=_STAGES)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -26,9 +27,6 @@ from cmg.files import StrPath, file_sha256, read_json
 from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
-
-if TYPE_CHECKING:
-    from cmg.segmentation.training import Progress
 
 FORMAT, VERSION = "cmg-segmenter", 1
 DESCRIPTION, MODEL, TRAINING = "segmenter.json", "model.safetensors", "training.safetensors"
@@ -71,6 +69,26 @@ class SegmenterRecord:
         """The untrained model."""
         seed = self.training.seed
         return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: Steps done.
+        best: Largest validation mIoU so far, percent.
+        best_epoch: Whose it is, from 1.
+        scores: Validation mIoU of every epoch.
+        losses: Mean training loss of every epoch.
+    """
+
+    step: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    running: float = 0.0
 
 
 class TrainingFolder:
@@ -120,8 +138,6 @@ class TrainingFolder:
         Raises:
             CheckpointError: damaged files.
         """
-        from cmg.segmentation.training import Progress
-
         if not (self.path / DESCRIPTION).is_file():
             return Progress()
         told = read_description(self.path)

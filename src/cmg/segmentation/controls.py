@@ -16,7 +16,7 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.data.frames import FramedClip
 from cmg.errors import DataError
-from cmg.segmentation.training import Asked
+from cmg.segmentation.training import AskedBy
 
 Change = Callable[[list[str], Tensor], Tensor]
 
@@ -50,7 +50,7 @@ def _differ(a: FramedClip, b: FramedClip) -> bool:
     return not a.category or not b.category or a.category != b.category
 
 
-def shuffled(clips: Sequence[FramedClip], asked: Asked, seed: int) -> Change:
+def shuffled(clips: Sequence[FramedClip], asked: AskedBy, seed: int) -> Change:
     """Queries of other clips."""
     others = other_clips(clips, seed)
     return lambda ids, query: asked.queries.vectors(asked.modality, [others[i] for i in ids], seed)

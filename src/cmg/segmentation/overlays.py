@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.training import Asked, segmented
+from cmg.segmentation.training import AskedBy, segmented
 from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]
@@ -70,8 +71,6 @@ def strips(frames: Tensor, truth: Tensor, found: Mapping[str, Tensor]) -> dict[s
 
 def png(pixels: Pixels) -> bytes:
     """A picture as PNG."""
-    from PIL import Image
-
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", optimize=True)
     return stream.getvalue()
@@ -79,8 +78,6 @@ def png(pixels: Pixels) -> bytes:
 
 def labeled_sheet(rows: Mapping[str, Pixels]) -> Pixels:
     """Rows below each other, each under its name."""
-    from PIL import Image, ImageDraw
-
     parts = []
     for name, row in rows.items():
         bar = Image.new("RGB", (row.shape[1], 16), "white")
@@ -94,7 +91,7 @@ def predicted_masks(
     model: Segmenter,
     clips: MaskedClips,
     places: Sequence[int],
-    asked: Asked,
+    asked: AskedBy,
     options: SegmentationTraining,
 ) -> list[Tensor]:
     """Masks of some clips, bool [T, S, S] each.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cmg.errors import NonFiniteError
 from cmg.process import seeded
-from cmg.segmentation.checkpoint import TrainingFolder
+from cmg.segmentation.checkpoint import Progress, TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import MaskMeter, MaskScores
@@ -23,7 +23,7 @@ from cmg.training.seeding import derived_seed
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedBy:
     """What clips are asked by.
 
     Attributes:
@@ -53,31 +53,11 @@ class SegmentationJob:
     model: Segmenter
     options: SegmentationTraining
     train: MaskedClips
-    by: Asked
+    by: AskedBy
     val: MaskedClips
-    select_by: Asked
+    select_by: AskedBy
     folder: TrainingFolder | None = None
     cache: FeatureCache | None = None
-
-
-@dataclass
-class Progress:
-    """How far a training is.
-
-    Attributes:
-        step: Steps done.
-        best: Largest validation mIoU so far, percent.
-        best_epoch: Whose it is, from 1.
-        scores: Validation mIoU of every epoch.
-        losses: Mean training loss of every epoch.
-    """
-
-    step: int = 0
-    best: float = -math.inf
-    best_epoch: int = 0
-    scores: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    running: float = 0.0
 
 
 def segmentation_step(
@@ -152,7 +132,7 @@ def segmented(
 def mask_scores(
     model: Segmenter,
     clips: MaskedClips,
-    asked: Asked,
+    asked: AskedBy,
     options: SegmentationTraining,
     cache: FeatureCache | None = None,
     change: Callable[[list[str], Tensor], Tensor] | None = None,

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from cmg.official.lists.ave import Annotation
 from cmg.simulate import layout
-from cmg.simulate.lists import Annotation, Lists
+from cmg.simulate.lists import Lists
 
 AVE_CUTS = (14, 21)
 UCF_CUTS = (17, 34)
@@ -46,7 +47,7 @@ def lines(names: Iterable[str]) -> bytes:
 
 def annotation_lines(rows: Iterable[Annotation]) -> bytes:
     """AVE's annotations, without a header as in the authors' git."""
-    return lines(f"{r.category}&{r.video_id}&good&{r.onset}&{r.offset}" for r in rows)
+    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
 
 
 def _vggsound(lists: Lists) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import ConfigError
+from cmg.optional import h5py
 from cmg.simulate import layout
 from cmg.simulate.dialects import AVE_CUTS, ave_categories, known_rows
 from cmg.simulate.lists import Lists
@@ -19,21 +18,6 @@ from cmg.simulate.scripts import STEPS
 from cmg.simulate.vocabulary import read_table
 
 _DATA, _ORDER = "avadataset", "order"
-
-
-def import_h5py() -> Any:
-    """The optional package that writes AVE's files.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return importlib.import_module("h5py")
-    except ImportError as error:
-        raise ConfigError(
-            "AVE's h5 files need h5py, which is not installed; "
-            "run: pip install 'cmg-torch[official]'"
-        ) from error
 
 
 def write_ave_lists(folder: Path, lists: Lists) -> None:
@@ -68,7 +52,7 @@ def event_labels(lists: Lists) -> NDArray[np.float32]:
     labels = np.zeros((len(lists.ave), STEPS, len(names) + 1), np.float32)
     labels[..., -1] = 1
     for row, annotation in enumerate(lists.ave):
-        event = slice(annotation.onset, max(annotation.onset, annotation.offset))
+        event = slice(annotation.start, max(annotation.start, annotation.end))
         labels[row, event, -1] = 0
         labels[row, event, names.index(annotation.category)] = 1
     return labels
@@ -111,10 +95,10 @@ def ave_features(folder: Path, rows: int, shapes: dict[str, tuple[int, ...]]) ->
     Yields:
         Per modality an array-like [rows, 10, *shape] of float64.
     """
-    h5py = import_h5py()
+    package = h5py()
     with (
-        h5py.File(folder / layout.AVE / "audio_feature.h5", "w") as audio,
-        h5py.File(folder / layout.AVE / "visual_feature.h5", "w") as visual,
+        package.File(folder / layout.AVE / "audio_feature.h5", "w") as audio,
+        package.File(folder / layout.AVE / "visual_feature.h5", "w") as visual,
     ):
         yield {
             name: file.create_dataset(_DATA, (rows, STEPS, *shapes[name]), np.float64)
@@ -124,5 +108,5 @@ def ave_features(folder: Path, rows: int, shapes: dict[str, tuple[int, ...]]) ->
 
 def _write(path: Path, key: str, values: NDArray[Any], **how: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with import_h5py().File(path, "w") as file:
+    with h5py().File(path, "w") as file:
         file.create_dataset(key, data=values, **how)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
-import signal
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import WorkerError
 from cmg.simulate import layout
+from cmg.simulate.latents import Floats
 from cmg.simulate.lists import Combined, Lists
-from cmg.simulate.pictures import Pictures
+from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.png import write_frame, write_mask
 from cmg.simulate.scripts import (
     S4_STEPS,
@@ -33,15 +29,15 @@ from cmg.simulate.scripts import (
     vggsound_script,
     weak_events,
 )
-from cmg.simulate.world import Floats
 from cmg.simulate.zips import write_zip
+from cmg.workers import usable_cores, worker_processes
 
 _CHUNK = 16
 """Clips that a process takes at a time."""
 
 
 @dataclass(frozen=True)
-class Job:
+class RenderJob:
     """A clip and where its features go.
 
     Attributes:
@@ -71,12 +67,12 @@ class Done:
     ave: list[tuple[int, Floats, Floats]] = field(default_factory=list)
 
 
-def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
+def plan(lists: Lists, seed: int, weak_train: bool) -> list[RenderJob]:
     """Every clip of the lists that has features."""
     return [
         *_vggsound(lists, seed),
         *(
-            Job(ave_script(row, a.category, a.video_id, a.onset, a.offset, seed), row=row)
+            RenderJob(ave_script(row, a.category, a.video_id, a.start, a.end, seed), row=row)
             for row, a in enumerate(lists.ave)
         ),
         *_avvp(lists, seed, weak_train),
@@ -85,7 +81,7 @@ def plan(lists: Lists, seed: int, weak_train: bool) -> list[Job]:
     ]
 
 
-def _vggsound(lists: Lists, seed: int) -> Iterator[Job]:
+def _vggsound(lists: Lists, seed: int) -> Iterator[RenderJob]:
     more = set(lists.more)
     known = {video_id for _, video_id, _ in lists.vggsound}
     for category, video_id, _ in lists.vggsound:
@@ -98,15 +94,15 @@ def _vggsound(lists: Lists, seed: int) -> Iterator[Job]:
             yield _everywhere(vggsound_script(None, video_id, seed), (layout.BEYOND,))
 
 
-def _everywhere(script: Script, datasets: Sequence[str]) -> Job:
+def _everywhere(script: Script, datasets: Sequence[str]) -> RenderJob:
     audio, video = (
         tuple(layout.feature(dataset, modality, script.id) for dataset in datasets)
         for modality in ("audio", "video")
     )
-    return Job(script, audio, video)
+    return RenderJob(script, audio, video)
 
 
-def _avvp(lists: Lists, seed: int, weak_train: bool) -> Iterator[Job]:
+def _avvp(lists: Lists, seed: int, weak_train: bool) -> Iterator[RenderJob]:
     events = {modality: _events(rows) for modality, rows in lists.avvp_combined.items()}
     weak = {name: labels.split(",") for name, labels in lists.avvp["train"]} if weak_train else {}
     listed = [name for split in ("val", "test") for name, _ in lists.avvp[split]]
@@ -130,7 +126,7 @@ def _events(rows: Sequence[Combined]) -> dict[str, list[tuple[int, int, str]]]:
     return dict(found)
 
 
-def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
+def _ucf(lists: Lists, seed: int) -> Iterator[RenderJob]:
     of_pairs = {name for _, name in lists.ucf}
     of_all = {name for _, name in lists.ucf51}
     categories = {name: category for category, name in [*lists.ucf, *lists.ucf51]}
@@ -141,7 +137,7 @@ def _ucf(lists: Lists, seed: int) -> Iterator[Job]:
         yield replace(job, video=(*own, *job.video))
 
 
-def _avsbench(lists: Lists, seed: int) -> Iterator[Job]:
+def _avsbench(lists: Lists, seed: int) -> Iterator[RenderJob]:
     """Frames of all five steps; masks of the first one in training, of all otherwise."""
     steps = range(1, S4_STEPS + 1)
     for name, _, category, split in lists.avsbench:
@@ -153,11 +149,11 @@ def _avsbench(lists: Lists, seed: int) -> Iterator[Job]:
             )
         )
         audio = (layout.s4_audio(split, category, name),)
-        yield Job(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
+        yield RenderJob(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
 
 
 def run(
-    jobs: Sequence[Job], pictures: Pictures, folder: Path, workers: int | None
+    jobs: Sequence[RenderJob], pictures: ScenePainter, folder: Path, workers: int | None
 ) -> Iterator[Done]:
     """Write the features of all jobs below `folder`, side by side.
 
@@ -174,30 +170,20 @@ def run(
         WorkerError: a worker was killed from outside.
     """
     chunks = [jobs[i : i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, max(1, len(chunks)))
+    workers = min(workers or usable_cores(), max(1, len(chunks)))
     if workers == 1:
         for chunk in chunks:
-            yield render(chunk, pictures, folder)
+            yield render((pictures, folder), chunk)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (pictures, folder))
-    try:
-        waiting = deque(pool.submit(_work, chunk) for chunk in chunks)
+    with worker_processes(workers, (pictures, folder)) as submit:
+        waiting = deque(submit(render, chunk) for chunk in chunks)
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            "a worker process was killed from outside, most likely for want of memory; "
-            "try again with --workers 1"
-        ) from error
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def render(jobs: Sequence[Job], pictures: Pictures, folder: Path) -> Done:
+def render(given: tuple[ScenePainter, Path], jobs: Sequence[RenderJob]) -> Done:
     """Write the features of some jobs; those of AVE come back."""
+    pictures, folder = given
     ave, world = [], pictures.world
     for job in jobs:
         if job.row is not None:
@@ -214,7 +200,7 @@ def render(jobs: Sequence[Job], pictures: Pictures, folder: Path) -> Done:
     return Done(len(jobs), ave)
 
 
-def _write_pictures(folder: Path, job: Job, pictures: Pictures) -> None:
+def _write_pictures(folder: Path, job: RenderJob, pictures: ScenePainter) -> None:
     frames, masks = pictures.clip(job.script)
     for path, frame in zip(job.frames, frames, strict=True):
         write_frame(folder / path, frame)
@@ -231,17 +217,3 @@ def _write_everywhere(folder: Path, paths: Sequence[str], array: NDArray[Any]) -
             os.link(first, other)
         except OSError:
             shutil.copyfile(first, other)
-
-
-_worker: tuple[Pictures, Path] | None = None
-
-
-def _start_worker(pictures: Pictures, folder: Path) -> None:
-    global _worker  # noqa: PLW0603 - a worker process has one world, given at its start
-    _worker = pictures, folder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
-
-def _work(jobs: Sequence[Job]) -> Done:
-    assert _worker is not None
-    return render(jobs, *_worker)

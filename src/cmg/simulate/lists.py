@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from cmg.official.lists.ave import Annotation
 from cmg.simulate.scripts import rank
 
 Row = TypeVar("Row")
@@ -28,16 +29,6 @@ Weak = tuple[str, str]
 """(filename, comma list of categories) of AVVP."""
 Combined = tuple[str, str, str, str]
 """(filename, onsets, offsets, categories), comma lists, or of one event in AVVP's dense files."""
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """A row of AVE's ``Annotations.txt``; the event lasts from `onset` to before `offset`."""
-
-    category: str
-    video_id: str
-    onset: int
-    offset: int
 
 
 @dataclass(frozen=True)

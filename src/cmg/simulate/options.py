@@ -29,7 +29,7 @@ class SimulateOptions:
         workers: Processes; None takes one per CPU core, 1 writes in this process.
         frame_size: Side of AVSBench's frames and masks in pixels.
         avs_fraction: Share of AVSBench's clips where it differs from `fraction`; 0 leaves the set
-            out, and with it the need for Pillow.
+            out.
         weak_train: Whether AVVP's weakly labeled training clips get features too.
         overwrite: Whether a simulation in the way is replaced. Another kind of folder never is.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from cmg.simulate.lists import Annotation, Clip
+from cmg.official.lists.ave import Annotation
+from cmg.simulate.lists import Clip
 from cmg.simulate.scripts import STEPS, generator, made_id
 from cmg.simulate.vocabulary import SPLITS, concepts_of, has_category, read_table
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmg.simulate.lists import Annotation, Clip, Combined, Weak
+from cmg.official.lists.ave import Annotation
+from cmg.simulate.lists import Clip, Combined, Weak
 from cmg.simulate.scripts import STEPS, generator, made_id
 from cmg.simulate.vocabulary import concepts_of, read_table
 

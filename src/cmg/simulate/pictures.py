@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cmg.simulate.latents import DIM, NUISANCE, Floats, Latents, Mixing, scene_blend
 from cmg.simulate.scripts import Occurrence, Script, generator
 from cmg.simulate.vocabulary import concepts
-from cmg.simulate.world import DIM, NUISANCE, Floats, Mixing, World, scene_blend
 
 RADII = (0.135, 0.165, 0.195)
 """Of the smallest, the middle and the biggest object, as a share of the picture's side."""
@@ -51,7 +51,7 @@ class Look:
     outline: NDArray[np.complex64]
 
 
-class Pictures:
+class ScenePainter:
     """Renders clips as pictures.
 
     Args:
@@ -59,7 +59,7 @@ class Pictures:
         size: Pixels per side, S.
     """
 
-    def __init__(self, world: World, size: int) -> None:
+    def __init__(self, world: Latents, size: int) -> None:
         self.world, self.size = world, size
         rng = generator(world.seed, "pictures")
         self._looks = Mixing(rng, DIM, _SPREAD + 2 * _HARMONICS)

@@ -9,12 +9,12 @@ from cmg.errors import DataError
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import read_annotations, read_order
 from cmg.official.lists.avsbench import read_s4
-from cmg.official.lists.tables import read_lines, read_table
 from cmg.official.lists.ucf import read_shared_names, read_ucf
 from cmg.official.lists.vggsound import read_avel, read_checked
-from cmg.simulate.lists import Action, Annotation, Clip, Combined, Lists, Shown, Weak, exploded
+from cmg.simulate.lists import Action, Clip, Combined, Lists, Shown, Weak, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
 from cmg.simulate.vocabulary import SPLITS, check_categories
+from cmg.tables import read_lines, read_table
 
 MODALITIES = ("audio", "visual")
 NEEDED = (
@@ -83,7 +83,7 @@ def read_lists(layout: Layout) -> Lists:
         vggsound_categories=read_lines(path("VggsoundAVEL40kCategories.txt")),
         prompts=_prompts(path("vggsoundCategories2Prompts.csv")),
         more=beyond_40k(vggsound) if more is None else read_checked(more),
-        ave=[Annotation(a.category, a.video_id, a.start, a.end) for a in annotations],
+        ave=annotations,
         ave_order={
             split: read_order(path(f"{split}_order.h5"), len(annotations)).tolist()
             for split in SPLITS

@@ -1,6 +1,6 @@
 """What happens in a clip: which concept is heard and seen when.
 
-A script says nothing of features; :class:`~cmg.simulate.world.World` renders it.
+A script says nothing of features; :class:`~cmg.simulate.latents.Latents` renders it.
 """
 
 from __future__ import annotations

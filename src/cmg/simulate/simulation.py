@@ -12,17 +12,17 @@ from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
+from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files
-from cmg.simulate.hdf5 import ave_features, import_h5py, write_ave_lists
-from cmg.simulate.jobs import Job, plan, run
+from cmg.simulate.hdf5 import ave_features, write_ave_lists
+from cmg.simulate.jobs import RenderJob, plan, run
+from cmg.simulate.latents import Latents
 from cmg.simulate.lists import Lists
 from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
-from cmg.simulate.pictures import Pictures
-from cmg.simulate.png import import_pillow
+from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.text_encoder import count_file, write_text_encoder
 from cmg.simulate.vocabulary import SPLITS
-from cmg.simulate.world import World
 
 TEXT_ENCODER = "text-encoder"
 COUNTS = "cnt.pkl"
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Summary:
+class SimulationSummary:
     """What was written.
 
     Attributes:
@@ -56,7 +56,7 @@ class Summary:
 
 def simulate(
     out: StrPath, options: SimulateOptions | None = None, progress: Progress | None = None
-) -> Summary:
+) -> SimulationSummary:
     """Write a folder in the official layout with the features of a simulated world.
 
     Numbers measured on it are not the paper's. The folder appears when it is whole; equal options
@@ -71,7 +71,7 @@ def simulate(
         What was written.
 
     Raises:
-        ConfigError: h5py or Pillow is missing.
+        ConfigError: h5py is missing.
         DataError: `out` is occupied or cannot be written, or the lists are incomplete or in
             another dialect.
         WorkerError: a worker process was killed from outside.
@@ -79,9 +79,7 @@ def simulate(
     start = time.perf_counter()
     options = options or SimulateOptions()
     out = Path(out)
-    import_h5py()
-    if options.of_avsbench:
-        import_pillow()
+    h5py("AVE's set")
     whole, originals = _whole_lists(options.lists)
     lists = whole.cut(options.fraction, options.of_avsbench)
     jobs = plan(lists, options.seed, options.weak_train)
@@ -99,7 +97,7 @@ def simulate(
         staging.publish()
     finally:
         staging.discard()
-    return Summary(str(out), facts, len(jobs), size, time.perf_counter() - start)
+    return SimulationSummary(str(out), facts, len(jobs), size, time.perf_counter() - start)
 
 
 def _whole_lists(folder: StrPath | None) -> tuple[Lists, Layout | None]:
@@ -140,13 +138,13 @@ def _write_text(folder: Path, lists: Lists, options: SimulateOptions) -> None:
 
 def _write_features(
     folder: Path,
-    jobs: Sequence[Job],
+    jobs: Sequence[RenderJob],
     lists: Lists,
     options: SimulateOptions,
     progress: Progress | None,
 ) -> None:
     widths, size = options.all_widths, options.map_size
-    world = World(options.seed, widths["audio"], widths["video"], size)
+    world = Latents(options.seed, widths["audio"], widths["video"], size)
     paths = {path for job in jobs for path in (*job.audio, *job.video, *job.frames, *job.masks)}
     paths |= {job.segments[0] for job in jobs if job.segments is not None}
     for parent in {Path(path).parent for path in paths}:
@@ -154,7 +152,7 @@ def _write_features(
     shapes = {"audio": (widths["audio"],), "visual": (size, size, widths["video"])}
     clips = 0
     with ave_features(folder, len(lists.ave), shapes) as ave:
-        pictures = Pictures(world, options.frame_size)
+        pictures = ScenePainter(world, options.frame_size)
         for done in run(jobs, pictures, folder, options.workers):
             for row, audio, video in done.ave:
                 ave["audio"][row], ave["visual"][row] = audio, video
@@ -163,7 +161,7 @@ def _write_features(
                 progress(clips, len(jobs))
 
 
-def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[Job]) -> dict[str, Any]:
+def _facts(options: SimulateOptions, lists: Lists, jobs: Sequence[RenderJob]) -> dict[str, Any]:
     """What ``simulation.json`` says."""
     counts: dict[str, Any] = {
         "vggsound40k": _by_split([split for _, _, split in lists.vggsound]),

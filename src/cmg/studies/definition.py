@@ -50,7 +50,7 @@ class Variant(Options):
     control: bool = False
 
 
-class Axis(Options):
+class StudyAxis(Options):
     """What a sweep varies.
 
     Attributes:
@@ -105,7 +105,7 @@ class Study(Options):
     where_off: Changes = Field(default_factory=dict)
     variants: tuple[Variant, ...] = Field(min_length=1)
     controls: tuple[Variant, ...] = ()
-    axis: Axis | None = None
+    axis: StudyAxis | None = None
     paper: PaperTable | None = None
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
 from cmg.registry import PluginError, refuse_missing
 from cmg.studies.definition import Study
-from cmg.studies.plan import Plan, changed_keys, variant_config, with_seed
+from cmg.studies.plan import StudyPlan, changed_keys, variant_config, with_seed
 from cmg.studies.scorers import Scores
 
 STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
@@ -258,7 +258,7 @@ def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: st
 
 
 def unfinished(
-    out: Path, identity: Identity, plan: Plan, scored_on: Mapping[str, str]
+    out: Path, identity: Identity, plan: StudyPlan, scored_on: Mapping[str, str]
 ) -> list[JobKey]:
     """The jobs of a plan that have no file yet, seed by seed.
 

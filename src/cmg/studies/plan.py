@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cmg.clips import is_one_store, open_clips
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.source import ClipSource
 from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.recipes.pretrain import chosen_modalities, training_batches
-from cmg.recipes.training_clips import is_one_store, open_clips
 from cmg.studies.definition import Study, Variant
 
 SEED = "training.seed"
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study trains.
 
     Attributes:
@@ -46,7 +46,7 @@ def plan_study(
     assignments: Sequence[str] = (),
     seeds: int = 3,
     only: Sequence[str] | None = None,
-) -> Plan:
+) -> StudyPlan:
     """The configurations of a study, every one of them valid and fit for the data.
 
     Args:
@@ -78,7 +78,7 @@ def plan_study(
             sources[where] = opened(study, config)
         hashes[name] = sources[where].content_hash
         clips[name] = clips_of(sources[where], config)
-    return Plan(study, started, configs, seeds, hashes, clips)
+    return StudyPlan(study, started, configs, seeds, hashes, clips)
 
 
 def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:

@@ -13,8 +13,8 @@ from cmg.evaluation.scores import Score
 from cmg.report.charts import nice_ticks, tick_text
 from cmg.report.colors import modality_colors, palette_css
 from cmg.report.svg import Point, n, rule, svg, text
-from cmg.studies.definition import Axis
-from cmg.studies.summary import MEAN, Row, Summary
+from cmg.studies.definition import StudyAxis
+from cmg.studies.summary import MEAN, StudySummary, SummaryRow
 from cmg.studies.tables import CODEBOOK, arrow, is_headline, is_within, metric_title
 
 LABELS, PANEL, GAP, LINE, TOP = 230.0, 330.0, 34.0, 30.0, 64.0
@@ -22,7 +22,7 @@ LABELS, PANEL, GAP, LINE, TOP = 230.0, 330.0, 34.0, 30.0, 64.0
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """Where values lie on the drawing.
 
     Attributes:
@@ -48,7 +48,7 @@ class Scale:
         return self.start + (self.end - self.start) * share
 
 
-def study_plot(summary: Summary) -> str:
+def study_plot(summary: StudySummary) -> str:
     """The plot as inline SVG, two metrics side by side; colors are those of the report's pages.
 
     Args:
@@ -68,19 +68,21 @@ def study_plot(summary: Summary) -> str:
     return svg(width, height, body, said(summary, metrics))
 
 
-def panels(summary: Summary) -> list[str]:
+def panels(summary: StudySummary) -> list[str]:
     """The metrics that are drawn: those with directions, without further splits and controls."""
     return [
         m for m in summary.metrics() if m != CODEBOOK and is_headline(m) and crossing(summary, m)
     ]
 
 
-def crossing(summary: Summary, metric: str) -> list[str]:
+def crossing(summary: StudySummary, metric: str) -> list[str]:
     """Directions between modalities."""
     return [c for c in summary.columns(metric) if c != MEAN and not is_within(c)]
 
 
-def dot_plot(summary: Summary, metrics: Sequence[str], colors: dict[str, str]) -> tuple[str, Point]:
+def dot_plot(
+    summary: StudySummary, metrics: Sequence[str], colors: dict[str, str]
+) -> tuple[str, Point]:
     """A row per variant, a dot per direction, a bar at the mean of the directions.
 
     Returns:
@@ -108,7 +110,12 @@ def dot_plot(summary: Summary, metrics: Sequence[str], colors: dict[str, str]) -
 
 
 def dots(
-    row: Row, metric: str, found: Sequence[str], colors: dict[str, str], scale: Scale, top: float
+    row: SummaryRow,
+    metric: str,
+    found: Sequence[str],
+    colors: dict[str, str],
+    scale: AxisScale,
+    top: float,
 ) -> list[str]:
     """One variant in one panel."""
     parts = []
@@ -127,7 +134,7 @@ def dots(
 
 
 def marked(
-    row: Row,
+    row: SummaryRow,
     direction: str,
     score: Score,
     at: Point,
@@ -147,7 +154,7 @@ def marked(
 
 
 def sweep_plot(
-    summary: Summary, axis: Axis, metrics: Sequence[str], colors: dict[str, str]
+    summary: StudySummary, axis: StudyAxis, metrics: Sequence[str], colors: dict[str, str]
 ) -> tuple[str, Point]:
     """A line per direction along the axis; controls as dashed lines at their mean.
 
@@ -161,7 +168,7 @@ def sweep_plot(
     parts = legend(colors, left_edge)
     for p, metric in enumerate(metrics):
         left = left_edge + p * (PANEL + GAP + left_edge)
-        across = Scale(min(xs), max(xs), left + 12, left + PANEL - 12, axis.log)
+        across = AxisScale(min(xs), max(xs), left + 12, left + PANEL - 12, axis.log)
         up = values_scale(summary, metric, bottom, TOP)
         parts.append(text(left, TOP - 16, f"{metric_title(metric)}, %", "title"))
         for tick in nice_ticks(up.low, up.high):
@@ -182,12 +189,12 @@ def sweep_plot(
 
 
 def line(
-    swept: Sequence[tuple[Row, float]],
+    swept: Sequence[tuple[SummaryRow, float]],
     metric: str,
     direction: str,
     colors: dict[str, str],
-    across: Scale,
-    up: Scale,
+    across: AxisScale,
+    up: AxisScale,
 ) -> list[str]:
     """One direction along the axis."""
     points, marks = [], []
@@ -203,7 +210,7 @@ def line(
     return [drawn, *marks] if len(points) > 1 else marks
 
 
-def control_lines(summary: Summary, metric: str, up: Scale, left: float) -> list[str]:
+def control_lines(summary: StudySummary, metric: str, up: AxisScale, left: float) -> list[str]:
     """A dashed line per control at its mean over the directions."""
     parts = []
     for row in summary.rows:
@@ -215,7 +222,7 @@ def control_lines(summary: Summary, metric: str, up: Scale, left: float) -> list
     return parts
 
 
-def values_scale(summary: Summary, metric: str, start: float, end: float) -> Scale:
+def values_scale(summary: StudySummary, metric: str, start: float, end: float) -> AxisScale:
     """The range of all scores of a metric with their deviations, within 0..100."""
     found = [
         score
@@ -226,7 +233,7 @@ def values_scale(summary: Summary, metric: str, start: float, end: float) -> Sca
     low = max(0.0, min(s.mean - s.std for s in found))
     high = min(100.0, max(s.mean + s.std for s in found))
     ticks = nice_ticks(low, high)
-    return Scale(ticks[0], ticks[-1], start, end)
+    return AxisScale(ticks[0], ticks[-1], start, end)
 
 
 def legend(colors: dict[str, str], left: float) -> list[str]:
@@ -239,7 +246,7 @@ def legend(colors: dict[str, str], left: float) -> list[str]:
     return parts
 
 
-def said(summary: Summary, metrics: Sequence[str]) -> str:
+def said(summary: StudySummary, metrics: Sequence[str]) -> str:
     """What a screen reader says."""
     parts = []
     for metric in metrics:

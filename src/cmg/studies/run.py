@@ -14,8 +14,10 @@ from cmg.data.options import DataOptions
 from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.process import thread_count
-from cmg.recipes.jobs import Relay, Report, run_all
+from cmg.recipes.jobs import Relay
 from cmg.recipes.pretrain import trained
+from cmg.runs.folder import CONFIG, RUN, versions
+from cmg.runs.loop import StepObserver
 from cmg.studies.ledger import (
     Identity,
     JobKey,
@@ -24,12 +26,11 @@ from cmg.studies.ledger import (
     open_folder,
     unfinished,
 )
-from cmg.studies.plan import Plan
+from cmg.studies.plan import StudyPlan
 from cmg.studies.scorers import Scorer
-from cmg.studies.summary import Summary, summarized
+from cmg.studies.summary import StudySummary, summarized
 from cmg.studies.write import write_study
-from cmg.training.loop import StepObserver
-from cmg.training.run_folder import CONFIG, RUN, versions
+from cmg.workers import Report, run_all
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Prepared:
     clips: int
 
 
-def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = False) -> Prepared:
+def prepare_study(
+    plan: StudyPlan, out: StrPath, scorer: Scorer, keep_runs: bool = False
+) -> Prepared:
     """Check everything that can be wrong before something is trained, and make the folder.
 
     Args:
@@ -107,7 +110,7 @@ def prepare_study(plan: Plan, out: StrPath, scorer: Scorer, keep_runs: bool = Fa
     return Prepared(out, identity, jobs, len(finished_jobs(out)), clips)
 
 
-def checked(plan: Plan, scorer: Scorer) -> dict[str, str]:
+def checked(plan: StudyPlan, scorer: Scorer) -> dict[str, str]:
     """Content hash of what each variant is scored on; variants of the same data are checked once.
 
     Raises:
@@ -129,7 +132,7 @@ def run_study(
     report: Report,
     workers: int | None = None,
     finished: Callable[[JobRecord], None] | None = None,
-) -> Summary:
+) -> StudySummary:
     """Train and score what is left, then write results, table and plot.
 
     Every finished job is on disk before the next one is awaited, so a study that is killed goes on
@@ -138,7 +141,7 @@ def run_study(
     Args:
         prepared: From :func:`prepare_study`.
         report: Told of every step.
-        workers: Processes, see :func:`cmg.recipes.jobs.run_all`.
+        workers: Processes, see :func:`cmg.workers.run_all`.
         finished: Told of every job that is done.
 
     Raises:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from cmg.clips import open_clips
 from cmg.config.schema import RunConfig
 from cmg.errors import DataError
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import ScoreMap
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate import evaluate
-from cmg.recipes.training_clips import open_clips
 
 Scores = dict[str, float]
 """A number by ``metric/direction``, e.g. ``classification/audio->video``, or by

@@ -29,7 +29,7 @@ MEAN = "mean"
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """A variant's numbers.
 
     Attributes:
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Summary:
+class StudySummary:
     """A study's results.
 
     Attributes:
@@ -58,7 +58,7 @@ class Summary:
     """
 
     identity: Identity
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     trained_on: dict[str, str]
     scored_on: dict[str, str]
 
@@ -104,7 +104,7 @@ class Summary:
         }
 
 
-def summarized(out: StrPath) -> Summary:
+def summarized(out: StrPath) -> StudySummary:
     """The results of the study in a folder, from its finished jobs.
 
     Raises:
@@ -123,7 +123,7 @@ def summarized(out: StrPath) -> Summary:
     return summary_of(identity, records)
 
 
-def summary_of(identity: Identity, records: Sequence[JobRecord]) -> Summary:
+def summary_of(identity: Identity, records: Sequence[JobRecord]) -> StudySummary:
     """The results of some jobs.
 
     Args:
@@ -146,8 +146,8 @@ def summary_of(identity: Identity, records: Sequence[JobRecord]) -> Summary:
         }
         is_reference = variant.name == identity.study.reference
         differences = {} if is_reference else paired(own, reference)
-        rows.append(Row(variant, seeds, over_seeds(list(own.values())), differences))
-    return Summary(
+        rows.append(SummaryRow(variant, seeds, over_seeds(list(own.values())), differences))
+    return StudySummary(
         identity,
         tuple(rows),
         {r.key.variant: r.trained_on for r in ordered},
@@ -186,6 +186,6 @@ def paired(own: Mapping[int, Scores], reference: Mapping[int, Scores]) -> dict[s
     return over_seeds(differences) if differences else {}
 
 
-def study_json(summary: Summary) -> bytes:
+def study_json(summary: StudySummary) -> bytes:
     """The file ``study.json``."""
     return (json.dumps(summary.as_dict(), indent=1) + "\n").encode()

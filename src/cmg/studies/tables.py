@@ -8,7 +8,7 @@ from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
 from cmg.report.tables import Table, plain, score_text
 from cmg.studies.definition import PaperTable
-from cmg.studies.summary import MEAN, Row, Summary
+from cmg.studies.summary import MEAN, StudySummary, SummaryRow
 from cmg.tasks.benchmark import benchmarks
 
 CODEBOOK = "codebook"
@@ -19,7 +19,7 @@ CODEBOOK_COLUMNS = {
 }
 
 
-def study_tables(summary: Summary, short: bool = False) -> list[Table]:
+def study_tables(summary: StudySummary, short: bool = False) -> list[Table]:
     """Every table: a metric each, then the codebook, then the paper where nothing else has it.
 
     Args:
@@ -54,7 +54,7 @@ def is_headline(metric: str) -> bool:
     return ", " not in metric
 
 
-def metric_table(summary: Summary, metric: str) -> Table:
+def metric_table(summary: StudySummary, metric: str) -> Table:
     """Directions between modalities, their mean first, and the paper's figures beside them."""
     columns = [c for c in summary.columns(metric) if not is_within(c)]
     paper = paper_figures(summary, metric)
@@ -74,7 +74,7 @@ def metric_table(summary: Summary, metric: str) -> Table:
     return Table(table.title, table.columns, table.rows, f"{note} {summary.study.paper.note}")
 
 
-def within_table(summary: Summary, metric: str) -> Table | None:
+def within_table(summary: StudySummary, metric: str) -> Table | None:
     """Directions within a modality: what a head reaches without a change of modality."""
     columns = [c for c in summary.columns(metric) if is_within(c)]
     if not columns:
@@ -88,7 +88,7 @@ def within_table(summary: Summary, metric: str) -> Table | None:
     return noted(plain(title, ("", *heads), rows), summary)
 
 
-def codebook_table(summary: Summary) -> Table:
+def codebook_table(summary: StudySummary) -> Table:
     """Use of the codebook on held-out clips."""
     columns = [c for c in CODEBOOK_COLUMNS if c in summary.columns(CODEBOOK)]
     rows = []
@@ -101,7 +101,7 @@ def codebook_table(summary: Summary) -> Table:
     return noted(plain("Use of the codebook", heads, rows), summary, percent=False)
 
 
-def paper_table(summary: Summary, paper: PaperTable, name: str) -> Table:
+def paper_table(summary: StudySummary, paper: PaperTable, name: str) -> Table:
     """The paper's figures for the same rows on its own data, with differences to the reference."""
     found = paper.lists[name]
     reference = found.get(summary.study.reference)
@@ -122,7 +122,7 @@ def paper_table(summary: Summary, paper: PaperTable, name: str) -> Table:
     return Table(table.title, table.columns, table.rows, note.strip())
 
 
-def paper_figures(summary: Summary, metric: str) -> dict[str, dict[str, float]]:
+def paper_figures(summary: StudySummary, metric: str) -> dict[str, dict[str, float]]:
     """The paper's figure per direction and variant, for a metric that it reports."""
     paper = summary.study.paper
     if paper is None or summary.identity.unlike:
@@ -145,7 +145,7 @@ def figure_text(figure: float) -> str:
     return shown.removesuffix("0")
 
 
-def compared(row: Row, key: str) -> str:
+def compared(row: SummaryRow, key: str) -> str:
     """A score, and in brackets its difference to the reference."""
     if key not in row.scores:
         return "–"
@@ -161,12 +161,12 @@ def difference_text(score: Score) -> str:
     return f"{round(score.mean, 1) + 0.0:+.1f}{spread}".replace("-", "−")  # no minus before 0.0
 
 
-def noted(table: Table, summary: Summary, percent: bool = True) -> Table:
+def noted(table: Table, summary: StudySummary, percent: bool = True) -> Table:
     """A table with the note that says what its numbers are."""
     return Table(table.title, table.columns, table.rows, counts_note(summary, percent))
 
 
-def counts_note(summary: Summary, percent: bool) -> str:
+def counts_note(summary: StudySummary, percent: bool) -> str:
     """How many seeds, and what the brackets hold."""
     counts = sorted({len(row.seeds) for row in summary.rows})
     shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
@@ -191,7 +191,7 @@ def is_within(column: str) -> bool:
     return bool(found) and source == target
 
 
-def headlines(summary: Summary) -> Sequence[str]:
+def headlines(summary: StudySummary) -> Sequence[str]:
     """What a study is, in a few lines for the terminal and the top of the files."""
     scorer = summary.identity.scorer
     lines = [summary.study.about, f"Scored by {scorer}."]

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmg.clips import is_one_store
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split
@@ -17,7 +18,6 @@ from cmg.models.unified import UnifiedModel
 from cmg.official.collection import open_collection
 from cmg.official.layout import SIMULATION
 from cmg.recipes.evaluate_tasks import benchmark_names
-from cmg.recipes.training_clips import is_one_store
 from cmg.studies.scorers import Scorer, Scores, StoreScorer, codebook_scores
 from cmg.tasks.benchmark import Benchmark, find_benchmark
 from cmg.tasks.outcome import Figures

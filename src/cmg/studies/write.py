@@ -13,13 +13,13 @@ from cmg.report.markdown import table as markdown_table
 from cmg.studies.ledger import STUDY
 from cmg.studies.plan import changed_keys
 from cmg.studies.plots import panels, standalone, study_plot
-from cmg.studies.summary import Summary, study_json
+from cmg.studies.summary import StudySummary, study_json
 from cmg.studies.tables import headlines, study_tables
 
 TABLE, PLOT, REPORT = "table.md", "plot.svg", "report.html"
 
 
-def write_study(out: Path, summary: Summary) -> list[Path]:
+def write_study(out: Path, summary: StudySummary) -> list[Path]:
     """Write ``study.json``, ``table.md``, ``plot.svg`` and ``report.html``.
 
     Args:
@@ -42,7 +42,7 @@ def write_study(out: Path, summary: Summary) -> list[Path]:
     return [out / name for name in files]
 
 
-def markdown(summary: Summary) -> str:
+def markdown(summary: StudySummary) -> str:
     """The tables as Markdown."""
     parts = [f"# {text(summary.study.title)}", *(text(line) for line in headlines(summary))]
     for one in study_tables(summary):
@@ -51,7 +51,7 @@ def markdown(summary: Summary) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def html(summary: Summary, drawing: str | None) -> str:
+def html(summary: StudySummary, drawing: str | None) -> str:
     """Plot, tables and configuration as one page."""
     head = [tag("p", "Study", cls="kicker"), tag("h1", escape(summary.study.title))]
     head += [paragraph(line) for line in headlines(summary)]
@@ -67,14 +67,14 @@ def html(summary: Summary, drawing: str | None) -> str:
     return page(summary.study.title, "".join(head), sections)
 
 
-def plot_note(summary: Summary) -> str:
+def plot_note(summary: StudySummary) -> str:
     """What the marks of the plot are."""
     if summary.study.axis is not None:
         return "Whiskers: standard deviation over seeds. Dashed: the mean of a control."
     return "Whiskers: standard deviation over seeds. Upright bars: the mean across the directions."
 
 
-def setup(summary: Summary) -> str:
+def setup(summary: StudySummary) -> str:
     """The base, and what each variant changes in it."""
     items = []
     for row in summary.rows:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from cmg.evaluation.frozen import FrozenData
-from cmg.tasks.benchmark import TRIMODAL, Benchmark, benchmark
+from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, all_of
-from cmg.tasks.plan import Plan, side
+from cmg.tasks.sides import side
 
 
 @benchmark("ave")

@@ -7,9 +7,9 @@ from typing import ClassVar
 from cmg.evaluation.frozen import FrozenData
 from cmg.evaluation.training import HeadOptions
 from cmg.tasks.avvp import LISTS, refuse_unlisted
-from cmg.tasks.benchmark import TRIMODAL, Benchmark, benchmark
+from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AV, VA, PaperFigures, Scored
-from cmg.tasks.plan import Plan, side, video_id
+from cmg.tasks.sides import side, video_id
 
 SHARED_LABELS = {"video": "shared_visual", "audio": "shared_audio"}
 

@@ -8,9 +8,9 @@ from cmg.data.source import ClipSource
 from cmg.errors import DataError
 from cmg.evaluation.frozen import FrozenData
 from cmg.evaluation.training import HeadOptions
-from cmg.tasks.benchmark import TRIMODAL, Benchmark, benchmark
+from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, Scored
-from cmg.tasks.plan import Plan, held_out, side, video_id
+from cmg.tasks.sides import held_out, side, video_id
 
 SELECTION_SHARE = 0.2
 LISTS = {"val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeVar
 
-from cmg.errors import ConfigError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
 from cmg.registry import Registry
 from cmg.tasks.paper import PaperFigures, PaperTable, Scored, unlike_paper
+from cmg.tasks.sides import Side, VideoIds, distinct_classes, same_classes
 from cmg.types import Kind
-
-if TYPE_CHECKING:
-    from cmg.tasks.leaks import VideoIds
-    from cmg.tasks.plan import Plan
 
 LEAST_STEPS = 1260
 """Of a clean head: what 30 epochs over AVE's 3,339 training clips make."""
@@ -146,6 +144,81 @@ class Benchmark:
     def unlike(self, collection: Opened) -> str:
         """Why its data are not the paper's; empty if they are."""
         return unlike_paper(self.scored, collection)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One benchmark under one protocol.
+
+    Attributes:
+        benchmark: Which.
+        train: Clips to train heads on, by modality.
+        select: Clips of the modality a head was trained on, which decide its epoch; empty where
+            that is decided on the target, or not at all.
+        test: Clips to read the heads on, by modality.
+        notes: What a reader of the numbers has to know.
+        decides: The metric that decides epochs; empty for the benchmark's headline.
+        last_epoch: Whether figures are of the last epoch, and the best is only told.
+        marks: A remark on a direction ("video->audio").
+    """
+
+    benchmark: Benchmark
+    train: dict[str, Side]
+    select: dict[str, Side]
+    test: dict[str, Side]
+    notes: tuple[str, ...] = ()
+    decides: str = ""
+    last_epoch: bool = False
+    marks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Side:
+        """The clips of one modality, which say what is the same for all."""
+        return next(iter(self.train.values()))
+
+    @property
+    def data(self) -> FrozenData:
+        """The frozen model and its data."""
+        return self.first.data
+
+    @property
+    def protocol(self) -> Protocol:
+        """``published`` or ``clean``."""
+        return self.data.protocol
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, the background included where steps are classified."""
+        per_clip = self.benchmark.per == "clip"
+        return self.first.clip_classes if per_clip else self.first.classes
+
+    @property
+    def headline(self) -> str:
+        """The metric that decides epochs."""
+        return self.decides or self.benchmark.headline
+
+    @property
+    def directions(self) -> list[tuple[str, str]]:
+        """(trained on, read on), crossing ones first."""
+        pairs = [(a, b) for a in self.train for b in self.test]
+        return sorted(pairs, key=lambda pair: pair[0] == pair[1])
+
+    def check(self) -> None:
+        """Refuse what no head can learn.
+
+        Raises:
+            DataError: training clips of a single class, or training and test labels that differ.
+        """
+        for given in self.train.values():
+            for tested in (*self.test.values(), *self.select.values()):
+                same_classes(given, tested)
+            seen = distinct_classes(given)
+            if seen < 2:
+                raise DataError(
+                    f"{given.source.path}: all {len(given.clips)} training clips of "
+                    f"{given.modality!r} are of one class of label {given.label!r}; a head needs "
+                    "two or more"
+                )
 
 
 B = TypeVar("B", bound=type[Benchmark])

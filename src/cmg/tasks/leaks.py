@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cmg.data.manifest import ClipRow
-from cmg.tasks.plan import Plan, video_id
-
-VideoIds = frozenset[str]
+from cmg.tasks.benchmark import Plan
+from cmg.tasks.sides import VideoIds, video_id
 
 
 def youtube_id(row: ClipRow) -> str:

@@ -25,9 +25,10 @@ from cmg.evaluation.metrics import top1_accuracy
 from cmg.evaluation.probe import unseen_classes
 from cmg.evaluation.scores import Score, mean_of
 from cmg.evaluation.training import HeadJob, HeadOptions, Kept, Watch, train_heads
+from cmg.tasks.benchmark import Plan
 from cmg.tasks.outcome import Figures, Outcome, Predictions
 from cmg.tasks.paper import PaperTable
-from cmg.tasks.plan import Plan, Side
+from cmg.tasks.sides import Side
 
 CONTINUOUS: Literal["continuous"] = "continuous"
 SELECTION = "selection"

@@ -10,10 +10,9 @@ from cmg.data.manifest import ClipRow
 from cmg.errors import DataError
 from cmg.evaluation.frozen import FrozenData
 from cmg.official.doctor.expected import OFFICIAL_COUNTS
-from cmg.tasks.benchmark import TRIMODAL, Benchmark, benchmark
-from cmg.tasks.leaks import VideoIds
+from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, Scored, all_of
-from cmg.tasks.plan import Plan, Side, held_out, side
+from cmg.tasks.sides import Side, VideoIds, held_out, side
 
 SELECTION_SHARE = 0.15
 VGG_SPLIT = "ucf_split"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cmg.errors import ConfigError
 from cmg.files import file_sha256
+from cmg.optional import optional
 
 DEFAULT_ENCODER = "google-bert/bert-base-uncased"
 ENVIRONMENT = "CMG_TEXT_ENCODER"
@@ -191,8 +192,7 @@ def in_hub_cache(name: str, file: str, noun: str = TEXT_ENCODER.noun) -> Path | 
 
 
 def _hub_cache(noun: str = TEXT_ENCODER.noun) -> str:
-    try:
-        from huggingface_hub import constants
-    except ImportError as error:
-        raise ConfigError(f"the {noun} needs transformers: {INSTALL}") from error
+    optional("huggingface_hub", f"the {noun} needs transformers: {INSTALL}")
+    from huggingface_hub import constants
+
     return constants.HF_HUB_CACHE

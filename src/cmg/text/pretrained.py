@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cmg.errors import ConfigError
+from cmg.optional import optional
 from cmg.tensors import check_finite
 from cmg.text.places import INSTALL, ModelFiles
 
@@ -19,11 +20,7 @@ def transformers(noun: str) -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise ConfigError(f"the {noun} needs transformers: {INSTALL}") from error
-    return transformers
+    return optional("transformers", f"the {noun} needs transformers: {INSTALL}")
 
 
 def load_network(files: ModelFiles, unused: tuple[str, ...]) -> Any:

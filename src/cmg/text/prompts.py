@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -12,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cmg.data.digits.cache import cache_folder
+from cmg.cache import cache_folder
 from cmg.errors import ConfigError, DataError
-from cmg.files import StrPath, read_text
+from cmg.files import StrPath
+from cmg.tables import read_table
 from cmg.text.encoder import TextEncoder
 from cmg.text.vectors import PromptReport, PromptVectors, read_vectors, write_vectors
 from cmg.text.words import (
@@ -43,30 +42,16 @@ def read_prompts(path: StrPath) -> dict[str, str]:
             cell.
     """
     path = Path(path)
-    try:
-        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise DataError(f"cannot read the prompts {path}: {error}") from error
-    header = rows[0][1] if rows else []
-    if len(header) < 2 or "label" not in header or header[1] == "label":
-        raise DataError(
-            f"{path}: the first line {','.join(header)!r} must name two columns parted by a comma, "
-            "'label' and in the second place the prompt"
-        )
+    rows = read_table(path, required=("label",))
+    prompt_of = [*rows[0].cells][1:2]
+    if prompt_of in ([], ["label"]):
+        raise DataError(f"{path}, line 1: the second column must hold the prompts, not {prompt_of}")
     prompts: dict[str, str] = {}
-    for line, row in rows[1:]:
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}, line {line}: {len(row)} fields, the header has {len(header)}; put "
-                'double quotes around a field that contains commas ("playing violin, fiddle")'
-            )
-        label, prompt = row[header.index("label")], row[1]
+    for row in rows:
+        label, prompt = row.cells["label"], row.cells[prompt_of[0]]
         if not label.strip() or not prompt.strip():
-            raise DataError(f"{path}, line {line}: a label and its prompt must not be empty")
+            raise DataError(f"{path}, line {row.line}: a label and its prompt must not be empty")
         prompts.setdefault(label, prompt)
-    if not prompts:
-        raise DataError(f"{path} has a header but no prompt")
     return prompts
 
 
@@ -78,7 +63,7 @@ def read_cnt(path: StrPath) -> frozenset[int]:
             plain values.
     """
     path = Path(path)
-    from cmg.official.pickles import load_plain_pickle
+    from cmg.pickles.plain import load_plain_pickle
 
     try:
         data = path.read_bytes()

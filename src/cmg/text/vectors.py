@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cmg.arrays import plain
 from cmg.errors import DataError
 from cmg.files import StrPath, replace_file
+from cmg.tensors import plain
 
 FORMAT = "cmg-prompts-1"
 TENSOR = "vectors"

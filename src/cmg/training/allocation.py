@@ -16,7 +16,6 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Numbers that ``mallopt`` has for them."""
@@ -26,9 +25,6 @@ LARGEST_KEPT = 1 << 30
 
 USUAL = (64 << 20, 32 << 20)
 """Where glibc's own thresholds (trim, mmap) end up in a process that has freed large blocks."""
-
-OWN_PROCESS: ContextVar[bool] = ContextVar("OWN_PROCESS", default=False)
-"""Whether this process is a command's or one of its workers, and no program of somebody else."""
 
 
 @contextmanager

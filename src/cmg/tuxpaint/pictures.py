@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from cmg.errors import ConfigError, DataError
-from cmg.pictures.reader import in_eight_bits, open_picture, pillow
+from cmg.errors import DataError
+from cmg.optional import optional
+from cmg.pictures.reader import in_eight_bits, open_picture
 
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
 SVG_WIDTH = 448
@@ -39,10 +39,9 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         size: H and W.
 
     Raises:
-        ConfigError: pillow or resvg-py is missing.
+        ConfigError: resvg-py is missing.
         DataError: it cannot be drawn, or nothing is on it.
     """
-    image = pillow()
     try:
         drawn = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else None
     except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
@@ -53,16 +52,16 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         raise DataError(f"{path} is transparent everywhere")
     picture = picture.crop(box)
     side = max(picture.size) + 2 * (max(picture.size) // MARGIN)
-    page = image.new("RGBA", (side, side), (255, 255, 255, 255))
+    page = Image.new("RGBA", (side, side), (255, 255, 255, 255))
     page.alpha_composite(picture, ((side - picture.size[0]) // 2, (side - picture.size[1]) // 2))
     height, width = size
-    scaled = page.convert("RGB").resize((width, height), image.Resampling.BILINEAR)
+    scaled = page.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.array(scaled, dtype=np.uint8)
 
 
 def _drawn(path: Path) -> bytes:
     """An svg as png."""
-    draw = _module("resvg_py", "resvg-py").svg_to_bytes
+    draw = optional("resvg_py", f"stamps need resvg-py: {INSTALL}").svg_to_bytes
     root = ElementTree.parse(path).getroot()
     level, depth = [root], 0
     while level:
@@ -83,10 +82,3 @@ def _drawn(path: Path) -> bytes:
             skip_system_fonts=True,
         )
     )
-
-
-def _module(name: str, package: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"stamps need {package}: {INSTALL}") from error

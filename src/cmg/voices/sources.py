@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cmg.data.digits.archives import SAMPLE_RATE
 from cmg.errors import DataError
 from cmg.extract.decode import decode
-from cmg.extract.media.suffixes import medium_of
+from cmg.suffixes import medium_of
 from cmg.voices.sound import as_archived
 
 

@@ -2,7 +2,7 @@
 
 from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
 from cmg.data.digits.build import build_digits, patches
-from cmg.data.digits.cache import cache_folder, open_digits
+from cmg.data.digits.cache import open_digits
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
@@ -12,7 +12,6 @@ __all__ = [
     "Spoken",
     "WordFeatures",
     "build_digits",
-    "cache_folder",
     "load_scans",
     "load_spoken",
     "open_digits",

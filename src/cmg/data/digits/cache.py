@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from pathlib import Path
 
+from cmg.cache import cache_folder
 from cmg.data.digits.build import VERSION, build_digits
-from cmg.data.store import FeatureStore
+from cmg.data.store import BUILT_IN, DIGITS, FeatureStore
 from cmg.data.verify import verify_store
 from cmg.errors import DataError
 from cmg.files import StrPath
-
-
-def cache_folder() -> Path:
-    """Where built sets are kept: ``CMG_CACHE``, or `cmg` in the user's cache folder."""
-    if os.environ.get("CMG_CACHE"):
-        return Path(os.environ["CMG_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "cmg"
 
 
 def open_digits(
@@ -40,7 +26,7 @@ def open_digits(
     at the same time do no harm: the first one's store is used by all.
 
     Args:
-        cache_dir: Folder for built sets; None for :func:`cache_folder`.
+        cache_dir: Folder for built sets; None for :func:`~cmg.cache.cache_folder`.
         train_clips: See :func:`build_digits`.
         test_clips: See :func:`build_digits`.
         seed: See :func:`build_digits`.
@@ -60,3 +46,6 @@ def open_digits(
         if path.exists() and not verify_store(path):
             return FeatureStore.open(path)  # Another process was faster.
         raise DataError(f"{error} (the cache of built sets; CMG_CACHE names another)") from error
+
+
+BUILT_IN[DIGITS] = open_digits

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
+from cmg.optional import optional
 
 LISTS = frozenset({"concat", "dash", "hls", "imf"})
 """Formats that only name other files."""
@@ -24,13 +25,7 @@ def pyav() -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise ConfigError(
-            "decoding video and sound needs PyAV: pip install 'cmg-torch[extract]'"
-        ) from error
-    return av
+    return optional("av", "decoding video and sound needs PyAV: pip install 'cmg-torch[extract]'")
 
 
 def open_container(path: Path) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 from cmg.errors import DataError
 from cmg.extract.media.choice import FramePlan, choose, most_frames, refuse_large
 from cmg.extract.media.frames import Pictures
-from cmg.pictures.reader import SUFFIXES, picture_paths, read_picture
+from cmg.pictures.reader import picture_paths, read_picture
+from cmg.suffixes import PICTURES
 
 
 def one_picture(path: Path, plan: FramePlan) -> Pictures:
@@ -31,7 +32,7 @@ def picture_files(folder: Path) -> list[Path]:
     """
     files = picture_paths(folder)
     if not files:
-        names = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        names = ", ".join(sorted(suffix[1:] for suffix in PICTURES))
         raise DataError(f"{folder} holds no picture ({names})")
     return files
 

@@ -6,13 +6,7 @@ from collections.abc import Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import (
-    H5Rows,
-    Loader,
-    OfficialDataset,
-    events_as_label,
-    step_label,
-)
+from cmg.official.dataset import OfficialDataset, events_as_label, step_label
 from cmg.official.h5 import H5Array
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
@@ -21,12 +15,14 @@ from cmg.official.lists.ave import (
     Annotation,
     categories_of,
     clip_id,
-    clips_classed_otherwise,
     read_annotations,
     read_order,
     rows_labeled_otherwise,
+    true_classes,
+    true_labels,
 )
 from cmg.official.lists.ave_avvp import read_shared_labels
+from cmg.official.loaders import FeatureLoader, H5Rows
 from cmg.types import Kind
 
 KEY = FEATURE_KEY
@@ -71,7 +67,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
     rows = [r.model_copy(update={"lengths": dict.fromkeys(arrays, STEPS)}) for r in rows]
     if not shared_names:
         rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
-    loaders: dict[str, Loader] = {m: H5Rows(array) for m, array in arrays.items()}
+    loaders: dict[str, FeatureLoader] = {m: H5Rows(array) for m, array in arrays.items()}
     absent = [clip_id(n) for n in range(len(annotations)) if n not in split_of]
     if absent:
         remarks.append(f"ave: {len(absent)} rows are in no order file, the first is {absent[0]!r}")
@@ -157,15 +153,15 @@ def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[i
 def _remarks(layout: Layout, annotations: Sequence[Annotation]) -> list[str]:
     """Where the label files disagree with the annotations; they are not used otherwise."""
     found = []
-    labels, clips = layout.file("labels.h5"), layout.file("mil_labels.h5")
-    if labels and (other := rows_labeled_otherwise(labels, annotations, STEPS)):
-        found.append(
-            f"ave: {labels.name} differs from the annotations in {len(other)} rows, the first is "
-            f"{other[0]}; labels are built from the annotations"
-        )
-    if clips and (other := clips_classed_otherwise(clips, annotations)):
-        found.append(
-            f"ave: {clips.name} differs from the annotations in {len(other)} rows, the first is "
-            f"{other[0]}; classes are those of the annotations"
-        )
+    truths = {
+        "labels.h5": ("labels are built from", true_labels(annotations, STEPS)),
+        "mil_labels.h5": ("classes are those of", true_classes(annotations)),
+    }
+    for name, (how, truth) in truths.items():
+        path = layout.file(name)
+        if path and (other := rows_labeled_otherwise(path, truth)):
+            found.append(
+                f"ave: {name} differs from the annotations in {len(other)} rows, the first is "
+                f"{other[0]}; {how} the annotations"
+            )
     return found

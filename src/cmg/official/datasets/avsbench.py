@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from cmg.data.frames import FramedClip
 from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import OfficialDataset, ZipFolder
+from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.vggsound import add_prompts
 from cmg.official.datasets.zipped import zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import RULES, fit_length
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
+from cmg.official.loaders import ZipFolder
 from cmg.official.zips import read_clip_zip
 
 CSV = "s4_meta_data.csv"

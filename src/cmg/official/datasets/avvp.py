@@ -13,7 +13,7 @@ from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.tables import read_lines
+from cmg.tables import read_lines
 
 CATEGORIES = "AVVP_Categories.txt"
 SPLIT_LISTS = {

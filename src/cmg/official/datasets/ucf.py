@@ -7,8 +7,8 @@ from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import SharedNames, read_shared_names, read_ucf
+from cmg.tables import read_lines
 
 VGGSOUND_NAMES = "VGGSoundsameUCF101.txt"
 UCF_NAMES = "UCF101sameVGGSound.txt"

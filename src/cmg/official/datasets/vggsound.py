@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
-from cmg.official.dataset import BACKGROUND, OfficialDataset, PromptRows
+from cmg.official.dataset import BACKGROUND, OfficialDataset
 from cmg.official.datasets.ucf import shared_names
 from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.loaders import PromptRows
 from cmg.official.zips import read_clip_zip
+from cmg.tables import read_lines
 from cmg.types import Kind
 
 CSV = "vggsound-avel40k.csv"

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
-from cmg.official.dataset import Loader, OfficialDataset, ZipFolder, probed_spec
+from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
+from cmg.official.loaders import FeatureLoader, ZipFolder, probed_spec
 from cmg.types import Kind
 
 KINDS = {"audio": Kind.VECTORS, "video": Kind.MAPS}
@@ -68,7 +69,7 @@ def zipped_dataset(
     kept = [row for row in distinct if any(row.lengths.values())]
     absent = [row.id for row in distinct if not any(row.lengths.values())]
     specs: dict[str, FeatureSpec] = {}
-    loaders: dict[str, Loader] = {}
+    loaders: dict[str, FeatureLoader] = {}
     for modality, folder in folders.items():
         having = [row for row in kept if row.lengths[modality]]
         spec = probed_spec(folder, having, KINDS[modality])

@@ -9,17 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.labels import step_labels
 from cmg.official.datasets.ave import KEY
 from cmg.official.doctor.contents import Contents, Order
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import normalized
 from cmg.official.doctor.parts import AUTHORS, PARTS
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import STEPS
-from cmg.official.lists.ave import HEADER, Annotation, categories_of
+from cmg.official.lists.ave import (
+    HEADER,
+    Annotation,
+    categories_of,
+    true_classes,
+    true_labels,
+)
 
 ANNOTATIONS = "Annotations.txt"
 SHARED_LABELS = "ave_avvp_labels.h5"
@@ -59,7 +64,7 @@ def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
     if wanted is not None and len(rows) != wanted:
         exam.say(
             ANNOTATIONS,
-            Status.TRUNCATED if len(rows) < wanted else Status.WRONG,
+            FindingStatus.TRUNCATED if len(rows) < wanted else FindingStatus.WRONG,
             count(len(rows)),
             f"{wanted:,}",
             "the orders, features and labels count in the rows of this file; a row more or less "
@@ -111,9 +116,7 @@ def _check_order(exam: Examination, split: str, order: Order, classes: NDArray[n
     part = f"{split}_order.h5"
     wanted = exam.expected.rows("ave", split)
     again = f"get it again from {PARTS[part].source}"
-    exam.complete(part, count(len(order)), f"{wanted:,}")
-    if len(order) != wanted:
-        exam.wrong(part, f"{wanted:,} expected", again, count(len(order)))
+    if wanted is None or not exam.counted(part, len(order), wanted):
         return
     if order.max() >= len(classes):
         exam.wrong(part, f"row {order.max()} of {len(classes)}", again)
@@ -130,14 +133,11 @@ def _check_order(exam: Examination, split: str, order: Order, classes: NDArray[n
 
 
 def _check_labels(exam: Examination, rows: Sequence[Annotation]) -> None:
-    categories = categories_of(rows)
-    truth = np.stack([step_labels([row.event], categories, STEPS).numpy() for row in rows])
+    truth, by_clip = true_labels(rows, STEPS), true_classes(rows)
     for part in ("labels.h5", "right_labels.h5"):
         _compare(exam, part, truth, truth.shape)
-    by_clip = np.zeros((len(rows), len(categories) + 1))
-    by_clip[np.arange(len(rows)), [categories.index(row.category) for row in rows]] = 1
     _compare(exam, "mil_labels.h5", by_clip, by_clip.shape)
-    _compare(exam, "labels_closs.h5", 1 - truth[..., -1], truth.shape[:2])
+    _compare(exam, "labels_closs.h5", ~truth[..., -1], truth.shape[:2])
 
 
 def _compare(exam: Examination, part: str, truth: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -182,7 +182,7 @@ def _check_shared(
         if left:
             remedy = f"get it again from {AUTHORS}"
             found = f"{left} rows of the same categories left out"
-            exam.say(SHARED_ORDER, Status.TRUNCATED, count(len(order)), found, remedy=remedy)
+            exam.say(SHARED_ORDER, FindingStatus.TRUNCATED, count(len(order)), found, remedy=remedy)
     labels = exam.read(SHARED_LABELS, lambda path: H5Array(path, KEY).all())
     if labels is None or names is None or exam.faulty(SHARED_NAMES):
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmg.errors import ConfigError, DataError
+from cmg.errors import DataError
 from cmg.official.datasets.avsbench import (
     CSV,
     FRAMES,
@@ -23,12 +23,12 @@ from cmg.official.doctor.avvp import check_rows
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips, spread
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.parts import OPENNLPLAB, feature_part
 from cmg.official.layout import PICTURES
 from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
 from cmg.pictures.masks import read_mask
-from cmg.pictures.reader import pillow, read_picture
+from cmg.pictures.reader import read_picture
 
 AUDIO = feature_part("avsbench", "audio")
 _AGAIN = f"get these again from {OPENNLPLAB}"
@@ -54,7 +54,7 @@ def check_avsbench(exam: Examination) -> None:
         if len(places) > 1:
             exam.say(
                 kind,
-                Status.DUPLICATED,
+                FindingStatus.DUPLICATED,
                 f"{len(places)} folders",
                 "1",
                 some(map(exam.shown, places)),
@@ -142,7 +142,7 @@ def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str,
     if absent := [clip.name for clip in clips if clip.name not in seen]:
         exam.say(
             FRAMES,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(absent):,} clips without frames",
             f"{len(clips):,} clips of the list",
             some(absent),
@@ -178,7 +178,7 @@ def _check_masks(
     if missing:
         found = f"{len(missing):,} clips lack a mask"
         detail = f"the first missing of each: {some(missing)}"
-        exam.say(MASKS, Status.TRUNCATED, found, wanted, detail, _AGAIN)
+        exam.say(MASKS, FindingStatus.TRUNCATED, found, wanted, detail, _AGAIN)
     if more:
         exam.note(
             MASKS,
@@ -196,11 +196,6 @@ def _open_some(
     """Read a sample of the clips whose pictures are all there."""
     whole = list(_whole(exam, clips, seen, meant))
     if not whole or exam.deep == 0:
-        return
-    try:
-        pillow()
-    except ConfigError as error:
-        exam.note(FRAMES, f"not opened: {error}")
         return
     wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
     remarks: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -9,9 +9,9 @@ from cmg.official.doctor.contents import SENSES, Contents
 from cmg.official.doctor.events import check_events
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
-from cmg.official.doctor.parts import AUTHORS, PARTS
+from cmg.official.doctor.parts import PARTS
 
 CATEGORIES = "AVVP_Categories.txt"
 SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
@@ -41,18 +41,14 @@ def check_rows(exam: Examination, part: str, rows: int, wanted: int | None) -> N
         return
     if rows < ENOUGH * wanted:
         remedy = f"get it again from {PARTS[part].source}"
-        exam.say(part, Status.TRUNCATED, count(rows), f"{wanted:,}", remedy=remedy)
+        exam.say(part, FindingStatus.TRUNCATED, count(rows), f"{wanted:,}", remedy=remedy)
     else:
         exam.warn(part, f"expected {wanted:,}; another version of the list", found=count(rows))
 
 
 def _check_number(exam: Examination, part: str, names: list[str] | None, wanted: int) -> None:
-    if names is None:
-        return
-    exam.complete(part, count(len(names), "names"), str(wanted))
-    if len(names) != wanted:
-        remedy = f"get it again from {AUTHORS}"
-        exam.wrong(part, f"{wanted} expected, one a line", remedy, count(len(names), "names"))
+    if names is not None:
+        exam.counted(part, len(names), wanted, "names", ", one a line")
 
 
 def _trusted(exam: Examination, part: str, names: list[str] | None) -> list[str] | None:

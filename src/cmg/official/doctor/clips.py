@@ -10,7 +10,7 @@ from cmg.official.doctor.contents import Contents
 from cmg.official.doctor.events import is_odd
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.parts import AUTHORS, FOLDERS
 from cmg.official.doctor.vggsound import LONGER
 from cmg.official.lists.avvp import feature_key
@@ -95,7 +95,7 @@ def _list(exam: Examination, part: str, folder: Path) -> set[str]:
     if empty:
         exam.say(
             part,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(empty):,} empty files",
             "0",
             some(sorted(empty)),
@@ -133,7 +133,7 @@ def compare_names(
     elif missing:
         exam.say(
             part,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(missing):,} clips without a zip",
             f"{len(stems):,} clips of the list",
             some(missing),

@@ -14,9 +14,9 @@ from cmg.official.doctor.events import EventTable, read_event_table
 from cmg.official.doctor.examination import Examination
 from cmg.official.lists.ave import Annotation, read_annotations, read_order
 from cmg.official.lists.avvp import read_weak
-from cmg.official.lists.tables import read_lines
 from cmg.official.lists.ucf import UCFClip, read_ucf
 from cmg.official.lists.vggsound import VGGSoundClip, read_avel, read_checked
+from cmg.tables import read_lines
 
 SENSES = ("audio", "visual")
 _ANY = 1 << 31

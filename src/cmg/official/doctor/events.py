@@ -17,7 +17,7 @@ from cmg.official.doctor.names import unmatched
 from cmg.official.doctor.parts import PARTS
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import feature_key
-from cmg.official.lists.tables import read_table
+from cmg.tables import read_table
 
 _COLUMNS = ("filename", "onset", "offset", "event_labels")
 _NAME = re.compile(r"[\w-]{11}_\d+_\d+")

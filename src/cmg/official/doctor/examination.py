@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cmg.errors import CmgError
 from cmg.official.doctor.expected import Expected
-from cmg.official.doctor.findings import FAULTS, Finding, Status
+from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus
 from cmg.official.doctor.parts import FOLDERS, GENERAL, PARTS, feature_part, position
 from cmg.official.layout import PICTURES, Layout
 
@@ -35,7 +35,7 @@ class Examination:
     def say(
         self,
         part: str,
-        status: Status,
+        status: FindingStatus,
         found: str = "",
         expected: str = "",
         detail: str = "",
@@ -46,19 +46,40 @@ class Examination:
 
     def wrong(self, part: str, detail: str, remedy: str, found: str = "") -> None:
         """Add a finding of something wrong."""
-        self.say(part, Status.WRONG, found, detail=detail, remedy=remedy)
+        self.say(part, FindingStatus.WRONG, found, detail=detail, remedy=remedy)
 
     def warn(self, part: str, detail: str, remedy: str = "", found: str = "") -> None:
         """Add a warning."""
-        self.say(part, Status.WARNING, found, detail=detail, remedy=remedy)
+        self.say(part, FindingStatus.WARNING, found, detail=detail, remedy=remedy)
 
     def note(self, part: str, detail: str, found: str = "") -> None:
         """Add a note."""
-        self.say(part, Status.NOTE, found, detail=detail)
+        self.say(part, FindingStatus.NOTE, found, detail=detail)
 
     def complete(self, part: str, found: str, expected: str = "") -> None:
         """Say what was counted in a part; dropped in the end if the part has a fault."""
-        self.say(part, Status.COMPLETE, found, expected, detail=self.where(part))
+        self.say(part, FindingStatus.COMPLETE, found, expected, detail=self.where(part))
+
+    def counted(
+        self, part: str, found: int, wanted: int, what: str = "rows", detail: str = ""
+    ) -> bool:
+        """Say how much a part holds, and that it is wrong where that is not what it must hold.
+
+        Args:
+            part: Name of the part.
+            found: How much.
+            wanted: How much there must be.
+            what: Is counted.
+            detail: What to say besides the number that is expected.
+
+        Returns:
+            Whether the two are equal.
+        """
+        self.complete(part, count(found, what), f"{wanted:,}")
+        if found != wanted:
+            again = f"get it again from {PARTS[part].source}"
+            self.wrong(part, f"{wanted:,} expected{detail}", again, count(found, what))
+        return found == wanted
 
     def faulty(self, *parts: str) -> bool:
         """Whether one of these parts has a fault so far."""
@@ -97,7 +118,7 @@ class Examination:
             return reader(path)
         except CmgError as error:
             remedy = f"get {name} again from {PARTS[name].source}"
-            status = Status.TRUNCATED if "truncated" in str(error) else Status.WRONG
+            status = FindingStatus.TRUNCATED if "truncated" in str(error) else FindingStatus.WRONG
             self.say(name, status, "unreadable", detail=str(error), remedy=remedy)
             return None
 
@@ -108,10 +129,12 @@ class Examination:
             if part not in said and self.where(part):
                 self.complete(part, "there")
         kept = [
-            f for f in self.findings if f.status is not Status.COMPLETE or not self.faulty(f.part)
+            f
+            for f in self.findings
+            if f.status is not FindingStatus.COMPLETE or not self.faulty(f.part)
         ]
-        severity = {status: place for place, status in enumerate(Status)}
-        severity[Status.COMPLETE] = -1
+        severity = {status: place for place, status in enumerate(FindingStatus)}
+        severity[FindingStatus.COMPLETE] = -1
         kept.sort(key=lambda f: (f.part != GENERAL, position(f.part), severity[f.status]))
         return tuple(kept)
 

@@ -17,7 +17,7 @@ from cmg.data.features import beyond_float32
 from cmg.errors import DataError
 from cmg.official.datasets.ave import FEATURE_FILES, KEY
 from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.parts import AUTHORS
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import RULES, STEPS, LengthRule
@@ -215,7 +215,7 @@ def _report(exam: Examination, part: str, feature: str, tally: Tally) -> None:
     if tally.zeros / good < _FEWEST_ZEROS:
         exam.say(
             part,
-            Status.WARNING,
+            FindingStatus.WARNING,
             f"{100 * tally.zeros / good:.0f} % zeros",
             "about two thirds",
             "features taken after a ReLU are mostly zero; these may be normalised or of another "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Status(StrEnum):
+class FindingStatus(StrEnum):
     """How a part is. The first four make a folder unsound, the others do not."""
 
     MISSING = "missing"
@@ -28,7 +28,12 @@ class Status(StrEnum):
     COMPLETE = "complete"
 
 
-FAULTS = (Status.MISSING, Status.TRUNCATED, Status.DUPLICATED, Status.WRONG)
+FAULTS = (
+    FindingStatus.MISSING,
+    FindingStatus.TRUNCATED,
+    FindingStatus.DUPLICATED,
+    FindingStatus.WRONG,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Finding:
     """
 
     part: str
-    status: Status
+    status: FindingStatus
     found: str = ""
     expected: str = ""
     detail: str = ""
@@ -80,7 +85,7 @@ class Diagnosis:
     def counts(self) -> dict[str, int]:
         """Findings per status, every status named."""
         found = Counter(f.status for f in self.findings)
-        return {status.value: found[status] for status in Status}
+        return {status.value: found[status] for status in FindingStatus}
 
     def as_json(self) -> dict[str, Any]:
         """The diagnosis as plain values."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.parts import (
     ATTACHED,
     AUTHORS,
@@ -40,7 +40,7 @@ def check_presence(exam: Examination) -> None:
         if len(places) > 1 and data_set != "avsbench":
             exam.say(
                 part_name,
-                Status.DUPLICATED,
+                FindingStatus.DUPLICATED,
                 f"{len(places)} folders",
                 "1",
                 f"{some(map(exam.shown, places))}: {_same_names(places[0], places[1])}",
@@ -52,7 +52,7 @@ def _say_absent(exam: Examination, part: Part) -> None:
     get = f"get it from {part.source}"
     if part.needed:
         detail = f"needed for {', '.join(part.needed)}"
-        exam.say(part.name, Status.MISSING, "not there", detail=detail, remedy=get)
+        exam.say(part.name, FindingStatus.MISSING, "not there", detail=detail, remedy=get)
     elif part.limits:
         exam.warn(part.name, f"only for {part.use}", get, "not there")
     elif part.use:
@@ -91,7 +91,7 @@ def _check_copies(exam: Examination, name: str, places: list[Path]) -> None:
         if not _equal(places[0], other):
             exam.say(
                 name,
-                Status.DUPLICATED,
+                FindingStatus.DUPLICATED,
                 f"{len(places)} copies that differ",
                 "one content",
                 f"{exam.shown(places[0])} ({places[0].stat().st_size:,} bytes) and "

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
+from cmg.errors import CmgError
 from cmg.official.doctor.avvp import check_rows
 from cmg.official.doctor.contents import Contents
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import some
 from cmg.official.doctor.names import misaligned, unmatched
 from cmg.official.doctor.parts import ATTACHED, KNOWN, OPEN_SET
 from cmg.official.doctor.vggsound import CSV
-from cmg.official.lists.ave import categories_of, read_annotations, read_order
-from cmg.official.lists.tables import read_lines
-from cmg.official.lists.ucf import UCFClip, read_ucf
-from cmg.official.lists.vggsound import VGGSoundClip, read_avel
+from cmg.official.lists.ucf import UCFClip
+from cmg.official.lists.vggsound import VGGSoundClip
+from cmg.official.open_set import OpenSetCut, Side, ave_cut, ucf51_cut, ucf_vggsound_cut
 
 UCF_NAMES = "UCF101sameVGGSound.txt"
 VGGSOUND_NAMES = "VGGSoundsameUCF101.txt"
@@ -43,12 +44,9 @@ def check_ucf(exam: Examination, contents: Contents) -> None:
 def _check_names(exam: Examination, contents: Contents) -> None:
     ucf, vggsound, wanted = contents.ucf_names, contents.vggsound_names, CLASSES["ucf_vgg"]
     for part, names in ((UCF_NAMES, ucf), (VGGSOUND_NAMES, vggsound)):
-        if names is None:
-            continue
-        exam.complete(part, count(len(names), "names"), str(wanted))
-        if len(names) != wanted:
-            detail = f"{wanted} expected; line i of {UCF_NAMES} means line i of {VGGSOUND_NAMES}"
-            exam.wrong(part, detail, f"get it again from {ATTACHED}", count(len(names), "names"))
+        if names is not None:
+            detail = f"; line i of {UCF_NAMES} means line i of {VGGSOUND_NAMES}"
+            exam.counted(part, len(names), wanted, "names", detail)
     if ucf is None or vggsound is None or exam.faulty(UCF_NAMES, VGGSOUND_NAMES):
         return
     if lines := misaligned(ucf, vggsound):
@@ -112,74 +110,38 @@ def check_open_set(exam: Examination, contents: Contents) -> None:
     """Every cut that is there holds the classes it says, all of their clips and no other."""
     categories = contents.ucf51_categories
     if categories is not None:
-        wanted = CLASSES["ucf51"]
-        exam.complete("UCF51Categories.txt", count(len(categories), "names"), str(wanted))
-        if len(categories) != wanted:
-            detail, remedy = f"{wanted} expected", f"get it again from {OPEN_SET}"
-            exam.wrong("UCF51Categories.txt", detail, remedy, count(len(categories), "names"))
+        exam.counted("UCF51Categories.txt", len(categories), CLASSES["ucf51"], "names")
     if contents.ucf51 is not None:
         part = "ucf51checked.csv"
         check_rows(exam, part, len(contents.ucf51), exam.expected.rows("ucf101all"))
         _check_categories(exam, part, contents.ucf51, "UCF51Categories.txt", categories)
+    layout, pairs = exam.layout, (UCF_NAMES, VGGSOUND_NAMES)
     for known in KNOWN["UCF51"]:
-        names = exam.read(f"UCF51Categories_{known}.txt", read_lines)
-        if names is not None and categories is not None:
-            _same(exam, f"UCF51Categories_{known}.txt", names, categories[:known])
-        _check_clips(exam, f"ucf51checked_{known}.csv", known, categories, contents.ucf51)
+        parts = (f"ucf51checked_{known}.csv", f"UCF51Categories_{known}.txt")
+        whole = ("UCF51Categories.txt", "ucf51checked.csv")
+        _check_cut(exam, parts, whole, partial(ucf51_cut, layout, known))
     for known in KNOWN["UCF-VGGSound"]:
-        _check_clips(exam, f"ucf2vggsound_{known}.csv", known, contents.ucf_names, contents.ucf)
-        names, rows = contents.vggsound_names, contents.vggsound2ucf
-        _check_clips(exam, f"vggsound2ucf_{known}.csv", known, names, rows)
+        for part, side in ((UCF_CSV, "ucf101"), (VGGSOUND_CSV, "vggsound40k")):
+            cut = partial(ucf_vggsound_cut, layout, known, cast(Side, side))
+            _check_cut(exam, [part.replace(".csv", f"_{known}.csv")], (*pairs, part), cut)
     for known in KNOWN["AVE"]:
-        _check_ave_cut(exam, contents, known)
+        parts = (f"train_order_{known}class.h5", f"trainSet_{known}.txt")
+        whole = ("Annotations.txt", "train_order.h5")
+        _check_cut(exam, parts, whole, partial(ave_cut, layout, known))
 
 
-def _check_clips(
-    exam: Examination,
-    part: str,
-    known: int,
-    names: Sequence[str] | None,
-    whole: Sequence[UCFClip] | Sequence[VGGSoundClip] | None,
+def _check_cut(
+    exam: Examination, parts: Sequence[str], whole: Sequence[str], cut: Callable[[], OpenSetCut]
 ) -> None:
-    """A csv holds the clips of the first `known` classes."""
-
-    def read(path: Path) -> Sequence[UCFClip] | Sequence[VGGSoundClip]:
-        return read_avel(path) if part.startswith("vggsound") else read_ucf(path)
-
-    rows = exam.read(part, read)
-    if rows is None or names is None or whole is None:
+    """Read a cut of which something is there, as far as the lists that it is cut from are right."""
+    there = [part for part in parts if exam.path(part) is not None]
+    if not there or exam.faulty(*there, *whole) or not all(map(exam.path, whole)):
         return
-    wanted = sorted(row.video_id for row in whole if row.category in names[:known])
-    _same(exam, part, sorted(row.video_id for row in rows), wanted)
-
-
-def _check_ave_cut(exam: Examination, contents: Contents, known: int) -> None:
-    """The training rows of the first classes, as indices and as text."""
-    rows, train = contents.annotations, contents.orders.get("train")
-    if rows is None or train is None or exam.faulty("Annotations.txt", "train_order.h5"):
+    try:
+        found = cut()
+    except CmgError as error:
+        part = next((part for part in there if part in str(error)), there[0])
+        exam.wrong(part, str(error), f"get it again from {OPEN_SET}")
         return
-    names = categories_of(rows)[:known]
-    wanted = [int(i) for i in train if rows[i].category in names]
-    part = f"train_order_{known}class.h5"
-    order = exam.read(part, lambda path: read_order(path, len(rows)))
-    if order is not None:
-        _same(exam, part, order.tolist(), wanted)
-    part = f"trainSet_{known}.txt"
-    texts = exam.read(part, read_annotations)
-    if texts is not None:
-        _same(exam, part, texts, [rows[i] for i in wanted])
-
-
-def _same(exam: Examination, part: str, found: Sequence[object], wanted: Sequence[object]) -> None:
-    exam.complete(part, count(len(found), "entries"), f"{len(wanted):,}")
-    if list(found) == list(wanted):
-        return
-    other = [str(one) for one in found if one not in set(map(str, wanted)) and one not in wanted]
-    exam.say(
-        part,
-        Status.WRONG,
-        count(len(found), "entries"),
-        f"{len(wanted):,}, those of its classes",
-        f"other entries: {some(other)}" if other else "entries are missing or in another order",
-        f"get it again from {OPEN_SET}",
-    )
+    for part in there:
+        exam.complete(part, count(len(found.clips), "clips"), f"{found.known} classes")

@@ -9,11 +9,11 @@ from cmg.errors import DataError
 from cmg.official.doctor.contents import Contents
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import CLASSES
-from cmg.official.doctor.findings import Status, some
+from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.doctor.parts import ATTACHED, AUTHORS
-from cmg.official.lists.tables import read_table
 from cmg.official.lists.vggsound import SPLITS, VGGSoundClip
+from cmg.tables import read_table
 
 CSV = "vggsound-avel40k.csv"
 CATEGORIES = "VggsoundAVEL40kCategories.txt"
@@ -28,7 +28,10 @@ ID_LENGTH = 11
 
 def check_vggsound(exam: Examination, contents: Contents) -> None:
     """Compare the lists with the official counts and with each other."""
-    _check_categories(exam, contents)
+    if contents.vggsound_categories is not None:
+        detail = "; every line is a class, and names may hold commas"
+        names = len(contents.vggsound_categories)
+        exam.counted(CATEGORIES, names, CLASSES["vggsound40k"], "names", detail)
     if contents.avel is not None:
         _check_count(exam, contents.avel)
         _check_ids(exam, contents.avel)
@@ -40,20 +43,6 @@ def check_vggsound(exam: Examination, contents: Contents) -> None:
         _check_longer(exam, contents, name)
 
 
-def _check_categories(exam: Examination, contents: Contents) -> None:
-    names, wanted = contents.vggsound_categories, CLASSES["vggsound40k"]
-    if names is None:
-        return
-    exam.complete(CATEGORIES, count(len(names), "names"), f"{wanted}")
-    if len(names) != wanted:
-        exam.wrong(
-            CATEGORIES,
-            f"{wanted} expected; every line is a class, and names may hold commas",
-            f"get it again from {AUTHORS}",
-            count(len(names), "names"),
-        )
-
-
 def _check_count(exam: Examination, clips: Sequence[VGGSoundClip]) -> None:
     found = Counter(clip.split for clip in clips)
     wanted = exam.expected.counts["vggsound40k"]
@@ -63,7 +52,7 @@ def _check_count(exam: Examination, clips: Sequence[VGGSoundClip]) -> None:
     if len(clips) < ENOUGH * total:
         exam.say(
             CSV,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             f"{len(clips):,}: {shown}",
             compared,
             "the first upload held only about 20,000 of some 40,800 rows (README and issue #13 of "
@@ -189,7 +178,7 @@ def _check_longer(exam: Examination, contents: Contents, name: str) -> None:
     if total is not None and len(stems) < ENOUGH * total:
         exam.say(
             csv,
-            Status.TRUNCATED,
+            FindingStatus.TRUNCATED,
             count(len(stems)),
             f"{total:,}",
             remedy=f"get it again from {AUTHORS}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cmg.data.labels import Event, step_labels
@@ -82,48 +83,41 @@ def categories_of(annotations: Sequence[Annotation]) -> list[str]:
     return list(dict.fromkeys(row.category for row in annotations))
 
 
-def rows_labeled_otherwise(path: Path, annotations: Sequence[Annotation], steps: int) -> list[int]:
-    """Rows whose labels in ``labels.h5`` are not those of the annotations.
+def true_labels(annotations: Sequence[Annotation], steps: int) -> NDArray[np.bool_]:
+    """What ``labels.h5`` says, one-hot with the background last: bool [rows, steps, C + 1]."""
+    categories = categories_of(annotations)
+    labels = [step_labels([row.event], categories, steps) for row in annotations]
+    return np.array(torch.stack(labels).numpy(), bool)
 
-    The file holds a one-hot row per second, background last; of the official one, rows are known
-    that carry two classes. Labels are built from the annotations, this only compares.
+
+def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
+    """What ``mil_labels.h5`` says, a row of classes per clip: bool [rows, C + 1]."""
+    categories = categories_of(annotations)
+    places = np.array([categories.index(row.category) for row in annotations])
+    return np.asarray(np.arange(len(categories) + 1) == places[:, None])
+
+
+def rows_labeled_otherwise(path: Path, truth: NDArray[np.bool_]) -> list[int]:
+    """Rows of a file of labels that are not those of the annotations.
+
+    Of the official ``labels.h5``, rows are known that carry two classes. Labels are built from the
+    annotations, this only compares.
+
+    Args:
+        path: ``labels.h5`` or ``mil_labels.h5``.
+        truth: See :func:`true_labels` and :func:`true_classes`.
 
     Raises:
         DataError: unreadable, or of other annotations (another shape).
     """
-    categories = categories_of(annotations)
     found = H5Array(path, FEATURE_KEY).all()
-    shape = (len(annotations), steps, len(categories) + 1)
-    if found.shape != shape:
+    if found.shape != truth.shape:
         raise DataError(
-            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected {shape} for the "
-            f"{len(annotations)} rows and {len(categories)} categories of Annotations.txt"
+            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected {truth.shape} for the "
+            f"{len(truth)} rows and {truth.shape[-1] - 1} categories of Annotations.txt"
         )
-    return [
-        number
-        for number, row in enumerate(annotations)
-        if not np.array_equal(found[number] > 0, step_labels([row.event], categories, steps) > 0)
-    ]
-
-
-def clips_classed_otherwise(path: Path, annotations: Sequence[Annotation]) -> list[int]:
-    """Rows whose class in ``mil_labels.h5`` (one row of classes per clip) is another one.
-
-    Raises:
-        DataError: unreadable, or of other annotations (another shape).
-    """
-    categories = categories_of(annotations)
-    found = H5Array(path, FEATURE_KEY).all()
-    if found.shape != (len(annotations), len(categories) + 1):
-        raise DataError(
-            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected "
-            f"{(len(annotations), len(categories) + 1)} for the rows of Annotations.txt"
-        )
-    return [
-        number
-        for number, row in enumerate(annotations)
-        if np.flatnonzero(found[number]).tolist() != [categories.index(row.category)]
-    ]
+    other = ((found != 0) != truth).reshape(len(truth), -1).any(1)
+    return [int(row) for row in np.flatnonzero(other)]
 
 
 def read_order(path: Path, rows: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 from cmg.errors import DataError
 from cmg.official.h5 import H5Array
 from cmg.official.lists.ave import FEATURE_KEY, read_order
-from cmg.official.lists.tables import read_lines
+from cmg.tables import read_lines
 
 
 def read_shared_labels(

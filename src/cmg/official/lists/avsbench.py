@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError, did_you_mean
-from cmg.official.lists.tables import read_table
+from cmg.tables import read_table
 
 SPLITS = ("train", "val", "test")
 CATEGORIES = (

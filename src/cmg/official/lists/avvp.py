@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cmg.data.labels import Event, parse_events
 from cmg.errors import DataError
-from cmg.official.lists.tables import read_table
+from cmg.tables import read_table
 
 KEY_LENGTH = 11
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.lists.tables import read_lines, read_table
+from cmg.tables import read_lines, read_table
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,118 @@
+"""Where a run's clips are from: a feature store, or a list of a collection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cmg.data.alignment import aligned
+from cmg.data.manifest import MANIFEST, counted_from
+from cmg.data.options import DataOptions
+from cmg.data.remote import is_remote
+from cmg.data.share import nested_part
+from cmg.data.source import ClipSource, Split
+from cmg.data.store import DIGITS, FeatureStore
+from cmg.errors import ConfigError, DataError
+from cmg.files import StrPath
+from cmg.places import lies_there
+
+
+@dataclass(frozen=True)
+class TrainingList:
+    """A pre-training list of the release.
+
+    Attributes:
+        source: Name in a collection.
+        split: Its clips there. The paper's "24K" is the training split of the 40k list, its "40K"
+            all three, in the order in which the release joins them.
+    """
+
+    source: str
+    split: str
+
+
+TRAINING_LISTS: dict[Literal["24k", "40k", "81k", "90k", "179k"], TrainingList] = {
+    "24k": TrainingList("vggsound40k", "train"),
+    "40k": TrainingList("vggsound40k", "train+test+val"),
+    "81k": TrainingList("vggsound81k", "train"),
+    "90k": TrainingList("vggsound90k", "train"),
+    "179k": TrainingList("vggsound179k", "train"),
+}
+
+
+def open_clips(data: DataOptions) -> ClipSource:
+    """The clips that a configuration names, with steps of one duration if it says so.
+
+    Raises:
+        ConfigError: a collection without a list, or a list of a single store.
+        DataError: it cannot be opened, the collection lacks the list, or labels per step forbid
+            other steps.
+    """
+    return aligned(_named_clips(data), data.step_seconds, data.modalities)
+
+
+def open_other(data: DataOptions, store: StrPath) -> ClipSource:
+    """Another store, with steps as those of the configuration.
+
+    Raises:
+        DataError: it cannot be opened, or labels per step forbid other steps.
+    """
+    return aligned(FeatureStore.open(store), data.step_seconds, data.modalities)
+
+
+def _named_clips(data: DataOptions) -> ClipSource:
+    one_store = is_one_store(data.store)
+    if data.list is not None:
+        if one_store:
+            raise ConfigError(
+                f"data.list={data.list}: {data.store} is a single store; leave the list out "
+                "(data.list=null), or give a folder in the official layout or a collection "
+                "imported from one"
+            )
+        from cmg.official.collection import open_collection
+
+        return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
+    if not one_store and os.path.isdir(data.store):
+        if there := lies_there(data.store):
+            raise ConfigError(f"{data.store} is no single store (no {MANIFEST}); {there}")
+        raise ConfigError(
+            f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
+            "layout, or a collection imported from one, say which list to train on: "
+            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}. If it is a folder of arrays, "
+            "`cmg data import --arrays CSV --out STORE` makes a store of those that a CSV lists"
+        )
+    where = Path(data.store)
+    if not one_store and not is_remote(data.store) and not os.path.exists(where):
+        raise DataError(
+            f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
+            "folder or 'digits', and where the store of a run was moved, tell the run: `cmg "
+            "pretrain --out RUN --resume data=STORE`"
+        )
+    return FeatureStore.open(data.store)
+
+
+def is_one_store(where: str) -> bool:
+    """Whether `where` names a feature store rather than a collection of them."""
+    return where == DIGITS or os.path.isfile(Path(where) / MANIFEST)
+
+
+def training_split(data: DataOptions) -> str:
+    """The split a configuration trains on; a list decides over `train_split`."""
+    return data.train_split if data.list is None else TRAINING_LISTS[data.list].split
+
+
+def training_part(store: ClipSource, data: DataOptions) -> Split:
+    """The clips that a configuration trains on: its share of the training split.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    name = training_split(data)
+    try:
+        split = store.split(name)
+    except DataError as error:
+        key = f"data.train_split={name}" if data.list is None else f"data.list={data.list}"
+        raise DataError(f"{key}: {error}") from error
+    return nested_part(split, data.fraction)

@@ -1,0 +1,1 @@
+"""Trained models and what they need to read media: the extractors of their runs."""

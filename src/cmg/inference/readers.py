@@ -1,0 +1,172 @@
+"""With which extractors the features of a run were made, and the same ones loaded again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.data.alignment import native_steps
+from cmg.data.source import ClipSource, extractors_of
+from cmg.errors import ConfigError, did_you_mean
+from cmg.extract.extractor import LoadOptions
+from cmg.extract.reading import Reader
+from cmg.extract.registry import card_for, card_of, load_extractor
+from cmg.files import StrPath
+from cmg.runs.checkpoint import Checkpoint
+from cmg.runs.folder import RUN, read_facts
+
+EXTRACTORS, STEPS = "extractors", "step_seconds"
+"""Keys of ``run.json``."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is known of the extractor of a modality.
+
+    Attributes:
+        name: As in the registry.
+        identity: The first digits of its identity; empty where they are not known.
+        step_seconds: Duration of a step; None is the extractor's own.
+    """
+
+    name: str
+    identity: str = ""
+    step_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The extractors that a run's codes are made with.
+
+    Attributes:
+        by_modality: In the model's order; only of modalities whose extractor is known.
+        remarks: What is different from the run, or left out.
+        grid: Duration that the run brought steps to; None where it took them as they are.
+    """
+
+    by_modality: Mapping[str, Reader]
+    remarks: tuple[str, ...]
+    grid: float | None = None
+
+
+def recorded_extractors(
+    checkpoint: Checkpoint, store: ClipSource | None = None
+) -> dict[str, Recorded]:
+    """What a run says of the extractors of its modalities; empty where it says nothing.
+
+    Args:
+        checkpoint: Of the run.
+        store: Its training store, which knows the duration of a step.
+
+    Raises:
+        CheckpointError: ``run.json`` is damaged.
+    """
+    run = checkpoint.path.parent.parent
+    facts = read_facts(run) if (run / RUN).is_file() else {}
+    steps = dict(facts.get(STEPS, {})) or ({} if store is None else native_steps(store))
+    return {m: parsed(told, steps.get(m)) for m, told in facts.get(EXTRACTORS, {}).items() if told}
+
+
+def parsed(told: str, step_seconds: float | None = None) -> Recorded:
+    """From what a store says of an extractor, ``NAME sha256:DIGITS``."""
+    digits = re.search(r"sha256:([0-9a-f]+)", told)
+    return Recorded(told.split(maxsplit=1)[0], digits[1] if digits else "", step_seconds)
+
+
+def other_extractors(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
+    """A remark per modality whose features in a store are of another extractor than the run's.
+
+    Raises:
+        CheckpointError: ``run.json`` is damaged.
+    """
+    known = recorded_extractors(checkpoint)
+    remarks = []
+    for m, told in extractors_of(store).items():
+        own = parsed(told)
+        if m in known and (own.name, own.identity) != (known[m].name, known[m].identity):
+            remarks.append(
+                f"{m}: the run was trained on features of {known[m].name} "
+                f"({known[m].identity or 'unknown weights'}), those of {store.path} are of "
+                f"{own.name} ({own.identity or 'unknown weights'}): codes may mean something else"
+            )
+    return remarks
+
+
+def load_readers(
+    checkpoint: Checkpoint,
+    recorded: Mapping[str, Recorded],
+    given: Mapping[str, str],
+    weights: Mapping[str, StrPath],
+    device: str = "cpu",
+) -> Readers:
+    """Load the extractors of a run.
+
+    Args:
+        checkpoint: Of the run.
+        recorded: Its extractors, see :func:`recorded_extractors`.
+        given: Extractors by modality, which come before the recorded ones.
+        weights: Files or folders of weights by modality.
+        device: Of the networks.
+
+    Raises:
+        ConfigError: an unknown modality or extractor, one that cannot be loaded, one that is not
+            the run's though the run knows it, or the run knows none.
+    """
+    names = [m.name for m in checkpoint.modalities]
+    for m in (*given, *weights):
+        if m not in names:
+            raise ConfigError(f"the run has no modality {m!r}{did_you_mean(m, names)}")
+    for m, extractor in given.items():
+        card_for(m, extractor)
+    readers, remarks = {}, []
+    for m in names:
+        known = recorded.get(m)
+        name = given.get(m) or (known.name if known else None)
+        if name is None:
+            remarks.append(f"{m}: the run does not say which extractor made it; left out")
+            continue
+        step = known.step_seconds if known else None
+        file = Path(weights[m]) if m in weights else None
+        options = LoadOptions(weights=file, step_seconds=step, device=device)
+        reader = Reader(card_of(name).takes, load_extractor(name, options))
+        difference = _difference(known, reader)
+        if difference and m not in given:
+            raise ConfigError(
+                f"{m}: {difference}; name the run's weights with --weights {m}=PATH, or take these "
+                f"all the same with --extractor {m}={name}"
+            )
+        remarks += [f"{m}: {difference}, so codes may mean something else"] if difference else []
+        readers[m] = reader
+    if not readers:
+        raise ConfigError(
+            f"{checkpoint.path} does not say which extractors made its features; name them, "
+            f"e.g. --extractor {names[0]}=NAME (`cmg extractors` shows the names)"
+        )
+    return Readers(readers, tuple(remarks), grid_of_run(checkpoint))
+
+
+def grid_of_run(checkpoint: Checkpoint) -> float | None:
+    """The duration that a run brought the steps of all modalities to; None where it did not.
+
+    Raises:
+        CheckpointError: ``run.json`` is damaged.
+    """
+    run = checkpoint.path.parent.parent
+    facts = read_facts(run) if (run / RUN).is_file() else {}
+    found: float | None = facts.get("grid")
+    return found
+
+
+def _difference(known: Recorded | None, reader: Reader) -> str:
+    """How a loaded extractor differs from the recorded one; empty where it does not."""
+    if known is None:
+        return ""
+    own = reader.extractor
+    if own.name == known.name and own.identity.startswith(known.identity):
+        return ""
+    return (
+        f"the run's features are of {known.name} ({known.identity[:12] or 'unknown weights'}), "
+        f"these are of {reader.told}"
+    )

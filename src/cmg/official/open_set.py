@@ -1,0 +1,157 @@
+"""Open-set cuts: which classes and clips are known in training, the others being unknown.
+
+The number of known classes K is the caller's, never counted in a list: in the cuts of UCF101 and
+VGGSound some of the first K classes have no clip. A cut that has a list of its own is read from it
+and compared with the full list; one that has none is cut from the full list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.official.layout import Layout
+from cmg.official.lists.ave import (
+    categories_of,
+    clip_id,
+    read_annotations,
+    read_order,
+)
+from cmg.official.lists.ucf import read_shared_names, read_ucf
+from cmg.tables import read_lines
+
+Side = Literal["ucf101", "vggsound40k"]
+
+
+@dataclass(frozen=True)
+class OpenSetCut:
+    """What a head is trained on; at test a class from K on counts as class K, "unknown".
+
+    Attributes:
+        classes: All classes in their order.
+        known: K; the first K classes are known.
+        clips: Ids of the training clips, in the order of the list.
+        origin: File the clips are from.
+    """
+
+    classes: tuple[str, ...]
+    known: int
+    clips: tuple[str, ...]
+    origin: Path
+
+    @property
+    def known_classes(self) -> tuple[str, ...]:
+        """The first K classes."""
+        return self.classes[: self.known]
+
+
+def ave_cut(layout: Layout, known: int) -> OpenSetCut:
+    """AVE's training clips of the first K classes; the release has K = 14 and 21.
+
+    Raises:
+        ConfigError: K out of range.
+        DataError: a list is missing or damaged, or the cut does not fit the annotations.
+    """
+    purpose = "open-set AVE"
+    annotations = read_annotations(layout.need("Annotations.txt", purpose=purpose))
+    classes = categories_of(annotations)
+    _check_known(known, classes)
+    full = layout.need("train_order.h5", purpose=purpose)
+    wanted = [
+        row
+        for row in read_order(full, len(annotations)).tolist()
+        if classes.index(annotations[row].category) < known
+    ]
+    cut = layout.file(f"train_order_{known}class.h5")
+    rows = wanted if cut is None else read_order(cut, len(annotations)).tolist()
+    _check_same(cut or full, map(clip_id, rows), map(clip_id, wanted), known, full)
+    text = layout.file(f"trainSet_{known}.txt")
+    if text is not None and read_annotations(text) != [annotations[row] for row in rows]:
+        raise DataError(
+            f"{text}: its lines are not the rows of Annotations.txt that {(cut or full).name} "
+            f"lists; {_AGAIN}"
+        )
+    return OpenSetCut(tuple(classes), known, tuple(map(clip_id, rows)), cut or full)
+
+
+def ucf51_cut(layout: Layout, known: int) -> OpenSetCut:
+    """UCF101's clips with sound, of the first K of 51 classes; the release has K = 17 and 34.
+
+    Raises:
+        ConfigError: K out of range.
+        DataError: a list is missing or damaged, or the cut does not fit the full list.
+    """
+    purpose = "open-set UCF101"
+    classes = read_lines(layout.need("UCF51Categories.txt", purpose=purpose))
+    names = layout.file(f"UCF51Categories_{known}.txt")
+    if names is not None and read_lines(names) != classes[:known]:
+        raise DataError(f"{names}: not the first {known} lines of UCF51Categories.txt; {_AGAIN}")
+    full = layout.need("ucf51checked.csv", purpose=purpose)
+    return _csv_cut(full, layout.file(f"ucf51checked_{known}.csv"), classes, known)
+
+
+def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
+    """The first K of the 16 classes that UCF101 and VGGSound share; the release has K = 8 and 12.
+
+    Args:
+        layout: Where the parts are.
+        known: K.
+        side: Whose clips; the classes are named as there.
+
+    Raises:
+        ConfigError: K out of range, or another side.
+        DataError: a list is missing or damaged, or the cut does not fit the full list.
+    """
+    purpose = "open-set UCF101-VGGSound"
+    stems = {"ucf101": "ucf2vggsound", "vggsound40k": "vggsound2ucf"}
+    if side not in stems:
+        raise ConfigError(f"{purpose}: unknown side {side!r}{did_you_mean(side, stems)}")
+    names = read_shared_names(
+        layout.need("VGGSoundsameUCF101.txt", purpose=purpose),
+        layout.need("UCF101sameVGGSound.txt", purpose=purpose),
+    )
+    classes = names.ucf if side == "ucf101" else names.vggsound
+    full = layout.need(f"{stems[side]}.csv", purpose=purpose)
+    return _csv_cut(full, layout.file(f"{stems[side]}_{known}.csv"), classes, known)
+
+
+def _csv_cut(full: Path, cut: Path | None, classes: Sequence[str], known: int) -> OpenSetCut:
+    _check_known(known, classes)
+    rows = read_ucf(full)
+    strange = [row.category for row in rows if row.category not in classes]
+    if strange:
+        raise DataError(
+            f"{full}: unknown category {strange[0]!r}{did_you_mean(strange[0], classes)}"
+        )
+    wanted = [row.video_id for row in rows if row.category in classes[:known]]
+    clips = wanted if cut is None else [row.video_id for row in read_ucf(cut)]
+    _check_same(cut or full, clips, wanted, known, full)
+    return OpenSetCut(tuple(classes), known, tuple(clips), cut or full)
+
+
+def _check_known(known: int, classes: Sequence[str]) -> None:
+    if not 0 < known < len(classes):
+        raise ConfigError(
+            f"{known} known classes of {len(classes)}: give 1 to {len(classes) - 1}, so that some "
+            "are unknown"
+        )
+
+
+def _check_same(
+    cut: Path, found: Iterable[str], wanted: Iterable[str], known: int, full: Path
+) -> None:
+    listed, expected = set(found), set(wanted)
+    if listed != expected:
+        one = min(listed ^ expected)
+        state = "a clip of another class or split" if one in listed else "missing"
+        raise DataError(
+            f"{cut}: not the training clips of the first {known} classes in {full.name} "
+            f"({len(listed - expected)} too many, {len(expected - listed)} missing; {one!r} is "
+            f"{state}); {_AGAIN}"
+        )
+
+
+_AGAIN = "take both files from the same download"

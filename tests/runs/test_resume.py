@@ -1,0 +1,221 @@
+"""Resuming is exact: killed anywhere, the finished run has the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from cmg.config.load import load_config, to_yaml
+from cmg.encoders.detail import MapLayers
+from cmg.errors import CheckpointError, ConfigError
+from cmg.files import file_sha256
+from cmg.recipes.pretrain import prepare, pretrain
+from cmg.runs.checkpoint import (
+    find_checkpoint,
+    list_checkpoints,
+    load_model,
+    training_tensors,
+)
+from cmg.runs.folder import read_config, read_metrics
+
+
+def bits(training):
+    """Weights, codebook, objectives and moments."""
+    named = {f"model.{n}": x for n, x in training.state.model.state_dict().items()}
+    return named | training_tensors(training.state)
+
+
+def assert_same_bits(one, other):
+    assert one.keys() == other.keys()
+    different = [n for n in one if not torch.equal(one[n], other[n])]
+    assert different == []
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, 14])
+@pytest.mark.parametrize("every", [None, 2])
+def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(
+    tiny_config, tmp_path, stop, every
+):
+    config = tiny_config(f"training.checkpoint_every_steps={every or 'null'}")
+    whole = pretrain(config, tmp_path / "whole")
+    assert whole.position.step == 15
+
+    stopped = prepare(config, tmp_path / "stopped")
+    stopped.train(stop_after=lambda position: position.step == stop)
+    torch.manual_seed(99)  # the resumed process finds another generator state
+    resumed = pretrain(config, tmp_path / "stopped", resume=True)
+
+    assert_same_bits(bits(whole), bits(resumed))
+    assert read_metrics(tmp_path / "whole") == read_metrics(tmp_path / "stopped")
+
+
+def test_resuming_reads_the_newest_checkpoint_not_the_start(tiny_config, tmp_path):
+    stopped = prepare(tiny_config(), tmp_path / "run")
+    stopped.train(stop_after=lambda position: position.step == 12)
+    assert prepare(tiny_config(), tmp_path / "run", resume=True).position.step == 10
+
+
+def test_training_leaves_the_global_generator_as_it_was(tiny_config):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    pretrain(tiny_config("training.epochs=1"))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_same_seed_same_bits_other_seed_other_bits(tiny_config):
+    one, two = (bits(pretrain(tiny_config("training.epochs=1"))) for _ in range(2))
+    assert_same_bits(one, two)
+    other = bits(pretrain(tiny_config("training.epochs=1", "training.seed=1")))
+    assert not torch.equal(one["model.codebook.codes"], other["model.codebook.codes"])
+
+
+def test_process_killed_at_random_steps_resumes_to_the_same_files(tiny_config, tmp_path):
+    """One run, killed twice on its way, against one that was left alone."""
+    epochs = 16
+    config = tmp_path / "config.yaml"
+    config.write_text(to_yaml(tiny_config(f"training.epochs={epochs}")))
+    command = [sys.executable, "-m", "cmg", "pretrain"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    arguments = [str(config)]
+    for wanted in sorted(random.Random().sample(range(1, epochs - 8), 2)):
+        process = subprocess.Popen(
+            [*command, *arguments, "--out", str(killed)],
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while len(list_checkpoints(killed)) < wanted and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert wanted <= len(list_checkpoints(killed)) < epochs, "it was to be killed half-way"
+        arguments = ["--resume"]
+
+    subprocess.run([*command, "--resume", "--out", str(killed)], check=True)
+    subprocess.run([*command, str(config), "--out", str(whole)], check=True)
+    for name in ("model.safetensors", "training.safetensors"):
+        one = file_sha256(find_checkpoint(killed) / name)
+        assert one == file_sha256(find_checkpoint(whole) / name)
+    assert read_metrics(killed) == read_metrics(whole)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT to a child needs POSIX")
+def test_ctrl_c_stops_cleanly_and_keeps_whole_checkpoints(tiny_config, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(to_yaml(tiny_config("training.epochs=400")))
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "cmg", "pretrain", str(config), "--out", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while len(list_checkpoints(run)) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "resume" in said
+    assert "Traceback" not in said
+    assert not [p for p in (run / "checkpoints").iterdir() if p.name.startswith(".")]
+
+
+def test_resume_refuses_other_configuration_other_data_and_no_run(
+    tiny_config, tmp_path, tiny_store
+):
+    run = tmp_path / "run"
+    pretrain(tiny_config("training.epochs=1"), run)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        prepare(tiny_config("training.epochs=2"), run, resume=True)
+    with pytest.raises(CheckpointError, match="no cmg run"):
+        prepare(tiny_config(), tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError, match="not empty"):
+        prepare(tiny_config(), run)
+    for description in (run / "checkpoints").glob("*/checkpoint.json"):
+        text = description.read_text()
+        description.write_text(text.replace('"data_hash": "', '"data_hash": "0'))
+    with pytest.raises(CheckpointError, match="content hash"):
+        prepare(tiny_config("training.epochs=1"), run, resume=True)
+
+
+def forget(run, *keys):
+    """Let a run be from before there were some keys."""
+    path = run / "config.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(x for x in lines if x.split(":")[0].strip() not in keys))
+    for description in (run / "checkpoints").glob("*/checkpoint.json"):
+        told = json.loads(description.read_text())
+        for part in ("model", "training"):
+            for key in keys:
+                told["config"][part].pop(key, None)
+        description.write_text(json.dumps(told))
+
+
+def test_a_run_from_before_maps_had_a_lean_path_goes_on_as_published(tiny_config, tmp_path):
+    """Keys that did not exist then are missing from its files; the default of one has changed."""
+    config = tiny_config("model.map_detail=published")
+    whole = pretrain(config, tmp_path / "whole")
+    run = tmp_path / "old"
+    prepare(config, run).train(stop_after=lambda position: position.step == 6)
+    newer = (
+        "map_detail",
+        "toom_cook_from",
+        "micro_batch",
+        "recompute_maps",
+        "keep_memory",
+        "compile",
+        "parallel",
+    )
+    forget(run, *newer)
+    # What it would be as a new run:
+    assert load_config(str(run / "config.yaml")).model.map_detail == "lean"
+    resumed = pretrain(read_config(run), run, resume=True)
+    assert_same_bits(bits(whole), bits(resumed))
+
+
+@pytest.mark.parametrize(
+    ("override", "before", "wanted"),
+    [
+        ([], False, 128),
+        (["model.toom_cook_from=7"], False, 7),
+        ([], True, 64),
+        (["model.map_detail=published"], True, 64),
+    ],
+)
+def test_a_run_keeps_the_width_from_which_its_convolutions_are_toom_cook(
+    tiny_config, tmp_path, override, before, wanted
+):
+    run = tmp_path / "run"
+    pretrain(tiny_config("training.epochs=1", *override), run)
+    if before:
+        forget(run, "toom_cook_from")
+    else:
+        assert f"  toom_cook_from: {wanted}\n" in (run / "config.yaml").read_text()
+    resumed = prepare(read_config(run), run, resume=True)
+    for model in (resumed.state.model, load_model(run)):
+        maps = [part for part in model.modules() if isinstance(part, MapLayers)]
+        assert [part.toom_cook_from for part in maps] == [wanted] * 2  # of encoder and decoder
+
+
+def test_resume_before_the_first_checkpoint_checks_the_data_too(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    prepare(tiny_config(), run)
+    facts = run / "run.json"
+    facts.write_text(facts.read_text().replace('"data_hash": "', '"data_hash": "0'))
+    with pytest.raises(CheckpointError, match="content hash"):
+        prepare(tiny_config(), run, resume=True)
+
+
+def test_results_go_with_the_model_they_describe(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    prepare(tiny_config(), run).train(stop_after=lambda position: position.step == 6)
+    (run / "results.json").write_text("{}")
+    pretrain(tiny_config(), run, resume=True)
+    assert not (run / "results.json").exists()
+    (run / "results.json").write_text("{}")
+    pretrain(tiny_config(), run, resume=True)  # it is finished: nothing changes
+    assert (run / "results.json").exists()

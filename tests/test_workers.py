@@ -1,0 +1,60 @@
+"""Jobs in worker processes: the same numbers, and a clear end when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from cmg import workers as module
+from cmg.config.load import load_config
+from cmg.errors import DataError, WorkerError
+from cmg.recipes.jobs import Job, run_jobs
+
+QUICK = ["training.epochs=1", "training.tensorboard=false", "probe.epochs=1"]
+
+
+@pytest.fixture
+def jobs():
+    return [Job(f"seed {s}", load_config("digits", [*QUICK, f"training.seed={s}"])) for s in (0, 1)]
+
+
+def test_numbers_do_not_depend_on_the_number_of_workers(jobs):
+    seen = {1: 0, 2: 0}
+
+    def count(workers):
+        def report(name, clips, log):
+            seen[workers] += clips
+
+        return report
+
+    assert run_jobs(jobs, count(1), workers=1) == run_jobs(jobs, count(2), workers=2)
+    assert seen == {1: 3000, 2: 3000}
+
+
+def test_a_failing_job_raises_its_own_error(jobs):
+    broken = [jobs[0], Job("bad", load_config("digits", ["data.train_split=trian", *QUICK]))]
+    with pytest.raises(DataError, match="did you mean 'train'"):
+        run_jobs(broken, lambda *_: None, workers=2)
+
+
+def test_a_killed_worker_is_told_apart(jobs, monkeypatch):
+    pools = []
+    real = module.ProcessPoolExecutor
+
+    def kept(*args):
+        pools.append(real(*args))
+        return pools[0]
+
+    def kill():
+        while not (pools and pools[0]._processes):
+            time.sleep(0.01)
+        os.kill(next(iter(pools[0]._processes)), signal.SIGKILL)
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", kept)
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(WorkerError, match="workers 1"):
+        run_jobs(jobs, lambda *_: None, workers=2)
