@@ -32,6 +32,7 @@ GROUND = "convolutions"
 
 TRACED = """
 import json, sys, threading
+from pathlib import Path
 
 begin, end, where, arguments = json.loads(sys.argv[1])
 import cmg

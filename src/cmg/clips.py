@@ -93,6 +93,11 @@ def _named_clips(data: DataOptions) -> ClipSource:
     return FeatureStore.open(data.store)
 
 
+def whole_path(where: str) -> str:
+    """Where a folder is, whatever the current one; names and addresses stay as they are."""
+    return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
+
+
 def is_one_store(where: str) -> bool:
     """Whether `where` names a feature store rather than a collection of them."""
     return where == DIGITS or os.path.isfile(Path(where) / MANIFEST)

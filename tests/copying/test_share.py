@@ -144,6 +144,8 @@ def test_variables_that_contradict_each_other_are_refused(variables, said):
 
 SLOW_RANK = """
 import sys, time
+from cmg.data import FeatureStore
+from cmg.copying import clips as module
 from cmg.copying.share import copy_share, rank_of
 
 write = module.write_chunk

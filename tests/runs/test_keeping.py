@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from cmg.models.saving import MODEL
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.runs.checkpoint import TRAINING, list_checkpoints, load_model, read_checkpoint
 from cmg.runs.folder import read_config
-from cmg.runs.keeping import drop_training, expected_bytes, thin
+from cmg.runs.keeping import drop_training, thin
 from cmg.saved import load_tensors
 from cmg.studies.ledger import refuse_other_config
 
@@ -76,7 +77,7 @@ def test_what_is_kept_by_each_rule(full, tmp_path, keep, wanted):
         ).read_bytes()
     files = (file for folder in list_checkpoints(run) for file in folder.glob("*.safetensors"))
     written = sum(x.nbytes for file in files for x in load_tensors(file).values())
-    expected = expected_bytes(full[0].state, config, EPOCH_STEPS)
+    expected = replace(full[0], config=config).expected_bytes
     assert abs(expected - written) < 0.2 * written
 
 

@@ -77,9 +77,9 @@ def retrieval(
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
     say_json(json_)
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.retrieval import evaluate_retrieval
     from cmg.report.retrieval import check_out, retrieval_tables, write_retrieval
+    from cmg.training.ranks import choose_device
 
     wanted = representations(by)
     staging = check_out(out, overwrite)
@@ -123,7 +123,6 @@ def two_stage(
     """
     say_json(json_)
     from cmg.options import checked_options
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.two_stage import JoinOptions
     from cmg.recipes.two_stage import two_stage as run_two_stage
     from cmg.report.retrieval import (
@@ -132,6 +131,7 @@ def two_stage(
         two_stage_told,
         write_two_stage,
     )
+    from cmg.training.ranks import choose_device
 
     options = checked_options(
         JoinOptions,
@@ -200,10 +200,10 @@ def retrieve(
 ) -> None:
     """Find the clips of a gallery that are nearest to a clip of another modality."""
     say_json(json_)
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.retrieve import INDEX, Wanted
     from cmg.recipes.retrieve import retrieve as run_retrieve
     from cmg.retrieval.index import ENGINES
+    from cmg.training.ranks import choose_device
 
     chosen = next((one for one in ENGINES if one == engine), None)
     if chosen is None:

@@ -107,7 +107,6 @@ def avs(
     say_json(json_)
     from cmg.files import refuse_occupied
     from cmg.options import checked_options
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segmentation import (
         PUBLISHED_EPOCHS,
         Segmentation,
@@ -120,6 +119,7 @@ def avs(
     from cmg.report.segmentation import segmentation_tables, told, write_segmentation
     from cmg.segmentation.data import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
+    from cmg.training.ranks import choose_device
 
     if train_only and test_only:
         raise ConfigError("--train-only and --test-only exclude each other")
@@ -226,9 +226,9 @@ def segment(
     """
     say_json(json_)
     from cmg.extract.media_files import one_clip
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segment_clip import segment_clip
     from cmg.report.segmented_clip import write_segmented
+    from cmg.training.ranks import choose_device
 
     named = one_clip(clip, text)
     found = write_segmented(

@@ -91,10 +91,10 @@ def benchmark(
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
-    from cmg.recipes.pretrain import choose_device
     from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
     from cmg.report.evaluation_folder import write_evaluation
+    from cmg.training.ranks import choose_device
 
     names = benchmark_names([str(context.info_name)])
     protocols: list[Protocol] = ["published", "clean"] if protocol == "both" else [protocol]
@@ -145,9 +145,9 @@ def select(
     from dataclasses import asdict
 
     from cmg.official.collection import open_collection
-    from cmg.recipes.pretrain import choose_device
     from cmg.recipes.select import select as run_select
     from cmg.runs.selection import SELECTED
+    from cmg.training.ranks import choose_device
 
     collection = open_collection(data, lists, text="none")
     with progress_bar() as progress:

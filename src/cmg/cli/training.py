@@ -163,7 +163,6 @@ def train_and_show(
     from cmg.files import bytes_below
     from cmg.recipes.pretrain import collapsed, prepare
     from cmg.runs.checkpoint import list_checkpoints
-    from cmg.runs.keeping import expected_bytes
 
     config = configuration(assignments, out, resume)
     training = prepare(config, out, resume, official_checkpoints, ranks)
@@ -171,10 +170,11 @@ def train_and_show(
         training.train()
         ranks.barrier()
         return
-    expected = expected_bytes(training.state, training.config, len(training.batches))
     kept = training.config.training.keep_checkpoints
     rule = f"training.keep_checkpoints={'null' if kept is None else kept}"
-    typer.echo(f"checkpoints will take about {expected / 1e6:,.0f} MB ({rule})", err=True)
+    typer.echo(
+        f"checkpoints will take about {training.expected_bytes / 1e6:,.0f} MB ({rule})", err=True
+    )
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)

@@ -14,7 +14,6 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +46,6 @@ from cmg.types import Modality
 
 DIGITS = "digits"
 """The store name that stands for the embedded set; a folder of that name is ``./digits``."""
-
-
-def whole_path(where: str) -> str:
-    """Where a folder is, whatever the current one; names and addresses stay as they are."""
-    return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
 
 
 class FeatureStore(HasSplits):

@@ -42,7 +42,7 @@ from cmg.runs.keeping import resumable_checkpoint, thin
 from cmg.runs.loop import Pretraining, StepObserver
 from cmg.training.compiling import compile_parts
 from cmg.training.options import TrainingOptions
-from cmg.training.ranks import Ranks
+from cmg.training.ranks import Ranks, choose_device
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -111,7 +111,7 @@ def prepare(
     restart by the launcher, the launch's own run is resumed.
     """
     run = None if run is None else as_path(run, "a run folder")
-    config = config if isinstance(config, RunConfig) else load_config(config)
+    config = settled(config if isinstance(config, RunConfig) else load_config(config))
     refuse_unfit_parts(config.training, ranks)
     device = choose_device(config.training.device, ranks)
     with thread_count(config.training.threads):
@@ -138,7 +138,6 @@ def prepare_alone(
         refuse_converted(run)
     options = config.training
     store = open_clips(config.data)
-    config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, ranks)
     writes = ranks is None or ranks.first
@@ -214,34 +213,6 @@ def launch_facts(ranks: Ranks | None) -> dict[str, Any]:
 def launched_by(run: Path, launch: str) -> bool:
     """Whether the run at `run` was started by this very launch."""
     return (run / RUN).is_file() and read_facts(run).get("launch") == launch
-
-
-def choose_device(name: str, ranks: Ranks | None = None) -> torch.device:
-    """The device a configuration names; ``auto`` is a GPU if there is one, else the CPU.
-
-    Each of several ranks takes the GPU of its own number.
-
-    Raises:
-        ConfigError: an unknown device, or a GPU where there is none.
-    """
-    if ranks is not None and name in ("auto", "cuda") and torch.cuda.is_available():
-        if ranks.local >= torch.cuda.device_count():
-            raise ConfigError(
-                f"rank {ranks.rank} is number {ranks.local} on its machine, which has "
-                f"{torch.cuda.device_count()} GPU(s); start as many processes as there are GPUs"
-            )
-        return torch.device("cuda", ranks.local)
-    if ranks is not None and name.startswith("cuda:"):
-        raise ConfigError(f"training.device={name!r} is one GPU; use cuda with several processes")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"training.device={name!r} is no device: use cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"training.device={name!r}, but torch sees no GPU here; use cpu")
-    return device
 
 
 def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from cmg.clips import whole_path
 from cmg.data.alignment import on_grid
 from cmg.data.source import ClipSource
-from cmg.data.store import whole_path
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
 from cmg.extract.media_files import named_clips

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cmg.data.store import whole_path
+from cmg.clips import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import StrPath, replace_file
 from cmg.precision import full_precision

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
@@ -35,7 +35,7 @@ from cmg.places import lies_there
 from cmg.registry import PluginError
 from cmg.runs.folder import CONFIG, complete_old, places_of, read_config, with_places
 from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
-from cmg.training.state import TrainingState, parameters_of
+from cmg.training.state import TrainingState
 from cmg.types import Modality
 
 FOLDER, TRAINING = "checkpoints", "training.safetensors"
@@ -136,23 +136,9 @@ def write_checkpoint(checkpoint: Checkpoint, files: Mapping[str, dict[str, Tenso
 def training_tensors(state: TrainingState) -> dict[str, Tensor]:
     """Objectives and optimizer moments, by parameter name."""
     tensors = {f"objectives.{n}": x for n, x in flat(state.objectives).items()}
-    for prefix, optimizer, named in optimizers(state):
+    for prefix, optimizer, named in state.optimizers():
         tensors |= moments(prefix, optimizer, named)
     return tensors
-
-
-def optimizers(
-    state: TrainingState,
-) -> list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]]:
-    """(prefix in the file, optimizer, its named parameters) of the main one and inner fits'."""
-    every: list[tuple[str, torch.optim.Optimizer, list[tuple[str, nn.Parameter]]]] = [
-        ("optimizer", state.optimizer, state.named_parameters())
-    ]
-    for name, optimizer in state.inner.items():
-        fitted = set(parameters_of(optimizer))
-        named = [(n, p) for n, p in state.objectives[name].named_parameters() if p in fitted]
-        every.append((f"{name}_optimizer", optimizer, named))
-    return every
 
 
 def find_checkpoint(path: StrPath) -> Path:
@@ -297,5 +283,5 @@ def restore_training(state: TrainingState, checkpoint: Checkpoint) -> None:
     own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
     if own:
         restore(state.objectives, own, source)
-    for prefix, optimizer, named in optimizers(state):
+    for prefix, optimizer, named in state.optimizers():
         restore_moments(prefix, optimizer, named, tensors)

@@ -24,10 +24,10 @@ from typing import Any
 
 import torch
 
+from cmg.clips import whole_path
 from cmg.config.load import to_yaml, validate
 from cmg.config.schema import RunConfig
 from cmg.config.values import parse_yaml, yaml_text
-from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, CmgError
 from cmg.files import StrPath, read_json, refuse_occupied, replace_file, write_synced
 

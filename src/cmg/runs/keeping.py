@@ -15,12 +15,10 @@ from cmg.runs.checkpoint import (
     TRAINING,
     Checkpoint,
     list_checkpoints,
-    optimizers,
     read_checkpoint,
     step_folders,
     step_of,
 )
-from cmg.training.state import TrainingState
 
 EPOCHS, WHOLE = "epochs", 2
 """One per epoch is kept, and so many of the newest checkpoints with what resuming needs."""
@@ -105,16 +103,3 @@ def remove_checkpoint(folder: Path) -> None:
     """Delete a checkpoint, description first, so that a half-deleted one is never read."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
     shutil.rmtree(folder)
-
-
-def expected_bytes(state: TrainingState, config: RunConfig, steps_per_epoch: int) -> int:
-    """About how many bytes the checkpoints of a finished run will take."""
-    weights: int = sum(x.nbytes for x in state.model.state_dict().values())
-    moments = 2 * sum(p.nbytes for *_, named in optimizers(state) for _, p in named)
-    training: int = moments + sum(x.nbytes for x in state.objectives.state_dict().values())
-    options = config.training
-    keep, every = options.keep_checkpoints, options.checkpoint_every_steps
-    if isinstance(keep, str):
-        return options.epochs * weights + WHOLE * training
-    written = options.epochs + (options.epochs * steps_per_epoch // every if every else 0)
-    return min(written, keep or written) * (weights + training)

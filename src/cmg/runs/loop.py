@@ -19,7 +19,7 @@ from cmg.precision import no_autocast
 from cmg.process import reseed, thread_count
 from cmg.runs.checkpoint import Position, last_checkpoint, save_checkpoint
 from cmg.runs.folder import MetricsLog
-from cmg.runs.keeping import thin
+from cmg.runs.keeping import WHOLE, thin
 from cmg.training.allocation import kept_memory
 from cmg.training.optimizer import learning_rate
 from cmg.training.ranks import GradientSum, Ranks
@@ -127,6 +127,19 @@ class Pretraining:
     def steps_in_all(self) -> int:
         """Steps of the whole run."""
         return self.config.training.epochs * len(self.batches)
+
+    @property
+    def expected_bytes(self) -> int:
+        """About how many bytes the checkpoints of the finished run will take."""
+        state, options = self.state, self.config.training
+        weights: int = sum(x.nbytes for x in state.model.state_dict().values())
+        moments = 2 * sum(p.nbytes for *_, named in state.optimizers() for _, p in named)
+        training: int = moments + sum(x.nbytes for x in state.objectives.state_dict().values())
+        keep, every = options.keep_checkpoints, options.checkpoint_every_steps
+        if isinstance(keep, str):
+            return options.epochs * weights + WHOLE * training
+        written = options.epochs + (self.steps_in_all // every if every else 0)
+        return min(written, keep or written) * (weights + training)
 
     def _one_step(self, batch: Batch, metrics: MetricsLog | None) -> None:
         state, step = self.state, self.position.step

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from cmg.options import Options
 
@@ -65,8 +63,3 @@ def learning_rate(options: OptimizerOptions, step: int, epoch: int, steps_in_all
         past = (step - schedule.warmup_steps) / max(1, steps_in_all - schedule.warmup_steps)
         rate *= float(0.5 * (1.0 + torch.cos(torch.tensor(past * torch.pi, dtype=torch.float64))))
     return rate
-
-
-def adam(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Adam:
-    """Adam with the published settings, in one fused kernel per step."""
-    return torch.optim.Adam(parameters, lr=lr, fused=True)

@@ -171,6 +171,34 @@ class Ranks:
                 x.detach().copy_(part)
 
 
+def choose_device(name: str, ranks: Ranks | None = None) -> torch.device:
+    """The device a configuration names; ``auto`` is a GPU if there is one, else the CPU.
+
+    Each of several ranks takes the GPU of its own number.
+
+    Raises:
+        ConfigError: an unknown device, or a GPU where there is none.
+    """
+    if ranks is not None and name in ("auto", "cuda") and torch.cuda.is_available():
+        if ranks.local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"rank {ranks.rank} is number {ranks.local} on its machine, which has "
+                f"{torch.cuda.device_count()} GPU(s); start as many processes as there are GPUs"
+            )
+        return torch.device("cuda", ranks.local)
+    if ranks is not None and name.startswith("cuda:"):
+        raise ConfigError(f"training.device={name!r} is one GPU; use cuda with several processes")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"training.device={name!r} is no device: use cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"training.device={name!r}, but torch sees no GPU here; use cpu")
+    return device
+
+
 class others_needed:  # noqa: N801 - reads like a function
     """Turns the errors of a lost connection into a :class:`RankError`."""
 

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.weighted import WeightedObjectives
-from cmg.training.optimizer import OptimizerOptions, adam
+from cmg.training.optimizer import OptimizerOptions
 from cmg.training.options import Precision
 from cmg.types import Batch, Encoded, Modality, Quantized
+
+Named = list[tuple[str, nn.Parameter]]
 
 
 class TrainingState:
@@ -67,7 +69,8 @@ class TrainingState:
         self.inner = {name: own for name, own in made.items() if own is not None}
         self._inner = {p for own in self.inner.values() for p in parameters_of(own)}
         self.options = optimizer
-        self.optimizer = adam([p for _, p in self.named_parameters()], optimizer.lr)
+        trained = [p for _, p in self.named_parameters()]
+        self.optimizer = torch.optim.Adam(trained, lr=optimizer.lr, fused=True)  # as published
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """What the main Adam trains, by the parts the published recipe clips on their own."""
@@ -80,11 +83,24 @@ class TrainingState:
         }
         return {name: group for name, group in own.items() if group}
 
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+    def named_parameters(self) -> Named:
         """Parameters of the main Adam; inner fits have their own."""
         named = [(f"model.{n}", p) for n, p in self.model.named_parameters()]
         named += [(f"objectives.{n}", p) for n, p in self.objectives.named_parameters()]
         return [(n, p) for n, p in named if p not in self._inner]
+
+    def optimizers(self) -> list[tuple[str, torch.optim.Optimizer, Named]]:
+        """(name in files, optimizer, its named parameters) of the main one and of inner fits."""
+        every: list[tuple[str, torch.optim.Optimizer, Named]] = [
+            ("optimizer", self.optimizer, self.named_parameters())
+        ]
+        for name, optimizer in self.inner.items():
+            fitted = set(parameters_of(optimizer))
+            named = self.objectives[name].named_parameters()
+            every.append(
+                (f"{name}_optimizer", optimizer, [(n, p) for n, p in named if p in fitted])
+            )
+        return every
 
     def shared(self) -> list[Tensor]:
         """What no gradient of the main loss moves: codes, and the weights of inner fits."""
