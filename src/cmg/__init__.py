@@ -10,31 +10,82 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+    from cmg.codebook.continuous import Continuous
+    from cmg.codebook.levels import (
+        ProductCodebook,
+        ProductOptions,
+        ResidualCodebook,
+        ResidualOptions,
+    )
+    from cmg.codebook.quantizer import Quantizer, quantizer
+    from cmg.codebook.tied import TiedCodebook, TiedOptions
     from cmg.config.load import load_config
     from cmg.data.batches import Batches
     from cmg.data.inmemory import write_store
     from cmg.data.store import FeatureStore
-    from cmg.models.unified import UnifiedModel
+    from cmg.models.unified import ModelOptions, UnifiedModel
+    from cmg.objectives.base import Objective, TermOptions, View, objective
+    from cmg.objectives.club import CLUBGroup, CLUBOptions
+    from cmg.objectives.cmcm import CMCM, CMCMOptions, cmcm_loss
+    from cmg.objectives.commitment import Commitment, CommitmentOptions, commitment_loss
+    from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
+    from cmg.objectives.reconstruction import (
+        Reconstruction,
+        ReconstructionOptions,
+        reconstruction_loss,
+    )
     from cmg.recipes.pretrain import pretrain
     from cmg.recipes.probe import probe
     from cmg.registry import use
     from cmg.runs.checkpoint import load_model as load
+    from cmg.tasks.benchmark import benchmark
     from cmg.types import Batch, Kind, Modality
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CMCM",
     "Batch",
     "Batches",
+    "CLUBGroup",
+    "CLUBOptions",
+    "CMCMOptions",
+    "CodebookOptions",
+    "Commitment",
+    "CommitmentOptions",
+    "Continuous",
+    "CrossCPC",
+    "CrossCPCOptions",
     "FeatureStore",
     "Kind",
     "Modality",
+    "ModelOptions",
+    "Objective",
+    "ProductCodebook",
+    "ProductOptions",
+    "Quantizer",
+    "Reconstruction",
+    "ReconstructionOptions",
+    "ResidualCodebook",
+    "ResidualOptions",
+    "SharedCodebook",
+    "TermOptions",
+    "TiedCodebook",
+    "TiedOptions",
     "UnifiedModel",
+    "View",
     "__version__",
+    "benchmark",
+    "cmcm_loss",
+    "commitment_loss",
     "load",
     "load_config",
+    "objective",
     "pretrain",
     "probe",
+    "quantizer",
+    "reconstruction_loss",
     "use",
     "write_store",
 ]
@@ -42,14 +93,44 @@ __all__ = [
 _FROM = {
     "Batch": "cmg.types",
     "Batches": "cmg.data.batches",
+    "CLUBGroup": "cmg.objectives.club",
+    "CLUBOptions": "cmg.objectives.club",
+    "CMCM": "cmg.objectives.cmcm",
+    "CMCMOptions": "cmg.objectives.cmcm",
+    "CodebookOptions": "cmg.codebook.codebook",
+    "Commitment": "cmg.objectives.commitment",
+    "CommitmentOptions": "cmg.objectives.commitment",
+    "Continuous": "cmg.codebook.continuous",
+    "CrossCPC": "cmg.objectives.cross_cpc",
+    "CrossCPCOptions": "cmg.objectives.cross_cpc",
     "FeatureStore": "cmg.data.store",
     "Kind": "cmg.types",
     "Modality": "cmg.types",
+    "ModelOptions": "cmg.models.unified",
+    "Objective": "cmg.objectives.base",
+    "ProductCodebook": "cmg.codebook.levels",
+    "ProductOptions": "cmg.codebook.levels",
+    "Quantizer": "cmg.codebook.quantizer",
+    "Reconstruction": "cmg.objectives.reconstruction",
+    "ReconstructionOptions": "cmg.objectives.reconstruction",
+    "ResidualCodebook": "cmg.codebook.levels",
+    "ResidualOptions": "cmg.codebook.levels",
+    "SharedCodebook": "cmg.codebook.codebook",
+    "TermOptions": "cmg.objectives.base",
+    "TiedCodebook": "cmg.codebook.tied",
+    "TiedOptions": "cmg.codebook.tied",
     "UnifiedModel": "cmg.models.unified",
+    "View": "cmg.objectives.base",
+    "benchmark": "cmg.tasks.benchmark",
+    "cmcm_loss": "cmg.objectives.cmcm",
+    "commitment_loss": "cmg.objectives.commitment",
     "load": "cmg.runs.checkpoint",
     "load_config": "cmg.config.load",
+    "objective": "cmg.objectives.base",
     "pretrain": "cmg.recipes.pretrain",
     "probe": "cmg.recipes.probe",
+    "quantizer": "cmg.codebook.quantizer",
+    "reconstruction_loss": "cmg.objectives.reconstruction",
     "use": "cmg.registry",
     "write_store": "cmg.data.inmemory",
 }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmg import saved
 from cmg.codebook.measures import clip_agreement
 from cmg.errors import CheckpointError, ConfigError
 from cmg.objectives.cmcm import cmcm_loss
@@ -201,13 +202,11 @@ def test_converted_run_is_not_resumed(tiny, tmp_path):
 
 
 def test_full_disk_leaves_nothing(tiny, tmp_path, monkeypatch):
-    from cmg.runs import checkpoint as module
-
     def full(tensors, path):
         path.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(saved, "save_file", full)
     with pytest.raises(CheckpointError, match="No space left"):
         convert_to_run(tiny, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cmg import saved
 from cmg.errors import CheckpointError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.runs import checkpoint as module
@@ -214,7 +215,7 @@ def test_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
     training = prepare(tiny_config(), run)
     training.train(stop_after=lambda position: position.step == steps)
     before = [p.name for p in list_checkpoints(run)]
-    real = module.save_file
+    real = saved.save_file
 
     def full(tensors, path):
         if path.name == failing:
@@ -222,7 +223,7 @@ def test_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(tensors, path)
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(saved, "save_file", full)
     with pytest.raises(CheckpointError, match=r"step-000000(05|10): .*No space left") as caught:
         training.train()
     wanted = f"the last checkpoint, {before[-1]}, is" if before else "there is no checkpoint yet"
@@ -239,7 +240,7 @@ def test_interrupted_save_leaves_nothing_half_written(tiny_config, tmp_path, mon
     def interrupted(tensors, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "save_file", interrupted)
+    monkeypatch.setattr(saved, "save_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.train()
     assert list((run / "checkpoints").iterdir()) == []

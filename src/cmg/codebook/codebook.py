@@ -79,14 +79,14 @@ class SharedCodebook(Quantizer):
         self,
         modalities: Sequence[str],
         width: int,
-        options: TableOptions,
+        options: TableOptions | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(modalities, width, options, generator)
-        self.size = size = options.size
+        self.size = size = self.options.size
         # The bound is 1/400 whatever K is [as coded].
         codes = (torch.rand(size, width, generator=generator) * 2.0 - 1.0) / 400.0
-        count = options.ema.initial_count
+        count = self.options.ema.initial_count
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.full((size,), count))
         # As coded, O starts at the codes even where N starts at 0.

@@ -33,14 +33,14 @@ class LeveledCodebook(Quantizer):
         self,
         modalities: Sequence[str],
         width: int,
-        options: Any,
+        options: Any = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(modalities, width, options, generator)
         self.levels, self.level_width = self.divided(width)
-        self.size = options.size
+        self.size = self.options.size
         books = (
-            SharedCodebook(modalities, self.level_width, options, generator)
+            SharedCodebook(modalities, self.level_width, self.options, generator)
             for _ in range(self.levels)
         )
         self.books = cast(Sequence[SharedCodebook], nn.ModuleList(books))

@@ -51,7 +51,7 @@ class Quantizer(nn.Module):
     Args:
         modalities: Names.
         width: D of the features.
-        options: Of its kind.
+        options: Of its kind; None is what that has by default.
         generator: For what is drawn at the start; None is torch's global one.
 
     Attributes:
@@ -70,12 +70,13 @@ class Quantizer(nn.Module):
         self,
         modalities: Sequence[str],
         width: int,
-        options: Any,
+        options: Any = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.modalities = list(modalities)
-        self.options = options
+        own = (entry.options for entry in quantizers.values() if entry.part is type(self))
+        self.options = options = next(own)() if options is None else options
         self.feature_width = width
         self.width = self.vector_width(width, self.modalities, options)
 
@@ -292,6 +293,8 @@ class Quantizer(nn.Module):
 
 quantizers: Registry[type[Quantizer]] = Registry("quantizer")
 """Kinds of quantizers, by ``model.codebook.kind``."""
+quantizer = quantizers.register
+"""A class decorator: ``@quantizer(kind, OptionsClass)``."""
 
 
 def _through(z: Tensor, codes: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class TiedCodebook(SharedCodebook):
         self,
         modalities: Sequence[str],
         width: int,
-        options: TiedOptions,
+        options: TiedOptions | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(modalities, width, options, generator)

@@ -142,6 +142,29 @@ class FeatureStore(HasSplits):
         """Path, modalities and splits."""
         return f"FeatureStore({str(self.path)!r}, {list(self.modalities)}, {self.splits})"
 
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """One clip: ``id``, ``split``, ``labels``, ``meta``, and ``features`` by modality.
+
+        Args:
+            position: From 0; from the end if negative.
+
+        Returns:
+            Features [T, *shape] in the stored dtype, of the modalities that the clip has.
+
+        Raises:
+            IndexError: there is no such clip.
+            DataError: a shard cannot be read.
+        """
+        at = range(len(self))[position]
+        row = self.rows[at]
+        clip = np.array([at])
+        features = {m: self.gather(m, clip)[0][0] for m, n in row.lengths.items() if n}
+        return row.model_dump(exclude={"lengths"}) | {"features": features}
+
     @cached_property
     def modalities(self) -> dict[str, Modality]:
         """The stored modalities; widths that belong to models are at their defaults."""

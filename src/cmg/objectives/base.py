@@ -2,7 +2,7 @@
 
 A term of one's own is a class and, in a module that is loaded as a plugin, a line::
 
-    @objectives.register("alignment", TermOptions)
+    @cmg.objective("alignment", TermOptions)
     class Alignment(Objective):
         def term(self, view: View, draw: None) -> Tensor:
             a, b = view.encoded.semantic.values()
@@ -231,3 +231,5 @@ class Objective(nn.Module):
 
 objectives: Registry[type[Objective]] = Registry("objective")
 """Objectives by name."""
+objective = objectives.register
+"""A class decorator: ``@objective(name, OptionsClass)``."""

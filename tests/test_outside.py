@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cmg import registry
+from cmg.codebook import quantizers
 from cmg.config.load import load_config
 from cmg.errors import ConfigError, NonFiniteError
 from cmg.objectives import Objective, TermOptions, objectives
@@ -18,7 +19,7 @@ from cmg.runs.checkpoint import training_tensors
 from cmg.runs.folder import read_metrics
 from cmg.saved import flat
 
-OUTSIDE = Path(__file__).parents[1] / "outside"
+OUTSIDE = Path(__file__).parent / "outside"
 SMALL = [
     "training.epochs=2",
     "data.fraction=0.15",
@@ -36,11 +37,13 @@ OWN = [
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch):
     """Registries, loaded plugins and Python's path are after a test what they were."""
-    monkeypatch.setattr(objectives, "entries", dict(objectives.entries))
+    for parts in (objectives, quantizers):
+        monkeypatch.setattr(parts, "entries", dict(parts.entries))
     monkeypatch.setattr(registry._State, "loaded", [])
     monkeypatch.setattr(sys, "path", [str(OUTSIDE), *sys.path])
     yield
-    sys.modules.pop("outside_terms", None)
+    for name in ("outside_terms", "outside_codes"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -76,6 +79,28 @@ def test_a_plugin_trains_evaluates_and_is_told_on_the_command_line(cmg, tmp_path
     page = (run / "report.md").read_text()
     assert "clip InfoNCE" in page
     assert "of all clips the paired one is nearest" in page
+
+
+@pytest.mark.parametrize(
+    ("plugin", "asked", "known"),
+    [
+        ("outside_codes", ["model.codebook={kind: signs, bits: 5}"], "32"),
+        ("outside_terms", [f"method={OUTSIDE / 'continuous.yaml'}"], "clip InfoNCE"),
+    ],
+)
+def test_a_quantizer_and_a_method_without_codes_train_to_their_tables(
+    cmg, tmp_path, plugin, asked, known
+):
+    run = tmp_path / "run"
+    small = ["training.epochs=3", "data.fraction=0.3", "training.tensorboard=false"]
+    said = cmg("pretrain", "digits", *asked, *small, "--out", run, "--plugin", plugin)
+    assert said.code == 0, said.err
+    said = cmg("report", run, "--plugin", plugin)
+    assert said.code == 0, said.err
+    page = (run / "report.md").read_text()
+    assert known in page
+    row = next(line.split("|") for line in page.splitlines() if line.startswith("| audio"))
+    assert float(row[2]) > 25  # read on audio itself; chance is 10
 
 
 def test_a_run_with_plugins_resumes_to_the_bit(terms, tmp_path):
@@ -193,8 +218,15 @@ def test_an_unknown_objective_names_the_nearest_and_the_way_to_ones_own():
     assert "--plugin MODULE" in str(caught.value)
 
 
-def test_an_objective_is_a_few_lines():
-    lines = (OUTSIDE / "outside_terms.py").read_text().splitlines()
-    starts = [i for i, line in enumerate(lines) if line.startswith("class ClipNCEOptions")]
-    ends = [i for i, line in enumerate(lines) if line.startswith("class MaskedOptions")]
-    assert ends[0] - starts[0] <= 40
+@pytest.mark.parametrize(
+    ("file", "begin", "end"),
+    [
+        ("outside_terms.py", "class ClipNCEOptions", "class MaskedOptions"),
+        ("outside_codes.py", "class SignOptions", None),
+        ("continuous.yaml", "model:", None),
+    ],
+)
+def test_a_part_from_outside_is_a_few_lines(file, begin, end):
+    text = (OUTSIDE / file).read_text()
+    part = text[text.index(begin) : text.index(end) if end else None]
+    assert len(part.splitlines()) <= 40
