@@ -94,15 +94,17 @@ def benchmark(
     from cmg.recipes.pretrain import choose_device
     from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
-    from cmg.report.evaluation_folder import write_evaluation
+    from cmg.report.evaluation_folder import EVALUATION, evaluation_files
+    from cmg.report.write import write_folder
 
     names = benchmark_names([str(context.info_name)])
     protocols: list[Protocol] = ["published", "clean"] if protocol == "both" else [protocol]
     text = "auto" if modalities and "text" in modalities.split(",") else "none"
     collection = open_collection(data, lists, text=text)
     with progress_bar() as progress:
-        results = write_evaluation(
+        results = write_folder(
             out,
+            EVALUATION,
             lambda: evaluate_tasks(
                 collection,
                 model,
@@ -114,6 +116,7 @@ def benchmark(
                 modalities.split(",") if modalities else None,
                 features,
             ),
+            evaluation_files,
             overwrite,
         )
     tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]

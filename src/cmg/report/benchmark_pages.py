@@ -1,19 +1,20 @@
-"""The report of an evaluation on the benchmarks, as HTML and as Markdown."""
+"""The report of an evaluation on the benchmarks."""
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from cmg.recipes.evaluate_tasks import TaskResults
-from cmg.report import markdown
 from cmg.report.benchmarks import (
     all_metrics_table,
     benchmark_table,
     counts_table,
     leak_table,
 )
+from cmg.report.document import Block, Document, Fold, Items, Section, Shown, opened
 from cmg.report.event_timelines import COLORS, event_timelines, timeline_picture
-from cmg.report.html import details, legend, page, paragraph, table, tag
+from cmg.report.html import fill
+from cmg.report.prose import SIMULATED
 from cmg.report.tables import Table, plain
 from cmg.tasks.outcome import Outcome
 
@@ -23,7 +24,6 @@ WHAT = (
     "on the other. Published: the release's protocol with all its particulars. Clean: encoders in "
     "eval mode, training, selection and test apart."
 )
-SIMULATED = "These are simulated data: the figures are not to be compared with the paper's."
 
 
 def grouped(results: TaskResults) -> dict[str, list[Outcome]]:
@@ -61,71 +61,41 @@ def about_table(results: TaskResults) -> Table:
     return plain("What was evaluated", ("", ""), rows)
 
 
-def benchmark_markdown(results: TaskResults) -> str:
-    """The whole file."""
-    parts = [f"# {TITLE}", WHAT, *(f"> {remark}" for remark in remarks(results))]
-    for outcomes in grouped(results).values():
-        parts += [f"## {outcomes[0].benchmark.title}", markdown.table(benchmark_table(outcomes))]
-        for outcome in outcomes:
-            notes = [f"- {markdown.text(f'{outcome.protocol}: {note}')}" for note in outcome.notes]
-            parts.append("\n".join(notes))
-        parts += ["### Clips", markdown.table(counts_table(outcomes))]
-        parts += ["### Videos seen before", markdown.table(leak_table(outcomes))]
-        for outcome in outcomes:
-            parts += [f"### All metrics, {outcome.protocol}"]
-            parts += [markdown.table(all_metrics_table(outcome))]
-    parts += ["## What was evaluated", markdown.table(about_table(results))]
-    return "\n\n".join(parts) + "\n"
-
-
-def benchmark_html(results: TaskResults) -> str:
-    """The whole page; nothing in it is loaded from elsewhere."""
-    head = "".join(
-        [
-            tag("p", "cmg evaluate", cls="kicker"),
-            tag("h1", TITLE),
-            paragraph(WHAT, "headline"),
-            *(paragraph(remark, "remark") for remark in remarks(results)),
-        ]
-    )
+def benchmark_document(results: TaskResults) -> Document:
+    """The whole report."""
     sections = {
-        name: (outcomes[0].benchmark.title, benchmark_section(outcomes))
+        name: Section(outcomes[0].benchmark.title, benchmark_blocks(outcomes))
         for name, outcomes in grouped(results).items()
     }
-    sections["about"] = ("What was evaluated", table(about_table(results), "facts", titled=False))
-    return page(TITLE, head, sections)
+    about = Shown(about_table(results), cls="facts", titled=False)
+    sections["about"] = Section("What was evaluated", [about])
+    return Document(TITLE, "cmg evaluate", opened(WHAT, remarks(results)), sections)
 
 
-def benchmark_section(outcomes: list[Outcome]) -> str:
+def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
     """Tables and timelines of one benchmark."""
-    notes = [tag("li", escape(f"{o.protocol}: {note}")) for o in outcomes for note in o.notes]
-    return "".join(
-        [
-            table(benchmark_table(outcomes), titled=False),
-            details("How the figures came about", tag("ul", *notes), table(counts_table(outcomes))),
-            details("Videos seen before", table(leak_table(outcomes), titled=False)),
-            details("All metrics", *(table(all_metrics_table(o)) for o in outcomes)),
-            *(timelines(o) for o in outcomes if o.benchmark.per == "step"),
-        ]
-    )
+    notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
+    counts, leaks = counts_table(outcomes), leak_table(outcomes)
+    every = [Shown(all_metrics_table(o), f"All metrics, {o.protocol}") for o in outcomes]
+    return [
+        benchmark_table(outcomes),
+        Fold("How the figures came about", [notes, Shown(counts, counts.title)]),
+        Fold(leaks.title, [leaks], leaks.title),
+        Fold("All metrics", every),
+        *(fold for o in outcomes if o.benchmark.per == "step" for fold in timelines(o)),
+    ]
 
 
-def timelines(outcome: Outcome) -> str:
+def timelines(outcome: Outcome) -> list[Fold]:
     """Timelines of the directions across modalities."""
-    parts = []
+    folds = []
     for direction in outcome.figures:
         source, _, target = direction.partition("->")
         if source == target:
             continue
-        cards = []
-        for one in event_timelines(outcome, direction):
-            title = tag("h3", escape(one.id))
-            cards.append(tag("article", title, timeline_picture(one), cls="card timeline"))
+        shown = event_timelines(outcome, direction)
+        clips = [(one.id, Markup(timeline_picture(one))) for one in shown]
         seed = min(outcome.predictions[direction].probabilities)
-        intro = (
-            f"Evenly spaced test clips; a column per second; head of seed {seed}. Upper half: "
-            "true. Lower half: predicted (probability above 0.5). Full height: both."
-        )
         summary = f"Timelines, {outcome.protocol}, {source} → {target}"
-        parts.append(details(summary, paragraph(intro), legend(COLORS), *cards))
-    return "".join(parts)
+        folds.append(Fold(summary, [fill("events", clips=clips, colors=COLORS, seed=seed)]))
+    return folds

@@ -126,6 +126,12 @@ def label_of(data: ReportData, per: str) -> str | None:
     return next((n for n, spec in data.store.labels.items() if spec.per == per), None)
 
 
+def classes_of(data: ReportData, label: str) -> tuple[str, ...]:
+    """The classes of a label of the store; none of one that it has not."""
+    spec = data.store.labels.get(label)
+    return () if spec is None else spec.classes
+
+
 def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], str]:
     """Classes of the tokens that took a code: of their steps, or else of their clips."""
     step, clip = label_of(data, "step"), label_of(data, "clip")

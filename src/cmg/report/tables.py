@@ -1,4 +1,4 @@
-"""Tables as data: the HTML and the Markdown report are written from the same ones."""
+"""Tables as data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cmg.codebook.measures import CodeUsage
-from cmg.config.schema import RunConfig
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.report.prose import CONTROLS, count_text, term_meaning, term_name
@@ -44,20 +43,22 @@ class Table:
     note: str = ""
 
 
-def plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def plain(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+) -> Table:
     """A table of texts."""
-    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows))
+    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows), note)
+
+
+def arrow(direction: str) -> str:
+    """``audio->video`` as people read it."""
+    return direction.replace("->", " → ")
 
 
 def score_text(score: Score) -> str:
     """Percent with one decimal; with the deviation where there is more than one value."""
     spread = f" ± {score.std:.1f}" if score.n > 1 else ""
     return f"{score.mean:.1f}{spread}"
-
-
-def directions(scores: ScoreMap) -> list[tuple[str, str, Score]]:
-    """(trained on, read on, score) of every direction."""
-    return [(*_pair(direction), score) for direction, score in scores.items()]
 
 
 def crossing(scores: ScoreMap, same: bool = False) -> dict[str, Score]:
@@ -81,18 +82,17 @@ def _pair(direction: str) -> tuple[str, str]:
 
 def transfer_matrix(title: str, scores: ScoreMap) -> Table:
     """Rows are what heads were trained on, columns what they were read on."""
-    found = directions(scores)
-    sources = list(dict.fromkeys(source for source, _, _ in found))
-    targets = list(dict.fromkeys(target for _, target, _ in found))
+    sources = list(dict.fromkeys(_pair(direction)[0] for direction in scores))
+    targets = list(dict.fromkeys(_pair(direction)[1] for direction in scores))
     rows = []
     for source in sources:
         row = [Cell(source)]
         for target in targets:
             score = scores.get(f"{source}->{target}")
-            known = score is not None
-            text = score_text(score) if score is not None else "–"
-            heat = score.mean / 100 if score is not None else None
-            row.append(Cell(text, heat, known and source == target))
+            if score is None:
+                row.append(Cell("–"))
+            else:
+                row.append(Cell(score_text(score), score.mean / 100, source == target))
         rows.append(tuple(row))
     columns = ("train on ↓ / test on →", *targets)
     return Table(title, columns, tuple(rows), counts_note(scores))
@@ -138,7 +138,7 @@ def directions_table(rows: Mapping[str, ScoreMap]) -> Table:
     for direction in names:
         found = [scores.get(direction) for scores in rows.values()]
         texts = ["–" if s is None else score_text(s) for s in found]
-        body.append([direction.replace("->", " → "), *texts])
+        body.append([arrow(direction), *texts])
     return plain("Every direction", columns, body)
 
 
@@ -236,9 +236,3 @@ def code_groups(usage: CodeUsage) -> list[CodeGroup]:
         CodeGroup(key, tuple(sorted(found[key], key=lambda k: (-pooled[k], k))))
         for key in sorted(found, key=order)
     ]
-
-
-def modality_table(config: RunConfig, rows: Sequence[Sequence[str]]) -> Table:
-    """The modalities of the model, with a title that says where their clips are from."""
-    title = f"Modalities of {config.data.store}"
-    return plain(title, ("modality", "kind", "shape of a step", "seconds per step"), rows)

@@ -1,0 +1,224 @@
+"""The sections about codes: frequencies, modality mix, examples, timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from cmg.codebook.measures import CodeUsage, tuples_of
+from cmg.report.charts import Bar, bar_chart
+from cmg.report.document import Block, InWords, Section, Shown, Text
+from cmg.report.gather import ReportData
+from cmg.report.html import fill
+from cmg.report.media import Media
+from cmg.report.prose import percent
+from cmg.report.samples import (
+    LONGEST,
+    CodeCard,
+    Place,
+    Timeline,
+    classes_of,
+    label_of,
+    most_used,
+    timed,
+    timelines,
+)
+from cmg.report.svg import pie, share_bar, svg
+from cmg.report.tables import (
+    CodeGroup,
+    Table,
+    code_groups,
+    code_name,
+    codebook_table,
+    levels_table,
+    plain,
+    usage_table,
+)
+
+Colors = Mapping[str, str]
+
+
+def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, Section]:
+    """All of them; none for a model without codes."""
+    if not data.usage.size:
+        return {}
+    sections = {
+        "usage": Section("Code usage", usage(data, colors)),
+        "mix": Section("Who uses which code", [modality_mix(data, colors)]),
+        "codes": Section("The most used codes", code_cards(data, media, colors)),
+    }
+    if clips := timelines(data):
+        sections["timelines"] = Section(
+            "Codes over time", timeline_cards(data, media, colors, clips)
+        )
+    return sections
+
+
+def scope(data: ReportData) -> str:
+    """Which clips, which run."""
+    example = f" of {data.runs[0].name}" if data.demo else ""
+    return (
+        f"Codes{example} on the {len(data.split)} clips of the split "
+        f"“{data.split.name}”, after {data.checkpoint.position.step} training steps."
+    )
+
+
+def usage(data: ReportData, colors: Colors) -> list[Block]:
+    """Sorted code frequencies, by modality."""
+    share = 100 * data.usage.counts / data.usage.counts.sum().clamp_min(1)
+    pooled = share.sum(0).tolist()
+    order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
+    bars = [Bar(code_name(data.usage, k), share[:, k].tolist()) for k in order]
+    drawn = bar_chart(bars, list(colors.values()), (0.1, "0.1 %: counts as used"))
+    mean = " Numbers in the table: mean over seeds." if data.demo else ""
+    intro = f"{scope(data)} Share of all tokens, stacked by modality.{mean}"
+    return [
+        InWords(Text(scope(data))),
+        fill("usage", intro=intro, colors=colors, drawn=Markup(drawn)),
+        Shown(codebook(data)),
+        InWords(usage_table(data.usage)),
+        *([] if data.usage.levels == 1 else [Shown(levels(data))]),
+    ]
+
+
+def codebook(data: ReportData) -> Table:
+    """Use of the codebook."""
+    step = label_of(data, "step")
+    events = data.results and step and "background" in classes_of(data, step)
+    return codebook_table(data.stats, "the steps of events" if events else "all steps")
+
+
+def levels(data: ReportData) -> Table:
+    """Use of each level of codes."""
+    numbers, count = tuples_of({m: one.indices for m, one in data.encoded.items()})
+    valid = {m: one.mask for m, one in data.encoded.items()}
+    return levels_table(data.usage, CodeUsage.of(numbers, count, valid))
+
+
+def modality_mix(data: ReportData, colors: Colors) -> Markup:
+    """Every code as a pie of the modalities that use it (the paper's Figure 4)."""
+    groups = {group: code_pies(data, colors, group) for group in code_groups(data.usage)}
+    return fill("mix", colors=colors, groups=groups)
+
+
+def code_pies(data: ReportData, colors: Colors, group: CodeGroup) -> list[Markup]:
+    """The codes that the same modalities use."""
+    usage = data.usage
+    frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
+    side = 46.0 if group.modalities and usage.counts.shape[1] <= 512 else 26.0
+    return [code_pie(usage, colors, code, frequent, side) for code in group.codes]
+
+
+def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side: float) -> Markup:
+    """One code: a pie, its number below, its numbers in the tooltip.
+
+    Args:
+        usage: Of the codebook.
+        colors: Of the modalities.
+        code: Index of the code.
+        frequent: Tokens of a code that has the largest disk.
+        side: Of the square around it.
+    """
+    count, mix = float(usage.counts[:, code].sum()), usage.shares[:, code].tolist()
+    largest = 22.0 if usage.counts.shape[1] <= 512 else 12.0
+    radius = max(3.0, min(largest * (count / frequent) ** 0.5, side / 2 - 1))
+    told = ", ".join(f"{m} {percent(s)}" for m, s in zip(colors, mix, strict=True))
+    name = code_name(usage, code)
+    label = f"code {name}: {told}; {count:.0f} tokens"
+    drawn = pie((side / 2, side / 2), radius, mix, list(colors.values()))
+    image = svg(side, side, f"<title>{escape(label)}</title>{drawn}", label, "pie")
+    return Markup(f'<span data-code="{code}">{image}{name}</span>')
+
+
+def code_cards(data: ReportData, media: Media, colors: Colors) -> list[Block]:
+    """The most used codes with steps that took them."""
+    cards = most_used(data)
+    intro = (
+        f"{scope(data)} The {len(cards)} most used codes, each with steps that took it: of "
+        "different clips, evenly spaced over the split, not picked by eye."
+    )
+
+    def bar(card: CodeCard) -> Markup:
+        told = ", ".join(f"{m} {percent(s)}" for m, s in card.shares.items())
+        return Markup(share_bar(list(card.shares.values()), list(colors.values()), told))
+
+    def shown(places: list[Place]) -> list[Markup]:
+        return examples(media, places)
+
+    drawn = fill("code_cards", intro=intro, cards=cards, colors=colors, bar=bar, examples=shown)
+    return [drawn, InWords(codes_table(cards, colors))]
+
+
+def examples(media: Media, places: list[Place]) -> list[Markup]:
+    """What there is to see of some steps: nothing twice, and at most two sounds."""
+    shown = list(dict.fromkeys(media.example(place) for place in places))
+    sounds = [html for html in shown if "<audio" in html]
+    return [html for html in shown if html not in sounds[2:]]
+
+
+def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
+    """The most used codes."""
+    rows = []
+    for card in cards:
+        classes = ", ".join(f"{name} {percent(share)}" for name, share in card.classes[:3])
+        shares = [percent(share) for share in card.shares.values()]
+        rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
+    columns = ("code", "of all tokens", *(f"share of {m}" for m in colors), "classes")
+    return plain("The most used codes", columns, rows)
+
+
+def timeline_cards(
+    data: ReportData, media: Media, colors: Colors, clips: list[Timeline]
+) -> list[Block]:
+    """The codes of some clips, step by step."""
+    intro = (
+        f"{scope(data)} A row per modality, a cell per step; the same color is the same code. "
+        "Clips are evenly spaced over the split."
+    )
+    cards = [timeline_values(data, media, one) for one in clips]
+    drawn = fill("timelines", intro=intro, cards=cards, colors=colors, media=media, longest=LONGEST)
+    tables = []
+    for one in clips:
+        label = f" ({one.label})" if one.label else ""
+        tables.append(InWords(Shown(timeline_table(one), f"{one.id}{label}")))
+    return [drawn, *tables]
+
+
+def timeline_values(data: ReportData, media: Media, one: Timeline) -> dict[str, Any]:
+    """What the page shows of a clip: modalities in time as one table, sequences of tokens below.
+
+    Every step of the former has a picture, every token a word.
+    """
+    in_time = {m: one.codes[m] for m in timed(data) if m in one.codes}
+    tokens = {m: codes for m, codes in one.codes.items() if m not in in_time and codes}
+    pictures = {
+        m: [media.thumbnail(Place(m, one.clip, t)) for t in range(len(codes))]
+        for m, codes in in_time.items()
+    }
+    words = {
+        m: media.words(m, one.clip)[: len(codes)] or list(map(str, range(len(codes))))
+        for m, codes in tokens.items()
+    }
+    return {
+        "clip": one,
+        "steps": max(map(len, in_time.values()), default=0),
+        "events": [(name, len(list(run))) for name, run in groupby(one.events)],
+        "in_time": in_time,
+        "pictures": pictures,
+        "tokens": tokens,
+        "words": words,
+    }
+
+
+def timeline_table(one: Timeline) -> Table:
+    """The codes of one clip."""
+    steps = max(len(codes) for codes in one.codes.values())
+    rows = []
+    if one.events:
+        rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
+    for m, codes in one.codes.items():
+        rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
+    return plain(one.id, ("step", *map(str, range(steps))), rows)
