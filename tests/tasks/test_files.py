@@ -13,7 +13,7 @@ import pytest
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores
 from cmg.report.benchmarks import benchmark_table
-from cmg.report.evaluation_folder import EVALUATION, evaluation_files
+from cmg.report.evaluation import EVALUATION, evaluation_files
 from cmg.report.write import write_folder
 
 from .conftest import outcome_of

@@ -92,9 +92,8 @@ def benchmark(
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
     from cmg.recipes.pretrain import choose_device
-    from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
-    from cmg.report.evaluation_folder import EVALUATION, evaluation_files
+    from cmg.report.evaluation import EVALUATION, evaluation_files, grouped, remarks
     from cmg.report.write import write_folder
 
     names = benchmark_names([str(context.info_name)])

@@ -101,16 +101,12 @@ def steps_table(clip: CodedClip) -> Table:
 
 def known_blocks(encoded: EncodedMedia, known: KnownClips) -> list[Block]:
     """For each code that occurs, the clips of a store that come nearest to it."""
-    intro = (
-        f"Split {known.split} of {known.store.path}: for each code, the clips with the step whose "
-        "semantic feature is nearest to the code, one step per clip. Distances are Euclidean."
-    )
     rows = {}
     for code in encoded.codes:
         found = known.of(code)
         nearest = [[known_text(step) for step in found[m]] for m in known.nearest]
         rows[code] = [places(encoded, code), *nearest]
-    return [Text(intro), fill("known", modalities=list(known.nearest), rows=rows)]
+    return [fill("known", known=known, modalities=list(known.nearest), rows=rows)]
 
 
 def places(encoded: EncodedMedia, code: int, most: int = 6) -> list[str]:

@@ -61,7 +61,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    made.filters |= {"prose": prose, "percent": lambda share: prose(percent(share))}
+    made.filters |= {"prose": prose, "percent": percent}
     made.globals |= {"code_color": code_color, "text_on": text_on, "heat": heat, "seen": _seen}
     return made
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -22,29 +23,12 @@ _STRIP = 32
 _SCALED_ON = 64
 
 
-class Media(Protocol):
-    """Shows steps of a store's clips."""
-
-    def thumbnail(self, place: Place) -> Markup:
-        """A small picture of a step; empty where there is none."""
-
-    def example(self, place: Place) -> Markup:
-        """A step on its own, with whatever there is to see, hear or read."""
-
-    def sound(self, clip: int) -> Markup:
-        """A player of the whole clip; empty where there is none."""
-
-    def words(self, modality: str, clip: int) -> list[str]:
-        """A word per token; empty where they are not known."""
-
-
 def media_of(split: Split) -> Media:
     """How to show the clips of a store."""
-    plain = FeatureMedia(split)
-    return DigitsMedia(split, plain) if split.store.media == "digits" else plain
+    return DigitsMedia(split) if split.store.media == "digits" else Media(split)
 
 
-class FeatureMedia:
+class Media:
     """Steps of any store: a strip of a vector's values, or the energy of a map's positions.
 
     Args:
@@ -56,6 +40,29 @@ class FeatureMedia:
         self._scales: dict[str, float] = {}
 
     def thumbnail(self, place: Place) -> Markup:
+        """A small picture of a step; empty where there is none."""
+        return self._drawn(place)
+
+    def example(self, place: Place) -> Markup:
+        """A step on its own, with whatever there is to see, hear or read."""
+        where = f"{self.split.rows[place.clip].id}, step {place.step}"
+        return _example(self._drawn(place), where)
+
+    def examples(self, places: Sequence[Place]) -> list[Markup]:
+        """What there is to see of some steps: nothing twice, and at most two sounds."""
+        shown = list(dict.fromkeys(map(self.example, places)))
+        sounds = [html for html in shown if "<audio" in html]
+        return [html for html in shown if html not in sounds[2:]]
+
+    def sound(self, clip: int) -> Markup:
+        """A player of the whole clip; empty where there is none, as features make no sound."""
+        return Markup()
+
+    def words(self, modality: str, clip: int) -> list[str]:
+        """A word per token; empty where they are not known."""
+        return []
+
+    def _drawn(self, place: Place) -> Markup:
         """The strip or map of a step."""
         feature = self._feature(place.modality, place.clip)[place.step]
         maps = self.split.modalities[place.modality].kind is Kind.MAPS
@@ -67,19 +74,6 @@ class FeatureMedia:
             ink = 8 + 8 * np.clip(means / self._scale(place.modality), -1, 1)[None, :]
         what = "map energy" if maps else "feature values"
         return _image("map" if maps else "strip", np.round(ink), f"{what} of step {place.step}")
-
-    def example(self, place: Place) -> Markup:
-        """The picture with clip and step."""
-        where = f"{self.split.rows[place.clip].id}, step {place.step}"
-        return _example(self.thumbnail(place), where)
-
-    def sound(self, clip: int) -> Markup:
-        """Features make no sound."""
-        return Markup()
-
-    def words(self, modality: str, clip: int) -> list[str]:
-        """The words of token features are not known."""
-        return []
 
     def _feature(self, modality: str, clip: int) -> NDArray[np.float32]:
         feature: NDArray[np.float32] = self.split.features(modality, [clip])[0][0].float().numpy()
@@ -95,16 +89,8 @@ class FeatureMedia:
         return self._scales[modality]
 
 
-class DigitsMedia:
-    """Steps of the embedded set: scans, utterances and words.
-
-    Args:
-        split: Whose clips.
-        plain: For modalities and clips that are not as in the embedded set.
-    """
-
-    def __init__(self, split: Split, plain: FeatureMedia) -> None:
-        self.split, self.plain = split, plain
+class DigitsMedia(Media):
+    """Steps of the embedded set: scans, utterances and words."""
 
     def thumbnail(self, place: Place) -> Markup:
         """The scan, the waveform, or nothing for a word."""
@@ -125,7 +111,7 @@ class DigitsMedia:
             return self._utterance(place, row)
         if place.modality == "text" and self.words("text", place.clip):
             return _sentence(str(row.meta["sentence"]), place.step)
-        return self.plain.example(place)
+        return super().example(place)
 
     def sound(self, clip: int) -> Markup:
         """The utterances of the clip, one per second."""
@@ -152,7 +138,7 @@ class DigitsMedia:
     def _scan(self, place: Place, row: ClipRow) -> Markup:
         feature = self.split.features("video", [place.clip])[0][0][place.step]
         if tuple(feature.shape) != (4, 4, 64):
-            return self.plain.thumbnail(place)
+            return self._drawn(place)
         ink = feature.float().sum((0, 1)).view(8, 8) * 16
         shown = _media_index(row, "scans", place.step) is not None
         alt = f"scan of a handwritten {_digit(row)}" if shown else "blank page with specks"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -134,4 +133,4 @@ def _files(
 ) -> Files:
     opening = opened(what, told["about"]["remarks"])
     document = Document(title, command, opening, of_tables(tables))
-    return {RESULTS: json.dumps(told, indent=1) + "\n"} | pages(document)
+    return {RESULTS: told, **pages(document)}

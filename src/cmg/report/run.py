@@ -195,13 +195,8 @@ def matrices(data: ReportData) -> list[Shown]:
 
 def transfer(found: list[Shown]) -> list[Block]:
     """Heat maps: rows are trained on, columns tested on."""
-    intro = (
-        "A head is trained with the labels of one modality (row) on frozen codes and read, "
-        "unchanged, on held-out clips of each modality (column). Framed: the same modality, the "
-        "upper bound."
-    )
     cards = [Group([one], {"class": "card"}) for one in found]
-    return [on_page(Text(intro)), Group(cards, {"class": "matrices"}), fill("heat_scale")]
+    return [fill("transfer"), Group(cards, {"class": "matrices"}), fill("heat_scale")]
 
 
 def controls(data: ReportData) -> list[Block]:
@@ -216,13 +211,11 @@ def controls(data: ReportData) -> list[Block]:
         label = f"{name}: " + ", ".join(f"{v:.1f}" for v in across)
         strips.append(dot_strip(across, within, label))
     missing = {"shuffled_pairs", "untrained_encoders"} - set(results.controls)
-    hint = "Shuffled pairs and untrained encoders need models of their own: `cmg demo` has them."
     every = directions_table(rows)
     return [
         on_page(Text("Classification of held-out clips, in percent.")),
         Shown(controls_table(rows), cls="controls", titled=False, more=strips),
-        fill("strip_key"),
-        on_page(*([Text(hint, "note")] if missing else [])),
+        fill("strip_key", missing=missing),
         Fold(every.title, [every], every.title),
     ]
 
@@ -234,15 +227,8 @@ def training(data: ReportData, found: list[Panel]) -> list[Block]:
         labels = {s.label: s.color for s in panel.series if s.label}
         figures.append((Markup(chart(panel)), labels))
     count = len([run for run in data.runs if run.metrics])
-    lines = f" A thin line per seed ({count} seeds)." if count > 1 else ""
-    intro = (
-        f"Over the steps of pre-training, which sees no labels; averaged in short windows.{lines}"
-    )
-    return [
-        on_page(Text(intro)),
-        fill("panels", figures=figures),
-        Fold("The curves in numbers", [curves_table(found)]),
-    ]
+    drawn = fill("panels", figures=figures, count=count)
+    return [drawn, Fold("The curves in numbers", [curves_table(found)])]
 
 
 def setup(data: ReportData) -> list[Block]:

@@ -26,7 +26,7 @@ from cmg.report.samples import (
     timed,
     timelines,
 )
-from cmg.report.svg import pie, share_bar, svg
+from cmg.report.svg import pie, svg
 from cmg.report.tables import (
     CodeGroup,
     Table,
@@ -73,11 +73,9 @@ def usage(data: ReportData, colors: Colors) -> list[Block]:
     order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
     bars = [Bar(code_name(data.usage, k), share[:, k].tolist()) for k in order]
     drawn = bar_chart(bars, list(colors.values()), (0.1, "0.1 %: counts as used"))
-    mean = " Numbers in the table: mean over seeds." if data.demo else ""
-    intro = f"{scope(data)} Share of all tokens, stacked by modality.{mean}"
     return [
         InWords(Text(scope(data))),
-        fill("usage", intro=intro, colors=colors, drawn=Markup(drawn)),
+        fill("usage", scope=scope(data), colors=colors, drawn=Markup(drawn), demo=data.demo),
         Shown(codebook(data)),
         InWords(usage_table(data.usage)),
         *([] if data.usage.levels == 1 else [Shown(levels(data))]),
@@ -136,27 +134,8 @@ def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side:
 def code_cards(data: ReportData, media: Media, colors: Colors) -> list[Block]:
     """The most used codes with steps that took them."""
     cards = most_used(data)
-    intro = (
-        f"{scope(data)} The {len(cards)} most used codes, each with steps that took it: of "
-        "different clips, evenly spaced over the split, not picked by eye."
-    )
-
-    def bar(card: CodeCard) -> Markup:
-        told = ", ".join(f"{m} {percent(s)}" for m, s in card.shares.items())
-        return Markup(share_bar(list(card.shares.values()), list(colors.values()), told))
-
-    def shown(places: list[Place]) -> list[Markup]:
-        return examples(media, places)
-
-    drawn = fill("code_cards", intro=intro, cards=cards, colors=colors, bar=bar, examples=shown)
+    drawn = fill("code_cards", scope=scope(data), cards=cards, colors=colors, media=media)
     return [drawn, InWords(codes_table(cards, colors))]
-
-
-def examples(media: Media, places: list[Place]) -> list[Markup]:
-    """What there is to see of some steps: nothing twice, and at most two sounds."""
-    shown = list(dict.fromkeys(media.example(place) for place in places))
-    sounds = [html for html in shown if "<audio" in html]
-    return [html for html in shown if html not in sounds[2:]]
 
 
 def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
@@ -174,12 +153,9 @@ def timeline_cards(
     data: ReportData, media: Media, colors: Colors, clips: list[Timeline]
 ) -> list[Block]:
     """The codes of some clips, step by step."""
-    intro = (
-        f"{scope(data)} A row per modality, a cell per step; the same color is the same code. "
-        "Clips are evenly spaced over the split."
-    )
     cards = [timeline_values(data, media, one) for one in clips]
-    drawn = fill("timelines", intro=intro, cards=cards, colors=colors, media=media, longest=LONGEST)
+    values = {"cards": cards, "colors": colors, "media": media, "longest": LONGEST}
+    drawn = fill("timelines", scope=scope(data), **values)
     tables = []
     for one in clips:
         label = f" ({one.label})" if one.label else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -171,16 +170,17 @@ def pictures(results: SegmentationResults) -> dict[str, dict[str, str]]:
 
 def segmentation_files(results: SegmentationResults) -> Files:
     """``results.json``, ``segmentation.json``, IoUs per clip, both reports and pictures."""
-    files: dict[str, str | bytes] = {
-        RESULTS: json.dumps(told(results), indent=1) + "\n",
-        RECORD: json.dumps(record(results), indent=1) + "\n",
+    overlays = {
+        f"{OVERLAYS}/{title.partition(' (')[0].replace('/', '_')}.png": png(labeled_sheet(rows))
+        for title, rows in results.pictures.items()
+    }
+    return {
+        RESULTS: told(results),
+        RECORD: record(results),
         "clips.csv": clips_csv(results),
         **pages(segmentation_document(results)),
+        **overlays,
     }
-    for title, rows in results.pictures.items():
-        name = title.partition(" (")[0].replace("/", "_")
-        files[f"{OVERLAYS}/{name}.png"] = png(labeled_sheet(rows))
-    return files
 
 
 def told(results: SegmentationResults) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from cmg.recipes.segment_clip import SegmentedClip
@@ -18,10 +16,8 @@ IN_A_ROW = 10
 def segmented_files(found: SegmentedClip) -> Files:
     """A mask per second, the masks laid over the frames, and what they are."""
     masks = found.probabilities > 0.5
-    files: dict[str, str | bytes] = {}
-    for second, mask in enumerate(masks.numpy()):
-        white = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, 2)
-        files[f"{MASKS}/{second:04d}.png"] = png(white)
+    white = [np.repeat((255 * mask).astype(np.uint8)[..., None], 3, 2) for mask in masks.numpy()]
+    files = {f"{MASKS}/{second:04d}.png": png(mask) for second, mask in enumerate(white)}
     told = {
         "format": "cmg-segmented-clip",
         "version": 1,
@@ -30,7 +26,7 @@ def segmented_files(found: SegmentedClip) -> Files:
         "share_of_pixels": [float(mask.mean()) for mask in masks.float()],
         "remarks": list(found.remarks),
     }
-    return files | {OVERLAY: png(overlay(found)), RECORD: json.dumps(told, indent=1)}
+    return {**files, OVERLAY: png(overlay(found)), RECORD: told}
 
 
 def overlay(found: SegmentedClip) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +15,8 @@ from cmg.report.html import page
 from cmg.report.markdown import markdown
 
 HTML, MARKDOWN = "report.html", "report.md"
-Files = Mapping[str, str | bytes]
-"""What a folder holds, by name; a name may have a folder."""
+Files = Mapping[str, str | bytes | Mapping[str, Any]]
+"""What a folder holds, by name, which may have a folder: texts, bytes, or what is told as JSON."""
 Made = TypeVar("Made")
 
 
@@ -68,8 +69,10 @@ def write_folder(
     return made
 
 
-def as_bytes(content: str | bytes) -> bytes:
+def as_bytes(content: str | bytes | Mapping[str, Any]) -> bytes:
     """UTF-8; bytes of file names that are none are written as backslash, u and digits."""
+    if isinstance(content, Mapping):
+        content = json.dumps(content, indent=1) + "\n"
     return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
 
 

@@ -14,7 +14,7 @@ from cmg.report.write import replace_files
 from cmg.studies.ledger import STUDY
 from cmg.studies.plan import changed_keys
 from cmg.studies.plots import panels, standalone, study_plot
-from cmg.studies.summary import StudySummary, study_json
+from cmg.studies.summary import StudySummary
 from cmg.studies.tables import headlines, study_tables
 
 TABLE, PLOT, REPORT = "table.md", "plot.svg", "report.html"
@@ -32,8 +32,8 @@ def write_study(out: Path, summary: StudySummary) -> list[Path]:
     """
     drawing = study_plot(summary) if panels(summary) else None
     document = study_document(summary, drawing)
-    files: dict[str, str | bytes] = {
-        STUDY: study_json(summary),
+    files = {
+        STUDY: summary.as_dict(),
         TABLE: markdown(document),
         REPORT: page(document),
     }
