@@ -10,7 +10,7 @@ from cmg.recipes.encoded_media import EncodedMedia, codes_csv, codes_json, step_
 from cmg.recipes.known_clips import KnownClips, KnownStep
 from cmg.recipes.media_codes import CodedClip
 from cmg.report.code_timeline import standalone_svg, timeline_svg, when
-from cmg.report.document import Block, Document, Fold, Section, Shown, Text
+from cmg.report.document import Block, Document, Fold, Grid, Section, Text
 from cmg.report.html import fill, page
 from cmg.report.tables import Table, plain
 from cmg.report.write import Files
@@ -67,7 +67,7 @@ def opening(encoded: EncodedMedia) -> list[Block]:
     if encoded.failed:
         rows = list(encoded.failed.items())
         failed = plain("Clips that could not be read", ("clip", "why"), rows)
-        blocks.append(Shown(failed, cls="facts"))
+        blocks.append(Grid(failed, cls="facts"))
     return blocks
 
 
@@ -77,7 +77,7 @@ def clip_blocks(clip: CodedClip) -> list[Block]:
     told = Text(f"{clip.seconds:.2f} s" + (f", {files}" if files else ""), "note")
     said = [Text(f"“{clip.text}”")] if clip.text else []
     figure = Markup(f'<figure><div class="scroll">{timeline_svg(clip)}</div></figure>')
-    return [told, *said, figure, Fold("All steps", [Shown(steps_table(clip))])]
+    return [told, *said, figure, Fold("All steps", [Grid(steps_table(clip))])]
 
 
 def steps_table(clip: CodedClip) -> Table:

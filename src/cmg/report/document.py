@@ -39,11 +39,11 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Grid:
     """A table with more than its cells.
 
     Attributes:
-        table: Shown without a title if it stands in a document by itself.
+        table: Grid without a title if it stands in a document by itself.
         heading: Above it in Markdown.
         cls: CSS class.
         titled: Whether the page shows its title; screen readers always have it.
@@ -60,7 +60,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Group:
+class Box:
     """Blocks that the page sets together; in Markdown they follow each other."""
 
     blocks: Sequence[Block]
@@ -89,7 +89,7 @@ class InWords:
     block: Block
 
 
-Block = Table | Text | Items | Code | Shown | Group | Fold | InWords | Markup
+Block = Table | Text | Items | Code | Grid | Box | Fold | InWords | Markup
 """What documents are made of; markup is for the page alone."""
 
 

@@ -16,7 +16,7 @@ from cmg.report.benchmarks import (
     counts_table,
     leak_table,
 )
-from cmg.report.document import Block, Document, Fold, Items, Section, Shown, opened
+from cmg.report.document import Block, Document, Fold, Grid, Items, Section, opened
 from cmg.report.event_timelines import COLORS, event_timelines, timeline_picture
 from cmg.report.html import fill
 from cmg.report.prose import SIMULATED
@@ -74,7 +74,7 @@ def benchmark_document(results: TaskResults) -> Document:
         name: Section(outcomes[0].benchmark.title, benchmark_blocks(outcomes))
         for name, outcomes in grouped(results).items()
     }
-    about = Shown(about_table(results), cls="facts", titled=False)
+    about = Grid(about_table(results), cls="facts", titled=False)
     sections["about"] = Section("What was evaluated", [about])
     return Document(TITLE, "cmg evaluate", opened(WHAT, remarks(results)), sections)
 
@@ -83,10 +83,10 @@ def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
     """Tables and timelines of one benchmark."""
     notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
     counts, leaks = counts_table(outcomes), leak_table(outcomes)
-    every = [Shown(all_metrics_table(o), f"All metrics, {o.protocol}") for o in outcomes]
+    every = [Grid(all_metrics_table(o), f"All metrics, {o.protocol}") for o in outcomes]
     return [
         benchmark_table(outcomes),
-        Fold("How the figures came about", [notes, Shown(counts, counts.title)]),
+        Fold("How the figures came about", [notes, Grid(counts, counts.title)]),
         Fold(leaks.title, [leaks], leaks.title),
         Fold("All metrics", every),
         *(fold for o in outcomes if o.benchmark.per == "step" for fold in timelines(o)),

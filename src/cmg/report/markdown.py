@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cmg.report.document import Block, Code, Document, Fold, Group, InWords, Items, Shown, Text
+from cmg.report.document import Block, Box, Code, Document, Fold, Grid, InWords, Items, Text
 from cmg.report.tables import Table
 
 
@@ -33,13 +33,13 @@ def _parts(block: Block, level: int) -> Iterator[str]:
             yield "\n".join(f"- {text(line)}" for line in block.lines)
         case Code():
             yield fenced(block.text, block.language)
-        case Shown():
+        case Grid():
             yield from _heading(block.heading, level)
             yield from [text(block.why)] if block.why else []
             yield table(block.table)
         case InWords():
             yield from _parts(block.block, level)
-        case Group() | Fold():
+        case Box() | Fold():
             if isinstance(block, Fold):
                 yield from _heading(block.heading, level)
             for one in block.blocks:

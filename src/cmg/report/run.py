@@ -11,20 +11,20 @@ from cmg.report.colors import modality_colors
 from cmg.report.curves import Panel, chart, curves_table, panels
 from cmg.report.document import (
     Block,
+    Box,
     Code,
     Document,
     Fold,
-    Group,
+    Grid,
     InWords,
     Items,
     Section,
-    Shown,
     Text,
 )
 from cmg.report.gather import ReportData, gather
 from cmg.report.html import fill, on_page
 from cmg.report.media import media_of
-from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text
+from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
 from cmg.report.run_codes import code_sections
 from cmg.report.samples import classes_of, label_of
 from cmg.report.svg import dot_strip
@@ -36,7 +36,6 @@ from cmg.report.tables import (
     crossing,
     directions_table,
     mean_of,
-    objectives_table,
     plain,
     transfer_matrix,
 )
@@ -71,9 +70,7 @@ def run_document(data: ReportData) -> Document:
         sections["transfer"] = Section("Transfer", transfer(found))
     if data.results is not None and data.results.transfer:
         sections["controls"] = Section("Controls", controls(data))
-    weights = data.results.weights if data.results else None
-    terms = objectives_table(weights or data.checkpoint.config.objectives.weights())
-    sections["objectives"] = Section("Objectives", [terms])
+    sections["objectives"] = Section("Objectives", [objectives_table(data)])
     if curves := panels(data.runs, colors):
         sections["training"] = Section("Training", training(data, curves))
     sections |= code_sections(data, media_of(data.split), colors)
@@ -169,7 +166,7 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
     return found
 
 
-def matrices(data: ReportData) -> list[Shown]:
+def matrices(data: ReportData) -> list[Grid]:
     """Transfer matrices, each with a sentence of explanation."""
     results, found = data.results, []
     if results is None:
@@ -190,13 +187,13 @@ def matrices(data: ReportData) -> list[Shown]:
         title, why = SPLITS.get(name, (name, f"Classification on the split “{name}”."))
         if scores:
             found.append((title, scores, why))
-    return [Shown(transfer_matrix(t, s), t, "matrix", why=why) for t, s, why in found]
+    return [Grid(transfer_matrix(t, s), t, "matrix", why=why) for t, s, why in found]
 
 
-def transfer(found: list[Shown]) -> list[Block]:
+def transfer(found: list[Grid]) -> list[Block]:
     """Heat maps: rows are trained on, columns tested on."""
-    cards = [Group([one], {"class": "card"}) for one in found]
-    return [fill("transfer"), Group(cards, {"class": "matrices"}), fill("heat_scale")]
+    cards = [Box([one], {"class": "card"}) for one in found]
+    return [fill("transfer"), Box(cards, {"class": "matrices"}), fill("heat_scale")]
 
 
 def controls(data: ReportData) -> list[Block]:
@@ -214,10 +211,22 @@ def controls(data: ReportData) -> list[Block]:
     every = directions_table(rows)
     return [
         on_page(Text("Classification of held-out clips, in percent.")),
-        Shown(controls_table(rows), cls="controls", titled=False, more=strips),
+        Grid(controls_table(rows), cls="controls", titled=False, more=strips),
         fill("strip_key", missing=missing),
         Fold(every.title, [every], every.title),
     ]
+
+
+def objectives_table(data: ReportData) -> Table:
+    """Every term with its weight, "off" where it is left out."""
+    weights = data.results.weights if data.results else None
+    rows = []
+    for name, weight in (weights or data.checkpoint.config.objectives.weights()).items():
+        shown = "off" if weight is None else f"{weight:g}"
+        if weight == 0:
+            shown = "0 (logged only)"
+        rows.append((term_name(name), shown, term_meaning(name)))
+    return plain("Objectives", ("term", "weight", "what it asks for"), rows)
 
 
 def training(data: ReportData, found: list[Panel]) -> list[Block]:
@@ -233,10 +242,10 @@ def training(data: ReportData, found: list[Panel]) -> list[Block]:
 
 def setup(data: ReportData) -> list[Block]:
     """Configuration, versions, seeds, data."""
-    tables = [Shown(modalities_table(data)), Shown(provenance(data), cls="facts")]
+    tables = [Grid(modalities_table(data)), Grid(provenance(data), cls="facts")]
     code = Code(data.config_text)
     return [
-        Group(tables, {"class": "columns"}),
+        Box(tables, {"class": "columns"}),
         Fold("Resolved configuration (config.yaml)", [code]),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -10,33 +10,26 @@ from markupsafe import Markup, escape
 
 from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.charts import Bar, bar_chart
-from cmg.report.document import Block, InWords, Section, Shown, Text
+from cmg.report.document import Block, Grid, InWords, Section, Text
 from cmg.report.gather import ReportData
 from cmg.report.html import fill
 from cmg.report.media import Media
-from cmg.report.prose import percent
+from cmg.report.prose import count_text, percent
 from cmg.report.samples import (
     LONGEST,
     CodeCard,
     Place,
     Timeline,
     classes_of,
+    code_groups,
+    code_name,
     label_of,
     most_used,
     timed,
     timelines,
 )
 from cmg.report.svg import pie, svg
-from cmg.report.tables import (
-    CodeGroup,
-    Table,
-    code_groups,
-    code_name,
-    codebook_table,
-    levels_table,
-    plain,
-    usage_table,
-)
+from cmg.report.tables import Table, plain
 
 Colors = Mapping[str, str]
 
@@ -76,38 +69,69 @@ def usage(data: ReportData, colors: Colors) -> list[Block]:
     return [
         InWords(Text(scope(data))),
         fill("usage", scope=scope(data), colors=colors, drawn=Markup(drawn), demo=data.demo),
-        Shown(codebook(data)),
+        Grid(codebook_table(data)),
         InWords(usage_table(data.usage)),
-        *([] if data.usage.levels == 1 else [Shown(levels(data))]),
+        *([] if data.usage.levels == 1 else [Grid(levels_table(data))]),
     ]
 
 
-def codebook(data: ReportData) -> Table:
+def codebook_table(data: ReportData) -> Table:
     """Use of the codebook."""
-    step = label_of(data, "step")
+    step, stats = label_of(data, "step"), data.stats
     events = data.results and step and "background" in classes_of(data, step)
-    return codebook_table(data.stats, "the steps of events" if events else "all steps")
+    over = "the steps of events" if events else "all steps"
+    rows = [
+        ("codes", f"{stats.size}", "size K of the codebook"),
+        ("used", count_text(stats.used), "codes with at least 0.1 % of the tokens"),
+        ("perplexity", f"{stats.perplexity:.1f}", f"exp(entropy) of the codes over {over}"),
+        (
+            "shared",
+            f"{100 * stats.shared_share:.1f} %",
+            "of the used codes: two or more modalities, weighted equally, give 5 % each",
+        ),
+    ]
+    return plain("Codebook", ("measure", "value", "meaning"), rows)
 
 
-def levels(data: ReportData) -> Table:
-    """Use of each level of codes."""
+def levels_table(data: ReportData) -> Table:
+    """Use of the codes of each level or group, and of the tuples that steps have."""
     numbers, count = tuples_of({m: one.indices for m, one in data.encoded.items()})
-    valid = {m: one.mask for m, one in data.encoded.items()}
-    return levels_table(data.usage, CodeUsage.of(numbers, count, valid))
+    tuples = CodeUsage.of(numbers, count, {m: one.mask for m, one in data.encoded.items()})
+    named = {str(level): one for level, one in enumerate(data.usage.by_level(), 1)}
+    rows = [
+        (
+            name,
+            str(int(one.used().sum())),
+            f"{one.perplexity:.1f}",
+            f"{100 * one.shared_share:.1f} %",
+        )
+        for name, one in (named | {"all, as tuples": tuples}).items()
+    ]
+    return plain("Each level", ("level", "used", "perplexity", "shared"), rows)
+
+
+def usage_table(usage: CodeUsage) -> Table:
+    """How many codes each combination of modalities shares."""
+    rows = [(group_title(by), str(len(codes))) for by, codes in code_groups(usage).items()]
+    return plain("Who uses the codes", ("modalities", "codes"), rows)
+
+
+def group_title(modalities: Sequence[str]) -> str:
+    """The modalities of a group of codes in words."""
+    if not modalities:
+        return "hardly used (less than 0.1 % of the tokens)"
+    return " + ".join(modalities) + (" only" if len(modalities) == 1 else "")
 
 
 def modality_mix(data: ReportData, colors: Colors) -> Markup:
     """Every code as a pie of the modalities that use it (the paper's Figure 4)."""
-    groups = {group: code_pies(data, colors, group) for group in code_groups(data.usage)}
-    return fill("mix", colors=colors, groups=groups)
-
-
-def code_pies(data: ReportData, colors: Colors, group: CodeGroup) -> list[Markup]:
-    """The codes that the same modalities use."""
-    usage = data.usage
+    usage, groups = data.usage, {}
     frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
-    side = 46.0 if group.modalities and usage.counts.shape[1] <= 512 else 26.0
-    return [code_pie(usage, colors, code, frequent, side) for code in group.codes]
+    for by, codes in code_groups(usage).items():
+        side = 46.0 if by and usage.counts.shape[1] <= 512 else 26.0
+        pies = [code_pie(usage, colors, code, frequent, side) for code in codes]
+        groups[group_title(by)] = pies
+    return fill("mix", colors=colors, groups=groups)
 
 
 def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side: float) -> Markup:
@@ -159,7 +183,7 @@ def timeline_cards(
     tables = []
     for one in clips:
         label = f" ({one.label})" if one.label else ""
-        tables.append(InWords(Shown(timeline_table(one), f"{one.id}{label}")))
+        tables.append(InWords(Grid(timeline_table(one), f"{one.id}{label}")))
     return [drawn, *tables]
 
 

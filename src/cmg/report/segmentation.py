@@ -8,7 +8,7 @@ from typing import Any
 from cmg.evaluation.scores import plain as as_json
 from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
-from cmg.report.document import Document, Section, Shown, opened
+from cmg.report.document import Document, Grid, Section, opened
 from cmg.report.html import data_uri, fill
 from cmg.report.prose import SIMULATED
 from cmg.report.tables import Table, plain, score_text
@@ -148,10 +148,10 @@ def segmentation_tables(results: SegmentationResults) -> list[Table]:
 def segmentation_document(results: SegmentationResults) -> Document:
     """The whole report."""
     scores, *controls = segmentation_tables(results)
-    about = Shown(about_table(results), cls="facts", titled=False)
+    about = Grid(about_table(results), cls="facts", titled=False)
     sections = {
         "scores": Section(scores.title, [scores]),
-        "controls": Section(CONTROLS, [Shown(one, one.title) for one in controls], headed=False),
+        "controls": Section(CONTROLS, [Grid(one, one.title) for one in controls], headed=False),
         "pictures": Section("Pictures", [fill("overlays", pictures=pictures(results))]),
         "training": Section("Training", [training_table(results)]),
         "about": Section("What was evaluated", [about]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
 from cmg.config.load import to_yaml
-from cmg.report.document import Block, Code, Document, Fold, Group, Items, Section, Shown, Text
+from cmg.report.document import Block, Box, Code, Document, Fold, Grid, Items, Section, Text
 from cmg.report.html import on_page, page
 from cmg.report.markdown import markdown
 from cmg.report.write import replace_files
@@ -32,7 +33,7 @@ def write_study(out: Path, summary: StudySummary) -> list[Path]:
     """
     drawing = study_plot(summary) if panels(summary) else None
     document = study_document(summary, drawing)
-    files = {
+    files: dict[str, Any] = {
         STUDY: summary.as_dict(),
         TABLE: markdown(document),
         REPORT: page(document),
@@ -47,7 +48,7 @@ def study_document(summary: StudySummary, drawing: str | None) -> Document:
     figure = Markup("<figure>{}</figure>").format(Markup(drawing)) if drawing else None
     plot = figure or on_page(Text("No direction was scored."))
     apart = {"style": "margin-bottom: 2.2rem"}
-    tables = [Group([Shown(one, one.title)], apart) for one in study_tables(summary)]
+    tables = [Box([Grid(one, one.title)], apart) for one in study_tables(summary)]
     sections = {
         "plot": Section("Plot", [plot, on_page(Text(plot_note(summary), "note"))]),
         "tables": Section("Tables", tables, headed=False),
