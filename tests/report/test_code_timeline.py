@@ -17,7 +17,7 @@ from cmg.errors import DataError
 from cmg.extract.thumbnails import Thumbnail
 from cmg.recipes.encoded_media import COLUMNS, EncodedMedia, codes_csv
 from cmg.recipes.media_codes import CodedClip, StepCodes, Track, sharing
-from cmg.report.code_pages import places, write_encoded
+from cmg.report.code_pages import JSON, encoded_files, places, written
 from cmg.report.code_timeline import (
     LEFT,
     LINE,
@@ -28,6 +28,7 @@ from cmg.report.code_timeline import (
 )
 from cmg.report.colors import code_color
 from cmg.report.svg import envelope
+from cmg.report.write import write_folder
 
 from .conftest import EVIL, Page
 
@@ -63,6 +64,10 @@ def clip(name="clip", video=(3, 5, 5, 7), audio=(3, 7, 2), text=(7, 9), words=("
 
 def encoded(*clips, **more):
     return EncodedMedia("run", 16, {"video": "eyes", "audio": "ears"}, clips, **more)
+
+
+def write_encoded(media, out, overwrite=False):
+    return written(write_folder(out, JSON, lambda: media, encoded_files, overwrite), out)
 
 
 def parsed(text):
@@ -205,15 +210,15 @@ def test_the_csv_has_a_row_per_step():
 
 
 def test_the_folder_holds_tables_page_and_picture(tmp_path):
-    written = write_encoded(encoded(clip(), failed={"bad": "bad.mp4 is empty"}), tmp_path / "out")
+    files = write_encoded(encoded(clip(), failed={"bad": "bad.mp4 is empty"}), tmp_path / "out")
     names = ["codes.csv", "codes.json", "timeline.html", "timeline.svg"]
-    assert [p.name for p in written] == names
+    assert [p.name for p in files] == names
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
-    told = json.loads(written[1].read_text())
+    told = json.loads(files[1].read_text())
     assert told["clips"][0]["modalities"]["text"][1]["code"] == 9
     assert told["clips"][0]["timeline"] == "timeline.svg"
     assert told["failed"] == {"bad": "bad.mp4 is empty"}
-    page = Page(written[2].read_text())
+    page = Page(files[2].read_text())
     assert "4 of the 16" not in page.text
     assert "5 of the 16 codes of run occur" in page.text  # 2, 3, 5, 7, 9
     assert len(page.tables["Steps of clip"]) == 10
@@ -222,8 +227,8 @@ def test_the_folder_holds_tables_page_and_picture(tmp_path):
 
 
 def test_several_clips_have_a_numbered_picture_each(tmp_path):
-    written = write_encoded(encoded(clip("a/b"), clip("../c")), tmp_path / "out")
-    assert [p.relative_to(tmp_path / "out").as_posix() for p in written[3:]] == [
+    files = write_encoded(encoded(clip("a/b"), clip("../c")), tmp_path / "out")
+    assert [p.relative_to(tmp_path / "out").as_posix() for p in files[3:]] == [
         "timelines/00001.svg",
         "timelines/00002.svg",
     ]
@@ -233,10 +238,10 @@ def test_several_clips_have_a_numbered_picture_each(tmp_path):
 
 def test_names_and_words_cannot_break_page_or_picture(tmp_path):
     evil = clip(EVIL, words=(EVIL, "]]>"))
-    written = write_encoded(encoded(evil), tmp_path / "out")
-    page = Page(written[2].read_text())
+    files = write_encoded(encoded(evil), tmp_path / "out")
+    page = Page(files[2].read_text())
     assert not [tag for tag, _ in page.tags if tag == "script"]
-    texts = [t.text for t in parsed(written[3].read_text()).iter(f"{SVG}text")]
+    texts = [t.text for t in parsed(files[3].read_text()).iter(f"{SVG}text")]
     assert "]]>" in texts
 
 

@@ -32,8 +32,8 @@ from cmg.report.curves import panels
 from cmg.report.gather import RunLog, evenly
 from cmg.report.markdown import fenced, text
 from cmg.report.prose import percent
+from cmg.report.samples import code_groups
 from cmg.report.svg import pie
-from cmg.report.tables import code_groups
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,12 @@ def test_groups_agree_with_the_shared_share():
     counts = torch.randint(0, 40, (3, 50)).double() * (torch.rand(3, 50) > 0.5)
     usage = CodeUsage(counts, ("a", "b", "c"))
     groups = code_groups(usage)
-    assert sorted(k for g in groups for k in g.codes) == list(range(50))
-    used = sum(len(g.codes) for g in groups if g.modalities)
-    shared = sum(len(g.codes) for g in groups if len(g.modalities) > 1)
+    assert sorted(k for codes in groups.values() for k in codes) == list(range(50))
+    used = sum(len(codes) for by, codes in groups.items() if by)
+    shared = sum(len(codes) for by, codes in groups.items() if len(by) > 1)
     assert used == int(usage.used().sum())
     assert shared / used == pytest.approx(usage.shared_share)
-    assert [len(g.modalities) for g in groups] == sorted(
-        (len(g.modalities) for g in groups), reverse=True
-    )
+    assert [len(by) for by in groups] == sorted(map(len, groups), reverse=True)
 
 
 def test_curves_leave_out_what_is_not_finite_and_average_the_rest():

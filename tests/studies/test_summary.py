@@ -13,7 +13,7 @@ from cmg.studies.definition import load_study, read_study
 from cmg.studies.plots import AxisScale, standalone, study_plot
 from cmg.studies.summary import summarized, with_mean
 from cmg.studies.tables import codebook_table, metric_table, paper_table, study_tables
-from cmg.studies.write import markdown, write_study
+from cmg.studies.write import write_study
 
 from .conftest import PAIR
 
@@ -246,7 +246,7 @@ def test_names_are_escaped(planted):
     summary = summarized(out)
     write_study(out, summary)
     page = (out / "report.html").read_text()
-    assert "<script>" not in page + (out / "plot.svg").read_text() + markdown(summary)
+    assert "<script>" not in page + (out / "plot.svg").read_text() + (out / "table.md").read_text()
     ElementTree.fromstring((out / "plot.svg").read_text())
     assert standalone(study_plot(summary)).count("<svg") == 1
 

@@ -21,7 +21,7 @@ from cmg.recipes.evaluate_tasks import (
     pretraining_list,
 )
 from cmg.recipes.select import select
-from cmg.report.benchmark_pages import remarks
+from cmg.report.evaluation import remarks
 from cmg.runs.checkpoint import list_checkpoints, load_model, read_checkpoint
 from cmg.runs.selection import SELECTED, mark_checkpoint, marked_checkpoint
 from cmg.tasks import benchmark

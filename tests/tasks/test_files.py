@@ -13,14 +13,15 @@ import pytest
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores
 from cmg.report.benchmarks import benchmark_table
-from cmg.report.evaluation_folder import contents, write_evaluation
+from cmg.report.evaluation import EVALUATION, evaluation_files
+from cmg.report.write import write_folder
 
 from .conftest import outcome_of
 
 
 def test_the_folder_holds_results_predictions_and_reports(everything, tmp_path):
     out = tmp_path / "evaluation"
-    write_evaluation(out, lambda: everything)
+    write_folder(out, EVALUATION, lambda: everything, evaluation_files)
     told = json.loads((out / "results.json").read_text())
     figure = told["ave"]["published"]["video->audio"]["accuracy"]
     assert set(figure) == {"mean", "std", "n", "paper"}
@@ -34,7 +35,7 @@ def test_the_folder_holds_results_predictions_and_reports(everything, tmp_path):
 
 
 def test_predictions_can_be_recomputed_from_their_file(everything):
-    files = dict(contents(everything))
+    files = evaluation_files(everything)
     rows = list(csv.DictReader(files["predictions/ave-clean-video-to-audio.csv"].splitlines()))
     assert len(rows) == 2 * 15
     each = [
@@ -80,7 +81,7 @@ class Structure(HTMLParser):
 
 
 def test_the_report_shows_tables_and_timelines(everything):
-    files = dict(contents(everything))
+    files = evaluation_files(everything)
     page = Structure()
     page.feed(files["report.html"])
     assert not page.open
@@ -130,8 +131,8 @@ def test_simulated_data_are_called_so(everything):
 
     simulated = replace(everything, about=everything.about | {"simulated": True})
     for name in ("report.md", "report.html"):
-        assert "simulated data" in dict(contents(simulated))[name]
-        assert "simulated data" not in dict(contents(everything))[name]
+        assert "simulated data" in evaluation_files(simulated)[name]
+        assert "simulated data" not in evaluation_files(everything)[name]
 
 
 def test_an_occupied_folder_is_kept(everything, tmp_path):
@@ -139,20 +140,24 @@ def test_an_occupied_folder_is_kept(everything, tmp_path):
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     never = pytest.fail
+
+    def write(out, evaluate, overwrite=False):
+        write_folder(out, EVALUATION, evaluate, evaluation_files, overwrite)
+
     with pytest.raises(DataError, match="not empty"):
-        write_evaluation(out, never)
+        write(out, never)
     with pytest.raises(DataError, match=r"no evaluation\.json"):
-        write_evaluation(out, never, overwrite=True)
+        write(out, never, overwrite=True)
     assert (out / "mine.txt").read_text() == "mine"
     (out / "mine.txt").unlink()
-    write_evaluation(out, lambda: everything)
+    write(out, lambda: everything)
     with pytest.raises(DataError, match="replace it with --overwrite"):
-        write_evaluation(out, never)
-    write_evaluation(out, lambda: everything, overwrite=True)
+        write(out, never)
+    write(out, lambda: everything, overwrite=True)
 
     def fails():
         raise DataError("no")
 
     with pytest.raises(DataError, match="no"):
-        write_evaluation(tmp_path / "new", fails)
+        write(tmp_path / "new", fails)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]

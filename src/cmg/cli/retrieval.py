@@ -78,16 +78,18 @@ def retrieval(
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
     say_json(json_)
     from cmg.recipes.retrieval import evaluate_retrieval
-    from cmg.report.retrieval import check_out, retrieval_tables, write_retrieval
+    from cmg.report.retrieval import RESULTS, retrieval_files, retrieval_tables
+    from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
     wanted = representations(by)
-    staging = check_out(out, overwrite)
-    try:
-        results = evaluate_retrieval(model, data, split, wanted, label, choose_device(device))
-        write_retrieval(results, staging)
-    finally:
-        staging.discard()
+    results = write_folder(
+        out,
+        RESULTS,
+        lambda: evaluate_retrieval(model, data, split, wanted, label, choose_device(device)),
+        retrieval_files,
+        overwrite,
+    )
     say_remarks(results.about["remarks"])
     tables = [in_terminal(one) for one in retrieval_tables(results)]
     show(results.told(), *tables, f"Report: {out / 'report.html'}")
@@ -125,12 +127,8 @@ def two_stage(
     from cmg.options import checked_options
     from cmg.recipes.two_stage import JoinOptions
     from cmg.recipes.two_stage import two_stage as run_two_stage
-    from cmg.report.retrieval import (
-        check_out,
-        two_stage_tables,
-        two_stage_told,
-        write_two_stage,
-    )
+    from cmg.report.retrieval import RESULTS, two_stage_files, two_stage_tables, two_stage_told
+    from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
     options = checked_options(
@@ -141,10 +139,11 @@ def two_stage(
         temperature=temperature,
         commitment=commitment,
     )
-    staging = check_out(out, overwrite)
-    try:
-        with progress_bar() as tell:
-            results = run_two_stage(
+    with progress_bar() as tell:
+        results = write_folder(
+            out,
+            RESULTS,
+            lambda: run_two_stage(
                 model,
                 new,
                 pivot,
@@ -154,10 +153,10 @@ def two_stage(
                 seeds,
                 device=choose_device(device),
                 progress=tell,
-            )
-        write_two_stage(results, staging)
-    finally:
-        staging.discard()
+            ),
+            two_stage_files,
+            overwrite,
+        )
     say_remarks(results.about["remarks"])
     tables = [in_terminal(one) for one in two_stage_tables(results)]
     show(two_stage_told(results), *tables, f"Report: {out / 'report.html'}")

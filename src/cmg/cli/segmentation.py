@@ -116,7 +116,8 @@ def avs(
         train_all,
     )
     from cmg.recipes.segmentation_scores import score_all
-    from cmg.report.segmentation import segmentation_tables, told, write_segmentation
+    from cmg.report.segmentation import segmentation_files, segmentation_tables, told
+    from cmg.report.write import replace_files
     from cmg.segmentation.data import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
     from cmg.training.ranks import choose_device
@@ -189,7 +190,7 @@ def avs(
             show({"models": names}, *(f"{name}: {folder}" for name, folder in names.items()))
             return
         results = score_all(segmentation, folders, pictures, tell)
-    write_segmentation(results, out)
+    replace_files(out, segmentation_files(results))
     show(
         told(results),
         *(in_terminal(one) for one in segmentation_tables(results)),
@@ -227,12 +228,14 @@ def segment(
     say_json(json_)
     from cmg.extract.media_files import one_clip
     from cmg.recipes.segment_clip import segment_clip
-    from cmg.report.segmented_clip import write_segmented
+    from cmg.report.segmented_clip import RECORD, segmented_files
+    from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
     named = one_clip(clip, text)
-    found = write_segmented(
+    found = write_folder(
         out,
+        RECORD,
         lambda: segment_clip(
             named,
             model,
@@ -242,6 +245,7 @@ def segment(
             pairs(weights, "--weights"),
             str(choose_device(device)),
         ),
+        segmented_files,
         overwrite,
     )
     for remark in found.remarks:

@@ -91,9 +91,9 @@ def benchmark(
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
-    from cmg.report.benchmark_pages import grouped, remarks
     from cmg.report.benchmarks import benchmark_table
-    from cmg.report.evaluation_folder import write_evaluation
+    from cmg.report.evaluation import EVALUATION, evaluation_files, grouped, remarks
+    from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
     names = benchmark_names([str(context.info_name)])
@@ -101,8 +101,9 @@ def benchmark(
     text = "auto" if modalities and "text" in modalities.split(",") else "none"
     collection = open_collection(data, lists, text=text)
     with progress_bar() as progress:
-        results = write_evaluation(
+        results = write_folder(
             out,
+            EVALUATION,
             lambda: evaluate_tasks(
                 collection,
                 model,
@@ -114,6 +115,7 @@ def benchmark(
                 modalities.split(",") if modalities else None,
                 features,
             ),
+            evaluation_files,
             overwrite,
         )
     tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]

@@ -88,7 +88,8 @@ def compare(
     from cmg.cli.progress import ProgressBar
     from cmg.files import refuse_occupied, replace_file
     from cmg.recipes.tuxpaint import as_dict, plan_tuxpaint, run_tuxpaint
-    from cmg.report.tuxpaint import tuxpaint_markdown, tuxpaint_tables
+    from cmg.report.markdown import markdown
+    from cmg.report.tuxpaint import tuxpaint_document, tuxpaint_tables
     from cmg.tuxpaint.store import write_stamps
 
     refuse_occupied(out)
@@ -102,7 +103,7 @@ def compare(
     with ProgressBar(plan.clips) as bar:
         results = run_tuxpaint(plan, lambda name, n, log: bar.add(n, log, name), workers)
     results.save(out)
-    replace_file(out / "tuxpaint.md", tuxpaint_markdown(results).encode())
+    replace_file(out / "tuxpaint.md", markdown(tuxpaint_document(results)).encode())
     tables = [in_terminal(one) for one in tuxpaint_tables(results)]
     show(as_dict(results) | {"files": [str(out / "tuxpaint.md")]}, *tables)
     failing = results.failing()

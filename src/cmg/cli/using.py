@@ -130,18 +130,24 @@ def encode(
         raise ConfigError("--known and --no-known exclude each other")
     from cmg.extract.media_files import named_clips
     from cmg.recipes.encode_media import encode_media
-    from cmg.report.code_pages import check_out, write_encoded
+    from cmg.report.code_pages import JSON, encoded_files, written
+    from cmg.report.write import write_folder
 
-    check_out(out, overwrite)
-    encoded = encode_media(
-        named_clips(data, text),
-        model,
-        pairs(extractor, "--extractor"),
-        pairs(weights, "--weights"),
-        False if no_known else known,
-        "skip" if on_error == "skip" else "fail",
+    encoded = write_folder(
+        out,
+        JSON,
+        lambda: encode_media(
+            named_clips(data, text),
+            model,
+            pairs(extractor, "--extractor"),
+            pairs(weights, "--weights"),
+            False if no_known else known,
+            "skip" if on_error == "skip" else "fail",
+        ),
+        encoded_files,
+        overwrite,
     )
-    show_encoded(encoded, write_encoded(encoded, out, overwrite), out)
+    show_encoded(encoded, written(encoded, out), out)
 
 
 def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.report.tables import Cell, Table, plain, score_text
+from cmg.report.tables import Cell, Table, arrow, plain, score_text
 from cmg.tasks.outcome import Outcome
 
 COLUMNS = {
@@ -99,7 +99,7 @@ def all_metrics_table(outcome: Outcome) -> Table:
     rows = [
         [metric_name(m), *(score_text(outcome.figures[d][m]) for d in directions)] for m in metrics
     ]
-    columns = ("metric", *(d.replace("->", " → ") for d in directions))
+    columns = ("metric", *map(arrow, directions))
     return plain(f"{outcome.benchmark.title}, {outcome.protocol}", columns, rows)
 
 
@@ -120,7 +120,7 @@ def leak_table(outcomes: Sequence[Outcome]) -> Table:
     lists = list(dict.fromkeys(name for o in outcomes for r in o.leaks for name in r[PRETRAINING]))
     rows = [
         [
-            f"{o.protocol} {row['direction'].replace('->', ' → ')}",
+            f"{o.protocol} {arrow(row['direction'])}",
             str(row["clips"]),
             str(row["in_training"]),
             *(str(row[PRETRAINING].get(name, "–")) for name in lists),
@@ -135,5 +135,4 @@ def leak_table(outcomes: Sequence[Outcome]) -> Table:
         *(f"of a video in the list {name}" for name in lists),
     )
     note = "" if lists else "Without VGGSound's lists in the data, pre-training was not compared."
-    table = plain("Videos seen before", columns, rows)
-    return Table(table.title, table.columns, table.rows, note)
+    return plain("Videos seen before", columns, rows, note)

@@ -2,67 +2,40 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
-from cmg.files import Staging, write_synced, writing
+from markupsafe import Markup
+
 from cmg.recipes.encoded_media import EncodedMedia, codes_csv, codes_json, step_rows
 from cmg.recipes.known_clips import KnownClips, KnownStep
 from cmg.recipes.media_codes import CodedClip
 from cmg.report.code_timeline import standalone_svg, timeline_svg, when
-from cmg.report.html import chip, details, page, paragraph, table, tag
+from cmg.report.document import Block, Document, Fold, Grid, Section, Text
+from cmg.report.html import fill, page
 from cmg.report.tables import Table, plain
+from cmg.report.write import Files
 
 CSV, JSON, HTML, SVG = "codes.csv", "codes.json", "timeline.html", "timeline.svg"
 PICTURES = "timelines"
 
 
-def write_encoded(encoded: EncodedMedia, out: Path, overwrite: bool = False) -> list[Path]:
-    """Write ``codes.csv``, ``codes.json``, ``timeline.html`` and the timelines as SVG.
+def encoded_files(encoded: EncodedMedia) -> Files:
+    """``codes.csv``, ``codes.json``, ``timeline.html`` and the timelines as SVG.
 
     One clip has its timeline in ``timeline.svg``, several have theirs in ``timelines/``.
-
-    Args:
-        encoded: What to write.
-        out: Folder to be, whole or not at all.
-        overwrite: Whether an earlier folder of encoded media may be replaced.
-
-    Returns:
-        The files, the picture of the first clip last.
-
-    Raises:
-        DataError: `out` is occupied or cannot be written.
     """
     pictures = picture_files(encoded)
-    staging = Staging(out, overwrite, JSON)
-    try:
-        with writing(out):
-            write_synced(staging.folder / CSV, codes_csv(encoded))
-            write_synced(staging.folder / JSON, codes_json(encoded, pictures))
-            write_synced(staging.folder / HTML, text_bytes(timeline_page(encoded)))
-            for clip in encoded.clips:
-                path = staging.folder / pictures[clip.id]
-                path.parent.mkdir(exist_ok=True)
-                write_synced(path, text_bytes(standalone_svg(clip)))
-        staging.publish()
-    except BaseException:
-        staging.discard()
-        raise
-    return [out / name for name in (CSV, JSON, HTML, *pictures.values())]
+    return {
+        CSV: codes_csv(encoded),
+        JSON: codes_json(encoded, pictures),
+        HTML: page(codes_document(encoded)),
+        **{pictures[clip.id]: standalone_svg(clip) for clip in encoded.clips},
+    }
 
 
-def text_bytes(text: str) -> bytes:
-    """UTF-8; bytes of file names that are none are written as backslash, u and digits."""
-    return text.encode("utf-8", "backslashreplace")
-
-
-def check_out(out: Path, overwrite: bool = False) -> None:
-    """Refuse a place that cannot be written before any work is done.
-
-    Raises:
-        DataError: `out` is occupied or cannot be written.
-    """
-    Staging(out, overwrite, JSON).discard()
+def written(encoded: EncodedMedia, out: Path) -> list[Path]:
+    """The files of a folder, the picture of the first clip after the others."""
+    return [out / name for name in (CSV, JSON, HTML, *picture_files(encoded).values())]
 
 
 def picture_files(encoded: EncodedMedia) -> dict[str, str]:
@@ -72,37 +45,39 @@ def picture_files(encoded: EncodedMedia) -> dict[str, str]:
     return {clip.id: f"{PICTURES}/{i:05d}.svg" for i, clip in enumerate(encoded.clips, 1)}
 
 
-def timeline_page(encoded: EncodedMedia) -> str:
+def codes_document(encoded: EncodedMedia) -> Document:
     """The page: a timeline per clip, its steps as a table, and the nearest known clips."""
     sections = {
-        f"clip-{i}": (clip.id, clip_section(clip)) for i, clip in enumerate(encoded.clips, 1)
+        f"clip-{i}": Section(clip.id, clip_blocks(clip)) for i, clip in enumerate(encoded.clips, 1)
     }
     if encoded.known is not None:
-        sections["known"] = ("Nearest known clips", known_section(encoded, encoded.known))
+        known = known_blocks(encoded, encoded.known)
+        sections["known"] = Section("Nearest known clips", known)
     count = len(encoded.clips)
+    title = encoded.clips[0].id if count == 1 else f"{count} clips"
+    return Document(title, "Codes of media files", opening(encoded), sections, "Codes over time")
+
+
+def opening(encoded: EncodedMedia) -> list[Block]:
+    """What was encoded, and what was not."""
     names = ", ".join(f"{m} by {name}" for m, name in encoded.extractors.items())
-    head = [
-        tag("p", "Codes of media files", cls="kicker"),
-        tag("h1", escape(encoded.clips[0].id if count == 1 else f"{count} clips")),
-        paragraph(
-            f"{len(encoded.codes)} of the {encoded.size} codes of {encoded.checkpoint} occur. "
-            f"Features: {names}."
-        ),
-    ]
-    head += [paragraph(remark, "remark") for remark in encoded.remarks]
+    told = f"{len(encoded.codes)} of the {encoded.size} codes of {encoded.checkpoint} occur."
+    blocks: list[Block] = [Text(f"{told} Features: {names}.")]
+    blocks += [Text(remark, "remark") for remark in encoded.remarks]
     if encoded.failed:
-        rows = [[id_, reason] for id_, reason in encoded.failed.items()]
-        head.append(table(plain("Clips that could not be read", ("clip", "why"), rows), "facts"))
-    return page("Codes over time", "\n".join(head), sections)
+        rows = list(encoded.failed.items())
+        failed = plain("Clips that could not be read", ("clip", "why"), rows)
+        blocks.append(Grid(failed, cls="facts"))
+    return blocks
 
 
-def clip_section(clip: CodedClip) -> str:
+def clip_blocks(clip: CodedClip) -> list[Block]:
     """One clip: picture and table."""
     files = ", ".join(dict.fromkeys(clip.files.values()))
-    told = f"{clip.seconds:.2f} s" + (f", {files}" if files else "")
-    text = paragraph(f"“{clip.text}”") if clip.text else ""
-    figure = tag("figure", tag("div", timeline_svg(clip), cls="scroll"))
-    return paragraph(told, "note") + text + figure + details("All steps", table(steps_table(clip)))
+    told = Text(f"{clip.seconds:.2f} s" + (f", {files}" if files else ""), "note")
+    said = [Text(f"“{clip.text}”")] if clip.text else []
+    figure = Markup(f'<figure><div class="scroll">{timeline_svg(clip)}</div></figure>')
+    return [told, *said, figure, Fold("All steps", [Grid(steps_table(clip))])]
 
 
 def steps_table(clip: CodedClip) -> Table:
@@ -124,26 +99,14 @@ def steps_table(clip: CodedClip) -> Table:
     return plain(f"Steps of {clip.id}", columns, rows)
 
 
-def known_section(encoded: EncodedMedia, known: KnownClips) -> str:
+def known_blocks(encoded: EncodedMedia, known: KnownClips) -> list[Block]:
     """For each code that occurs, the clips of a store that come nearest to it."""
-    intro = (
-        f"Split {known.split} of {known.store.path}: for each code, the clips with the step whose "
-        "semantic feature is nearest to the code, one step per clip. Distances are Euclidean."
-    )
-    head = ["code", "here", *known.nearest]
-    rows = [tag("tr", *(tag("th", escape(name), scope="col") for name in head))]
+    rows = {}
     for code in encoded.codes:
         found = known.of(code)
-        cells = [_lines(places(encoded, code))]
-        cells += [_lines([known_text(step) for step in found[m]]) for m in known.nearest]
-        rows.append(tag("tr", tag("th", chip(code), scope="row"), *cells))
-    caption = tag("caption", "Nearest known clips of each code", cls="hidden")
-    grid = tag("table", caption, tag("thead", rows[0]), tag("tbody", *rows[1:]))
-    return paragraph(intro) + tag("div", grid, cls="scroll")
-
-
-def _lines(lines: list[str]) -> str:
-    return tag("td", "<br>".join(escape(line) for line in lines))
+        nearest = [[known_text(step) for step in found[m]] for m in known.nearest]
+        rows[code] = [places(encoded, code), *nearest]
+    return [fill("known", known=known, modalities=list(known.nearest), rows=rows)]
 
 
 def places(encoded: EncodedMedia, code: int, most: int = 6) -> list[str]:

@@ -5,18 +5,17 @@ Coordinates are pixels; a long clip is broken into lines like a text.
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmg.recipes.media_codes import CodedClip, Track, sharing
-from cmg.report.colors import code_color, modality_colors, palette_css, text_on
+from cmg.report.colors import code_color, modality_colors, text_on
 from cmg.report.event_timelines import shortened
+from cmg.report.html import data_uri, stylesheet
 from cmg.report.svg import envelope, n, rule, svg, text
 
 LEFT, LINE = 116.0, 1000.0
@@ -78,10 +77,9 @@ def standalone_svg(clip: CodedClip) -> str:
     """The picture of a clip as a file of its own: an SVG that loads nothing."""
     drawn = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", timeline_svg(clip))
     head, _, body = drawn.partition(">")
-    style = palette_css() + resources.files(__package__).joinpath("style.css").read_text("utf-8")
     page = '<rect width="100%" height="100%" style="fill:var(--page)"/>'
     head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    return f"{head}><style><![CDATA[{style}]]></style>{page}{body}\n"
+    return f"{head}><style><![CDATA[{stylesheet()}]]></style>{page}{body}\n"
 
 
 def label_of(clip: CodedClip) -> str:
@@ -166,7 +164,7 @@ def _frames(clip: CodedClip, window: Window, y: float) -> str:
         left, right = max(one.start, window.start), min(one.end, window.end)
         if right - left < 1e-6:
             continue
-        uri = f"data:image/jpeg;base64,{base64.b64encode(one.jpeg).decode()}"
+        uri = data_uri("image/jpeg", one.jpeg)
         parts.append(
             f'<image x="{n(window.x(left) + 1)}" y="{n(y)}" height="{n(FRAME)}" '
             f'width="{n((right - left) * window.scale - 2)}" href="{uri}" '

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from cmg.report.charts import Line, line_chart
 from cmg.report.gather import RunLog
@@ -14,6 +15,10 @@ from cmg.report.tables import Table, plain
 
 POINTS = 130
 FIRST, SECOND = "var(--ink-1)", "var(--ink-2)"
+Drawn = tuple[str, str, Sequence[str]]
+"""Label and color of a series, and the measures that it is the mean of."""
+Wanted = tuple[str, Sequence[Drawn], float]
+"""Title of a panel, its series, and what their values are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -62,81 +67,59 @@ def panels(runs: Sequence[RunLog], colors: Mapping[str, str]) -> list[Panel]:
         colors: Of the modalities.
     """
     keys = list(dict.fromkeys(key for run in runs for line in run.metrics for key in line))
-    terms = dict.fromkeys(k.split("/")[1] for k in keys if k.startswith("loss/"))
-    out = [_panel(runs, "total loss", {"loss/total": ("", FIRST)})]
-    for term in (t for t in terms if t != "total"):
-        out.append(_term(runs, term, keys, colors))
-    out.append(_panel(runs, "codes used in a batch, %", {"code_usage": ("", FIRST)}, 100))
-    out.append(
-        _panel(
-            runs,
-            "same code across modalities, %",
-            {
-                "agreement": ("steps", FIRST),
-                "clip_agreement": ("clips (their commonest code)", SECOND),
-            },
-            100,
-        )
-    )
-    out.append(
-        _panel(
-            runs, "perplexity in a batch", {f"perplexity/{m}": (m, c) for m, c in colors.items()}
-        )
-    )
-    out.append(_predictions(runs, colors))
+    wanted = [*_losses(keys, colors), *_codes(colors), *_steps(keys, colors)]
+    found = [_panel(runs, *one) for one in wanted]
+    return [panel for panel in found if panel.series]
+
+
+def _losses(keys: Sequence[str], colors: Mapping[str, str]) -> Iterator[Wanted]:
+    yield "total loss", [_one("loss/total")], 1
+    for term in dict.fromkeys(k.split("/")[1] for k in keys if k.startswith("loss/")):
+        if term != "total":
+            key = f"loss/{term}"
+            yield f"{term_name(term)} loss", [_one(key)] if key in keys else _each(key, colors), 1
+
+
+def _codes(colors: Mapping[str, str]) -> Iterator[Wanted]:
+    yield "codes used in a batch, %", [_one("code_usage")], 100
+    clips = ("clips (their commonest code)", SECOND, ["clip_agreement"])
+    yield "same code across modalities, %", [("steps", FIRST, ["agreement"]), clips], 100
+    yield "perplexity in a batch", _each("perplexity", colors), 1
+    same = [f"cpc_accuracy/{a}_from_{a}" for a in colors]
+    other = [f"cpc_accuracy/{a}_from_{b}" for a in colors for b in colors if a != b]
+    named = [("from the same modality", SECOND, same), ("from another", FIRST, other)]
+    yield "Cross-CPC picks the right clip, %", named, 100
+
+
+def _steps(keys: Sequence[str], colors: Mapping[str, str]) -> Iterator[Wanted]:
     norms = [k for k in keys if k.startswith("gradient_norm/")]
-    single = len(norms) == 1
-    inks = (FIRST, SECOND, *colors.values())
-    named = {
-        k: ("" if single else k.partition("/")[2], inks[i % len(inks)]) for i, k in enumerate(norms)
-    }
-    out.append(_panel(runs, "gradient norm", named))
-    out.append(_panel(runs, "learning rate", {"learning_rate": ("", FIRST)}))
-    return [panel for panel in out if panel.series]
+    inks = cycle((FIRST, SECOND, *colors.values()))
+    named = [(k.partition("/")[2], ink, [k]) for k, ink in zip(norms, inks, strict=False)]
+    yield "gradient norm", named if len(norms) > 1 else [_one(key) for key in norms], 1
+    yield "learning rate", [_one("learning_rate")], 1
 
 
-def _term(runs: Sequence[RunLog], term: str, keys: list[str], colors: Mapping[str, str]) -> Panel:
-    title = f"{term_name(term)} loss"
-    if f"loss/{term}" in keys:
-        return _panel(runs, title, {f"loss/{term}": ("", FIRST)})
-    return _panel(runs, title, {f"loss/{term}/{m}": (m, c) for m, c in colors.items()})
+def _one(key: str) -> Drawn:
+    return "", FIRST, [key]
 
 
-def _panel(
-    runs: Sequence[RunLog], title: str, named: Mapping[str, tuple[str, str]], factor: float = 1
-) -> Panel:
+def _each(key: str, colors: Mapping[str, str]) -> list[Drawn]:
+    return [(m, color, [f"{key}/{m}"]) for m, color in colors.items()]
+
+
+def _panel(runs: Sequence[RunLog], title: str, drawn: Sequence[Drawn], factor: float) -> Panel:
     series = []
-    for key, (label, color) in named.items():
-        curves = [
-            _curve([(x["step"], factor * x[key]) for x in r.metrics if key in x]) for r in runs
-        ]
-        if any(curves):
-            series.append(Series(label, color, [curve for curve in curves if curve]))
+    for label, color, keys in drawn:
+        curves = [curve for run in runs if (curve := _curve(run, keys, factor))]
+        if curves:
+            series.append(Series(label, color, curves))
     return Panel(title, series, wide=title.endswith(("loss", "norm")))
 
 
-def _predictions(runs: Sequence[RunLog], colors: Mapping[str, str]) -> Panel:
-    """Accuracy of Cross-CPC, averaged over the pairs of modalities."""
-    pairs = [(a, b) for a in colors for b in colors]
-    groups = [
-        ("from the same modality", SECOND, [f"cpc_accuracy/{a}_from_{a}" for a in colors]),
-        ("from another", FIRST, [f"cpc_accuracy/{a}_from_{b}" for a, b in pairs if a != b]),
-    ]
-    series = []
-    for label, color, keys in groups:
-        curves = []
-        for run in runs:
-            found = [(x["step"], [x[k] for k in keys if k in x]) for x in run.metrics]
-            points = [(step, 100 * sum(vs) / len(vs)) for step, vs in found if vs]
-            if points:
-                curves.append(_curve(points))
-        if curves:
-            series.append(Series(label, color, curves))
-    return Panel("Cross-CPC picks the right clip, %", series)
-
-
-def _curve(points: list[Point]) -> list[Point]:
+def _curve(run: RunLog, keys: Sequence[str], factor: float) -> list[Point]:
     """At most `POINTS` points, each the mean of the steps it stands for; only finite values."""
+    found = [(line["step"], [line[k] for k in keys if k in line]) for line in run.metrics]
+    points = [(step, factor * sum(values) / len(values)) for step, values in found if values]
     points = [p for p in points if math.isfinite(p[1])]
     size = math.ceil(len(points) / POINTS)
     bins = [points[i : i + size] for i in range(0, len(points), size or 1)]

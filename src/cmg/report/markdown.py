@@ -1,65 +1,53 @@
-"""The report as Markdown: the same sentences and tables, without media."""
+"""A document as Markdown: the sentences and tables of the page, without media."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from cmg.report.prose import percent
-from cmg.report.samples import Timeline
-from cmg.report.story import Story
-from cmg.report.tables import Table, plain
+from cmg.report.document import Block, Box, Code, Document, Fold, Grid, InWords, Items, Text
+from cmg.report.tables import Table
 
 
-def markdown_report(story: Story) -> str:
+def markdown(document: Document) -> str:
     """The whole file."""
-    data = story.data
-    parts = [f"# {text(story.title)}", text(story.headline), text(story.data_in_short)]
-    parts += [f"> {text(remark)}" for remark in data.remarks]
-    parts += ["\n".join(f"- {text(line)}" for line in story.about_data)]
-    if story.matrices:
-        parts.append("## Transfer")
-    for matrix, why in story.matrices:
-        parts += [f"### {text(matrix.title)}", text(why), table(matrix)]
-    if story.controls:
-        short, every = story.controls
-        parts += ["## Controls", table(short), f"### {text(every.title)}", table(every)]
-    parts += ["## Objectives", table(story.objectives)]
-    if story.training is not None:
-        parts += ["## Training", table(story.training)]
-    if data.usage.size:
-        parts += ["## Code usage", text(story.scope), table(story.codebook), table(story.groups)]
-        parts += [] if story.levels is None else [table(story.levels)]
-        parts += ["## The most used codes", table(codes_table(story))]
-    if story.timelines:
-        parts.append("## Codes over time")
-    for one in story.timelines:
-        label = f" ({text(one.label)})" if one.label else ""
-        parts += [f"### {text(one.id)}{label}", table(timeline_table(one))]
-    parts += ["## Configuration", table(story.modalities), table(story.provenance)]
-    parts.append(fenced(data.config_text, "yaml"))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts = [f"# {text(document.title)}"]
+    for block in document.opening:
+        parts += _parts(block, 2)
+    for section in document.sections.values():
+        level = 3 if section.headed else 2
+        found = [part for block in section.blocks for part in _parts(block, level)]
+        head = [f"## {text(section.title)}"] if section.headed and found else []
+        parts += head + found
+    return "\n\n".join(parts) + "\n"
 
 
-def codes_table(story: Story) -> Table:
-    """The most used codes."""
-    rows = []
-    for card in story.cards:
-        classes = ", ".join(f"{name} {percent(share)}" for name, share in card.classes[:3])
-        shares = [percent(share) for share in card.shares.values()]
-        rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
-    columns = ("code", "of all tokens", *(f"share of {m}" for m in story.colors), "classes")
-    return plain("The most used codes", columns, rows)
+def _parts(block: Block, level: int) -> Iterator[str]:
+    """The paragraphs of a block, with headings of a level."""
+    match block:
+        case Table():
+            yield table(block)
+        case Text():
+            yield ("> " if block.cls == "remark" else "") + text(block.text)
+        case Items() if block.lines:
+            yield "\n".join(f"- {text(line)}" for line in block.lines)
+        case Code():
+            yield fenced(block.text, block.language)
+        case Grid():
+            yield from _heading(block.heading, level)
+            yield from [text(block.why)] if block.why else []
+            yield table(block.table)
+        case InWords():
+            yield from _parts(block.block, level)
+        case Box() | Fold():
+            if isinstance(block, Fold):
+                yield from _heading(block.heading, level)
+            for one in block.blocks:
+                yield from _parts(one, level)
 
 
-def timeline_table(one: Timeline) -> Table:
-    """The codes of one clip."""
-    steps = max(len(codes) for codes in one.codes.values())
-    rows = []
-    if one.events:
-        rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
-    for m, codes in one.codes.items():
-        rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
-    return plain(one.id, ("step", *map(str, range(steps))), rows)
+def _heading(title: str, level: int) -> list[str]:
+    return [f"{'#' * level} {text(title)}"] if title else []
 
 
 def table(data: Table) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
@@ -14,6 +14,7 @@ from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.sentences import DIGIT_WORDS, words
 from cmg.data.manifest import ClipRow
 from cmg.data.source import Split
+from cmg.report.html import data_uri
 from cmg.report.samples import Place
 from cmg.report.svg import waveform
 from cmg.types import Kind
@@ -22,34 +23,12 @@ _STRIP = 32
 _SCALED_ON = 64
 
 
-class Media(Protocol):
-    """Shows steps of a store's clips."""
-
-    def thumbnail(self, place: Place) -> str:
-        """A small picture of a step; empty where there is none."""
-
-    def example(self, place: Place) -> str:
-        """A step on its own, with whatever there is to see, hear or read."""
-
-    def sound(self, clip: int) -> str:
-        """A player of the whole clip; empty where there is none."""
-
-    def words(self, modality: str, clip: int) -> list[str]:
-        """A word per token; empty where they are not known."""
-
-
 def media_of(split: Split) -> Media:
     """How to show the clips of a store."""
-    plain = FeatureMedia(split)
-    return DigitsMedia(split, plain) if split.store.media == "digits" else plain
+    return DigitsMedia(split) if split.store.media == "digits" else Media(split)
 
 
-def data_uri(kind: str, content: bytes) -> str:
-    """A file as a URI that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-class FeatureMedia:
+class Media:
     """Steps of any store: a strip of a vector's values, or the energy of a map's positions.
 
     Args:
@@ -60,7 +39,30 @@ class FeatureMedia:
         self.split = split
         self._scales: dict[str, float] = {}
 
-    def thumbnail(self, place: Place) -> str:
+    def thumbnail(self, place: Place) -> Markup:
+        """A small picture of a step; empty where there is none."""
+        return self._drawn(place)
+
+    def example(self, place: Place) -> Markup:
+        """A step on its own, with whatever there is to see, hear or read."""
+        where = f"{self.split.rows[place.clip].id}, step {place.step}"
+        return _example(self._drawn(place), where)
+
+    def examples(self, places: Sequence[Place]) -> list[Markup]:
+        """What there is to see of some steps: nothing twice, and at most two sounds."""
+        shown = list(dict.fromkeys(map(self.example, places)))
+        sounds = [html for html in shown if "<audio" in html]
+        return [html for html in shown if html not in sounds[2:]]
+
+    def sound(self, clip: int) -> Markup:
+        """A player of the whole clip; empty where there is none, as features make no sound."""
+        return Markup()
+
+    def words(self, modality: str, clip: int) -> list[str]:
+        """A word per token; empty where they are not known."""
+        return []
+
+    def _drawn(self, place: Place) -> Markup:
         """The strip or map of a step."""
         feature = self._feature(place.modality, place.clip)[place.step]
         maps = self.split.modalities[place.modality].kind is Kind.MAPS
@@ -70,24 +72,8 @@ class FeatureMedia:
         else:
             means = np.array([x.mean() for x in np.array_split(feature, min(_STRIP, len(feature)))])
             ink = 8 + 8 * np.clip(means / self._scale(place.modality), -1, 1)[None, :]
-        image = png_bytes(np.round(ink).astype(np.uint8), 1)
         what = "map energy" if maps else "feature values"
-        alt = f"{what} of step {place.step}"
-        shape = "map" if maps else "strip"
-        return f'<img class="{shape}" src="{data_uri("image/png", image)}" alt="{escape(alt)}">'
-
-    def example(self, place: Place) -> str:
-        """The picture with clip and step."""
-        where = f"{self.split.rows[place.clip].id}, step {place.step}"
-        return f'<div class="example">{self.thumbnail(place)} <span>{escape(where)}</span></div>'
-
-    def sound(self, clip: int) -> str:
-        """Features make no sound."""
-        return ""
-
-    def words(self, modality: str, clip: int) -> list[str]:
-        """The words of token features are not known."""
-        return []
+        return _image("map" if maps else "strip", np.round(ink), f"{what} of step {place.step}")
 
     def _feature(self, modality: str, clip: int) -> NDArray[np.float32]:
         feature: NDArray[np.float32] = self.split.features(modality, [clip])[0][0].float().numpy()
@@ -103,28 +89,20 @@ class FeatureMedia:
         return self._scales[modality]
 
 
-class DigitsMedia:
-    """Steps of the embedded set: scans, utterances and words.
+class DigitsMedia(Media):
+    """Steps of the embedded set: scans, utterances and words."""
 
-    Args:
-        split: Whose clips.
-        plain: For modalities and clips that are not as in the embedded set.
-    """
-
-    def __init__(self, split: Split, plain: FeatureMedia) -> None:
-        self.split, self.plain = split, plain
-
-    def thumbnail(self, place: Place) -> str:
+    def thumbnail(self, place: Place) -> Markup:
         """The scan, the waveform, or nothing for a word."""
         row = self.split.rows[place.clip]
         if place.modality == "video":
             return self._scan(place, row)
         if place.modality == "audio":
             utterance = _media_index(row, "utterances", place.step)
-            return "" if utterance is None else waveform(load_spoken().wave(utterance))
-        return ""
+            return Markup("" if utterance is None else waveform(load_spoken().wave(utterance)))
+        return Markup()
 
-    def example(self, place: Place) -> str:
+    def example(self, place: Place) -> Markup:
         """The scan, the utterance to play, or the word in its sentence."""
         row = self.split.rows[place.clip]
         if place.modality == "video":
@@ -133,15 +111,15 @@ class DigitsMedia:
             return self._utterance(place, row)
         if place.modality == "text" and self.words("text", place.clip):
             return _sentence(str(row.meta["sentence"]), place.step)
-        return self.plain.example(place)
+        return super().example(place)
 
-    def sound(self, clip: int) -> str:
+    def sound(self, clip: int) -> Markup:
         """The utterances of the clip, one per second."""
         row = self.split.rows[clip]
         found = [_media_index(row, "utterances", t) for t in range(row.lengths.get("audio", 0))]
         spoken = [(t, u) for t, u in enumerate(found) if u is not None]
         if not spoken:
-            return ""
+            return Markup()
         first, last = spoken[0][0], spoken[-1][0]
         track = np.zeros((last - first + 1) * SAMPLE_RATE, dtype=np.float32)
         for t, utterance in spoken:
@@ -157,25 +135,24 @@ class DigitsMedia:
         fits = modality == "text" and len(said) == row.lengths.get("text", 0)
         return said if fits else []
 
-    def _scan(self, place: Place, row: ClipRow) -> str:
+    def _scan(self, place: Place, row: ClipRow) -> Markup:
         feature = self.split.features("video", [place.clip])[0][0][place.step]
         if tuple(feature.shape) != (4, 4, 64):
-            return self.plain.thumbnail(place)
-        image = feature.float().sum((0, 1)).view(8, 8) * 16
-        png = png_bytes(image.round().numpy().astype(np.uint8), 1)
+            return self._drawn(place)
+        ink = feature.float().sum((0, 1)).view(8, 8) * 16
         shown = _media_index(row, "scans", place.step) is not None
         alt = f"scan of a handwritten {_digit(row)}" if shown else "blank page with specks"
-        return f'<img class="scan" src="{data_uri("image/png", png)}" alt="{escape(alt)}">'
+        return _image("scan", ink.round().numpy(), alt)
 
-    def _utterance(self, place: Place, row: ClipRow) -> str:
+    def _utterance(self, place: Place, row: ClipRow) -> Markup:
         utterance = _media_index(row, "utterances", place.step)
         if utterance is None:
-            return '<div class="example quiet">quiet room (noise)</div>'
+            return Markup('<div class="example quiet">quiet room (noise)</div>')
         spoken = load_spoken()
         voice = spoken.voice_names[spoken.voices[utterance]]
         player = _player(spoken.wave(utterance), f"“{_digit(row)}”, voice {voice}")
         said = f"“{DIGIT_WORDS[spoken.digits[utterance]]}”, {voice}"
-        return f'<div class="example">{player} <span>{escape(said)}</span></div>'
+        return _example(player, said)
 
 
 def _media_index(row: ClipRow, key: str, step: int) -> int | None:
@@ -193,15 +170,24 @@ def _digit(row: ClipRow) -> str:
     return DIGIT_WORDS[value] if known and isinstance(value, int) else "digit"
 
 
-def _player(wave: NDArray[np.float32], what: str) -> str:
+def _image(cls: str, ink: NDArray[Any], alt: str) -> Markup:
+    uri = data_uri("image/png", png_bytes(ink.astype(np.uint8), 1))
+    return Markup('<img class="{}" src="{}" alt="{}">').format(cls, uri, alt)
+
+
+def _example(shown: Markup, told: str) -> Markup:
+    return Markup('<div class="example">{} <span>{}</span></div>').format(shown, told)
+
+
+def _player(wave: NDArray[np.float32], what: str) -> Markup:
     uri = data_uri("audio/wav", wav_bytes(wave))
-    return (
+    return Markup(
         '<audio controls controlslist="nodownload noplaybackrate" preload="metadata" '
-        f'src="{uri}" aria-label="{escape(what)}"></audio>'
-    )
+        'src="{}" aria-label="{}"></audio>'
+    ).format(uri, what)
 
 
-def _sentence(sentence: str, step: int) -> str:
-    said = words(sentence)
-    parts = [f"<mark>{escape(w)}</mark>" if i == step else escape(w) for i, w in enumerate(said)]
-    return f'<div class="example sentence">{" ".join(parts)}</div>'
+def _sentence(sentence: str, step: int) -> Markup:
+    said = [escape(word) for word in words(sentence)]
+    said[step] = Markup("<mark>{}</mark>").format(said[step])
+    return Markup('<div class="example sentence">{}</div>').format(Markup(" ").join(said))

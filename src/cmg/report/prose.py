@@ -53,6 +53,9 @@ DIGITS = (
 """What the embedded set is, after its NOTICE."""
 
 
+SIMULATED = "These are simulated data: the figures are not to be compared with the paper's."
+
+
 def term_name(key: str) -> str:
     """How a term of the objective is called; it says so itself."""
     entry = objectives.entries.get(key)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from cmg.files import Staging, write_synced, writing
 from cmg.recipes.retrieval import RetrievalResults
 from cmg.recipes.two_stage import TwoStageResults
-from cmg.report import markdown
-from cmg.report.html import page, paragraph, table, tag
-from cmg.report.tables import Table, plain, score_text
+from cmg.report.document import Document, of_tables, opened
+from cmg.report.tables import Table, arrow, plain, score_text
+from cmg.report.write import Files, pages
 from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
 from cmg.retrieval.metrics import RANKS
 from cmg.retrieval.representation import MEANINGS
@@ -44,10 +41,6 @@ COLUMNS = (
 )
 
 
-def _arrow(direction: str) -> str:
-    return direction.replace("->", " → ")
-
-
 def _each(figures: Mapping[int, float], decimals: int) -> str:
     return " / ".join(f"{figures[k]:.{decimals}f}" for k in RANKS)
 
@@ -58,7 +51,7 @@ def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
     names = [*(f"R@{k}" for k in RANKS), "median rank", "mAP"]
     shown = {name: score_text(told[name]) if name in told else "–" for name in names}
     return [
-        _arrow(direction),
+        arrow(direction),
         *(shown[f"R@{k}"] for k in RANKS),
         _each(first.chance, 2),
         _each(first.ceiling, 1) if first.ceiling else "–",
@@ -75,14 +68,13 @@ def retrieval_tables(results: RetrievalResults) -> list[Table]:
     for by, seeds in results.scores.items():
         rows = [_row(direction, seeds) for direction in seeds[0]]
         undefined = results.undefined.get(by, {})
-        rows += [[_arrow(d), "not defined", *[""] * (len(COLUMNS) - 2)] for d in undefined]
+        rows += [[arrow(d), "not defined", *[""] * (len(COLUMNS) - 2)] for d in undefined]
         split, clips = results.about["split"], results.about["clips"]
         note = f"Split {split}, {clips:,} clips"
         note += f"; mean ± standard deviation of {len(seeds)} models." if len(seeds) > 1 else "."
         if undefined:
             note += f" Not defined: {next(iter(undefined.values()))}."
-        title = f"By {MEANINGS[by]}"
-        tables.append(replace(plain(title, COLUMNS, rows), note=note))
+        tables.append(plain(f"By {MEANINGS[by]}", COLUMNS, rows, note))
     return tables
 
 
@@ -97,7 +89,7 @@ def two_stage_tables(results: TwoStageResults) -> list[Table]:
         for direction in directions:
             kind = "fitted" if results.pivot in direction.split("->") else "zero-shot"
             cells = [score_text(found[direction][name]) for found in figures.values()]
-            rows.append([f"{_arrow(direction)} ({kind})", *cells])
+            rows.append([f"{arrow(direction)} ({kind})", *cells])
         columns = ("query → gallery", *(v.replace("_", " ") for v in figures))
         runs, seeds = len(results.about["stage1"]), results.about["seeds"]
         note = (
@@ -106,7 +98,7 @@ def two_stage_tables(results: TwoStageResults) -> list[Table]:
         )
         perfect = {f"R@{k}": value for k, value in first.ceiling.items()}.get(name)
         note += "." if perfect is None else f", class-perfect {perfect:.1f}."
-        tables.append(replace(plain(name, columns, rows), note=note))
+        tables.append(plain(name, columns, rows, note))
     return tables
 
 
@@ -114,29 +106,16 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def check_out(out: Path, overwrite: bool) -> Staging:
-    """The folder to be, known to be free.
-
-    Raises:
-        DataError: it is occupied.
-    """
-    return Staging(out, overwrite, RESULTS)
+def retrieval_files(results: RetrievalResults) -> Files:
+    """``retrieval.json`` and both reports."""
+    command, tables = "cmg evaluate retrieval", retrieval_tables(results)
+    return _files(results.told(), TITLE, WHAT, command, tables)
 
 
-def write_retrieval(results: RetrievalResults, staging: Staging) -> None:
-    """Write ``retrieval.json`` and both reports, whole or not at all.
-
-    Raises:
-        DataError: they cannot be written.
-    """
-    command = "cmg evaluate retrieval"
-    _write(staging, results.told(), TITLE, WHAT, command, retrieval_tables(results))
-
-
-def write_two_stage(results: TwoStageResults, staging: Staging) -> None:
+def two_stage_files(results: TwoStageResults) -> Files:
     """Likewise, of the two-stage setting."""
-    told, command = two_stage_told(results), "cmg evaluate two-stage"
-    _write(staging, told, TWO_STAGE, TWO_STAGE_WHAT, command, two_stage_tables(results))
+    command, tables = "cmg evaluate two-stage", two_stage_tables(results)
+    return _files(two_stage_told(results), TWO_STAGE, TWO_STAGE_WHAT, command, tables)
 
 
 def two_stage_told(results: TwoStageResults) -> dict[str, Any]:
@@ -149,30 +128,9 @@ def two_stage_told(results: TwoStageResults) -> dict[str, Any]:
     return {"about": results.about | names, "scores": scores}
 
 
-def _write(
-    staging: Staging,
-    told: Mapping[str, Any],
-    title: str,
-    what: str,
-    command: str,
-    tables: Sequence[Table],
-) -> None:
-    remarks = told["about"]["remarks"]
-    parts = [f"# {title}", what, *(f"> {markdown.text(remark)}" for remark in remarks)]
-    for one in tables:
-        parts += [f"## {one.title}", markdown.table(one)]
-    head = tag("p", command, cls="kicker") + tag("h1", title) + paragraph(what, "headline")
-    head += "".join(paragraph(remark, "remark") for remark in remarks)
-    sections = {f"table-{i}": (one.title, table(one, titled=False)) for i, one in enumerate(tables)}
-    files = {
-        RESULTS: json.dumps(told, indent=1) + "\n",
-        "report.md": "\n\n".join(parts) + "\n",
-        "report.html": page(title, head, sections),
-    }
-    try:
-        with writing(staging.target):
-            for name, content in files.items():
-                write_synced(staging.folder / name, content.encode())
-        staging.publish()
-    finally:
-        staging.discard()
+def _files(
+    told: Mapping[str, Any], title: str, what: str, command: str, tables: Sequence[Table]
+) -> Files:
+    opening = opened(what, told["about"]["remarks"])
+    document = Document(title, command, opening, of_tables(tables))
+    return {RESULTS: told, **pages(document)}

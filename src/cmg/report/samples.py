@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmg.codebook.measures import levels_of
+from cmg.codebook.measures import CodeUsage, levels_of
 from cmg.evaluation.transfer import step_labels
 from cmg.report.gather import ReportData, evenly
-from cmg.report.tables import code_name
 from cmg.types import Kind
 
 CODES, EXAMPLES, CLIPS, LONGEST = 12, 4, 6, 60
@@ -78,11 +77,38 @@ class Timeline:
     whole: int
 
 
+def code_name(usage: CodeUsage, code: int) -> str:
+    """How a code is called: its index, or level.index where there are levels."""
+    level, own = divmod(code, usage.size)
+    return str(code) if usage.levels == 1 else f"{level + 1}.{own}"
+
+
+def by_frequency(usage: CodeUsage) -> list[int]:
+    """All codes, the most frequent first."""
+    pooled = usage.counts.sum(0).tolist()
+    return sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
+
+
+def code_groups(usage: CodeUsage) -> dict[tuple[str, ...], list[int]]:
+    """Every code once, by the modalities that give at least 5 %; none where it is hardly used.
+
+    The groups that most modalities share are first, and of each the most frequent codes.
+    """
+    names, used = usage.modalities, usage.used().tolist()
+    gives = (usage.shares >= 0.05).T.tolist()
+    found: dict[tuple[str, ...], list[int]] = {}
+    for code in by_frequency(usage):
+        key = tuple(m for m, there in zip(names, gives[code], strict=True) if there and used[code])
+        found.setdefault(key, []).append(code)
+    order = sorted(found, key=lambda key: (-len(key), [names.index(m) for m in key]))
+    return {key: found[key] for key in order}
+
+
 def most_used(data: ReportData, wanted: int = CODES) -> list[CodeCard]:
     """Cards of the most used codes, the most frequent first."""
     pooled = data.usage.counts.sum(0)
-    order = sorted(range(len(pooled)), key=lambda k: (-float(pooled[k]), k))
-    return [code_card(data, code) for code in order[:wanted] if pooled[code] > 0]
+    codes = by_frequency(data.usage)[:wanted]
+    return [code_card(data, code) for code in codes if pooled[code] > 0]
 
 
 def code_card(data: ReportData, code: int) -> CodeCard:
@@ -124,6 +150,12 @@ def timed(data: ReportData) -> list[str]:
 def label_of(data: ReportData, per: str) -> str | None:
     """The store's first label per ``clip`` or per ``step``."""
     return next((n for n, spec in data.store.labels.items() if spec.per == per), None)
+
+
+def classes_of(data: ReportData, label: str) -> tuple[str, ...]:
+    """The classes of a label of the store; none of one that it has not."""
+    spec = data.store.labels.get(label)
+    return () if spec is None else spec.classes
 
 
 def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], str]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping
-from dataclasses import replace
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from cmg.evaluation.scores import plain as as_json
-from cmg.files import replace_file
 from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
-from cmg.report import markdown
-from cmg.report.html import page, paragraph, table, tag
-from cmg.report.media import data_uri
+from cmg.report.document import Document, Grid, Section, opened
+from cmg.report.html import data_uri, fill
+from cmg.report.prose import SIMULATED
 from cmg.report.tables import Table, plain, score_text
+from cmg.report.write import Files, csv_text, pages
 from cmg.segmentation.overlays import labeled_sheet, png
 
 RESULTS, RECORD, OVERLAYS = "results.json", "segmentation.json", "overlays"
@@ -29,7 +23,7 @@ WHAT = (
     "clip of another category. Zero: by nothing. Salient: a model that never had a query. What a "
     "query does is the distance to these three."
 )
-SIMULATED = "These are simulated data: the figures are not to be compared with the paper's."
+CONTROLS = "How much the query does"
 PAPER = {"audio->text": (78.0, 87.1), "text->audio": (77.7, 86.7)}
 """mIoU and F of the paper, with ImageNet weights."""
 NAMES = {
@@ -76,7 +70,7 @@ def scores_table(results: SegmentationResults) -> Table:
         note += f" Without the paper's figures: {unlike}."
     else:
         columns += ("paper, mIoU / F",)
-    return replace(plain("Masks of test clips", columns, rows), note=note)
+    return plain("Masks of test clips", columns, rows, note)
 
 
 def unlike_paper(about: Mapping[str, Any]) -> str:
@@ -102,7 +96,7 @@ def control_table(results: SegmentationResults, metric: str = "miou") -> Table:
         for direction, variants in results.figures.items()
     ]
     columns = ("direction", "its query", "shuffled", "zero", "salient")
-    return plain(f"How much the query does, {NAMES[metric]}", columns, rows)
+    return plain(f"{CONTROLS}, {NAMES[metric]}", columns, rows)
 
 
 def training_table(results: SegmentationResults) -> Table:
@@ -151,67 +145,42 @@ def segmentation_tables(results: SegmentationResults) -> list[Table]:
     return [scores_table(results), *controls]
 
 
-def segmentation_markdown(results: SegmentationResults) -> str:
-    """The whole file."""
-    parts = [f"# {TITLE}", WHAT]
-    if results.about["simulated"]:
-        parts.append(f"> {SIMULATED}")
-    tables = segmentation_tables(results)
-    for one in (*tables, training_table(results), about_table(results)):
-        parts += [f"## {one.title}", markdown.table(one)]
-    return "\n\n".join(parts) + "\n"
-
-
-def segmentation_html(results: SegmentationResults) -> str:
-    """The whole page; nothing in it is loaded from elsewhere."""
-    remark = [paragraph(SIMULATED, "remark")] if results.about["simulated"] else []
-    head = "".join(
-        [
-            tag("p", "cmg evaluate avs", cls="kicker"),
-            tag("h1", TITLE),
-            paragraph(WHAT, "headline"),
-            *remark,
-        ]
-    )
-    controls = [table(control_table(results, m)) for m in ("miou", "f_measure")]
+def segmentation_document(results: SegmentationResults) -> Document:
+    """The whole report."""
+    scores, *controls = segmentation_tables(results)
+    about = Grid(about_table(results), cls="facts", titled=False)
     sections = {
-        "scores": ("Masks of test clips", table(scores_table(results), titled=False)),
-        "controls": ("How much the query does", "".join(controls)),
-        "pictures": ("Pictures", "".join(clip_card(*item) for item in results.pictures.items())),
-        "training": ("Training", table(training_table(results), titled=False)),
-        "about": ("What was evaluated", table(about_table(results), "facts", titled=False)),
+        "scores": Section(scores.title, [scores]),
+        "controls": Section(CONTROLS, [Grid(one, one.title) for one in controls], headed=False),
+        "pictures": Section("Pictures", [fill("overlays", pictures=pictures(results))]),
+        "training": Section("Training", [training_table(results)]),
+        "about": Section("What was evaluated", [about]),
     }
-    return page(TITLE, head, sections)
+    remarks = [SIMULATED] if results.about["simulated"] else []
+    return Document(TITLE, "cmg evaluate avs", opened(WHAT, remarks), sections)
 
 
-def clip_card(title: str, rows: Mapping[str, Any]) -> str:
-    """One clip: frames, truth, and a row per query."""
-    parts = [tag("h3", escape(title))]
-    for name, pixels in rows.items():
-        picture = f'<img src="{data_uri("image/png", png(pixels))}" alt="{escape(name)}">'
-        parts += [tag("p", escape(name), cls="note"), picture]
-    return tag("article", *parts, cls="card strips")
-
-
-def write_segmentation(results: SegmentationResults, out: Path) -> list[Path]:
-    """Write ``results.json``, ``segmentation.json``, IoUs per clip, pictures and both reports.
-
-    Raises:
-        DataError: a file cannot be written.
-    """
-    files = {
-        RESULTS: json.dumps(told(results), indent=1).encode() + b"\n",
-        RECORD: json.dumps(record(results), indent=1).encode() + b"\n",
-        "clips.csv": clips_csv(results).encode(),
-        "report.md": segmentation_markdown(results).encode(),
-        "report.html": segmentation_html(results).encode(),
+def pictures(results: SegmentationResults) -> dict[str, dict[str, str]]:
+    """Of every clip, frames, truth, and a row per query as URIs that hold them."""
+    return {
+        title: {name: data_uri("image/png", png(pixels)) for name, pixels in rows.items()}
+        for title, rows in results.pictures.items()
     }
-    for title, rows in results.pictures.items():
-        name = title.partition(" (")[0].replace("/", "_")
-        files[f"{OVERLAYS}/{name}.png"] = png(labeled_sheet(rows))
-    for name, content in files.items():
-        replace_file(out / name, content)
-    return [out / name for name in files]
+
+
+def segmentation_files(results: SegmentationResults) -> Files:
+    """``results.json``, ``segmentation.json``, IoUs per clip, both reports and pictures."""
+    overlays = {
+        f"{OVERLAYS}/{title.partition(' (')[0].replace('/', '_')}.png": png(labeled_sheet(rows))
+        for title, rows in results.pictures.items()
+    }
+    return {
+        RESULTS: told(results),
+        RECORD: record(results),
+        "clips.csv": clips_csv(results),
+        **pages(segmentation_document(results)),
+        **overlays,
+    }
 
 
 def told(results: SegmentationResults) -> dict[str, Any]:
@@ -234,10 +203,8 @@ def record(results: SegmentationResults) -> dict[str, Any]:
 
 def clips_csv(results: SegmentationResults) -> str:
     """Mean IoU of every test clip, a column per model, query and variant."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [(m, key) for m, found in results.ious.items() for key in found]
-    writer.writerow(["id", *(f"{m} {key}" for m, key in columns)])
+    rows = [["id", *(f"{m} {key}" for m, key in columns)]]
     for i, clip in enumerate(results.clips):
-        writer.writerow([clip, *(f"{results.ious[m][key][i]:.2f}" for m, key in columns)])
-    return text.getvalue()
+        rows.append([clip, *(f"{results.ious[m][key][i]:.2f}" for m, key in columns)])
+    return csv_text(rows)

@@ -69,20 +69,6 @@ def _on(center: Point, radius: float, turn: float) -> Point:
     return center[0] + radius * math.sin(angle), center[1] - radius * math.cos(angle)
 
 
-def share_bar(shares: Sequence[float], colors: Sequence[str], label: str) -> str:
-    """A thin bar cut by shares 0..1."""
-    x, parts = 0.0, ""
-    for share, color in zip(shares, colors, strict=True):
-        parts += (
-            f'<rect x="{x:.1f}" y="0" width="{100 * share:.1f}" height="8" style="fill:{color}"/>'
-        )
-        x += 100 * share
-    return (
-        '<svg class="sharebar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(label)}">{parts}</svg>'
-    )
-
-
 def dot_strip(across: Sequence[float], within: Sequence[float], label: str) -> str:
     """Percentages on a scale 0..100: filled dots across modalities, rings within one.
 

@@ -1,15 +1,12 @@
-"""Tables as data: the HTML and the Markdown report are written from the same ones."""
+"""Tables as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cmg.codebook.measures import CodeUsage
-from cmg.config.schema import RunConfig
-from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import Score, ScoreMap
-from cmg.report.prose import CONTROLS, count_text, term_meaning, term_name
+from cmg.report.prose import CONTROLS
 
 
 @dataclass(frozen=True)
@@ -44,20 +41,22 @@ class Table:
     note: str = ""
 
 
-def plain(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def plain(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+) -> Table:
     """A table of texts."""
-    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows))
+    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows), note)
+
+
+def arrow(direction: str) -> str:
+    """``audio->video`` as people read it."""
+    return direction.replace("->", " → ")
 
 
 def score_text(score: Score) -> str:
     """Percent with one decimal; with the deviation where there is more than one value."""
     spread = f" ± {score.std:.1f}" if score.n > 1 else ""
     return f"{score.mean:.1f}{spread}"
-
-
-def directions(scores: ScoreMap) -> list[tuple[str, str, Score]]:
-    """(trained on, read on, score) of every direction."""
-    return [(*_pair(direction), score) for direction, score in scores.items()]
 
 
 def crossing(scores: ScoreMap, same: bool = False) -> dict[str, Score]:
@@ -81,18 +80,17 @@ def _pair(direction: str) -> tuple[str, str]:
 
 def transfer_matrix(title: str, scores: ScoreMap) -> Table:
     """Rows are what heads were trained on, columns what they were read on."""
-    found = directions(scores)
-    sources = list(dict.fromkeys(source for source, _, _ in found))
-    targets = list(dict.fromkeys(target for _, target, _ in found))
+    sources = list(dict.fromkeys(_pair(direction)[0] for direction in scores))
+    targets = list(dict.fromkeys(_pair(direction)[1] for direction in scores))
     rows = []
     for source in sources:
         row = [Cell(source)]
         for target in targets:
             score = scores.get(f"{source}->{target}")
-            known = score is not None
-            text = score_text(score) if score is not None else "–"
-            heat = score.mean / 100 if score is not None else None
-            row.append(Cell(text, heat, known and source == target))
+            if score is None:
+                row.append(Cell("–"))
+            else:
+                row.append(Cell(score_text(score), score.mean / 100, source == target))
         rows.append(tuple(row))
     columns = ("train on ↓ / test on →", *targets)
     return Table(title, columns, tuple(rows), counts_note(scores))
@@ -138,107 +136,5 @@ def directions_table(rows: Mapping[str, ScoreMap]) -> Table:
     for direction in names:
         found = [scores.get(direction) for scores in rows.values()]
         texts = ["–" if s is None else score_text(s) for s in found]
-        body.append([direction.replace("->", " → "), *texts])
+        body.append([arrow(direction), *texts])
     return plain("Every direction", columns, body)
-
-
-def objectives_table(weights: Mapping[str, float | None]) -> Table:
-    """Every term with its weight, "off" where it is left out."""
-    rows = []
-    for name, weight in weights.items():
-        shown = "off" if weight is None else f"{weight:g}"
-        if weight == 0:
-            shown = "0 (logged only)"
-        rows.append((term_name(name), shown, term_meaning(name)))
-    return plain("Objectives", ("term", "weight", "what it asks for"), rows)
-
-
-def codebook_table(stats: CodebookStats, over: str) -> Table:
-    """Use of the codebook."""
-    rows = [
-        ("codes", f"{stats.size}", "size K of the codebook"),
-        ("used", count_text(stats.used), "codes with at least 0.1 % of the tokens"),
-        ("perplexity", f"{stats.perplexity:.1f}", f"exp(entropy) of the codes over {over}"),
-        (
-            "shared",
-            f"{100 * stats.shared_share:.1f} %",
-            "of the used codes: two or more modalities, weighted equally, give 5 % each",
-        ),
-    ]
-    return plain("Codebook", ("measure", "value", "meaning"), rows)
-
-
-def code_name(usage: CodeUsage, code: int) -> str:
-    """How a code is called: its index, or level.index where there are levels."""
-    level, own = divmod(code, usage.size)
-    return str(code) if usage.levels == 1 else f"{level + 1}.{own}"
-
-
-def levels_table(usage: CodeUsage, tuples: CodeUsage) -> Table:
-    """Use of the codes of each level or group, and of the tuples that steps have.
-
-    Args:
-        usage: Of several levels.
-        tuples: Of the tuples as if they were codes.
-    """
-    named = {str(level): one for level, one in enumerate(usage.by_level(), 1)}
-    rows = [
-        (
-            name,
-            str(int(one.used().sum())),
-            f"{one.perplexity:.1f}",
-            f"{100 * one.shared_share:.1f} %",
-        )
-        for name, one in (named | {"all, as tuples": tuples}).items()
-    ]
-    return plain("Each level", ("level", "used", "perplexity", "shared"), rows)
-
-
-def usage_table(usage: CodeUsage) -> Table:
-    """How many codes each combination of modalities shares."""
-    rows = [(group.title, str(len(group.codes))) for group in code_groups(usage)]
-    return plain("Who uses the codes", ("modalities", "codes"), rows)
-
-
-@dataclass(frozen=True)
-class CodeGroup:
-    """Codes that the same modalities use.
-
-    Attributes:
-        modalities: Those that give at least 5 %; empty for codes that are hardly used.
-        codes: The most frequent first.
-    """
-
-    modalities: tuple[str, ...]
-    codes: tuple[int, ...]
-
-    @property
-    def title(self) -> str:
-        """The modalities in words."""
-        if not self.modalities:
-            return "hardly used (less than 0.1 % of the tokens)"
-        return " + ".join(self.modalities) + (" only" if len(self.modalities) == 1 else "")
-
-
-def code_groups(usage: CodeUsage) -> list[CodeGroup]:
-    """Every code once, by who uses it: those that most modalities share first."""
-    names, used, pooled = usage.modalities, usage.used().tolist(), usage.counts.sum(0).tolist()
-    gives = (usage.shares >= 0.05).T.tolist()
-    found: dict[tuple[str, ...], list[int]] = {}
-    for code, by in enumerate(gives):
-        key = tuple(m for m, there in zip(names, by, strict=True) if there)
-        found.setdefault(key if used[code] else (), []).append(code)
-
-    def order(key: tuple[str, ...]) -> tuple[int, list[int]]:
-        return (-len(key), [names.index(m) for m in key])
-
-    return [
-        CodeGroup(key, tuple(sorted(found[key], key=lambda k: (-pooled[k], k))))
-        for key in sorted(found, key=order)
-    ]
-
-
-def modality_table(config: RunConfig, rows: Sequence[Sequence[str]]) -> Table:
-    """The modalities of the model, with a title that says where their clips are from."""
-    title = f"Modalities of {config.data.store}"
-    return plain(title, ("modality", "kind", "shape of a step", "seconds per step"), rows)

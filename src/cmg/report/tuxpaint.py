@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cmg.recipes.tuxpaint import TuxPaintResults
-from cmg.report.markdown import table
-from cmg.report.tables import Table, plain, score_text
-
-
-def arrow(direction: str) -> str:
-    """``audio->video`` as it is printed."""
-    return direction.replace("->", " → ")
+from cmg.report.document import Document, of_tables
+from cmg.report.tables import Table, arrow, plain, score_text
 
 
 def transfer_table(results: TuxPaintResults) -> Table:
@@ -22,17 +15,17 @@ def transfer_table(results: TuxPaintResults) -> Table:
         cells = [score_text(results.transfer[v][direction]) for v in variants]
         rows.append((arrow(direction), *cells, score_text(results.continuous[direction])))
     names = [v.replace("_", " ") for v in variants]
-    found = plain("Unseen stamps", ("head trained on → read on", *names, "not quantized"), rows)
+    columns = ("head trained on → read on", *names, "not quantized")
     counts = ", ".join(f"{n:,} {what}" for what, n in results.counts.items())
     note = f"Accuracy in percent; majority {results.majority:.1f}. {counts}."
-    return replace(found, note=note)
+    return plain("Unseen stamps", columns, rows, note)
 
 
 def plain_table(results: TuxPaintResults) -> Table:
     """Heads without a codebook."""
     rows = [(m, score_text(score)) for m, score in results.plain.items()]
-    found = plain("Heads on the features themselves", ("modality", "accuracy"), rows)
-    return replace(found, note="Supervised, read on the modality they were trained on.")
+    note = "Supervised, read on the modality they were trained on."
+    return plain("Heads on the features themselves", ("modality", "accuracy"), rows, note)
 
 
 def retrieval_table(results: TuxPaintResults) -> Table:
@@ -49,7 +42,7 @@ def retrieval_table(results: TuxPaintResults) -> Table:
         "Percent, by the mean code vector; a gallery is one language. R@k: the stamp itself; mAP: "
         "stamps of its class."
     )
-    return replace(plain("Retrieval of unseen stamps", columns, rows), note=note)
+    return plain("Retrieval of unseen stamps", columns, rows, note)
 
 
 def tuxpaint_tables(results: TuxPaintResults) -> list[Table]:
@@ -57,9 +50,6 @@ def tuxpaint_tables(results: TuxPaintResults) -> list[Table]:
     return [transfer_table(results), plain_table(results), retrieval_table(results)]
 
 
-def tuxpaint_markdown(results: TuxPaintResults) -> str:
-    """All tables as Markdown."""
-    parts = ["# Tux Paint stamps"]
-    for one in tuxpaint_tables(results):
-        parts += [f"## {one.title}", table(one)]
-    return "\n\n".join(parts) + "\n"
+def tuxpaint_document(results: TuxPaintResults) -> Document:
+    """All tables as a report."""
+    return Document("Tux Paint stamps", "cmg tuxpaint", [], of_tables(tuxpaint_tables(results)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cmg.recipes.voice_results import SYNTHETIC, TOGETHER, VoiceResults, wilson_interval
-from cmg.report.markdown import table
+from cmg.report.document import Document, of_tables
+from cmg.report.markdown import markdown
 from cmg.report.tables import Table, plain, score_text
 from cmg.voices.embedded import HOP_SECONDS, POOLING
 from cmg.voices.pooling import Judged
@@ -28,9 +28,8 @@ def voices_table(results: VoiceResults, short: bool = False) -> Table:
     for row in results.rows:
         cells = [score_text(results.accuracy(row, group)) for group in groups]
         rows.append((row.audio, row.variant.replace("_", " "), row.head, *cells))
-    found = plain("Spoken digits", ("audio", "model", "head trained on", *columns), rows)
     note = "Words read rightly in percent, mean ± standard deviation over seeds; (words)."
-    return replace(found, note=note)
+    return plain("Spoken digits", ("audio", "model", "head trained on", *columns), rows, note)
 
 
 def intervals_table(results: VoiceResults) -> Table:
@@ -44,9 +43,8 @@ def intervals_table(results: VoiceResults) -> Table:
             low, high = wilson_interval(score.mean, count)
             rows.append((row.audio, group, f"{count}", score_text(score), f"{low:.0f}–{high:.0f}"))
     columns = ("audio", "source", "words", "read rightly (%)", "95 % interval")
-    found = plain("Image-trained heads", columns, rows)
     note = "Wilson intervals over words, which do not count for how few the speakers are."
-    return replace(found, note=note)
+    return plain("Image-trained heads", columns, rows, note)
 
 
 def misread_table(results: VoiceResults) -> Table:
@@ -58,8 +56,8 @@ def misread_table(results: VoiceResults) -> Table:
         for source, errors in results.misread(row).items():
             words = ", ".join(f"{what} ({seeds})" for what, seeds in sorted(errors.items()))
             rows.append((row.audio, source, words))
-    found = plain("Misread words", ("audio", "source", "digit as digit (seeds)"), rows)
-    return replace(found, note="Seeds that read it so; sources without a line have none.")
+    note = "Seeds that read it so; sources without a line have none."
+    return plain("Misread words", ("audio", "source", "digit as digit (seeds)"), rows, note)
 
 
 def poolings_table(judged: Sequence[Judged]) -> Table:
@@ -70,9 +68,8 @@ def poolings_table(judged: Sequence[Judged]) -> Table:
         used = "in use" if one.pooling == POOLING else ""
         rows.append((milliseconds, f"{one.clean:.1f}", f"{one.recorded:.1f}", used))
     columns = ("windows at (ms)", "as synthesized", "as if recorded", "")
-    found = plain("Mean of windows around the middle of a word", columns, rows)
     note = "Accuracy in percent on unseen accents of the training voices; no recording is read."
-    return replace(found, note=note)
+    return plain("Mean of windows around the middle of a word", columns, rows, note)
 
 
 def voices_tables(results: VoiceResults, short: bool = False) -> list[Table]:
@@ -82,9 +79,7 @@ def voices_tables(results: VoiceResults, short: bool = False) -> list[Table]:
 
 def voices_markdown(results: VoiceResults) -> str:
     """All tables as Markdown."""
-    parts = ["# Spoken digits"]
-    for one in voices_tables(results):
-        parts += [f"## {one.title}", table(one)]
+    told = Document("Spoken digits", "cmg voices", [], of_tables(voices_tables(results)))
     remark = [f"`{SYNTHETIC}`: the held-out synthetic voices of the embedded set."]
     remark += [f"`{name}`: {', '.join(members)}." for name, members in TOGETHER.items()]
-    return "\n\n".join([*parts, "\n".join(remark)]) + "\n"
+    return "\n".join([markdown(told), *remark]) + "\n"

@@ -1,39 +1,83 @@
-"""Writing the report of a run or a demo."""
+"""Writing documents: files of a folder one by one, or the whole folder or nothing."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
-from cmg.files import StrPath, replace_file
-from cmg.report.gather import gather
-from cmg.report.markdown import markdown_report
-from cmg.report.media import media_of
-from cmg.report.sections import html_report
-from cmg.report.story import Story
+from cmg.files import Staging, replace_file, write_synced, writing
+from cmg.report.document import Document
+from cmg.report.html import page
+from cmg.report.markdown import markdown
 
 HTML, MARKDOWN = "report.html", "report.md"
+Files = Mapping[str, str | bytes | Mapping[str, Any]]
+"""What a folder holds, by name, which may have a folder: texts, bytes, or what is told as JSON."""
+Made = TypeVar("Made")
 
 
-def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
-    """Write ``report.html``, one self-contained file, and ``report.md``.
+def pages(document: Document) -> dict[str, str]:
+    """A document as ``report.html``, one self-contained file, and as ``report.md``."""
+    return {HTML: page(document), MARKDOWN: markdown(document)}
 
-    A run that has not been evaluated is evaluated first, if its store has labels.
 
-    Args:
-        folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
-        out: Folder for the two files; None for `folder`. Earlier reports in it are replaced.
-
-    Returns:
-        The two files.
+def replace_files(out: Path, files: Files) -> list[Path]:
+    """Write files into a folder, each whole or not at all; earlier ones are replaced.
 
     Raises:
-        CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
-        DataError: the store or the results are missing or damaged, or `out` cannot be written.
+        DataError: one cannot be written.
     """
-    data = gather(Path(folder))
-    story = Story(data)
-    target = Path(folder) if out is None else Path(out)
-    pages = {HTML: html_report(story, media_of(data.split)), MARKDOWN: markdown_report(story)}
-    for name, content in pages.items():
-        replace_file(target / name, content.encode())
-    return [target / name for name in pages]
+    for name, content in files.items():
+        replace_file(out / name, as_bytes(content))
+    return [out / name for name in files]
+
+
+def write_folder(
+    out: Path,
+    marker: str,
+    make: Callable[[], Made],
+    files: Callable[[Made], Files],
+    overwrite: bool = False,
+) -> Made:
+    """Make something and write its folder, whole or not at all.
+
+    Args:
+        out: The folder.
+        marker: The file of it that tells it from somebody else's.
+        make: Called once `out` is known to be free.
+        files: What was made, as files.
+        overwrite: Whether an earlier folder with `marker` may be replaced.
+
+    Raises:
+        DataError: `out` is occupied, or cannot be written; nothing is left behind.
+    """
+    staging = Staging(out, overwrite, marker)
+    try:
+        made = make()
+        with writing(out):
+            for name, content in files(made).items():
+                path = staging.folder / name
+                path.parent.mkdir(exist_ok=True)
+                write_synced(path, as_bytes(content))
+        staging.publish()
+    finally:
+        staging.discard()
+    return made
+
+
+def as_bytes(content: str | bytes | Mapping[str, Any]) -> bytes:
+    """UTF-8; bytes of file names that are none are written as backslash, u and digits."""
+    if isinstance(content, Mapping):
+        content = json.dumps(content, indent=1) + "\n"
+    return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

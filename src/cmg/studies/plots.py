@@ -7,15 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 
 from cmg.evaluation.scores import Score
 from cmg.report.charts import nice_ticks, tick_text
-from cmg.report.colors import modality_colors, palette_css
+from cmg.report.colors import modality_colors
+from cmg.report.html import stylesheet
 from cmg.report.svg import Point, n, rule, svg, text
+from cmg.report.tables import arrow
 from cmg.studies.definition import StudyAxis
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
-from cmg.studies.tables import CODEBOOK, arrow, is_headline, is_within, metric_title
+from cmg.studies.tables import CODEBOOK, is_headline, is_within, metric_title
 
 LABELS, PANEL, GAP, LINE, TOP = 230.0, 330.0, 34.0, 30.0, 64.0
 """Widths of the labels, of a panel and between panels; heights of a row and above the first."""
@@ -261,10 +262,8 @@ def said(summary: StudySummary, metrics: Sequence[str]) -> str:
 
 def standalone(drawing: str) -> str:
     """A plot as a file of its own, in the light colors."""
-    css = resources.files("cmg.report").joinpath("style.css").read_text(encoding="utf-8")
-    rules = re.findall(r"^(?::root|svg)[^{]*\{[^}]*\}", css, re.MULTILINE)
-    palette = palette_css().partition("\n")[0]
-    style = "\n".join([palette, *rules, "svg { background: #ffffff; }"])
+    rules = re.findall(r"^(?::root|svg)[^{]*\{[^}]*\}", stylesheet(), re.MULTILINE)
+    style = "\n".join([*rules, "svg { background: #ffffff; }"])
     head = '<svg xmlns="http://www.w3.org/2000/svg" '
     body = drawing.replace("<svg ", head, 1)
     where = body.index(">") + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,8 +183,3 @@ def paired(own: Mapping[int, Scores], reference: Mapping[int, Scores]) -> dict[s
         for seed, scores in reference.items()
     ]
     return over_seeds(differences) if differences else {}
-
-
-def study_json(summary: StudySummary) -> bytes:
-    """The file ``study.json``."""
-    return (json.dumps(summary.as_dict(), indent=1) + "\n").encode()

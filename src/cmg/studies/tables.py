@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.evaluation.scores import Score
-from cmg.report.prose import count_text
-from cmg.report.tables import Table, plain, score_text
+from cmg.report.prose import SIMULATED, count_text
+from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.studies.definition import PaperTable
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
 from cmg.tasks.benchmark import benchmarks
@@ -67,11 +67,10 @@ def metric_table(summary: StudySummary, metric: str) -> Table:
         )
     heads = ["mean across" if c == MEAN else arrow(c) for c in columns]
     heads += [f"paper {arrow(d)}" for d in paper]
-    table = noted(plain(metric_title(metric), ("", *heads), rows), summary)
-    if not paper or summary.study.paper is None:
-        return table
-    note = f"{table.note} The paper's figures: {summary.study.paper.source}, published protocol."
-    return Table(table.title, table.columns, table.rows, f"{note} {summary.study.paper.note}")
+    note = counts_note(summary)
+    if paper and (source := summary.study.paper) is not None:
+        note += f" The paper's figures: {source.source}, published protocol. {source.note}"
+    return plain(metric_title(metric), ("", *heads), rows, note)
 
 
 def within_table(summary: StudySummary, metric: str) -> Table | None:
@@ -85,7 +84,7 @@ def within_table(summary: StudySummary, metric: str) -> Table | None:
     ]
     heads = [c.partition("->")[0] for c in columns]
     title = f"{metric_title(metric)} within a modality"
-    return noted(plain(title, ("", *heads), rows), summary)
+    return plain(title, ("", *heads), rows, counts_note(summary))
 
 
 def codebook_table(summary: StudySummary) -> Table:
@@ -98,7 +97,7 @@ def codebook_table(summary: StudySummary) -> Table:
         cells = [compared(row, f"{CODEBOOK}/{c}") for c in columns]
         rows.append((row.variant.title, count_text(size), *cells))
     heads = ("", "codes", *(CODEBOOK_COLUMNS[c] for c in columns))
-    return noted(plain("Use of the codebook", heads, rows), summary, percent=False)
+    return plain("Use of the codebook", heads, rows, counts_note(summary, percent=False))
 
 
 def paper_table(summary: StudySummary, paper: PaperTable, name: str) -> Table:
@@ -115,11 +114,10 @@ def paper_table(summary: StudySummary, paper: PaperTable, name: str) -> Table:
             ]
             rows.append((variant.title, *(cell.replace("-", "−") for cell in cells)))
     heads = [f"{b.upper()} {arrow(d)}" for b, _, d in (c.partition("/") for c in paper.columns)]
-    table = plain(f"The paper: {paper.source}, VGGSound {name}", ("", *heads), rows)
     why = f" ({summary.identity.unlike})" if summary.identity.unlike else ""
     note = f"Other data than above{why}: compare the order of the rows, not the figures. "
-    note += paper.note
-    return Table(table.title, table.columns, table.rows, note.strip())
+    title = f"The paper: {paper.source}, VGGSound {name}"
+    return plain(title, ("", *heads), rows, f"{note}{paper.note}".strip())
 
 
 def paper_figures(summary: StudySummary, metric: str) -> dict[str, dict[str, float]]:
@@ -161,12 +159,7 @@ def difference_text(score: Score) -> str:
     return f"{round(score.mean, 1) + 0.0:+.1f}{spread}".replace("-", "−")  # no minus before 0.0
 
 
-def noted(table: Table, summary: StudySummary, percent: bool = True) -> Table:
-    """A table with the note that says what its numbers are."""
-    return Table(table.title, table.columns, table.rows, counts_note(summary, percent))
-
-
-def counts_note(summary: StudySummary, percent: bool) -> str:
+def counts_note(summary: StudySummary, percent: bool = True) -> str:
     """How many seeds, and what the brackets hold."""
     counts = sorted({len(row.seeds) for row in summary.rows})
     shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
@@ -180,11 +173,6 @@ def counts_note(summary: StudySummary, percent: bool) -> str:
     )
 
 
-def arrow(direction: str) -> str:
-    """``audio->video`` as people read it."""
-    return direction.replace("->", " → ")
-
-
 def is_within(column: str) -> bool:
     """Whether a direction stays within a modality."""
     source, found, target = column.partition("->")
@@ -196,9 +184,7 @@ def headlines(summary: StudySummary) -> Sequence[str]:
     scorer = summary.identity.scorer
     lines = [summary.study.about, f"Scored by {scorer}."]
     if "simulated data" in scorer:
-        lines.append(
-            "These are simulated data: the figures are not to be compared with the paper's."
-        )
+        lines.append(SIMULATED)
     if summary.missing:
         lines.append(f"Not run yet: {', '.join(summary.missing)}.")
     return lines

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
 
 from cmg.config.load import to_yaml
-from cmg.files import replace_file
-from cmg.report.html import details, page, paragraph, table, tag
-from cmg.report.markdown import fenced, text
-from cmg.report.markdown import table as markdown_table
+from cmg.report.document import Block, Box, Code, Document, Fold, Grid, Items, Section, Text
+from cmg.report.html import on_page, page
+from cmg.report.markdown import markdown
+from cmg.report.write import replace_files
 from cmg.studies.ledger import STUDY
 from cmg.studies.plan import changed_keys
 from cmg.studies.plots import panels, standalone, study_plot
-from cmg.studies.summary import StudySummary, study_json
+from cmg.studies.summary import StudySummary
 from cmg.studies.tables import headlines, study_tables
 
 TABLE, PLOT, REPORT = "table.md", "plot.svg", "report.html"
@@ -30,41 +32,30 @@ def write_study(out: Path, summary: StudySummary) -> list[Path]:
         DataError: a file cannot be written.
     """
     drawing = study_plot(summary) if panels(summary) else None
-    files = {
-        STUDY: study_json(summary),
-        TABLE: markdown(summary).encode(),
-        REPORT: html(summary, drawing).encode(),
+    document = study_document(summary, drawing)
+    files: dict[str, Any] = {
+        STUDY: summary.as_dict(),
+        TABLE: markdown(document),
+        REPORT: page(document),
     }
     if drawing is not None:
-        files[PLOT] = standalone(drawing).encode()
-    for name, content in files.items():
-        replace_file(out / name, content)
-    return [out / name for name in files]
+        files[PLOT] = standalone(drawing)
+    return replace_files(out, files)
 
 
-def markdown(summary: StudySummary) -> str:
-    """The tables as Markdown."""
-    parts = [f"# {text(summary.study.title)}", *(text(line) for line in headlines(summary))]
-    for one in study_tables(summary):
-        parts += [f"## {text(one.title)}", markdown_table(one)]
-    parts += ["## Base configuration", fenced(to_yaml(summary.identity.base), "yaml")]
-    return "\n\n".join(parts) + "\n"
-
-
-def html(summary: StudySummary, drawing: str | None) -> str:
-    """Plot, tables and configuration as one page."""
-    head = [tag("p", "Study", cls="kicker"), tag("h1", escape(summary.study.title))]
-    head += [paragraph(line) for line in headlines(summary)]
-    shown = "".join(
-        tag("div", table(one), style="margin-bottom: 2.2rem") for one in study_tables(summary)
-    )
-    figure = tag("figure", drawing) if drawing else paragraph("No direction was scored.")
+def study_document(summary: StudySummary, drawing: str | None) -> Document:
+    """Plot, tables and configuration; Markdown has no plot and not what the rows change."""
+    figure = Markup("<figure>{}</figure>").format(Markup(drawing)) if drawing else None
+    plot = figure or on_page(Text("No direction was scored."))
+    apart = {"style": "margin-bottom: 2.2rem"}
+    tables = [Box([Grid(one, one.title)], apart) for one in study_tables(summary)]
     sections = {
-        "plot": ("Plot", figure + paragraph(plot_note(summary), "note")),
-        "tables": ("Tables", shown),
-        "setup": ("Configuration", setup(summary)),
+        "plot": Section("Plot", [plot, on_page(Text(plot_note(summary), "note"))]),
+        "tables": Section("Tables", tables, headed=False),
+        "setup": Section("Configuration", setup(summary), headed=False),
     }
-    return page(summary.study.title, "".join(head), sections)
+    opening = [Text(line) for line in headlines(summary)]
+    return Document(summary.study.title, "Study", opening, sections)
 
 
 def plot_note(summary: StudySummary) -> str:
@@ -74,19 +65,16 @@ def plot_note(summary: StudySummary) -> str:
     return "Whiskers: standard deviation over seeds. Upright bars: the mean across the directions."
 
 
-def setup(summary: StudySummary) -> str:
+def setup(summary: StudySummary) -> list[Block]:
     """The base, and what each variant changes in it."""
-    items = []
+    changed = []
     for row in summary.rows:
         config = summary.identity.config_of(row.variant.name)
         changes = changed_keys(summary.identity.base, config)
         told = ", ".join(f"{key} = {now!r}" for key, (_, now) in changes.items()) or "nothing"
-        items.append(tag("li", escape(f"{row.variant.title}: {told}")))
-    code = tag("pre", tag("code", escape(to_yaml(summary.identity.base))))
-    return "".join(
-        [
-            paragraph("What each row changes in the base:"),
-            tag("ul", *items),
-            details("Base configuration", code),
-        ]
-    )
+        changed.append(f"{row.variant.title}: {told}")
+    base = "Base configuration"
+    return [
+        on_page(Text("What each row changes in the base:"), Items(changed)),
+        Fold(base, [Code(to_yaml(summary.identity.base))], base),
+    ]

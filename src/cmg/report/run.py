@@ -1,0 +1,284 @@
+"""The report of a run or a demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from cmg.files import StrPath
+from cmg.report.colors import modality_colors
+from cmg.report.curves import Panel, chart, curves_table, panels
+from cmg.report.document import (
+    Block,
+    Box,
+    Code,
+    Document,
+    Fold,
+    Grid,
+    InWords,
+    Items,
+    Section,
+    Text,
+)
+from cmg.report.gather import ReportData, gather
+from cmg.report.html import fill, on_page
+from cmg.report.media import media_of
+from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
+from cmg.report.run_codes import code_sections
+from cmg.report.samples import classes_of, label_of
+from cmg.report.svg import dot_strip
+from cmg.report.tables import (
+    Table,
+    arrow,
+    control_rows,
+    controls_table,
+    crossing,
+    directions_table,
+    mean_of,
+    plain,
+    transfer_matrix,
+)
+from cmg.report.write import pages, replace_files
+
+
+def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
+    """Write ``report.html``, one self-contained file, and ``report.md``.
+
+    A run that has not been evaluated is evaluated first, if its store has labels.
+
+    Args:
+        folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
+        out: Folder for the two files; None for `folder`. Earlier reports in it are replaced.
+
+    Returns:
+        The two files.
+
+    Raises:
+        CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
+        DataError: the store or the results are missing or damaged, or `out` cannot be written.
+    """
+    document = run_document(gather(Path(folder)))
+    return replace_files(Path(folder if out is None else out), pages(document))
+
+
+def run_document(data: ReportData) -> Document:
+    """The whole report."""
+    colors = modality_colors(data.modalities)
+    sections = {}
+    if found := matrices(data):
+        sections["transfer"] = Section("Transfer", transfer(found))
+    if data.results is not None and data.results.transfer:
+        sections["controls"] = Section("Controls", controls(data))
+    sections["objectives"] = Section("Objectives", [objectives_table(data)])
+    if curves := panels(data.runs, colors):
+        sections["training"] = Section("Training", training(data, curves))
+    sections |= code_sections(data, media_of(data.split), colors)
+    sections["setup"] = Section("Configuration", setup(data))
+    seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
+    kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
+    return Document(data.name, kicker, opening(data), sections)
+
+
+def opening(data: ReportData) -> list[Block]:
+    """The result in short, key numbers, and what the data are."""
+    short, about = Text(data_in_short(data)), about_data(data)
+    return [
+        Text(headline(data), "headline"),
+        InWords(short),
+        *(Text(remark, "remark") for remark in data.remarks),
+        fill("tiles", tiles=tiles(data)),
+        on_page(short),
+        *([Fold("More about the data", [Items(about)])] if about else []),
+    ]
+
+
+def headline(data: ReportData) -> str:
+    """The result in a sentence or two."""
+    results, stats = data.results, data.stats
+    used = f"{count_text(stats.used)} of {stats.size} codes are used"
+    shared = f"{100 * stats.shared_share:.0f} % of them by two or more modalities"
+    held_out = data.split.name == data.checkpoint.config.data.test_split
+    codes = f"On {'held-out' if held_out else 'training'} clips {used}, {shared}."
+    if not stats.size:
+        codes = "The model is continuous: it has no codes."
+    if results is None:
+        return f"This model has not been probed. {codes}"
+    label, scores = "clips", results.transfer
+    if not crossing(scores):
+        label, scores = "steps", results.localization
+    across, within = crossing(scores), crossing(scores, same=True)
+    if not across:
+        return f"No label of the store can be read across modalities. {codes}"
+    low = min(across, key=lambda d: across[d].mean)
+    text = (
+        f"Heads trained on the codes of one modality and read, unchanged, on another are "
+        f"right on {mean_of(across):.1f} % of the held-out {label} (mean of {len(across)} "
+        f"directions; lowest {across[low].mean:.1f} %, {arrow(low)})"
+    )
+    text += f"; within a modality on {mean_of(within):.1f} %." if within else "."
+    return f"{text} {_baselines(data) if label == 'clips' else ''}{codes}"
+
+
+def _baselines(data: ReportData) -> str:
+    names = {
+        "chance": "chance",
+        "shuffled_pairs": "training on shuffled pairs",
+        "untrained_encoders": "codes over untrained encoders",
+    }
+    known = data.results.controls if data.results else {}
+    found = {n: crossing(known.get(n, {})) for n in names}
+    told = [f"{names[n]} {mean_of(s):.1f} %" for n, s in found.items() if s]
+    return f"For comparison: {', '.join(told)}. " if told else ""
+
+
+def data_in_short(data: ReportData) -> str:
+    """What the clips are, in a sentence."""
+    if data.store.media == "digits":
+        return DIGITS_IN_SHORT
+    return f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
+
+
+def about_data(data: ReportData) -> list[str]:
+    """What the clips are."""
+    if data.store.media == "digits":
+        return list(DIGITS)
+    return [data.store.notes] if data.store.notes else []
+
+
+def tiles(data: ReportData) -> list[tuple[str, str]]:
+    """The key numbers."""
+    found = []
+    if data.results is not None:
+        for title, scores in (
+            ("classification across modalities", data.results.transfer),
+            ("localization across modalities", data.results.localization),
+        ):
+            if across := crossing(scores):
+                found.append((f"{mean_of(across):.1f} %", title))
+    stats = data.stats
+    if stats.size:
+        found += [
+            (f"{count_text(stats.used)} / {stats.size}", "codes used"),
+            (f"{stats.perplexity:.1f}", "perplexity"),
+            (f"{100 * stats.shared_share:.0f} %", "of used codes shared"),
+        ]
+    return found
+
+
+def matrices(data: ReportData) -> list[Grid]:
+    """Transfer matrices, each with a sentence of explanation."""
+    results, found = data.results, []
+    if results is None:
+        return []
+    if results.transfer:
+        label = label_of(data, "clip") or "class"
+        why = f"One class per clip (label {label}), from the codes of all its steps."
+        found.append(("Classification", results.transfer, why))
+    if results.localization:
+        label = label_of(data, "step") or "class"
+        among = ", background included" if "background" in classes_of(data, label) else ""
+        why = (
+            f"One class per step (label {label}{among}). Words are no points in time, so "
+            "modalities of tokens are left out."
+        )
+        found.append(("Localization", results.localization, why))
+    for name, scores in results.extra_splits.items():
+        title, why = SPLITS.get(name, (name, f"Classification on the split “{name}”."))
+        if scores:
+            found.append((title, scores, why))
+    return [Grid(transfer_matrix(t, s), t, "matrix", why=why) for t, s, why in found]
+
+
+def transfer(found: list[Grid]) -> list[Block]:
+    """Heat maps: rows are trained on, columns tested on."""
+    cards = [Box([one], {"class": "card"}) for one in found]
+    return [fill("transfer"), Box(cards, {"class": "matrices"}), fill("heat_scale")]
+
+
+def controls(data: ReportData) -> list[Block]:
+    """The controls beside the model."""
+    results = data.results
+    assert results is not None
+    rows = control_rows(results.transfer, results.controls)
+    strips = ["0 – 100 %"]
+    for name, scores in rows.items():
+        across = [s.mean for s in crossing(scores).values()]
+        within = [s.mean for s in crossing(scores, same=True).values()]
+        label = f"{name}: " + ", ".join(f"{v:.1f}" for v in across)
+        strips.append(dot_strip(across, within, label))
+    missing = {"shuffled_pairs", "untrained_encoders"} - set(results.controls)
+    every = directions_table(rows)
+    return [
+        on_page(Text("Classification of held-out clips, in percent.")),
+        Grid(controls_table(rows), cls="controls", titled=False, more=strips),
+        fill("strip_key", missing=missing),
+        Fold(every.title, [every], every.title),
+    ]
+
+
+def objectives_table(data: ReportData) -> Table:
+    """Every term with its weight, "off" where it is left out."""
+    weights = data.results.weights if data.results else None
+    rows = []
+    for name, weight in (weights or data.checkpoint.config.objectives.weights()).items():
+        shown = "off" if weight is None else f"{weight:g}"
+        if weight == 0:
+            shown = "0 (logged only)"
+        rows.append((term_name(name), shown, term_meaning(name)))
+    return plain("Objectives", ("term", "weight", "what it asks for"), rows)
+
+
+def training(data: ReportData, found: list[Panel]) -> list[Block]:
+    """Curves as small multiples."""
+    figures = []
+    for panel in found:
+        labels = {s.label: s.color for s in panel.series if s.label}
+        figures.append((Markup(chart(panel)), labels))
+    count = len([run for run in data.runs if run.metrics])
+    drawn = fill("panels", figures=figures, count=count)
+    return [drawn, Fold("The curves in numbers", [curves_table(found)])]
+
+
+def setup(data: ReportData) -> list[Block]:
+    """Configuration, versions, seeds, data."""
+    tables = [Grid(modalities_table(data)), Grid(provenance(data), cls="facts")]
+    code = Code(data.config_text)
+    return [
+        Box(tables, {"class": "columns"}),
+        Fold("Resolved configuration (config.yaml)", [code]),
+    ]
+
+
+def modalities_table(data: ReportData) -> Table:
+    """The modalities of the model, with a title that says where their clips are from."""
+    seconds, rows = data.store.step_seconds, []
+    for m in data.model.modalities.values():
+        length = seconds.get(m.name)
+        shape = " × ".join(map(str, m.shape))
+        rows.append((m.name, m.kind.value, shape, "–" if length is None else f"{length:g}"))
+    title = f"Modalities of {data.checkpoint.config.data.store}"
+    return plain(title, ("modality", "kind", "shape of a step", "seconds per step"), rows)
+
+
+def provenance(data: ReportData) -> Table:
+    """Seeds, data and versions."""
+    config, facts = data.checkpoint.config, data.runs[0].facts
+    seeds = [str(run.facts.get("seed", "?")) for run in data.runs]
+    position = data.checkpoint.position
+    rows = [
+        ("seeds" if data.demo else "seed", ", ".join(seeds)),
+        ("trained", f"{position.epoch} epochs, {position.step} steps"),
+        ("store", config.data.store),
+        ("clips", ", ".join(f"{name} {count}" for name, count in data.store.splits.items())),
+        ("data hash", data.checkpoint.data_hash),
+    ]
+    for key in ("started", "python", "platform", "processor", "threads"):
+        if key in facts:
+            rows.append((key, str(facts[key])))
+    packages = facts.get("packages")
+    for name, version in packages.items() if isinstance(packages, dict) else ():
+        rows.append((str(name), str(version)))
+    if data.results is not None and data.results.seconds:
+        rows.append(("wall time", f"{data.results.seconds:.0f} s"))
+    return plain("Provenance", ("what", "value"), rows)

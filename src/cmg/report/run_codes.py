@@ -1,0 +1,224 @@
+"""The sections about codes: frequencies, modality mix, examples, timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from cmg.codebook.measures import CodeUsage, tuples_of
+from cmg.report.charts import Bar, bar_chart
+from cmg.report.document import Block, Grid, InWords, Section, Text
+from cmg.report.gather import ReportData
+from cmg.report.html import fill
+from cmg.report.media import Media
+from cmg.report.prose import count_text, percent
+from cmg.report.samples import (
+    LONGEST,
+    CodeCard,
+    Place,
+    Timeline,
+    classes_of,
+    code_groups,
+    code_name,
+    label_of,
+    most_used,
+    timed,
+    timelines,
+)
+from cmg.report.svg import pie, svg
+from cmg.report.tables import Table, plain
+
+Colors = Mapping[str, str]
+
+
+def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, Section]:
+    """All of them; none for a model without codes."""
+    if not data.usage.size:
+        return {}
+    sections = {
+        "usage": Section("Code usage", usage(data, colors)),
+        "mix": Section("Who uses which code", [modality_mix(data, colors)]),
+        "codes": Section("The most used codes", code_cards(data, media, colors)),
+    }
+    if clips := timelines(data):
+        sections["timelines"] = Section(
+            "Codes over time", timeline_cards(data, media, colors, clips)
+        )
+    return sections
+
+
+def scope(data: ReportData) -> str:
+    """Which clips, which run."""
+    example = f" of {data.runs[0].name}" if data.demo else ""
+    return (
+        f"Codes{example} on the {len(data.split)} clips of the split "
+        f"“{data.split.name}”, after {data.checkpoint.position.step} training steps."
+    )
+
+
+def usage(data: ReportData, colors: Colors) -> list[Block]:
+    """Sorted code frequencies, by modality."""
+    share = 100 * data.usage.counts / data.usage.counts.sum().clamp_min(1)
+    pooled = share.sum(0).tolist()
+    order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
+    bars = [Bar(code_name(data.usage, k), share[:, k].tolist()) for k in order]
+    drawn = bar_chart(bars, list(colors.values()), (0.1, "0.1 %: counts as used"))
+    return [
+        InWords(Text(scope(data))),
+        fill("usage", scope=scope(data), colors=colors, drawn=Markup(drawn), demo=data.demo),
+        Grid(codebook_table(data)),
+        InWords(usage_table(data.usage)),
+        *([] if data.usage.levels == 1 else [Grid(levels_table(data))]),
+    ]
+
+
+def codebook_table(data: ReportData) -> Table:
+    """Use of the codebook."""
+    step, stats = label_of(data, "step"), data.stats
+    events = data.results and step and "background" in classes_of(data, step)
+    over = "the steps of events" if events else "all steps"
+    rows = [
+        ("codes", f"{stats.size}", "size K of the codebook"),
+        ("used", count_text(stats.used), "codes with at least 0.1 % of the tokens"),
+        ("perplexity", f"{stats.perplexity:.1f}", f"exp(entropy) of the codes over {over}"),
+        (
+            "shared",
+            f"{100 * stats.shared_share:.1f} %",
+            "of the used codes: two or more modalities, weighted equally, give 5 % each",
+        ),
+    ]
+    return plain("Codebook", ("measure", "value", "meaning"), rows)
+
+
+def levels_table(data: ReportData) -> Table:
+    """Use of the codes of each level or group, and of the tuples that steps have."""
+    numbers, count = tuples_of({m: one.indices for m, one in data.encoded.items()})
+    tuples = CodeUsage.of(numbers, count, {m: one.mask for m, one in data.encoded.items()})
+    named = {str(level): one for level, one in enumerate(data.usage.by_level(), 1)}
+    rows = [
+        (
+            name,
+            str(int(one.used().sum())),
+            f"{one.perplexity:.1f}",
+            f"{100 * one.shared_share:.1f} %",
+        )
+        for name, one in (named | {"all, as tuples": tuples}).items()
+    ]
+    return plain("Each level", ("level", "used", "perplexity", "shared"), rows)
+
+
+def usage_table(usage: CodeUsage) -> Table:
+    """How many codes each combination of modalities shares."""
+    rows = [(group_title(by), str(len(codes))) for by, codes in code_groups(usage).items()]
+    return plain("Who uses the codes", ("modalities", "codes"), rows)
+
+
+def group_title(modalities: Sequence[str]) -> str:
+    """The modalities of a group of codes in words."""
+    if not modalities:
+        return "hardly used (less than 0.1 % of the tokens)"
+    return " + ".join(modalities) + (" only" if len(modalities) == 1 else "")
+
+
+def modality_mix(data: ReportData, colors: Colors) -> Markup:
+    """Every code as a pie of the modalities that use it (the paper's Figure 4)."""
+    usage, groups = data.usage, {}
+    frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
+    for by, codes in code_groups(usage).items():
+        side = 46.0 if by and usage.counts.shape[1] <= 512 else 26.0
+        pies = [code_pie(usage, colors, code, frequent, side) for code in codes]
+        groups[group_title(by)] = pies
+    return fill("mix", colors=colors, groups=groups)
+
+
+def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side: float) -> Markup:
+    """One code: a pie, its number below, its numbers in the tooltip.
+
+    Args:
+        usage: Of the codebook.
+        colors: Of the modalities.
+        code: Index of the code.
+        frequent: Tokens of a code that has the largest disk.
+        side: Of the square around it.
+    """
+    count, mix = float(usage.counts[:, code].sum()), usage.shares[:, code].tolist()
+    largest = 22.0 if usage.counts.shape[1] <= 512 else 12.0
+    radius = max(3.0, min(largest * (count / frequent) ** 0.5, side / 2 - 1))
+    told = ", ".join(f"{m} {percent(s)}" for m, s in zip(colors, mix, strict=True))
+    name = code_name(usage, code)
+    label = f"code {name}: {told}; {count:.0f} tokens"
+    drawn = pie((side / 2, side / 2), radius, mix, list(colors.values()))
+    image = svg(side, side, f"<title>{escape(label)}</title>{drawn}", label, "pie")
+    return Markup(f'<span data-code="{code}">{image}{name}</span>')
+
+
+def code_cards(data: ReportData, media: Media, colors: Colors) -> list[Block]:
+    """The most used codes with steps that took them."""
+    cards = most_used(data)
+    drawn = fill("code_cards", scope=scope(data), cards=cards, colors=colors, media=media)
+    return [drawn, InWords(codes_table(cards, colors))]
+
+
+def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
+    """The most used codes."""
+    rows = []
+    for card in cards:
+        classes = ", ".join(f"{name} {percent(share)}" for name, share in card.classes[:3])
+        shares = [percent(share) for share in card.shares.values()]
+        rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
+    columns = ("code", "of all tokens", *(f"share of {m}" for m in colors), "classes")
+    return plain("The most used codes", columns, rows)
+
+
+def timeline_cards(
+    data: ReportData, media: Media, colors: Colors, clips: list[Timeline]
+) -> list[Block]:
+    """The codes of some clips, step by step."""
+    cards = [timeline_values(data, media, one) for one in clips]
+    values = {"cards": cards, "colors": colors, "media": media, "longest": LONGEST}
+    drawn = fill("timelines", scope=scope(data), **values)
+    tables = []
+    for one in clips:
+        label = f" ({one.label})" if one.label else ""
+        tables.append(InWords(Grid(timeline_table(one), f"{one.id}{label}")))
+    return [drawn, *tables]
+
+
+def timeline_values(data: ReportData, media: Media, one: Timeline) -> dict[str, Any]:
+    """What the page shows of a clip: modalities in time as one table, sequences of tokens below.
+
+    Every step of the former has a picture, every token a word.
+    """
+    in_time = {m: one.codes[m] for m in timed(data) if m in one.codes}
+    tokens = {m: codes for m, codes in one.codes.items() if m not in in_time and codes}
+    pictures = {
+        m: [media.thumbnail(Place(m, one.clip, t)) for t in range(len(codes))]
+        for m, codes in in_time.items()
+    }
+    words = {
+        m: media.words(m, one.clip)[: len(codes)] or list(map(str, range(len(codes))))
+        for m, codes in tokens.items()
+    }
+    return {
+        "clip": one,
+        "steps": max(map(len, in_time.values()), default=0),
+        "events": [(name, len(list(run))) for name, run in groupby(one.events)],
+        "in_time": in_time,
+        "pictures": pictures,
+        "tokens": tokens,
+        "words": words,
+    }
+
+
+def timeline_table(one: Timeline) -> Table:
+    """The codes of one clip."""
+    steps = max(len(codes) for codes in one.codes.values())
+    rows = []
+    if one.events:
+        rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
+    for m, codes in one.codes.items():
+        rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
+    return plain(one.id, ("step", *map(str, range(steps))), rows)
