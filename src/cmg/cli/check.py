@@ -21,11 +21,6 @@ _STYLES = {"complete": "green", "warning": "yellow", "note": "dim"}
 _FAULT = "bold red"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file to ``cmg data``."""
-    app.command("check")(check)
-
-
 def check(
     root: Annotated[Path, typer.Argument(help="Folder of the authors' data, or a simulated one.")],
     lists: Annotated[

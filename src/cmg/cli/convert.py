@@ -11,11 +11,6 @@ from cmg.cli.output import JsonFlag, show
 from cmg.errors import ConfigError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command()(convert)
-
-
 def convert(
     source: Annotated[
         Path,

@@ -13,7 +13,7 @@ from cmg.cli.output import JsonFlag, show
 from cmg.cli.store_facts import described, facts
 
 app = group("Feature stores and the authors' data: import, check, simulate.")
-importing.register(app)
+app.command("import")(importing.import_)
 Store = Annotated[str, typer.Argument(help="Store folder, its address (s3://...), or `digits`.")]
 
 
@@ -41,8 +41,7 @@ def verify(store: Store, json_: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-check.register(app)
-simulate.register(app)
-text.register(app)
-tuxpaint.register(app)
-voices.register(app)
+for command in (check.check, simulate.simulate, text.prompts, text.embed_prompts):
+    app.command()(command)
+app.command("tuxpaint")(tuxpaint.build)
+app.command()(voices.digits)

@@ -18,12 +18,6 @@ NAMED = 20
 """Clips that were left out and are named on the terminal; all are in the store's extract.json."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``cmg``."""
-    app.command()(extract)
-    app.command()(extractors)
-
-
 def extractors(json_: JsonFlag = False) -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
     from cmg.extract.registry import COLUMNS, cards_table

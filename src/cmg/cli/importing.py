@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from cmg.recipes.import_official import ImportSummary
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``cmg data``."""
-    app.command("import")(import_)
-
-
 def import_(
     out: Annotated[Path, typer.Option(help="Collection of stores, or store, to write.")],
     root: Annotated[

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 RunOption = Annotated[
     Path, typer.Option("--model", help="Run folder of `cmg pretrain`, or one of its checkpoints.")
 ]
+ExtractorOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
+]
+WeightsOption = Annotated[
+    list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
+]
+WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
+]
 
 
 @dataclass
@@ -56,6 +68,12 @@ def show(told: Mapping[str, Any], *lines: Any) -> None:
     shown = console()
     for line in lines:
         shown.print(line, soft_wrap=True)
+
+
+def say_remarks(remarks: Iterable[str]) -> None:
+    """On stderr, what has to be said beside the output, such as what is not as in training."""
+    for remark in remarks:
+        typer.echo(remark, err=True)
 
 
 def console(stderr: bool = False) -> Console:

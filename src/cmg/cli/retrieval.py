@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import (
+    ExtractorOption,
+    JsonFlag,
+    RunOption,
+    WeightsOption,
+    in_terminal,
+    say_remarks,
+    show,
+)
 from cmg.cli.progress import progress_bar
 from cmg.cli.tasks import DeviceOption
 from cmg.cli.values import pairs, typed_name
@@ -26,13 +33,6 @@ OutOption = Annotated[Path, typer.Option(help="Folder for results and report.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace earlier results in OUT.")
 ]
-
-
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(retrieve)
-    evaluate.command("retrieval")(retrieval)
-    evaluate.command("two-stage")(two_stage)
 
 
 def representations(given: str) -> list[By]:
@@ -53,12 +53,6 @@ def representations(given: str) -> list[By]:
     return [by for by in ALL_BY if by in names]
 
 
-def say_remarks(remarks: Iterable[str]) -> None:
-    """On stderr, what is different from training."""
-    for remark in remarks:
-        typer.echo(remark, err=True)
-
-
 def retrieval(
     model: Annotated[
         list[Path],
@@ -76,7 +70,6 @@ def retrieval(
     json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
-    say_json(json_)
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.retrieval import evaluate_retrieval
     from cmg.report.retrieval import check_out, retrieval_tables, write_retrieval
@@ -121,7 +114,6 @@ def two_stage(
     The setting of the paper's Table 5, whose code is lost; with the controls shuffled pairs and
     untrained.
     """
-    say_json(json_)
     from cmg.options import checked_options
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.two_stage import JoinOptions
@@ -188,18 +180,12 @@ def retrieve(
     save_index: Annotated[
         Path | None, typer.Option(help="Keep the gallery in this file (.safetensors).")
     ] = None,
-    extractor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
-    ] = None,
+    extractor: ExtractorOption = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
     json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a gallery that are nearest to a clip of another modality."""
-    say_json(json_)
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.retrieve import INDEX, Wanted
     from cmg.recipes.retrieve import retrieve as run_retrieve

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import (
+    JsonFlag,
+    RunOption,
+    WeightsOption,
+    in_terminal,
+    say_remarks,
+    show,
+)
 from cmg.cli.progress import TensorBoard, progress_bar
 from cmg.cli.tasks import DeviceOption
 from cmg.cli.values import pairs, whole_numbers
@@ -18,12 +25,6 @@ from cmg.errors import ConfigError
 BackboneOption = Annotated[
     str, typer.Option(help="pvt_v2_b0 .. pvt_v2_b5, resnet18, resnet34 or resnet50.")
 ]
-
-
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    evaluate.command("avs")(avs)
-    app.command()(segment)
 
 
 def avs(
@@ -104,7 +105,6 @@ def avs(
     json_: JsonFlag = False,
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
-    say_json(json_)
     from cmg.files import refuse_occupied
     from cmg.options import checked_options
     from cmg.recipes.pretrain import choose_device
@@ -210,9 +210,7 @@ def segment(
         list[str] | None,
         typer.Option(metavar="MODALITY=NAME", help="Extractor of the query; default: the run's."),
     ] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
-    ] = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier segmentation in OUT.")
@@ -224,7 +222,6 @@ def segment(
     OUT has a mask per second (masks/0000.png, white where the object is), the masks laid over the
     frames (overlay.png), and segmentation.json.
     """
-    say_json(json_)
     from cmg.extract.media_files import one_clip
     from cmg.recipes.pretrain import choose_device
     from cmg.recipes.segment_clip import segment_clip
@@ -244,8 +241,7 @@ def segment(
         ),
         overwrite,
     )
-    for remark in found.remarks:
-        typer.echo(remark, err=True)
+    say_remarks(found.remarks)
     shares = [round(100 * float((p > 0.5).float().mean()), 1) for p in found.probabilities]
     show(
         {"out": str(out), "seconds": len(shares), "percent_of_pixels": shares},

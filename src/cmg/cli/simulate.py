@@ -13,11 +13,6 @@ from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``cmg data``."""
-    app.command()(simulate)
-
-
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     fraction: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, in_terminal, show
+from cmg.cli.output import JsonFlag, WorkersOption, in_terminal, show
 
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
@@ -53,7 +53,7 @@ def run(
     protocol: Annotated[
         str | None, typer.Option(help="Of the benchmarks: clean (default) or published.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Keep run folders with their checkpoints.")
     ] = False,

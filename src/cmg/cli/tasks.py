@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import JsonFlag, RunOption, in_terminal, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -51,12 +51,6 @@ class Evaluations(Group):
         return command
 
 
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    evaluate.command(ALL, help=f"All of the following benchmarks. {benchmark.__doc__}")(benchmark)
-    app.command()(select)
-
-
 def benchmark(
     context: typer.Context,
     data: DataOption,
@@ -87,7 +81,6 @@ def benchmark(
     Takes the checkpoint that `cmg select` has marked, else the newest. Writes results.json,
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
     """
-    say_json(json_)
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
@@ -127,6 +120,9 @@ def benchmark(
     )
 
 
+ABOUT_ALL = f"All of the following benchmarks. {benchmark.__doc__}"
+
+
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
     data: DataOption,
@@ -141,7 +137,6 @@ def select(
 
     Published: accuracy on AVE's training split, as the release chooses. Clean: accuracy on val.
     """
-    say_json(json_)
     from dataclasses import asdict
 
     from cmg.official.collection import open_collection

@@ -24,12 +24,6 @@ class Filter(StrEnum):
     NONE = "none"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file to ``cmg data``."""
-    app.command("prompts")(prompts)
-    app.command("embed-prompts")(embed_prompts)
-
-
 def prompts(
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Text file, a label per line.")],
     out: Annotated[Path, typer.Option(help="FILE.csv to write: label,prompt.")],

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, show
+from cmg.cli.output import (
+    ExtractorOption,
+    JsonFlag,
+    RunOption,
+    WeightsOption,
+    say_remarks,
+    show,
+)
 from cmg.cli.values import pairs
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from cmg.golden import CaseResult
     from cmg.recipes.encoded_media import EncodedMedia
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(probe)
-    app.command()(encode)
-    app.command()(report)
-    app.command("verify-golden")(verify_golden)
 
 
 def probe(
@@ -59,12 +58,10 @@ def probe(
     if labels is not None:
         store = LabeledClips(store, read_labels(labels))
         remarks += store.remarks
-    for remark in remarks:
-        typer.echo(remark, err=True)
+    say_remarks(remarks)
     splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
-    for remark in found.remarks:
-        typer.echo(remark, err=True)
+    say_remarks(found.remarks)
     scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
     show(
         asdict(found) | scores | {"train_on": train_on, "test_on": test_on},
@@ -85,14 +82,8 @@ def encode(
     ],
     split: Annotated[str | None, typer.Option(help="Of a store: only this split.")] = None,
     text: Annotated[str | None, typer.Option(help="Words of the one clip of media.")] = None,
-    extractor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor."),
-    ] = None,
+    extractor: ExtractorOption = None,
+    weights: WeightsOption = None,
     known: Annotated[
         str | None,
         typer.Option(help="Store whose clips are compared with the codes; default: the run's."),
@@ -153,16 +144,15 @@ def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
 
     checkpoint = read_checkpoint(model)
     store = open_other(checkpoint.config.data, data)
-    for remark in other_extractors(checkpoint, store):
-        typer.echo(remark, err=True)
+    say_remarks(other_extractors(checkpoint, store))
     clips = write_codes(load_model(model), store, out, split)
     show({"out": str(out), "clips": clips}, f"{clips} clips encoded to {out}")
 
 
 def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
     """Say what was encoded; on stderr what was not, or not as in training."""
-    for line in (*encoded.remarks, *(f"{id_}: {why}" for id_, why in encoded.failed.items())):
-        typer.echo(line, err=True)
+    say_remarks(encoded.remarks)
+    say_remarks(f"{id_}: {why}" for id_, why in encoded.failed.items())
     told = {
         "out": str(out),
         "clips": len(encoded.clips),

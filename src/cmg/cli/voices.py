@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, show
+from cmg.cli.output import (
+    JsonFlag,
+    OverridesArgument,
+    RunOption,
+    WorkersOption,
+    in_terminal,
+    show,
+)
 from cmg.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -36,11 +43,6 @@ Sources = Annotated[
     str | None,
     typer.Option(help="Packages to read, separated by commas, see `cmg voices sources`."),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``digits`` to ``cmg data``."""
-    app.command()(digits)
 
 
 def digits(
@@ -112,15 +114,12 @@ def read(
 @app.command("compare")
 def compare(
     out: Annotated[Path, typer.Option(help="Folder for store, runs and results.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
-    ] = None,
+    overrides: OverridesArgument = None,
     recordings: Recordings = None,
     own: Own = None,
     sources: Sources = None,
     seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     least: Annotated[
         float | None,
         typer.Option(help="Exit with 1 if fewer percent of `all recorded` words are read."),
