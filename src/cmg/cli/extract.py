@@ -110,6 +110,7 @@ def extract(
             "say which extractors to use, e.g. --video efficientnet-lite0 --audio vggish --text "
             "minilm; `cmg extractors` lists them"
         )
+    from cmg.cli.progress import Bars
     from cmg.extract.reading import FrameRule
     from cmg.extract.scan_options import ScanOptions
     from cmg.options import checked_options
@@ -141,40 +142,17 @@ def extract(
         engine,
         overwrite,
     )
-    with LateClipBar() as bar:
-        found = run(folder, out, options, bar.told)
+    with Bars() as bars:
+
+        def told(clips: int, resumed: int, total: int) -> None:
+            bars.told("clips", total, clips, resumed)
+
+        found = run(folder, out, options, told)
     if found is None:
-        told: dict[str, Any] = {"store": str(out), "waiting": True}
-        show(told, "this rank's share is done; the last rank joins the store")
+        waiting = {"store": str(out), "waiting": True}
+        show(waiting, "this rank's share is done; the last rank joins the store")
         return
     show(found.as_dict(), *lines(found))
-
-
-class LateClipBar:
-    """A bar over clips that appears when something is to be done."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._clips = 0
-
-    def __enter__(self) -> LateClipBar:
-        """Nothing to show yet."""
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.__exit__(*raised)
-
-    def told(self, clips: int, resumed: int, total: int) -> None:
-        """Show how far it is."""
-        from cmg.cli.progress import ClipBar
-
-        if self._bar is None:
-            self._bar = ClipBar(total, resumed).__enter__()
-            self._clips = resumed
-        self._bar.advance(clips - self._clips)
-        self._clips = clips
 
 
 def lines(found: Extraction) -> list[Any]:

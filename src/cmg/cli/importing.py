@@ -124,37 +124,12 @@ def _import_arrays(
 
 
 def _import_root(root: Path, out: Path, options: Any) -> None:
+    from cmg.cli.progress import Bars
     from cmg.recipes.import_official import import_clips
 
     with Bars() as bars:
         summary = import_clips(root, out, options, bars.told)
     show(summary.as_dict(), _table(summary), *_remarks(summary))
-
-
-class Bars:
-    """A bar per set, one after the other."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._name = ""
-
-    def __enter__(self) -> Bars:
-        """Nothing to show yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are."""
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-
-    def told(self, name: str, clips: int, done: int, kept: int) -> None:
-        """A chunk of a set is done."""
-        from cmg.cli.progress import ClipBar
-
-        if self._bar is None or name != self._name:
-            self.__exit__()
-            self._bar, self._name = ClipBar(clips, kept).__enter__(), name
-        self._bar.advance(done - self._bar.done, name)
 
 
 def _table(summary: ImportSummary) -> Table:

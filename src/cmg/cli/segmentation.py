@@ -17,7 +17,8 @@ from cmg.cli.output import (
     say_remarks,
     show,
 )
-from cmg.cli.progress import TensorBoard, progress_bar
+from cmg.cli.progress import progress_bar
+from cmg.cli.progress import tensorboard as boards
 from cmg.cli.tasks import DeviceOption
 from cmg.cli.values import pairs, whole_numbers
 from cmg.errors import ConfigError
@@ -172,14 +173,8 @@ def avs(
 
     @contextmanager
     def watch(name: str, steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-        if not tensorboard:
-            yield lambda step, values: None
-            return
-        board = TensorBoard(out / "tensorboard" / name, steps)
-        try:
-            yield board.add
-        finally:
-            board.close()
+        with boards(out, tensorboard, steps, name) as found:
+            yield found[0].add if found else lambda step, values: None
 
     with progress_bar() as tell:
         if checkpoint is None:

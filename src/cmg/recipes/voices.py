@@ -14,20 +14,15 @@ from torch import nn
 from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
-from cmg.data.batches import Batches
 from cmg.data.digits import WordFeatures, build_digits, load_spoken
 from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
 from cmg.evaluation.probe import Labeled, train_head
 from cmg.files import refuse_occupied
 from cmg.models.unified import UnifiedModel
-from cmg.process import thread_count
-from cmg.recipes.demo import VARIANTS
-from cmg.recipes.jobs import Job, Relay
-from cmg.recipes.pretrain import trained
+from cmg.recipes.jobs import Job, clips_to_train, trained_model, variant_jobs
 from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
 from cmg.voices.embedded import AUDIO, word_features
 from cmg.voices.pooling import single_words
@@ -57,8 +52,6 @@ class WordSet:
 class VoicesJob:
     """A model to train, and words to read with it; picklable."""
 
-    audio: str
-    variant: str
     job: Job
     sets: list[WordSet]
 
@@ -132,9 +125,8 @@ def digits_read(head: nn.Module, words: torch.Tensor) -> list[int]:
 def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int]]]:
     """Train one model in this process and read the words with it."""
     config = job.job.config
-    with thread_count(config.training.threads):
-        training = trained(config, job.job.run, observers=[Relay(job.job.name, send)])
-        return read_words(training.state.model, open_clips(config.data), config, job.sets)
+    with trained_model(job.job, send) as model:
+        return read_words(model, open_clips(config.data), config, job.sets)
 
 
 @dataclass(frozen=True)
@@ -179,36 +171,15 @@ def plan_voices(
         features = word_features(audio)
         sets = word_sets(features, everything)
         baselines.append(plain_heads(features, sets, base.probe, seeds))
-        if audio == AUDIO[0]:
-            store = FeatureStore.open("digits")
-        else:
-            store = build_digits(out / STORE, words=features)
-        config = override_config(base, [f"data.store={store_name(audio, out)}"])
-        made = [j for v in VARIANTS for j in _jobs(out, audio, v, config, sets, seeds)]
-        per_epoch = len(Batches(store.split(config.data.train_split), config.data.batch_size).clips)
-        clips += per_epoch * config.training.epochs * len(made)
-        jobs += made
+        store = "digits" if audio == AUDIO[0] else str(out / STORE)
+        if audio != AUDIO[0]:
+            build_digits(out / STORE, words=features)
+        made = variant_jobs(
+            override_config(base, [f"data.store={store}"]), out, seeds, prefix=audio
+        )
+        clips += clips_to_train(made)
+        jobs += [VoicesJob(job, sets) for job in made]
     return VoicesPlan(jobs, baselines, clips, truth_of(everything))
-
-
-def store_name(audio: str, out: Path) -> str:
-    """What a configuration calls the store with these features."""
-    return "digits" if audio == AUDIO[0] else str(out / STORE)
-
-
-def _jobs(
-    out: Path, audio: str, variant: str, config: RunConfig, sets: list[WordSet], seeds: int
-) -> list[VoicesJob]:
-    changed = config.model_dump()
-    for section, values in VARIANTS[variant].items():
-        changed[section] |= values
-    jobs = []
-    for seed in range(seeds):
-        changed["training"]["seed"] = seed
-        run = out / f"{audio}-seed-{seed}" if variant == "trained" else None
-        job = Job(f"{audio} {variant} {seed}", RunConfig.model_validate(changed), run)
-        jobs.append(VoicesJob(audio, variant, job, sets))
-    return jobs
 
 
 def plain_heads(
@@ -230,8 +201,9 @@ def run_voices(plan: VoicesPlan, report: Report, workers: int | None = None) -> 
     results = run_all(plan.jobs, run_voices_job, report, workers)
     rows: dict[tuple[str, str, str], Row] = {}
     for job, found in zip(plan.jobs, results, strict=True):
+        audio, variant, _ = job.job.name.split()
         for head, said in found.items():
-            key = (job.audio, job.variant, head)
+            key = (audio, variant, head)
             row = rows.setdefault(key, Row(*key, {source: [] for source in said}))
             for source, digits in said.items():
                 row.said[source].append(digits)

@@ -13,11 +13,8 @@ from cmg.config.schema import RunConfig
 from cmg.data.options import DataOptions
 from cmg.errors import CmgError
 from cmg.files import StrPath
-from cmg.process import thread_count
-from cmg.recipes.jobs import Relay
-from cmg.recipes.pretrain import trained
+from cmg.recipes.jobs import Job, trained_model
 from cmg.runs.folder import CONFIG, RUN, versions
-from cmg.runs.loop import StepObserver
 from cmg.studies.ledger import (
     Identity,
     JobKey,
@@ -166,12 +163,9 @@ def run_study_job(job: StudyJob, send: Report) -> JobRecord:
         CmgError: by its own type, with variant and seed in front.
     """
     started = time.perf_counter()
-    name = f"{job.key.variant} {job.key.seed}"
-    seed = job.config.training.seed
-    with naming(name), thread_count(job.config.training.threads):
-        relay: list[StepObserver] = [Relay(name, send)]
-        training = trained(job.config, job.run, may_resume(job.run), relay)
-        scores = job.scorer.score(training.state.model, job.config, seed)
+    one = Job(f"{job.key.variant} {job.key.seed}", job.config, job.run)
+    with naming(one.name), trained_model(one, send, may_resume(job.run)) as model:
+        scores = job.scorer.score(model, job.config, job.config.training.seed)
     seconds = time.perf_counter() - started
     return JobRecord(
         job.key, job.config, job.trained_on, job.scored_on, scores, seconds, versions()
