@@ -178,7 +178,7 @@ def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkey
     monkeypatch.setattr(saved, "write_tensors", full)
     with pytest.raises(CheckpointError, match=rf"No space left.*free space and resume \({kept}\)"):
         train_segmenter(job(folder))
-    assert TrainingFolder(tmp_path / "m", record).steps > 0 or epoch == 1
+    assert TrainingFolder(tmp_path / "m", record).progress.step > 0 or epoch == 1
     monkeypatch.undo()
 
     def broken(model, *rest):

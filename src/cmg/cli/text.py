@@ -111,15 +111,8 @@ def embed_prompts(
 
 def facts(report: PromptReport) -> dict[str, Any]:
     """A report as JSON."""
-    return {
-        "label": report.label,
-        "prompt": report.prompt,
-        "words": list(report.words),
-        "survivors": report.survivors,
-        "kept": list(report.kept),
-        "dropped": list(report.dropped),
-        "truncated": report.truncated,
-    }
+    order = ("label", "prompt", "words", "survivors", "kept", "dropped", "truncated")
+    return {name: getattr(report, name) for name in order}
 
 
 def as_table(reports: list[PromptReport]) -> Table:

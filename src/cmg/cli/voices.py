@@ -76,16 +76,10 @@ def list_sources(recordings: Recordings = None, json_: JsonFlag = False) -> None
     for source in SOURCES:
         files = find(source, recordings or [])
         place = None if files is None else str(files[0].parent)
-        told.append(
-            {
-                "name": source.name,
-                "voice": source.voice,
-                "origin": source.origin,
-                "license": source.license,
-                "get": source.get,
-                "found": place,
-            }
-        )
+        known = {
+            name: getattr(source, name) for name in ("name", "voice", "origin", "license", "get")
+        }
+        told.append(known | {"found": place})
         lines += [
             f"{source.name}: {source.voice}; origin {source.origin}; {source.license}",
             f"  {place}" if place else f"  not found; {source.get}",

@@ -15,6 +15,7 @@ from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
+from cmg.process import mode
 from cmg.types import Batch, Steps
 
 
@@ -111,11 +112,8 @@ def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[s
     """Semantic features in eval mode, or in train mode where `dropout` says so."""
     if not dropout:
         return model.semantics(batch)
-    training = model.training
-    try:
-        return model.train().represent(batch).semantic
-    finally:
-        model.train(training)
+    with mode(model, training=True):
+        return model.represent(batch).semantic
 
 
 @torch.no_grad()
@@ -296,14 +294,9 @@ class FrozenEncoder:
             lengths: Steps of each clip, int64 [B].
             dropout: Train mode, with dropout from torch's global generator [as coded].
         """
-        temporal = self._semantic.temporal
-        training = temporal.training
-        temporal.train(dropout)
-        try:
-            mask = self._steps(inputs, lengths).mask(self.modality)
+        temporal, mask = self._semantic.temporal, self._steps(inputs, lengths).mask(self.modality)
+        with mode(temporal, dropout):
             return torch.as_tensor(temporal(inputs, mask)).to(self.model.dtype)
-        finally:
-            temporal.train(training)
 
     @torch.no_grad()
     def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +44,7 @@ def clip_metrics(logits: Tensor, classes: Tensor) -> Metrics:
     certainty = logits.double().log_softmax(1)
     return percent(
         accuracy=top1_accuracy(logits, classes),
-        macro_precision=macro.precision,
-        macro_recall=macro.recall,
-        macro_f1=macro.f1,
+        **{f"macro_{name}": value for name, value in asdict(macro).items()},
         map=mean_average_precision(certainty, true),
     )
 
@@ -72,9 +71,7 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
     return percent(
         **_named("", micro),
         **_named("foreground_", foreground),
-        macro_precision=macro.precision,
-        macro_recall=macro.recall,
-        macro_f1=macro.f1,
+        **{f"macro_{name}": value for name, value in asdict(macro).items()},
         map=mean_average_precision(logits[counts], true > 0),  # sigmoids would round to 1
     )
 

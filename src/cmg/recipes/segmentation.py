@@ -166,7 +166,7 @@ class Segmentation:
             kept,
             self._cache(folder, model, options),
         )
-        with watch(folder.name, kept.steps) as observe:
+        with watch(folder.name, kept.progress.step) as observe:
             train_segmenter(job, partial(tell, f"train {folder.name}"), observe)
 
     def _selecting(self, modality: str) -> str:

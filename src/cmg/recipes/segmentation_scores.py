@@ -81,7 +81,7 @@ def score_all(
     for done, (name, folder) in enumerate(folders.items()):
         model, record = read_segmenter(folder, segmentation.plan.device)
         _refuse_other(segmentation, record, folder)
-        progress[name] = progress_of(folder)
+        progress[name] = read_description(folder)["progress"]
         queries = segmentation.queries("test", record.training.seed)
         each = ious.setdefault(name, {})
         for modality in asked_by if record.model.by_query else asked_by[:1]:
@@ -174,12 +174,6 @@ def _pictures(
         title = f"{clip.id} ({clip.category})" if clip.category else clip.id
         shown[title] = strips(batch.frames[0], batch.masks[0], masks)
     return shown
-
-
-def progress_of(folder: Path) -> dict[str, Any]:
-    """How a model's training went."""
-    told: dict[str, Any] = read_description(folder)["progress"]
-    return told
 
 
 def about(segmentation: Segmentation, empty: Sequence[int]) -> dict[str, Any]:

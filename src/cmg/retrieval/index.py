@@ -44,6 +44,13 @@ class Hits:
     scores: Tensor
 
 
+def joined(parts: Sequence[Hits], dim: int = 0) -> Hits:
+    """Hits of several parts of the queries, or with `dim` 1 of several parts of the gallery."""
+    return Hits(
+        torch.cat([p.places for p in parts], dim), torch.cat([p.scores for p in parts], dim)
+    )
+
+
 class ExactIndex:
     """Search among all clips of a gallery.
 
@@ -76,7 +83,7 @@ class ExactIndex:
             self._search(queries.subset(range(len(queries))[i : i + QUERIES_AT_ONCE]), k)
             for i in range(0, len(queries), QUERIES_AT_ONCE)
         ]
-        return Hits(torch.cat([p.places for p in parts]), torch.cat([p.scores for p in parts]))
+        return joined(parts)
 
     def _search(self, queries: Represented, k: int) -> Hits:
         """Part by part of the gallery; what is found later comes behind its equals."""
@@ -86,12 +93,7 @@ class ExactIndex:
         for first in range(0, len(self), size):
             found = self._search_part(queries, slice(first, first + size), k)
             found = Hits(found.places + first, found.scores)
-            if best is not None:
-                found = Hits(
-                    torch.cat([best.places, found.places], 1),
-                    torch.cat([best.scores, found.scores], 1),
-                )
-            best = in_order(found, k)
+            best = in_order(found if best is None else joined([best, found], 1), k)
         assert best is not None  # a gallery has clips
         return Hits(best.places.cpu(), best.scores.cpu())
 

@@ -143,27 +143,3 @@ def scores_of(found: QueryFigures, gallery: int, ks: Sequence[int] = RANKS) -> R
         ceiling = {k: 100.0 * float((k / sizes.double()).clamp_max(1.0).mean()) for k in ks}
     median, queries = float(found.ranks.double().quantile(0.5)), len(found.ranks)
     return RetrievalScores(recall, chance, ceiling, median, precision, expected, queries, gallery)
-
-
-def retrieval_scores(
-    scores: Tensor,
-    own: Tensor | None = None,
-    query_classes: Tensor | None = None,
-    gallery_classes: Tensor | None = None,
-    ks: Sequence[int] = RANKS,
-) -> RetrievalScores:
-    """Everything of one direction whose scores are all there.
-
-    Args:
-        scores: [N, M], larger is more alike.
-        own: Where a query's clip is in the gallery, int64 [N]; None: query i's is clip i.
-        query_classes: int64 [N], -1 where unknown.
-        gallery_classes: int64 [M], -1 where unknown.
-        ks: k of R@k.
-
-    Raises:
-        DataError: NaN scores.
-    """
-    own = torch.arange(len(scores), device=scores.device) if own is None else own
-    found = query_figures(scores, own, query_classes, gallery_classes)
-    return scores_of(found, scores.shape[1], ks)

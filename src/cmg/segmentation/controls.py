@@ -53,7 +53,7 @@ def _differ(a: FramedClip, b: FramedClip) -> bool:
 def shuffled(clips: Sequence[FramedClip], asked: AskedBy, seed: int) -> Change:
     """Queries of other clips."""
     others = other_clips(clips, seed)
-    return lambda ids, query: asked.queries.vectors(asked.modality, [others[i] for i in ids], seed)
+    return lambda ids, query: asked.vectors([others[i] for i in ids], seed)
 
 
 def zero(ids: list[str], query: Tensor) -> Tensor:

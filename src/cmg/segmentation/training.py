@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cmg.errors import NonFiniteError
-from cmg.process import seeded
+from cmg.process import mode, seeded
 from cmg.segmentation.checkpoint import Progress, TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.losses import first_frame_loss, matching_loss
@@ -33,6 +33,10 @@ class AskedBy:
 
     queries: Queries
     modality: str
+
+    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """Queries of some clips; see :meth:`Queries.vectors`."""
+        return self.queries.vectors(self.modality, ids, draw)
 
 
 @dataclass
@@ -78,7 +82,7 @@ def segmentation_step(
         NonFiniteError: the loss is NaN or infinite; the model is as before.
     """
     options = job.options
-    query = job.by.queries.vectors(job.by.modality, batch.ids, draw)
+    query = job.by.vectors(batch.ids, draw)
     first = None if options.matching else 1  # only the matching loss looks at later frames
     said = segmented(job.model, batch, query, options.precision, job.cache, first)
     masks = batch.masks.to(said.logits.device)
@@ -153,19 +157,15 @@ def mask_scores(
     Raises:
         DataError: all masks are empty, or one cannot be read.
     """
-    training, meter = model.training, MaskMeter()
-    model.eval()
-    try:
+    meter = MaskMeter()
+    with mode(model, training=False):
         for at, places in enumerate(clips.batches(options.test_batch_size)):
             batch = clips.batch(places)
-            draw = derived_seed(options.seed, "test query", at)
-            query = asked.queries.vectors(asked.modality, batch.ids, draw)
+            query = asked.vectors(batch.ids, derived_seed(options.seed, "test query", at))
             query = query if change is None else change(batch.ids, query)
             logits = segmented(model, batch, query, options.precision, cache).logits
             known = batch.masks.shape[1]
             meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
-    finally:
-        model.train(training)
     found = meter.result()
     if found.empty == found.frames:
         raise nothing_marked(clips.clips)

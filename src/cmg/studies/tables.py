@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
@@ -71,7 +72,7 @@ def metric_table(summary: StudySummary, metric: str) -> Table:
     if not paper or summary.study.paper is None:
         return table
     note = f"{table.note} The paper's figures: {summary.study.paper.source}, published protocol."
-    return Table(table.title, table.columns, table.rows, f"{note} {summary.study.paper.note}")
+    return replace(table, note=f"{note} {summary.study.paper.note}")
 
 
 def within_table(summary: StudySummary, metric: str) -> Table | None:
@@ -119,7 +120,7 @@ def paper_table(summary: StudySummary, paper: PaperTable, name: str) -> Table:
     why = f" ({summary.identity.unlike})" if summary.identity.unlike else ""
     note = f"Other data than above{why}: compare the order of the rows, not the figures. "
     note += paper.note
-    return Table(table.title, table.columns, table.rows, note.strip())
+    return replace(table, note=note.strip())
 
 
 def paper_figures(summary: StudySummary, metric: str) -> dict[str, dict[str, float]]:
@@ -163,7 +164,7 @@ def difference_text(score: Score) -> str:
 
 def noted(table: Table, summary: StudySummary, percent: bool = True) -> Table:
     """A table with the note that says what its numbers are."""
-    return Table(table.title, table.columns, table.rows, counts_note(summary, percent))
+    return replace(table, note=counts_note(summary, percent))
 
 
 def counts_note(summary: StudySummary, percent: bool) -> str:
