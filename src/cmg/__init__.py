@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cmg.data.inmemory import write_store
     from cmg.data.store import FeatureStore
     from cmg.models.unified import UnifiedModel
+    from cmg.recipes.evaluate import probe
     from cmg.recipes.pretrain import pretrain
-    from cmg.recipes.probe import probe
     from cmg.registry import use
     from cmg.runs.checkpoint import load_model as load
     from cmg.types import Batch, Kind, Modality
@@ -49,7 +49,7 @@ _FROM = {
     "load": "cmg.runs.checkpoint",
     "load_config": "cmg.config.load",
     "pretrain": "cmg.recipes.pretrain",
-    "probe": "cmg.recipes.probe",
+    "probe": "cmg.recipes.evaluate",
     "use": "cmg.registry",
     "write_store": "cmg.data.inmemory",
 }

@@ -7,13 +7,14 @@ import math
 import pytest
 import torch
 
-from cmg.evaluation.measure import clip_metrics, step_metrics
 from cmg.evaluation.metrics import (
     average_precision,
     batch_averaged_scores,
+    clip_metrics,
     macro_scores,
     mean_average_precision,
     micro_scores,
+    step_metrics,
 )
 from cmg.retrieval.metrics import query_figures, scores_of
 

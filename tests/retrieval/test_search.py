@@ -25,8 +25,7 @@ from cmg.retrieval.index import (
     shown_hits,
 )
 from cmg.retrieval.metrics import query_figures, scores_of
-from cmg.retrieval.representation import ALL_BY, Represented, represent
-from cmg.retrieval.similarity import similarity
+from cmg.retrieval.representation import ALL_BY, Represented, represent, similarity
 
 from .test_similarity import K, encoded, names, random_clips
 

@@ -10,8 +10,7 @@ from cmg.errors import CheckpointError, ConfigError
 from cmg.segmentation.backbones import NAMES, Backbone, network_options
 from cmg.segmentation.decoder import Fusion, MaskHead, MultiDilation, ResidualUnit
 from cmg.segmentation.losses import first_frame_loss, matching_loss
-from cmg.segmentation.mixer import StepMixer
-from cmg.segmentation.model import Segmenter
+from cmg.segmentation.model import Segmenter, StepMixer
 from cmg.segmentation.options import SegmenterOptions
 
 

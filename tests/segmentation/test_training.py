@@ -11,6 +11,7 @@ import torch
 
 from cmg import saved
 from cmg.errors import CheckpointError, DataError, NonFiniteError
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import (
     SegmenterRecord,
     TrainingFolder,
@@ -19,7 +20,6 @@ from cmg.segmentation.checkpoint import (
 )
 from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.controls import other_clips, shuffled, zero
-from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
     AskedBy,
     SegmentationJob,

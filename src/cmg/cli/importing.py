@@ -108,7 +108,7 @@ def _import_arrays(
     dtype: str | None,
     overwrite: bool,
 ) -> None:
-    from cmg.cli.store_facts import described, facts
+    from cmg.cli.store_facts import show_store
     from cmg.data import import_arrays
 
     store = import_arrays(
@@ -119,8 +119,7 @@ def _import_arrays(
         dtype=dtype,
         overwrite=overwrite,
     )
-    told = facts(store)
-    show(told, *described(told))
+    show_store(store)
 
 
 def _import_root(root: Path, out: Path, options: Any) -> None:

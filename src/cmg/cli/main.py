@@ -18,7 +18,6 @@ import typer
 
 from cmg import __version__
 from cmg.cli import (
-    convert,
     data,
     extract,
     presets,
@@ -63,7 +62,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     using.encode,
     using.report,
     using.verify_golden,
-    convert.convert,
+    using.convert,
     tasks.select,
     segmentation.segment,
     retrieval.retrieve,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cmg.cli.output import show
+
 
 def facts(store: Any) -> dict[str, Any]:
     """What ``info`` tells of a store."""
@@ -25,6 +27,12 @@ def facts(store: Any) -> dict[str, Any]:
         "content_hash": store.content_hash,
         "notes": store.manifest.notes,
     }
+
+
+def show_store(store: Any) -> None:
+    """Print `facts`, as JSON or as lines."""
+    told = facts(store)
+    show(told, *described(told))
 
 
 def described(told: dict[str, Any]) -> list[str]:

@@ -67,7 +67,7 @@ def run(
     from cmg.studies.definition import load_study
     from cmg.studies.plan import plan_study
     from cmg.studies.run import prepare_study, run_study
-    from cmg.studies.task_scorer import scorer_for
+    from cmg.studies.scorers import scorer_for
 
     chosen = None if only is None else [v.strip() for v in only.split(",") if v.strip()]
     study, scorer = load_study(name), scorer_for(data, benchmarks, protocol)

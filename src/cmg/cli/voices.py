@@ -57,13 +57,12 @@ def digits(
     json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    from cmg.cli.store_facts import described, facts
+    from cmg.cli.store_facts import show_store
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 
     store = build_digits(out, train_clips, test_clips, seed, overwrite, word_features(audio))
-    told = facts(store)
-    show(told, *described(told))
+    show_store(store)
 
 
 @app.command("sources")

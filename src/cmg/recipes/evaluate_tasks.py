@@ -22,10 +22,9 @@ from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 from cmg.runs.folder import versions
 from cmg.runs.selection import marked_checkpoint
 from cmg.tasks.benchmark import Plan, benchmarks, find_benchmark
-from cmg.tasks.leaks import leak_report, youtube_id
 from cmg.tasks.outcome import Figures, Outcome
 from cmg.tasks.paper import unlike_training
-from cmg.tasks.run import run_plan
+from cmg.tasks.run import leak_report, run_plan, youtube_id
 from cmg.tasks.sides import VideoIds
 
 ALL = "all"

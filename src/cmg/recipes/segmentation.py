@@ -18,6 +18,7 @@ from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import (
     DESCRIPTION,
     SegmenterRecord,
@@ -29,7 +30,6 @@ from cmg.segmentation.data import SegmentationData
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
 from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
-from cmg.segmentation.stages import FeatureCache
 from cmg.segmentation.training import (
     AskedBy,
     Observer,

@@ -12,8 +12,7 @@ from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
 from cmg.evaluation.scores import Score
 from cmg.retrieval.metrics import RetrievalScores, joined, query_figures, scores_of
-from cmg.retrieval.representation import By, Represented, represent
-from cmg.retrieval.similarity import refuse_longer, similarity
+from cmg.retrieval.representation import By, Represented, refuse_longer, represent, similarity
 
 Directions = dict[str, RetrievalScores]
 """By ``query->gallery``."""
@@ -107,7 +106,7 @@ def scores_of_pairs(
         classes: Of the clips, int64 [N], -1 where unknown.
 
     Raises:
-        DataError: see :func:`~cmg.retrieval.similarity.similarity`.
+        DataError: see :func:`~cmg.retrieval.representation.similarity`.
     """
     own, parts = torch.arange(len(queries)), []
     at_once = max(1, SCORES_AT_ONCE // len(gallery))

@@ -17,8 +17,7 @@ from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import StrPath, replace_file
 from cmg.precision import full_precision
-from cmg.retrieval.representation import ALL_BY, By, Represented
-from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
+from cmg.retrieval.representation import ALL_BY, DECIMALS, By, Represented, alignment, refuse_longer
 
 FORMAT, VERSION = "cmg-retrieval-index", 1
 BLOCK = 64
@@ -70,8 +69,8 @@ class ExactIndex:
     def search(self, queries: Represented, k: int = 10) -> Hits:
         """The k best clips, in float32; of equal ones the first of the gallery.
 
-        Scores are rounded to :data:`~cmg.retrieval.similarity.DECIMALS` decimals; clips that differ
-        by less than that may change places with the number of clips that are compared at a time.
+        Scores are rounded to :data:`~cmg.retrieval.representation.DECIMALS` decimals; clips that
+        differ by less may change places with the number of clips that are compared at a time.
 
         Raises:
             DataError: a query compared by something else, or longer than a clip of the gallery.

@@ -18,7 +18,7 @@ from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.evaluation.encoding import FrozenEncoder
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded
-from cmg.segmentation.mixer import StepMixer
+from cmg.segmentation.model import StepMixer
 from cmg.training.seeding import derived_seed
 
 STEPS = 10

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cmg.errors import NonFiniteError
 from cmg.process import mode, seeded
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import Progress, TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.losses import first_frame_loss, matching_loss
@@ -18,7 +19,6 @@ from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
 from cmg.segmentation.options import SegmentationTraining
 from cmg.segmentation.queries import Queries
-from cmg.segmentation.stages import FeatureCache
 from cmg.training.seeding import derived_seed
 
 

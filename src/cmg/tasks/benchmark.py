@@ -65,7 +65,7 @@ class Benchmark:
     def marks(
         self, plan: Plan, lists: Mapping[str, VideoIds], pretraining: str | None
     ) -> dict[str, str]:
-        """A remark on directions whose clips pre-training has seen; see :mod:`cmg.tasks.leaks`."""
+        """A remark on directions whose clips pre-training has seen; see :mod:`cmg.tasks.run`."""
         return {}
 
     def between(self, data: FrozenData) -> list[str]:
