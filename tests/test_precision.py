@@ -13,9 +13,8 @@ from cmg.codebook.kmeans import kmeans
 from cmg.codebook.measures import perplexity
 from cmg.decoders.heads import ProbeOptions
 from cmg.evaluation.metrics import clip_metrics, probabilities, step_metrics
-from cmg.evaluation.probe import accuracy, train_head
+from cmg.evaluation.probe import Labeled, accuracy, train_head
 from cmg.evaluation.stack import clip_loss, exp_log_loss, step_loss
-from cmg.evaluation.transfer import Labeled
 from cmg.objectives import (
     CrossCPC,
     CrossCPCOptions,
@@ -28,8 +27,8 @@ from cmg.objectives.cross_cpc import contrast, scores
 from cmg.precision import full_precision
 from cmg.retrieval.index import best_in_blocks, open_index
 from cmg.retrieval.representation import Represented, similarity
-from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import ious
+from cmg.segmentation.training import first_frame_loss, matching_loss
 from cmg.types import Quantized, Steps
 
 B, T, D, K = 12, 6, 24, 40

@@ -16,7 +16,7 @@ from cmg.evaluation.metrics import (
     micro_scores,
     step_metrics,
 )
-from cmg.retrieval.metrics import query_figures, scores_of
+from cmg.retrieval.evaluate import query_figures, scores_of
 
 
 def slow_average_precision(scores, relevant):

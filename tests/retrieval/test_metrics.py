@@ -7,7 +7,7 @@ import torch
 
 from cmg.errors import DataError
 from cmg.evaluation.metrics import average_precision
-from cmg.retrieval.metrics import (
+from cmg.retrieval.evaluate import (
     RANKS,
     expected_average_precision,
     query_figures,

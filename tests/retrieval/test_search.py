@@ -15,7 +15,7 @@ from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality
 from cmg.retrieval import evaluate as evaluate_module
 from cmg.retrieval import index as index_module
-from cmg.retrieval.evaluate import scores_of_pairs
+from cmg.retrieval.evaluate import query_figures, scores_of, scores_of_pairs
 from cmg.retrieval.index import (
     ExactIndex,
     Hits,
@@ -24,7 +24,6 @@ from cmg.retrieval.index import (
     open_index,
     shown_hits,
 )
-from cmg.retrieval.metrics import query_figures, scores_of
 from cmg.retrieval.representation import ALL_BY, Represented, represent, similarity
 
 from .test_similarity import K, encoded, names, random_clips

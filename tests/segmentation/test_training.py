@@ -19,14 +19,8 @@ from cmg.segmentation.checkpoint import (
     read_segmenter,
 )
 from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.controls import other_clips, shuffled, zero
-from cmg.segmentation.training import (
-    AskedBy,
-    SegmentationJob,
-    mask_scores,
-    segmented,
-    train_segmenter,
-)
+from cmg.segmentation.queries import AskedBy, other_clips, shuffled, zero
+from cmg.segmentation.training import SegmentationJob, mask_scores, segmented, train_segmenter
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import typer
 
 from cmg.cli import importing, text, tuxpaint, voices
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, show
+from cmg.cli.output import JsonFlag, show, show_store
 from cmg.cli.progress import progress_bar
-from cmg.cli.store_facts import show_store
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:

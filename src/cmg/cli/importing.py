@@ -108,7 +108,7 @@ def _import_arrays(
     dtype: str | None,
     overwrite: bool,
 ) -> None:
-    from cmg.cli.store_facts import show_store
+    from cmg.cli.output import show_store
     from cmg.data import import_arrays
 
     store = import_arrays(

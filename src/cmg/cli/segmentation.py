@@ -119,7 +119,7 @@ def avs(
     )
     from cmg.recipes.segmentation_scores import score_all
     from cmg.report.segmentation import segmentation_tables, told, write_segmentation
-    from cmg.segmentation.data import open_segmentation
+    from cmg.segmentation.clips import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 
     if train_only and test_only:

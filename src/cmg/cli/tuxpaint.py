@@ -51,7 +51,7 @@ def build(
     json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
-    from cmg.cli.store_facts import described, facts
+    from cmg.cli.output import described, facts
     from cmg.files import refuse_occupied
     from cmg.tuxpaint.store import write_stamps
 

@@ -20,7 +20,7 @@ from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from cmg.golden import CaseResult
-    from cmg.recipes.encoded_media import EncodedMedia
+    from cmg.recipes.media_codes import EncodedMedia
 
 
 def probe(

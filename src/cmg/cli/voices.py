@@ -57,7 +57,7 @@ def digits(
     json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    from cmg.cli.store_facts import show_store
+    from cmg.cli.output import show_store
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 

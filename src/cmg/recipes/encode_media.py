@@ -25,9 +25,15 @@ from cmg.extract.thumbnails import RATE, shown
 from cmg.files import StrPath
 from cmg.inference.readers import Readers, load_readers, recorded_extractors
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.encoded_media import EncodedMedia
 from cmg.recipes.known_clips import KnownClips, known_clips
-from cmg.recipes.media_codes import ALL_LEVELS, CodedClip, StepCodes, Track, code_steps
+from cmg.recipes.media_codes import (
+    ALL_LEVELS,
+    CodedClip,
+    EncodedMedia,
+    StepCodes,
+    Track,
+    code_steps,
+)
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 
 

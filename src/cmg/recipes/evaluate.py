@@ -14,9 +14,9 @@ from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import code_usage, pad_steps
+from cmg.evaluation.probe import Evaluation
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score, ScoreMap
-from cmg.evaluation.transfer import Evaluation
 from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults

@@ -25,13 +25,11 @@ from cmg.segmentation.checkpoint import (
     TrainingFolder,
     read_record,
 )
-from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.data import SegmentationData
+from cmg.segmentation.clips import MaskedClips, SegmentationData
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
-from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
+from cmg.segmentation.queries import STEPS, AskedBy, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.training import (
-    AskedBy,
     Observer,
     SegmentationJob,
     train_segmenter,

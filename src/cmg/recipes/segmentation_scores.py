@@ -19,11 +19,11 @@ from cmg.models.saving import MODEL
 from cmg.recipes.segmentation import Segmentation
 from cmg.runs.folder import versions
 from cmg.segmentation.checkpoint import SegmenterRecord, read_description, read_segmenter
-from cmg.segmentation.controls import shuffled, zero
 from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
-from cmg.segmentation.training import AskedBy, mask_scores
+from cmg.segmentation.queries import AskedBy, shuffled, zero
+from cmg.segmentation.training import mask_scores
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
 METRICS = ("miou", "f_measure", "published_miou", "published_f")

@@ -6,9 +6,8 @@ from html import escape
 from pathlib import Path
 
 from cmg.files import Staging, write_synced, writing
-from cmg.recipes.encoded_media import EncodedMedia, codes_csv, codes_json, step_rows
 from cmg.recipes.known_clips import KnownClips, KnownStep
-from cmg.recipes.media_codes import CodedClip
+from cmg.recipes.media_codes import CodedClip, EncodedMedia, codes_csv, codes_json, step_rows
 from cmg.report.code_timeline import standalone_svg, timeline_svg, when
 from cmg.report.html import chip, details, page, paragraph, table, tag
 from cmg.report.tables import Table, plain

@@ -14,8 +14,7 @@ from cmg.recipes.two_stage import TwoStageResults
 from cmg.report import markdown
 from cmg.report.html import page, paragraph, table, tag
 from cmg.report.tables import Table, plain, score_text
-from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
-from cmg.retrieval.metrics import RANKS
+from cmg.retrieval.evaluate import RANKS, Directions, chance_figures, over_seeds
 from cmg.retrieval.representation import MEANINGS
 
 RESULTS = "retrieval.json"

@@ -18,7 +18,8 @@ from cmg.process import mode
 from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.training import AskedBy, segmented
+from cmg.segmentation.queries import AskedBy
+from cmg.segmentation.training import segmented
 from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]

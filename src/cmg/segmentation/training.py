@@ -1,4 +1,4 @@
-"""Training the segmentation model: one step, epochs, selection, exact resumption."""
+"""Training the segmentation model: losses, one step, epochs, selection, exact resumption."""
 
 from __future__ import annotations
 
@@ -8,35 +8,67 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cmg.errors import NonFiniteError
+from cmg.precision import full_precision
 from cmg.process import mode, seeded
 from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import Progress, TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
-from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
-from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.queries import Queries
+from cmg.segmentation.options import MaskPooling, SegmentationTraining
+from cmg.segmentation.queries import AskedBy
 from cmg.training.seeding import derived_seed
 
+SMALLEST = 1e-6
 
-@dataclass(frozen=True)
-class AskedBy:
-    """What clips are asked by.
 
-    Attributes:
-        queries: Where the vectors come from.
-        modality: Of the query.
+@full_precision
+def first_frame_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy of the first frame of every clip [as coded].
+
+    Args:
+        logits: [B, T, S, S].
+        masks: bool or 0 and 1, [B, M, S, S]; only the first frame's mask is read.
     """
+    return functional.binary_cross_entropy_with_logits(logits[:, 0], masks[:, 0].to(logits.dtype))
 
-    queries: Queries
-    modality: str
 
-    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """Queries of some clips; see :meth:`Queries.vectors`."""
-        return self.queries.vectors(self.modality, ids, draw)
+@full_precision
+def matching_loss(
+    logits: Tensor,
+    maps: Sequence[Tensor],
+    queries: Sequence[Tensor],
+    pooling: MaskPooling = "avg",
+) -> Tensor:
+    """Masked-feature matching: the query should look like what is inside the predicted mask.
+
+    -log(relu(cos(query, mean feature inside the mask)) + 1e-6), mean over all frames, then over
+    stages. The mask is the sigmoid map pooled to the stage's size and cut at 0.5, without gradient;
+    an empty mask gives the zero vector, hence cosine 0.
+
+    Args:
+        logits: [B, T, S, S].
+        maps: Of every chosen stage, [B, C, T, H, W].
+        queries: Of every chosen stage, in the stage's channels, [B, T, C].
+        pooling: How the map is brought to the stage's size.
+    """
+    terms = []
+    probability = torch.sigmoid(logits.detach())
+    for x, query in zip(maps, queries, strict=True):
+        size = (x.shape[3], x.shape[4])
+        if pooling == "avg":
+            pooled = functional.adaptive_avg_pool2d(probability, size)
+        else:
+            pooled = functional.adaptive_max_pool2d(probability, size)
+        inside = (pooled > 0.5).to(x.dtype)  # [B, T, H, W]
+        count = inside.sum((2, 3)).clamp_min(1.0)[..., None]
+        mean = torch.einsum("bcthw,bthw->btc", x, inside) / count
+        cosine = functional.cosine_similarity(query.to(x.dtype), mean, dim=2)
+        terms.append(-torch.log(functional.relu(cosine) + SMALLEST).mean())
+    return torch.stack(terms).mean()
 
 
 @dataclass
