@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, show, table
-from cmg.cli.values import numbers, pairs
+from cmg.cli.output import JsonFlag, numbers, pairs, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:

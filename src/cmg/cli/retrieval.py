@@ -14,12 +14,13 @@ from cmg.cli.output import (
     RunOption,
     WeightsOption,
     in_terminal,
+    pairs,
     say_remarks,
     show,
+    typed_name,
 )
 from cmg.cli.progress import progress_bar
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs, typed_name
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:

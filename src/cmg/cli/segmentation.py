@@ -14,13 +14,14 @@ from cmg.cli.output import (
     RunOption,
     WeightsOption,
     in_terminal,
+    pairs,
     say_remarks,
     show,
+    whole_numbers,
 )
 from cmg.cli.progress import progress_bar
 from cmg.cli.progress import tensorboard as boards
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs, whole_numbers
 from cmg.errors import ConfigError
 
 BackboneOption = Annotated[

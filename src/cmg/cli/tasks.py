@@ -14,7 +14,7 @@ from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from cmg.evaluation.frozen import Protocol
-    from cmg.recipes.select import Selection
+    from cmg.recipes.evaluate_tasks import Selection
     from cmg.report.tables import Table
 
 DataOption = Annotated[
@@ -140,8 +140,8 @@ def select(
     from dataclasses import asdict
 
     from cmg.official.collection import open_collection
+    from cmg.recipes.evaluate_tasks import select as run_select
     from cmg.recipes.pretrain import choose_device
-    from cmg.recipes.select import select as run_select
     from cmg.runs.selection import SELECTED
 
     collection = open_collection(data, lists, text="none")

@@ -12,10 +12,10 @@ from cmg.cli.output import (
     JsonFlag,
     RunOption,
     WeightsOption,
+    pairs,
     say_remarks,
     show,
 )
-from cmg.cli.values import pairs
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
     """Encode a store to a file of codes."""
     from cmg.clips import open_other
     from cmg.inference.readers import other_extractors
-    from cmg.recipes.encode import write_codes
+    from cmg.recipes.encode_media import write_codes
     from cmg.runs.checkpoint import load_model, read_checkpoint
 
     checkpoint = read_checkpoint(model)
