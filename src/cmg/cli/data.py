@@ -11,7 +11,7 @@ import typer
 
 from cmg.cli import importing, text, tuxpaint, voices
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, show, show_store
+from cmg.cli.output import JsonFlag, named, show, show_store
 from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
@@ -170,18 +170,8 @@ def simulate(
     from cmg.simulate import SimulateOptions
     from cmg.simulate import simulate as write
 
-    options = SimulateOptions(
-        fraction=fraction,
-        widths=channels(widths),
-        map_size=map_,
-        lists=lists,
-        seed=seed,
-        frame_size=frame_size,
-        avs_fraction=avs_fraction,
-        workers=workers,
-        weak_train=weak_train,
-        overwrite=overwrite,
-    )
+    chosen = {"widths": channels(widths), "map_size": map_}
+    options = SimulateOptions(**named(SimulateOptions, locals()) | chosen)
     with progress_bar() as tell:
         told = write(out, options, partial(tell, "clips")).to_json()
     show(told, *simulation_lines(told))

@@ -116,17 +116,11 @@ def extract(
     from cmg.recipes.extract import ExtractOptions
     from cmg.recipes.extract import extract as run
 
-    scan = checked_options(
-        ScanOptions,
-        manifest=manifest,
-        labels=tuple(name.strip() for name in labels.split(",")) if labels else (),
-        folder_label=folder_label,
-        text_from_names=text_from_names,
-        picture_folders=picture_folders,
-        picture_fps=picture_fps,
-        split=split,
-        shares=numbers(shares.split(","), "--shares"),
-    )
+    chosen = {
+        "labels": tuple(name.strip() for name in labels.split(",")) if labels else (),
+        "shares": numbers(shares.split(","), "--shares"),
+    }
+    scan = checked_options(ScanOptions, **named(ScanOptions, locals()) | chosen)
     options = ExtractOptions(
         asked,
         scan,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, numbers, pairs, show, table
+from cmg.cli.output import JsonFlag, named, numbers, pairs, show, show_store, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,53 +78,26 @@ def import_(
     if arrays is not None:
         if encoding or only or lists:
             raise ConfigError("--encoding, --only and --lists are for ROOT, not for --arrays")
-        _import_arrays(arrays, out, kind, step_seconds, dtype, overwrite)
+        from cmg.data import import_arrays
+
+        kinds, steps = pairs(kind, "--kind"), numbers(step_seconds, "--step-seconds")
+        show_store(
+            import_arrays(
+                arrays, out, kinds=kinds, step_seconds=steps, dtype=dtype, overwrite=overwrite
+            )
+        )
         return
     if kind or step_seconds:
         raise ConfigError("--kind and --step-seconds are for --arrays; the official sets are known")
     assert root is not None
-    from cmg.recipes.import_official import ImportOptions
-
-    options = ImportOptions(
-        dtype=dtype,
-        encoding=encoding,
-        only=None if only is None else tuple(name.strip() for name in only.split(",")),
-        lists=None if lists is None else str(lists),
-        text=text,
-        text_filter=text_filter,
-        on_error=on_error,
-        workers=workers,
-        overwrite=overwrite,
-    )
-    _import_root(root, out, options)
-
-
-def _import_arrays(
-    arrays: Path,
-    out: Path,
-    kind: list[str] | None,
-    step_seconds: list[str] | None,
-    dtype: str | None,
-    overwrite: bool,
-) -> None:
-    from cmg.cli.output import show_store
-    from cmg.data import import_arrays
-
-    store = import_arrays(
-        arrays,
-        out,
-        kinds=pairs(kind, "--kind"),
-        step_seconds=numbers(step_seconds, "--step-seconds"),
-        dtype=dtype,
-        overwrite=overwrite,
-    )
-    show_store(store)
-
-
-def _import_root(root: Path, out: Path, options: Any) -> None:
     from cmg.cli.progress import Bars
-    from cmg.recipes.import_official import import_clips
+    from cmg.recipes.import_official import ImportOptions, import_clips
 
+    chosen = {
+        "only": None if only is None else tuple(name.strip() for name in only.split(",")),
+        "lists": None if lists is None else str(lists),
+    }
+    options = ImportOptions(**named(ImportOptions, locals()) | chosen)
     with Bars() as bars:
         summary = import_clips(root, out, options, bars.told)
     show(summary.as_dict(), _table(summary), *_remarks(summary))

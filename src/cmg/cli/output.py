@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -209,6 +210,11 @@ def described(told: dict[str, Any]) -> list[str]:
     for name, label in told["labels"].items():
         lines.append(f"  label {name}: {len(label['classes'])} classes per {label['per']}")
     return lines if not told["notes"] else [*lines, f"  {told['notes']}"]
+
+
+def named(group: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all that a command was given, by its flags' names, what a group of options takes."""
+    return {name: given[name] for name in signature(group).parameters if name in given}
 
 
 def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from cmg.cli.output import (
     RunOption,
     WeightsOption,
     in_terminal,
+    named,
     pairs,
     say_remarks,
     show,
@@ -126,14 +127,7 @@ def two_stage(
         write_two_stage,
     )
 
-    options = checked_options(
-        JoinOptions,
-        epochs=epochs,
-        lr=lr,
-        batch_size=batch_size,
-        temperature=temperature,
-        commitment=commitment,
-    )
+    options = checked_options(JoinOptions, **named(JoinOptions, locals()))
     staging = check_out(out, overwrite)
     try:
         with progress_bar() as tell:

@@ -14,6 +14,7 @@ from cmg.cli.output import (
     RunOption,
     WeightsOption,
     in_terminal,
+    named,
     pairs,
     say_remarks,
     show,
@@ -107,6 +108,7 @@ def avs(
     json_: JsonFlag = False,
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
+    given = locals()
     from cmg.files import refuse_occupied
     from cmg.options import checked_options
     from cmg.recipes.pretrain import choose_device
@@ -130,31 +132,18 @@ def avs(
     if protocol not in ("published", "clean"):
         raise ConfigError(f"--protocol {protocol}: say published or clean")
     published = protocol == "published"
+    chosen = {"stages": whole_numbers(stages, "--stages")}
+    trained = {
+        "epochs": epochs or (PUBLISHED_EPOCHS if published else 15),
+        "side": image_size,
+        "matching_stages": chosen["stages"],
+        "precision": "bfloat16" if bf16 else "float32",
+    }
     plan = SegmentationPlan(
         encoder=model,
-        model=checked_options(
-            SegmenterOptions,
-            backbone=backbone,
-            channels=channels,
-            attention=attention,
-            stages=whole_numbers(stages, "--stages"),
-            self_attention=self_attention,
-        ),
+        model=checked_options(SegmenterOptions, **named(SegmenterOptions, given) | chosen),
         training=checked_options(
-            SegmentationTraining,
-            epochs=epochs or (PUBLISHED_EPOCHS if published else 15),
-            batch_size=batch_size,
-            lr=lr,
-            side=image_size,
-            matching=matching,
-            matching_stages=whole_numbers(stages, "--stages"),
-            matching_pooling=matching_pooling,
-            freeze_backbone=freeze_backbone,
-            cache_features=cache_features,
-            query_jitter=query_jitter,
-            precision="bfloat16" if bf16 else "float32",
-            test_batch_size=test_batch_size,
-            seed=seed,
+            SegmentationTraining, **named(SegmentationTraining, given) | trained
         ),
         protocol="published" if published else "clean",
         modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),

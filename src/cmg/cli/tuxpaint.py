@@ -13,6 +13,8 @@ from cmg.cli.output import (
     JsonFlag,
     OverridesArgument,
     WorkersOption,
+    described,
+    facts,
     in_terminal,
     say_remarks,
     show,
@@ -51,7 +53,6 @@ def build(
     json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
-    from cmg.cli.output import described, facts
     from cmg.files import refuse_occupied
     from cmg.tuxpaint.store import write_stamps
 

@@ -16,6 +16,7 @@ from cmg.cli.output import (
     WorkersOption,
     in_terminal,
     show,
+    show_store,
 )
 from cmg.errors import ConfigError, did_you_mean
 
@@ -57,12 +58,11 @@ def digits(
     json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    from cmg.cli.output import show_store
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 
-    store = build_digits(out, train_clips, test_clips, seed, overwrite, word_features(audio))
-    show_store(store)
+    words = word_features(audio)
+    show_store(build_digits(out, train_clips, test_clips, seed, overwrite, words))
 
 
 @app.command("sources")

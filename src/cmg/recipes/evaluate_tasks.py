@@ -266,22 +266,17 @@ def select(
     one, opened = find_benchmark(benchmark), Opened(collection)
     one.head_options(protocol, 0, run)
     scores = [_score(folder, one, opened, protocol, seeds, device, progress) for folder in folders]
-    known = [s for s in scores if s.accuracy is not None]
+    known = {place: s.accuracy.mean for place, s in enumerate(scores) if s.accuracy is not None}
     if not known:
         raise CheckpointError(
             f"all {len(scores)} checkpoints of {run} are too late for the published protocol of "
             f"{one.name}, which would train no head; use --protocol clean"
         )
-    best = max(known, key=_mean)  # the first of equals
+    best = max(known, key=lambda place: known[place])  # the first of equals
     told: dict[str, Any] = {"benchmark": one.name, "protocol": protocol, "seeds": seeds}
     told |= {"scores": [asdict(s) for s in scores]}
-    mark_checkpoint(run, folders[scores.index(best)], told)
-    return Selection(one.name, protocol, scores, best, scores[-1].epoch)
-
-
-def _mean(score: CheckpointScore) -> float:
-    assert score.accuracy is not None
-    return score.accuracy.mean
+    mark_checkpoint(run, folders[best], told)
+    return Selection(one.name, protocol, scores, scores[best], scores[-1].epoch)
 
 
 def _score(

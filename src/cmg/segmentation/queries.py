@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,16 +35,23 @@ NEIGHBORS = 4
 """Of a code, among which jitter chooses."""
 
 
-class Queries(Protocol):
-    """Where the vectors of queries come from."""
+class Queries:
+    """Where the vectors of queries come from.
 
-    @property
-    def steps(self) -> int | None:
-        """Q, to be brought to the frames by the model; None where that is done already."""
+    Args:
+        model: Left untouched.
+        source: Features of the queries by clip id.
 
-    @property
-    def width(self) -> int:
-        """D."""
+    Attributes:
+        steps: Q, to be brought to the frames by the model; None where that is done already.
+        width: D.
+    """
+
+    steps: int | None = None
+
+    def __init__(self, model: UnifiedModel, source: ClipSource) -> None:
+        self.model, self.source, self.width = model, source, model.codebook.width
+        self._places = {row.id: i for i, row in enumerate(source.rows)}
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """Queries of some clips, [N, Q, D] on the model's device.
@@ -59,35 +65,7 @@ class Queries(Protocol):
             ModalityError: the model or the clips lack the modality.
             DataError: a clip has no such query.
         """
-
-
-@dataclass(frozen=True)
-class AskedBy:
-    """What clips are asked by.
-
-    Attributes:
-        queries: Where the vectors come from.
-        modality: Of the query.
-    """
-
-    queries: Queries
-    modality: str
-
-    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """Queries of some clips; see :meth:`Queries.vectors`."""
-        return self.queries.vectors(self.modality, ids, draw)
-
-
-class ClipFinder:
-    """Finds the clips of a source by id and modality.
-
-    Args:
-        source: Of the queries.
-    """
-
-    def __init__(self, source: ClipSource) -> None:
-        self.source = source
-        self._places = {row.id: i for i, row in enumerate(source.rows)}
+        raise NotImplementedError
 
     def inputs(
         self, encoder: FrozenEncoder, modality: str, ids: Sequence[str]
@@ -114,7 +92,24 @@ class ClipFinder:
         return encoder.inputs(features, lengths, ids), lengths
 
 
-class CodeQueries:
+@dataclass(frozen=True)
+class AskedBy:
+    """What clips are asked by.
+
+    Attributes:
+        queries: Where the vectors come from.
+        modality: Of the query.
+    """
+
+    queries: Queries
+    modality: str
+
+    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """Queries of some clips; see :meth:`Queries.vectors`."""
+        return self.queries.vectors(self.modality, ids, draw)
+
+
+class CodeQueries(Queries):
     """Code vectors in eval mode, each clip encoded once.
 
     A query of n steps is repeated from its beginning until it has Q of them (five seconds twice,
@@ -134,9 +129,9 @@ class CodeQueries:
     def __init__(
         self, model: UnifiedModel, source: ClipSource, steps: int = STEPS, jitter: float = 0.0
     ) -> None:
-        self.model, self.steps, self.width = model, steps, model.codebook.width
+        super().__init__(model, source)
+        self.steps: int = steps
         self.jitter = jitter
-        self._finder = ClipFinder(source)
         self._codes: dict[tuple[str, str], Tensor] = {}
         self._near: dict[str, Tensor] = {}
 
@@ -162,7 +157,7 @@ class CodeQueries:
 
     def _encode(self, modality: str, ids: Sequence[str]) -> None:
         encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        inputs, lengths = self.inputs(encoder, modality, ids)
         codes = query_codes(encoder, inputs, lengths, self.steps, ids)
         self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
 
@@ -212,7 +207,7 @@ def query_codes(
     return torch.stack(rows)
 
 
-class PublishedQueries:
+class PublishedQueries(Queries):
     """Code vectors as the release makes them.
 
     Five seconds of sound tiled twice, or ten places of words, go through a random linear map over
@@ -227,13 +222,10 @@ class PublishedQueries:
         phase: ``train`` or ``test``; each has a map of its own.
     """
 
-    steps = None
-
     def __init__(
         self, model: UnifiedModel, source: ClipSource, frames: int, seed: int, phase: str
     ) -> None:
-        self.model, self.width = model, model.codebook.width
-        self._finder = ClipFinder(source)
+        super().__init__(model, source)
         with seeded(derived_seed(seed, f"mixer {phase}")):
             self._mixer = StepMixer(STEPS, frames)
             self._mixer.map.reset_parameters()
@@ -242,7 +234,7 @@ class PublishedQueries:
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """See :class:`Queries`; without `draw` dropout draws from torch's global generator."""
         encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        inputs, lengths = self.inputs(encoder, modality, ids)
         if int(lengths.max()) > STEPS:
             raise DataError(f"the published queries have at most {STEPS} steps")
         if encoder.model.modalities[modality].kind == "tokens":
