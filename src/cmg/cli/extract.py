@@ -101,8 +101,8 @@ def extract(
     json_: JsonFlag = False,
 ) -> None:
     """Make a feature store of media files; run again, it goes on where it was interrupted."""
-    named = {"video": video, "audio": audio, "text": text}
-    asked = {m: name for m, name in named.items() if name is not None}
+    usual = {"video": video, "audio": audio, "text": text}
+    asked = {m: name for m, name in usual.items() if name is not None}
     asked |= pairs(extractor, "--extractor")
     if not asked:
         raise ConfigError(
