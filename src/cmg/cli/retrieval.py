@@ -194,9 +194,9 @@ def retrieve(
     kinds = representations(by)
     if len(kinds) != 1:
         raise ConfigError(f"--by {by}: one of them")
-    named = query if os.path.exists(query) else typed_name(query)
+    asked = query if os.path.exists(query) else typed_name(query)
     found = run_retrieve(
-        Wanted(named, source, target, kinds[0], top, text),
+        Wanted(asked, source, target, kinds[0], top, text),
         model,
         gallery,
         split,
@@ -210,7 +210,7 @@ def retrieve(
     say_remarks(found.remarks)
     stored = found.gallery
     told = {
-        "query": named,
+        "query": asked,
         "gallery": {
             "store": stored.store,
             "split": stored.split,

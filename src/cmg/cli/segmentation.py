@@ -212,11 +212,11 @@ def segment(
     from cmg.recipes.segment_clip import segment_clip
     from cmg.report.segmented_clip import write_segmented
 
-    named = one_clip(clip, text)
+    asked = one_clip(clip, text)
     found = write_segmented(
         out,
         lambda: segment_clip(
-            named,
+            asked,
             model,
             query,
             encoder,
