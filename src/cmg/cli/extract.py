@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, numbers, pairs, show, table
+from cmg.cli.output import JsonFlag, named, numbers, pairs, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -121,20 +121,13 @@ def extract(
         "shares": numbers(shares.split(","), "--shares"),
     }
     scan = checked_options(ScanOptions, **named(ScanOptions, locals()) | chosen)
-    options = ExtractOptions(
-        asked,
-        scan,
-        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
-        numbers(step, "--step"),
-        FrameRule(frames, segments),
-        device,
-        dtype,
-        on_error,
-        workers,
-        chunk,
-        engine,
-        overwrite,
-    )
+    own = {
+        "extractors": asked,
+        "weights": {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+        "step_seconds": numbers(step, "--step"),
+        "rule": FrameRule(frames, segments),
+    }
+    options = ExtractOptions(**named(ExtractOptions, locals()) | own)
     with Bars() as bars:
 
         def told(clips: int, resumed: int, total: int) -> None:

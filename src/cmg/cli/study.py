@@ -85,8 +85,8 @@ def table(
     json_: JsonFlag = False,
 ) -> None:
     """Print what is finished so far, and write the tables, plot and page anew."""
+    from cmg.studies.run import write_study
     from cmg.studies.summary import summarized
-    from cmg.studies.write import write_study
 
     summary = summarized(folder)
     write_study(folder, summary)
@@ -95,8 +95,8 @@ def table(
 
 def show_study(out: Path, summary: StudySummary, more: dict[str, Any]) -> None:
     """Print the tables of a study, or its ``study.json``."""
+    from cmg.studies.run import PLOT, REPORT, TABLE
     from cmg.studies.tables import headlines, study_tables
-    from cmg.studies.write import PLOT, REPORT, TABLE
 
     shown = [in_terminal(one) for one in study_tables(summary, short=True)]
     files = [str(out / file) for file in (TABLE, PLOT, REPORT) if (out / file).is_file()]

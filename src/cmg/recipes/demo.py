@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmg.config.load import load_config
+from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 from cmg.evaluation.results import Results
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS
-from cmg.recipes.jobs import Job, by_variant, changed, clips_to_train, run_jobs, variant_jobs
+from cmg.recipes.jobs import Job, by_variant, clips_to_train, run_jobs, variant_jobs
 from cmg.workers import Report
 
 RECIPES = {"default": "digits", "published": "digits-published"}
@@ -52,8 +52,9 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     config = load_config(RECIPES[recipe])
     first, *others = variant_jobs(config, out, seeds)
-    quiet = {"training": {"tensorboard": False}}
-    jobs = [first, *(replace(job, config=changed(job.config, quiet)) for job in others)]
+    quiet = {"training.tensorboard": False}
+    jobs = [first]
+    jobs += [replace(job, config=override_config(job.config, changes=quiet)) for job in others]
     return DemoPlan(jobs, clips_to_train(jobs), config)
 
 

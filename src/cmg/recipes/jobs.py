@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
 from cmg.data.store import FeatureStore
@@ -36,10 +37,10 @@ class Job:
 
 
 T = TypeVar("T")
-VARIANTS: dict[str, dict[str, dict[str, bool]]] = {
+VARIANTS: dict[str, dict[str, bool]] = {
     "trained": {},
-    "shuffled_pairs": {"data": {"shuffled_pairs": True}},
-    "untrained_encoders": {"training": {"codebook_only": True}},
+    "shuffled_pairs": {"data.shuffled_pairs": True},
+    "untrained_encoders": {"training.codebook_only": True},
 }
 """What each variant changes in the configuration: the models in question, and controls."""
 
@@ -48,7 +49,7 @@ def variant_jobs(
     config: RunConfig,
     out: Path,
     seeds: int,
-    variants: Mapping[str, Mapping[str, Mapping[str, bool]]] = VARIANTS,
+    variants: Mapping[str, Mapping[str, bool]] = VARIANTS,
     prefix: str = "",
 ) -> list[Job]:
     """Each variant with each seed; of those ``trained`` the runs are kept.
@@ -63,19 +64,11 @@ def variant_jobs(
     jobs, first = [], [prefix] if prefix else []
     for name, changes in variants.items():
         for seed in range(seeds):
-            seeded = changed(config, {"training": {"seed": seed}})
+            own = override_config(config, changes={"training.seed": seed, **changes})
             run = out / "-".join([*first, f"seed-{seed}"]) if name == "trained" else None
             told = " ".join([*first, name, str(seed)])
-            jobs.append(Job(told, changed(seeded, changes), run))
+            jobs.append(Job(told, own, run))
     return jobs
-
-
-def changed(config: RunConfig, changes: Mapping[str, Mapping[str, Any]]) -> RunConfig:
-    """A configuration with other values, by section and key."""
-    tree = config.model_dump()
-    for section, values in changes.items():
-        tree[section] |= values
-    return RunConfig.model_validate(tree)
 
 
 def clips_to_train(jobs: Sequence[Job]) -> int:

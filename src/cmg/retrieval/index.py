@@ -16,6 +16,7 @@ from torch import Tensor
 from cmg.data.store import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import StrPath, replace_file
+from cmg.optional import optional
 from cmg.precision import full_precision
 from cmg.retrieval.representation import ALL_BY, DECIMALS, By, Represented, alignment, refuse_longer
 
@@ -175,12 +176,8 @@ class FaissIndex:
     """
 
     def __init__(self, gallery: Represented, kind: Literal["flat", "hnsw"] = "hnsw") -> None:
-        try:
-            import faiss
-        except ImportError as error:
-            raise ConfigError(
-                "this index needs FAISS; pip install 'cmg-torch[faiss]', or say --engine exact"
-            ) from error
+        needed = "this index needs FAISS; pip install 'cmg-torch[faiss]', or say --engine exact"
+        faiss = optional("faiss", needed)
         if gallery.by == "sequence":
             raise ConfigError(
                 "FAISS compares vectors; sequences are searched exactly: --engine exact"

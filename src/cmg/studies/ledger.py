@@ -20,13 +20,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cmg.config.load import override_config
 from cmg.config.plugins import recorded, recorded_plugins
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
 from cmg.registry import PluginError, refuse_missing
 from cmg.studies.definition import Study
-from cmg.studies.plan import StudyPlan, changed_keys, variant_config, with_seed
+from cmg.studies.plan import SEED, StudyPlan, changed_keys, variant_config
 from cmg.studies.scorers import Scores
 
 STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
@@ -74,7 +75,7 @@ class Identity:
 
     def config(self, key: JobKey) -> RunConfig:
         """The configuration of one job."""
-        return with_seed(self.config_of(key.variant), key.seed)
+        return override_config(self.config_of(key.variant), changes={SEED: key.seed})
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
+from cmg.config.load import to_yaml
 from cmg.data.options import DataOptions
 from cmg.errors import CmgError
-from cmg.files import StrPath
+from cmg.files import StrPath, replace_file
 from cmg.recipes.jobs import Job, trained_model
+from cmg.report.html import details, page, paragraph, table, tag
+from cmg.report.markdown import fenced, text
+from cmg.report.markdown import table as markdown_table
 from cmg.runs.folder import CONFIG, RUN, versions
 from cmg.studies.ledger import (
+    STUDY,
     Identity,
     JobRecord,
     finished_jobs,
     open_folder,
     unfinished,
 )
-from cmg.studies.plan import StudyPlan
+from cmg.studies.plan import StudyPlan, changed_keys
+from cmg.studies.plots import panels, standalone, study_plot
 from cmg.studies.scorers import Scorer
-from cmg.studies.summary import StudySummary, summarized
-from cmg.studies.write import write_study
+from cmg.studies.summary import StudySummary, study_json, summarized
+from cmg.studies.tables import headlines, study_tables
 from cmg.workers import Report, run_all
 
 
@@ -174,3 +181,79 @@ def may_resume(run: Path | None) -> bool:
         return True
     shutil.rmtree(run)
     return False
+
+
+TABLE, PLOT, REPORT = "table.md", "plot.svg", "report.html"
+
+
+def write_study(out: Path, summary: StudySummary) -> list[Path]:
+    """Write ``study.json``, ``table.md``, ``plot.svg`` and ``report.html``.
+
+    Args:
+        out: Folder of the study.
+        summary: Its results.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    drawing = study_plot(summary) if panels(summary) else None
+    files = {
+        STUDY: study_json(summary),
+        TABLE: markdown(summary).encode(),
+        REPORT: html(summary, drawing).encode(),
+    }
+    if drawing is not None:
+        files[PLOT] = standalone(drawing).encode()
+    for name, content in files.items():
+        replace_file(out / name, content)
+    return [out / name for name in files]
+
+
+def markdown(summary: StudySummary) -> str:
+    """The tables as Markdown."""
+    parts = [f"# {text(summary.study.title)}", *(text(line) for line in headlines(summary))]
+    for one in study_tables(summary):
+        parts += [f"## {text(one.title)}", markdown_table(one)]
+    parts += ["## Base configuration", fenced(to_yaml(summary.identity.base), "yaml")]
+    return "\n\n".join(parts) + "\n"
+
+
+def html(summary: StudySummary, drawing: str | None) -> str:
+    """Plot, tables and configuration as one page."""
+    head = [tag("p", "Study", cls="kicker"), tag("h1", escape(summary.study.title))]
+    head += [paragraph(line) for line in headlines(summary)]
+    shown = "".join(
+        tag("div", table(one), style="margin-bottom: 2.2rem") for one in study_tables(summary)
+    )
+    figure = tag("figure", drawing) if drawing else paragraph("No direction was scored.")
+    sections = {
+        "plot": ("Plot", figure + paragraph(plot_note(summary), "note")),
+        "tables": ("Tables", shown),
+        "setup": ("Configuration", setup(summary)),
+    }
+    return page(summary.study.title, "".join(head), sections)
+
+
+def plot_note(summary: StudySummary) -> str:
+    """What the marks of the plot are."""
+    if summary.study.axis is not None:
+        return "Whiskers: standard deviation over seeds. Dashed: the mean of a control."
+    return "Whiskers: standard deviation over seeds. Upright bars: the mean across the directions."
+
+
+def setup(summary: StudySummary) -> str:
+    """The base, and what each variant changes in it."""
+    items = []
+    for row in summary.rows:
+        config = summary.identity.config_of(row.variant.name)
+        changes = changed_keys(summary.identity.base, config)
+        told = ", ".join(f"{key} = {now!r}" for key, (_, now) in changes.items()) or "nothing"
+        items.append(tag("li", escape(f"{row.variant.title}: {told}")))
+    code = tag("pre", tag("code", escape(to_yaml(summary.identity.base))))
+    return "".join(
+        [
+            paragraph("What each row changes in the base:"),
+            tag("ul", *items),
+            details("Base configuration", code),
+        ]
+    )
