@@ -1,4 +1,4 @@
-"""``cmg probe``, ``encode``, ``report`` and ``verify-golden``."""
+"""``cmg probe``, ``encode``, ``report``, ``verify-golden`` and ``convert``."""
 
 from __future__ import annotations
 

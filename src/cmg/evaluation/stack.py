@@ -1,4 +1,4 @@
-"""Several heads of one shape as one, so that seeds and directions are trained together.
+"""Several heads of one shape as one, so that seeds and directions train together; their losses.
 
 :class:`cmg.decoders.heads.ClipHead` and :class:`~cmg.decoders.heads.StepHead` say what a head
 computes; a stack of M of them computes the same with batched products. Their first layer is linear

@@ -26,7 +26,6 @@ from cmg.segmentation.checkpoint import (
     read_record,
 )
 from cmg.segmentation.clips import MaskedClips, SegmentationData
-from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
 from cmg.segmentation.queries import STEPS, AskedBy, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.training import (
@@ -153,7 +152,10 @@ class Segmentation:
             return
         model = record.new_model(self.plan.backbone_weights).to(self.plan.device)
         by = modality or self.plan.modalities[0]  # a model without query ignores it
-        options = record.training
+        options, cache = record.training, None
+        if options.cache_features:
+            maps = folder.parent.parent / "features"
+            cache = FeatureCache(maps, model.backbone.eval(), options.side)
         job = SegmentationJob(
             model,
             options,
@@ -162,7 +164,7 @@ class Segmentation:
             self.val,
             AskedBy(self.queries("val", seed), self._selecting(by)),
             kept,
-            self._cache(folder, model, options),
+            cache,
         )
         with watch(folder.name, kept.progress.step) as observe:
             train_segmenter(job, partial(tell, f"train {folder.name}"), observe)
@@ -171,14 +173,6 @@ class Segmentation:
         """Which modality decides the epoch: as coded the other one, else that of training."""
         others = [m for m in self.plan.modalities if m != modality]
         return others[0] if self.plan.protocol == "published" and others else modality
-
-    def _cache(
-        self, folder: Path, model: Segmenter, options: SegmentationTraining
-    ) -> FeatureCache | None:
-        if not options.cache_features:
-            return None
-        cache = folder.parent.parent / "features"
-        return FeatureCache(cache, model.backbone.eval(), options.side)
 
 
 @contextmanager

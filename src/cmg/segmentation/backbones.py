@@ -1,4 +1,4 @@
-"""Visual backbones by name: four stage maps at strides 4, 8, 16 and 32.
+"""Visual backbones by name: four stage maps at strides 4, 8, 16 and 32; a cache of the maps.
 
 The networks are those of `transformers`, which has both families without torchvision. Weights are
 random, or come from a folder in Hugging Face format or from its hub.

@@ -1,4 +1,4 @@
-"""Run a study: every job that is not finished yet, in worker processes."""
+"""Run a study: every job that is not finished yet, in worker processes; then write its files."""
 
 from __future__ import annotations
 
