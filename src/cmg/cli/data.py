@@ -11,7 +11,7 @@ import typer
 
 from cmg.cli import importing, text, tuxpaint, voices
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, named, show, show_store
+from cmg.cli.output import named, show, show_store
 from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
@@ -30,7 +30,7 @@ Store = Annotated[str, typer.Argument(help="Store folder, its address (s3://...)
 
 
 @app.command()
-def info(store: Store, json_: JsonFlag = False) -> None:
+def info(store: Store) -> None:
     """Modalities, splits, labels and content hash of a store."""
     from cmg.data import FeatureStore
 
@@ -38,7 +38,7 @@ def info(store: Store, json_: JsonFlag = False) -> None:
 
 
 @app.command()
-def verify(store: Store, json_: JsonFlag = False) -> None:
+def verify(store: Store) -> None:
     """Recompute checksums, shapes and finiteness; exits with 1 if something is wrong."""
     from cmg.data import FeatureStore, verify_store
     from cmg.data.remote import is_remote
@@ -62,7 +62,6 @@ def check(
     deep: Annotated[
         str, typer.Option(metavar="N|all", help="Clips read per folder of features.")
     ] = "32",
-    json_: JsonFlag = False,
 ) -> None:
     """Say what is complete, missing, truncated, duplicated or wrong, and what to do about it.
 
@@ -164,7 +163,6 @@ def simulate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a simulation in OUT.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Write the official layout with generated features; its numbers are not the paper's."""
     from cmg.simulate import SimulateOptions

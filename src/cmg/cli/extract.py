@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, named, numbers, pairs, show, table
+from cmg.cli.output import named, numbers, pairs, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ NAMED = 20
 """Clips that were left out and are named on the terminal; all are in the store's extract.json."""
 
 
-def extractors(json_: JsonFlag = False) -> None:
+def extractors() -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
     from cmg.extract.registry import COLUMNS, cards_table
 
@@ -98,7 +98,6 @@ def extract(
         typer.Option(help="Default: torchrun where it, or srun, has started this; else local."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a store of something else.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Make a feature store of media files; run again, it goes on where it was interrupted."""
     usual = {"video": video, "audio": audio, "text": text}

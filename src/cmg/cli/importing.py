@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, named, numbers, pairs, show, show_store, table
+from cmg.cli.output import named, numbers, pairs, show, show_store, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def import_(
         list[str] | None, typer.Option(help="--arrays: MODALITY=SECONDS, duration of a step.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what was imported to OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Make feature stores; an interrupted import goes on when it is run again."""
     if (root is None) == (arrays is None):

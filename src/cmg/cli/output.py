@@ -57,13 +57,6 @@ def say_json(wanted: bool) -> bool:
     return wanted
 
 
-JsonFlag = Annotated[
-    bool,
-    typer.Option("--json", callback=say_json, help="Print JSON on stdout and nothing else."),
-]
-"""Of a command, which need not read it: :func:`show` knows."""
-
-
 def show(told: Mapping[str, Any], *lines: Any) -> None:
     """Print `told` as JSON where ``--json`` was given, else `lines` (text or rich tables)."""
     if STATE.json:

@@ -10,7 +10,6 @@ import typer
 
 from cmg.cli.output import (
     ExtractorOption,
-    JsonFlag,
     RunOption,
     WeightsOption,
     in_terminal,
@@ -69,7 +68,6 @@ def retrieval(
     label: Annotated[str | None, typer.Option(help="Label per clip, for mAP.")] = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
     from cmg.recipes.pretrain import choose_device
@@ -109,7 +107,6 @@ def two_stage(
     commitment: Annotated[float, typer.Option(help="Weight of the distance to the codes.")] = 0.25,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Let a modality join a frozen codebook, and find it by one it was never paired with.
 
@@ -178,7 +175,6 @@ def retrieve(
     extractor: ExtractorOption = None,
     weights: WeightsOption = None,
     device: DeviceOption = "auto",
-    json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a gallery that are nearest to a clip of another modality."""
     from cmg.recipes.pretrain import choose_device

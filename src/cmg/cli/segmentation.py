@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from cmg.cli.output import (
-    JsonFlag,
     RunOption,
     WeightsOption,
     in_terminal,
@@ -105,7 +104,6 @@ def avs(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on in OUT; finished models are kept.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
     given = locals()
@@ -200,7 +198,6 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier segmentation in OUT.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Segment a video, a frame per second, by its own sound or by words.
 

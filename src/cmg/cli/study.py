@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, WorkersOption, in_terminal, show
+from cmg.cli.output import WorkersOption, in_terminal, show
 
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
@@ -17,7 +17,7 @@ app = group("Studies: ablations, sizes, recipes; list, run, table.")
 
 
 @app.command("list")
-def list_studies(json_: JsonFlag = False) -> None:
+def list_studies() -> None:
     """List the named studies."""
     from cmg.studies.definition import named_studies
 
@@ -57,7 +57,6 @@ def run(
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Keep run folders with their checkpoints.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Train and score every variant with every seed; the same command goes on after a stop.
 
@@ -82,7 +81,6 @@ def run(
 @app.command("table")
 def table(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of `cmg study run`.")],
-    json_: JsonFlag = False,
 ) -> None:
     """Print what is finished so far, and write the tables, plot and page anew."""
     from cmg.studies.run import write_study

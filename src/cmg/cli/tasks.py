@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, show
+from cmg.cli.output import RunOption, in_terminal, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ def benchmark(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Both directions, beside the paper's figures.
 
@@ -131,7 +130,6 @@ def select(
     lists: ListsOption = None,
     device: DeviceOption = "auto",
     on: Annotated[str, typer.Option("--benchmark", help="To compare checkpoints on.")] = "ave",
-    json_: JsonFlag = False,
 ) -> None:
     """Evaluate every checkpoint of a run on a benchmark and mark the best for `cmg evaluate`.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, show, table
+from cmg.cli.output import show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def prompts(
         Path | None, typer.Option(help="Also write the templates in use to this file, to edit.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Write one sentence of about ten words per label. It names the label: see docs/own-data.md."""
     from cmg.files import replace_file
@@ -75,7 +74,6 @@ def embed_prompts(
     cnt: Annotated[
         Path | None, typer.Option(help="cnt.pkl of the authors; the published filter needs it.")
     ] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Embed the prompts of a csv as ten word vectors each."""
     if out.suffix != ".safetensors":

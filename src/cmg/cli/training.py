@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, WorkersOption, results_tables, say_remarks, show
+from cmg.cli.output import WorkersOption, results_tables, say_remarks, show
 from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ def pretrain(
     restarts: Annotated[
         int, typer.Option(min=0, help="How often to start anew when a process of --devices dies.")
     ] = 3,
-    json_: JsonFlag = False,
 ) -> None:
     """Learn a shared codebook from unlabeled pairs.
 

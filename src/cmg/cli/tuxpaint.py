@@ -10,7 +10,6 @@ import typer
 
 from cmg.cli.groups import group
 from cmg.cli.output import (
-    JsonFlag,
     OverridesArgument,
     WorkersOption,
     described,
@@ -50,7 +49,6 @@ def build(
     stamps: Part = None,
     seed: Annotated[int, typer.Option(min=0, help="Of splits and views.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
     from cmg.files import refuse_occupied
@@ -79,7 +77,6 @@ def compare(
         bool,
         typer.Option(help="Exit with 1 unless all directions beat majority and shuffled pairs."),
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Train on stamps and read unseen ones, with captions and prompts, and all controls.
 

@@ -9,7 +9,6 @@ import typer
 
 from cmg.cli.output import (
     ExtractorOption,
-    JsonFlag,
     RunOption,
     WeightsOption,
     pairs,
@@ -37,7 +36,6 @@ def probe(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. probe.epochs=50")
     ] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Train a head on one modality of the frozen codebook, read it on another."""
     from dataclasses import asdict
@@ -95,7 +93,6 @@ def encode(
         str, typer.Option(help="When a clip of media cannot be read: `fail` or `skip`.")
     ] = "fail",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier folder of codes.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Encode a store, or media files, to codes per clip, modality and step.
 
@@ -167,7 +164,6 @@ def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or folder of `cmg demo`.")],
     out: Annotated[Path | None, typer.Option(help="Folder; default: the run's.")] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Write report.html (self-contained) and report.md; evaluates the run if that is not done."""
     from cmg.report import write_report
@@ -185,7 +181,6 @@ def measured(result: CaseResult) -> str:
 
 def verify_golden(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="cases.json, npz and pt files.")],
-    json_: JsonFlag = False,
 ) -> None:
     """Compare this implementation with recorded numbers, a line per case."""
     from collections import Counter
@@ -222,7 +217,6 @@ def convert(
     map_size: Annotated[
         int, typer.Option(help="Height and width of video maps, which no tensor tells.")
     ] = 7,
-    json_: JsonFlag = False,
 ) -> None:
     """Turn a checkpoint of the authors into a run folder, or a run into such a checkpoint.
 

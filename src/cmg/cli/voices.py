@@ -10,7 +10,6 @@ import typer
 
 from cmg.cli.groups import group
 from cmg.cli.output import (
-    JsonFlag,
     OverridesArgument,
     RunOption,
     WorkersOption,
@@ -55,7 +54,6 @@ def digits(
     test_clips: Annotated[int, typer.Option(help="Clips of each test split.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
     from cmg.data.digits import build_digits
@@ -66,7 +64,7 @@ def digits(
 
 
 @app.command("sources")
-def list_sources(recordings: Recordings = None, json_: JsonFlag = False) -> None:
+def list_sources(recordings: Recordings = None) -> None:
     """List where recordings come from, and which are found here."""
     from cmg.voices.sources import SOURCES, find
 
@@ -92,7 +90,6 @@ def read(
     recordings: Recordings = None,
     own: Own = None,
     sources: Sources = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Read recorded words with a run on digits; heads are trained on its store's labels."""
     from cmg.recipes.voices import read_run
@@ -117,7 +114,6 @@ def compare(
         float | None,
         typer.Option(help="Exit with 1 if fewer percent of `all recorded` words are read."),
     ] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Train on synthetic voices, with speech embedding and log-mel, and read recorded ones.
 
@@ -149,7 +145,6 @@ def compare(
 def pooling(
     takes: Annotated[int, typer.Option(help="Recordings simulated of each word.")] = 6,
     seed: Annotated[int, typer.Option(help="Of simulated recordings and heads.")] = 0,
-    json_: JsonFlag = False,
 ) -> None:
     """Show how the pooling of the speech embedding was chosen: on synthetic voices alone."""
     from dataclasses import asdict
