@@ -188,15 +188,24 @@ def encode_split(
     return out
 
 
+def refuse_unknown(modality: str, names: Iterable[str], of: object = "the model") -> None:
+    """Refuse a modality that something does not have.
+
+    Raises:
+        ModalityError: with the nearest name, and all that there are.
+    """
+    if modality not in names:
+        raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
+
+
 def check_shape(model: UnifiedModel, source: ClipSource, modality: str) -> None:
     """Compare what a source holds of a modality with what the model reads.
 
     Raises:
         ModalityError: one of them lacks the modality, or steps are of another shape.
     """
-    for names, of in ((source.modalities, str(source.path)), (model.modalities, "the model")):
-        if modality not in names:
-            raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
+    refuse_unknown(modality, source.modalities, str(source.path))
+    refuse_unknown(modality, model.modalities)
     stored, wanted = source.modalities[modality].shape, model.modalities[modality].shape
     if stored != wanted:
         raise ModalityError(
@@ -250,10 +259,7 @@ class FrozenEncoder:
     """
 
     def __init__(self, model: UnifiedModel, modality: str) -> None:
-        if modality not in model.modalities:
-            raise ModalityError(
-                f"the model has no modality {modality!r}{did_you_mean(modality, model.modalities)}"
-            )
+        refuse_unknown(modality, model.modalities)
         self.model = model
         self.modality = modality
 

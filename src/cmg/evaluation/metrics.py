@@ -276,9 +276,8 @@ def chance(train: Tensor, test: Tensor, classes: int) -> Metrics:
         return percent(accuracy=1.0 / classes)
     guessed, true = _counting(train).mean(0), _counting(test).mean(0)
     hits = float((guessed * true).sum())
-    precision = hits / max(float(guessed.sum()), 1e-12)
-    recall = hits / max(float(true.sum()), 1e-12)
-    return percent(precision=precision, recall=recall, f1=f1_score(precision, recall))
+    shares = (hits / max(float(cells.sum()), 1e-12) for cells in (guessed, true))
+    return percent(**_named("", MicroScores(*shares)))
 
 
 def majority(train: Tensor, test: Tensor, classes: int) -> Metrics:
@@ -290,9 +289,7 @@ def majority(train: Tensor, test: Tensor, classes: int) -> Metrics:
     true = _counting(test)
     commonest = _counting(train).sum(0).argmax()
     scores = micro_scores(F.one_hot(commonest, classes).expand_as(true), true)
-    recall = known(scores.recall)
-    f1 = f1_score(scores.precision, recall)
-    return percent(precision=scores.precision, recall=recall, f1=f1)
+    return percent(**_named("", scores))
 
 
 def _counting(labels: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ from torch.nn import functional
 from cmg.clips import training_split
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, Split
-from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
-from cmg.evaluation.encoding import encode_split
+from cmg.errors import ConfigError, ModalityError, NonFiniteError
+from cmg.evaluation.encoding import encode_split, refuse_unknown
 from cmg.evaluation.frozen import Progress, quiet
 from cmg.evaluation.training import descend
 from cmg.files import StrPath
@@ -103,10 +103,7 @@ def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) 
     stage1.codebook.need_codes("a modality that joins them")
     if new in stage1.modalities:
         raise ModalityError(f"the run was pre-trained with {new!r}; the new modality is another")
-    if new not in source.modalities:
-        raise ModalityError(
-            f"{source.path} has no modality {new!r}{did_you_mean(new, source.modalities)}"
-        )
+    refuse_unknown(new, source.modalities, source.path)
     declared = source.modalities[new]
     known = next((m for m in stage1.modalities.values() if m.kind == declared.kind), None)
     if known is not None:
@@ -282,11 +279,7 @@ def two_stage(
     scores: dict[str, list[Directions]] = {variant: [] for variant in variants}
     for place, checkpoint in enumerate(checkpoints):
         stage1 = load_model(checkpoint.path, device)
-        if pivot not in stage1.modalities:
-            raise ModalityError(
-                f"{checkpoint.path} has no modality {pivot!r}"
-                f"{did_you_mean(pivot, stage1.modalities)}"
-            )
+        refuse_unknown(pivot, stage1.modalities, checkpoint.path)
         for variant, seed in product(variants, range(place * seeds, (place + 1) * seeds)):
             model = joined_model(stage1, source, new, seed)
             if variant != "untrained":

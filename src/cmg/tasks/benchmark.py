@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
-from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.evaluation.encoding import refuse_unknown
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
@@ -87,8 +88,7 @@ class Benchmark:
                 )
             return own
         for m in data.modalities:
-            if m not in known:
-                raise ModalityError(f"the model has no modality {m!r}{did_you_mean(m, known)}")
+            refuse_unknown(m, known)
             words = self.per == "step" and known[m].kind is Kind.TOKENS
             if words or not (self.more_modalities or m in self.modalities):
                 raise ModalityError(
