@@ -180,7 +180,7 @@ def refuse_unknown_goal(least: float | None, words: list[Words]) -> None:
     Raises:
         ConfigError: it is none, or they are not.
     """
-    from cmg.recipes.voice_results import TOGETHER
+    from cmg.recipes.voices import TOGETHER
 
     missing = set(TOGETHER["all recorded"]) - {w.source for w in words}
     if least is not None and not isfinite(least):  # no figure is less than NaN

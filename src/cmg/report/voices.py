@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cmg.recipes.voice_results import SYNTHETIC, TOGETHER, VoiceResults, wilson_interval
+from cmg.recipes.voices import SYNTHETIC, TOGETHER, VoiceResults, wilson_interval
 from cmg.report.markdown import table
 from cmg.report.tables import Table, plain, score_text
 from cmg.voices.embedded import HOP_SECONDS, POOLING
