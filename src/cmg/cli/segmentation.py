@@ -106,7 +106,7 @@ def avs(
     ] = False,
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
-    given = locals()
+    given = locals()  # the flags, by their names
     from cmg.files import refuse_occupied
     from cmg.options import checked_options
     from cmg.recipes.pretrain import choose_device
