@@ -67,16 +67,14 @@ class Queries:
         """
         raise NotImplementedError
 
-    def inputs(
-        self, encoder: FrozenEncoder, modality: str, ids: Sequence[str]
-    ) -> tuple[Tensor, Tensor]:
-        """What the temporal encoder reads of some clips, [N, n, C], and their lengths.
+    def inputs(self, modality: str, ids: Sequence[str]) -> tuple[FrozenEncoder, Tensor, Tensor]:
+        """The encoder, what its temporal part reads of some clips, [N, n, C], and their lengths.
 
         Raises:
             ModalityError: the source lacks the modality.
             DataError: a clip has no such query, or it cannot be read.
         """
-        source = self.source
+        source, encoder = self.source, FrozenEncoder(self.model, modality)
         if modality not in source.modalities:
             hint = did_you_mean(modality, source.modalities)
             raise ModalityError(f"{source.path}: no queries of modality {modality!r}{hint}")
@@ -89,7 +87,7 @@ class Queries:
                 )
         places = np.array([self._places[clip] for clip in ids], dtype=np.int64)
         features, lengths = source.gather(modality, places)
-        return encoder.inputs(features, lengths, ids), lengths
+        return encoder, encoder.inputs(features, lengths, ids), lengths
 
 
 @dataclass(frozen=True)
@@ -156,8 +154,7 @@ class CodeQueries(Queries):
         return self._near[modality]
 
     def _encode(self, modality: str, ids: Sequence[str]) -> None:
-        encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self.inputs(encoder, modality, ids)
+        encoder, inputs, lengths = self.inputs(modality, ids)
         codes = query_codes(encoder, inputs, lengths, self.steps, ids)
         self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
 
@@ -233,8 +230,7 @@ class PublishedQueries(Queries):
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """See :class:`Queries`; without `draw` dropout draws from torch's global generator."""
-        encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self.inputs(encoder, modality, ids)
+        encoder, inputs, lengths = self.inputs(modality, ids)
         if int(lengths.max()) > STEPS:
             raise DataError(f"the published queries have at most {STEPS} steps")
         if encoder.model.modalities[modality].kind == "tokens":

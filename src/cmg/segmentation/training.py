@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmg.errors import NonFiniteError
+from cmg.evaluation.training import descend
 from cmg.precision import full_precision
 from cmg.process import mode, seeded
 from cmg.segmentation.backbones import FeatureCache
@@ -129,9 +130,7 @@ def segmentation_step(
         raise NonFiniteError(
             f"the loss is {value} for clips {', '.join(batch.ids)}; lower the learning rate"
         )
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    optimizer.step()
+    descend(optimizer, [loss])
     return value
 
 
