@@ -12,10 +12,9 @@ from cmg.codebook.ema import assign, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.measures import perplexity
 from cmg.decoders.heads import ProbeOptions
-from cmg.evaluation.losses import clip_loss, exp_log_loss, step_loss
-from cmg.evaluation.measure import clip_metrics, probabilities, step_metrics
-from cmg.evaluation.probe import accuracy, train_head
-from cmg.evaluation.transfer import Labeled
+from cmg.evaluation.metrics import clip_metrics, probabilities, step_metrics
+from cmg.evaluation.probe import Labeled, accuracy, train_head
+from cmg.evaluation.stack import clip_loss, exp_log_loss, step_loss
 from cmg.objectives import (
     CrossCPC,
     CrossCPCOptions,
@@ -27,10 +26,9 @@ from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cross_cpc import contrast, scores
 from cmg.precision import full_precision
 from cmg.retrieval.index import best_in_blocks, open_index
-from cmg.retrieval.representation import Represented
-from cmg.retrieval.similarity import similarity
-from cmg.segmentation.losses import first_frame_loss, matching_loss
+from cmg.retrieval.representation import Represented, similarity
 from cmg.segmentation.metrics import ious
+from cmg.segmentation.training import first_frame_loss, matching_loss
 from cmg.types import Quantized, Steps
 
 B, T, D, K = 12, 6, 24, 40

@@ -19,7 +19,7 @@ from cmg.copying.ray_engine import ray_chunks
 from cmg.errors import NonFiniteError
 from cmg.launching import launch, under_launch
 from cmg.process import environment, seeded, signals_kept, thread_count
-from cmg.recipes.encode import write_codes
+from cmg.recipes.encode_media import write_codes
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.jobs import Job, run_jobs
 from cmg.recipes.pretrain import prepare

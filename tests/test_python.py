@@ -79,7 +79,9 @@ ARGUMENTS = {
     "cmg.interop.official.read_official": [{"path": "none.pt"}],
     "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
     "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
-    "cmg.recipes.probe.probe": [{"model": "none", "store": "none", "train_on": "", "test_on": ""}],
+    "cmg.recipes.evaluate.probe": [
+        {"model": "none", "store": "none", "train_on": "", "test_on": ""}
+    ],
     "cmg.report.run.write_report": [{"folder": "none"}, {"folder": "full", "out": "out"}],
     "cmg.simulate.simulation.simulate": [],
     "cmg.text.encoder.TextEncoder.open": [{"name": "/none"}],

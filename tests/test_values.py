@@ -8,7 +8,7 @@ import random
 import pytest
 import yaml
 
-from cmg.cli.values import numbers, pairs, whole_numbers
+from cmg.cli.output import numbers, pairs, whole_numbers
 from cmg.config.load import Dumper, load_config, override_config, to_yaml
 from cmg.config.schema import RunConfig
 from cmg.config.values import MOST_BYTES, MOST_VALUES, Plain, parse_value, parse_yaml, typed

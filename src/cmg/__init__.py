@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         ReconstructionOptions,
         reconstruction_loss,
     )
+    from cmg.recipes.evaluate import probe
     from cmg.recipes.pretrain import pretrain
-    from cmg.recipes.probe import probe
     from cmg.registry import use
     from cmg.runs.checkpoint import load_model as load
     from cmg.tasks.benchmark import benchmark
@@ -128,7 +128,7 @@ _FROM = {
     "load_config": "cmg.config.load",
     "objective": "cmg.objectives.base",
     "pretrain": "cmg.recipes.pretrain",
-    "probe": "cmg.recipes.probe",
+    "probe": "cmg.recipes.evaluate",
     "quantizer": "cmg.codebook.quantizer",
     "reconstruction_loss": "cmg.objectives.reconstruction",
     "use": "cmg.registry",

@@ -25,12 +25,12 @@ OPTION = r"(?<![\w(-])--[a-z][a-z0-9-]+\b(?!:)"
 
 @cache
 def commands():
-    """Options by command; groups have none."""
+    """Options by command, with those that all take; groups have none."""
     found = {}
 
     def walk(command, name):
         options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-        found[name] = options | {"--help", "-h"}
+        found[name] = options | {"--help", "-h", "--json"}
         for part, below in getattr(command, "commands", {}).items():
             walk(below, (*name, part))
 

@@ -269,8 +269,10 @@ def test_a_word_that_begins_with_two_dashes_goes_last(cmg, oddly_named):
     ],
 )
 def test_words_come_after_the_options(given, wanted):
-    command = get_command(app).commands["retrieve"]
-    context = command.make_context("retrieve", [], resilient_parsing=True)
+    root = get_command(app)
+    context = root.make_context("cmg", ["retrieve"], resilient_parsing=True)
+    command = root.get_command(context, "retrieve")  # with the options that all commands take
+    context = command.make_context("retrieve", [], parent=context, resilient_parsing=True)
     context.help_option_names = ["-h", "--help"]
     if isinstance(wanted, list):
         assert words_last(command, context, given) == wanted

@@ -7,8 +7,7 @@ import torch
 
 from cmg.decoders import ClipHead, StepHead
 from cmg.evaluation.features import CodeFeatures, compacted
-from cmg.evaluation.losses import clip_loss, exp_log_loss, step_loss
-from cmg.evaluation.stack import HeadStack, whole_clips
+from cmg.evaluation.stack import HeadStack, clip_loss, exp_log_loss, step_loss, whole_clips
 
 WIDTH, CLASSES, CODES = 6, 4, 9
 

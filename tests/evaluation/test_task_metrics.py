@@ -7,15 +7,16 @@ import math
 import pytest
 import torch
 
-from cmg.evaluation.measure import clip_metrics, step_metrics
 from cmg.evaluation.metrics import (
     average_precision,
     batch_averaged_scores,
+    clip_metrics,
     macro_scores,
     mean_average_precision,
     micro_scores,
+    step_metrics,
 )
-from cmg.retrieval.metrics import retrieval_scores
+from cmg.retrieval.evaluate import query_figures, scores_of
 
 
 def slow_average_precision(scores, relevant):
@@ -73,7 +74,9 @@ def test_mean_average_precision_leaves_out_classes_that_do_not_occur():
 def test_ties_are_one_rule_for_retrieval_and_for_classes():
     scores = torch.randint(0, 3, (12, 12), generator=torch.Generator().manual_seed(0)).float()
     classes = torch.arange(12) % 4
-    found = retrieval_scores(scores, query_classes=classes, gallery_classes=classes)
+    found = scores_of(
+        query_figures(scores, torch.arange(len(scores)), classes, classes), scores.shape[1]
+    )
     relevant = (classes[:, None] == classes).T
     assert found.map == pytest.approx(100 * mean_average_precision(scores.T, relevant))
 

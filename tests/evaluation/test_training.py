@@ -7,7 +7,7 @@ import torch
 
 from cmg.data.batches import permutation
 from cmg.evaluation.features import CodeFeatures, VectorFeatures
-from cmg.evaluation.losses import exp_log_loss
+from cmg.evaluation.stack import exp_log_loss
 from cmg.evaluation.training import HeadJob, HeadOptions, Watch, train_heads
 
 CLIPS, STEPS, CODES, WIDTH, CLASSES = 37, 6, 20, 8, 5

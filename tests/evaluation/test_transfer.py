@@ -12,8 +12,8 @@ from cmg.data import FeatureStore
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
+from cmg.evaluation.probe import Evaluation, step_labels
 from cmg.evaluation.scores import Score, mean_of, merged, plain
-from cmg.evaluation.transfer import Evaluation, step_labels
 
 DIRECTIONS = ["audio->audio", "audio->video", "video->audio", "video->video"]
 PROBE = ProbeOptions(epochs=15, batch_size=40, lr=0.01)

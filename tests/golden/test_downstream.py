@@ -9,8 +9,8 @@ import torch
 
 from cmg.data.labels import Event, clip_classes, parse_events, step_labels
 from cmg.errors import DataError
-from cmg.evaluation.losses import exp_log_loss
 from cmg.evaluation.metrics import micro_scores, top1_accuracy
+from cmg.evaluation.stack import exp_log_loss
 
 
 def test_events_cover_onset_to_offset():

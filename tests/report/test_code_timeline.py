@@ -15,8 +15,15 @@ import pytest
 
 from cmg.errors import DataError
 from cmg.extract.thumbnails import Thumbnail
-from cmg.recipes.encoded_media import COLUMNS, EncodedMedia, codes_csv
-from cmg.recipes.media_codes import CodedClip, StepCodes, Track, sharing
+from cmg.recipes.media_codes import (
+    COLUMNS,
+    CodedClip,
+    EncodedMedia,
+    StepCodes,
+    Track,
+    codes_csv,
+    sharing,
+)
 from cmg.report.code_pages import JSON, encoded_files, places, written
 from cmg.report.code_timeline import (
     LEFT,

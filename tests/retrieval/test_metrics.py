@@ -7,11 +7,20 @@ import torch
 
 from cmg.errors import DataError
 from cmg.evaluation.metrics import average_precision
-from cmg.retrieval.metrics import (
+from cmg.retrieval.evaluate import (
+    RANKS,
     expected_average_precision,
+    query_figures,
     ranks_of,
-    retrieval_scores,
+    scores_of,
 )
+
+
+def retrieval_scores(scores, own=None, query_classes=None, gallery_classes=None, ks=RANKS):
+    """Everything of one direction; query i's own clip is clip i if `own` does not say."""
+    own = torch.arange(len(scores)) if own is None else own
+    found = query_figures(scores, own, query_classes, gallery_classes)
+    return scores_of(found, scores.shape[1], ks)
 
 
 def test_ranks_count_those_at_least_as_near():

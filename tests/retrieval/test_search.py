@@ -15,7 +15,7 @@ from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality
 from cmg.retrieval import evaluate as evaluate_module
 from cmg.retrieval import index as index_module
-from cmg.retrieval.evaluate import scores_of_pairs
+from cmg.retrieval.evaluate import query_figures, scores_of, scores_of_pairs
 from cmg.retrieval.index import (
     ExactIndex,
     Hits,
@@ -24,9 +24,7 @@ from cmg.retrieval.index import (
     open_index,
     shown_hits,
 )
-from cmg.retrieval.metrics import retrieval_scores
-from cmg.retrieval.representation import ALL_BY, Represented, represent
-from cmg.retrieval.similarity import similarity
+from cmg.retrieval.representation import ALL_BY, Represented, represent, similarity
 
 from .test_similarity import K, encoded, names, random_clips
 
@@ -96,7 +94,10 @@ def test_a_long_query_is_refused_before_any_part_is_searched(monkeypatch):
 def test_evaluation_does_not_depend_on_how_many_queries_are_ranked_at_a_time(by, monkeypatch):
     queries, gallery = random_clips(60, by), random_clips(60, by, seed=2)
     classes = torch.arange(60) % 7 - 1
-    whole = retrieval_scores(similarity(queries, gallery), None, classes, classes)
+    whole = scores_of(
+        query_figures(similarity(queries, gallery), torch.arange(len(queries)), classes, classes),
+        len(gallery),
+    )
     for at_once in (1, 60 * 11, 1 << 22):
         monkeypatch.setattr(evaluate_module, "SCORES_AT_ONCE", at_once)
         found = scores_of_pairs(queries, gallery, classes)

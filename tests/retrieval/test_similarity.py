@@ -12,8 +12,7 @@ from cmg.evaluation.encoding import EncodedModality
 from cmg.retrieval import index as index_module
 from cmg.retrieval.evaluate import evaluate_directions, over_seeds
 from cmg.retrieval.index import ExactIndex, StoredGallery, open_index, shown_hits
-from cmg.retrieval.representation import ALL_BY, represent, unit
-from cmg.retrieval.similarity import alignment, similarity
+from cmg.retrieval.representation import ALL_BY, alignment, represent, similarity, unit
 
 K, D = 5, 4
 TABLE = torch.randn(K, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -8,11 +8,16 @@ from torch.nn import functional
 
 from cmg.errors import CheckpointError, ConfigError
 from cmg.segmentation.backbones import NAMES, Backbone, network_options
-from cmg.segmentation.decoder import Fusion, MaskHead, MultiDilation, ResidualUnit
-from cmg.segmentation.losses import first_frame_loss, matching_loss
-from cmg.segmentation.mixer import StepMixer
-from cmg.segmentation.model import Segmenter
+from cmg.segmentation.model import (
+    Fusion,
+    MaskHead,
+    MultiDilation,
+    ResidualUnit,
+    Segmenter,
+    StepMixer,
+)
 from cmg.segmentation.options import SegmenterOptions
+from cmg.segmentation.training import first_frame_loss, matching_loss
 
 
 def test_dilated_convolutions_are_summed():

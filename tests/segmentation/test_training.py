@@ -11,6 +11,7 @@ import torch
 
 from cmg import saved
 from cmg.errors import CheckpointError, DataError, NonFiniteError
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import (
     SegmenterRecord,
     TrainingFolder,
@@ -18,15 +19,8 @@ from cmg.segmentation.checkpoint import (
     read_segmenter,
 )
 from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.controls import other_clips, shuffled, zero
-from cmg.segmentation.stages import FeatureCache
-from cmg.segmentation.training import (
-    AskedBy,
-    SegmentationJob,
-    mask_scores,
-    segmented,
-    train_segmenter,
-)
+from cmg.segmentation.queries import AskedBy, other_clips, shuffled, zero
+from cmg.segmentation.training import SegmentationJob, mask_scores, segmented, train_segmenter
 
 
 @pytest.fixture
@@ -178,7 +172,7 @@ def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkey
     monkeypatch.setattr(saved, "write_tensors", full)
     with pytest.raises(CheckpointError, match=rf"No space left.*free space and resume \({kept}\)"):
         train_segmenter(job(folder))
-    assert TrainingFolder(tmp_path / "m", record).steps > 0 or epoch == 1
+    assert TrainingFolder(tmp_path / "m", record).progress.step > 0 or epoch == 1
     monkeypatch.undo()
 
     def broken(model, *rest):

@@ -9,7 +9,7 @@ import pytest
 from cmg import load_config, pretrain
 from cmg.data import Clip, FeatureStore, StoreWriter
 from cmg.data.manifest import FeatureSpec, LabelSpec
-from cmg.evaluation.transfer import Evaluation
+from cmg.evaluation.probe import Evaluation
 from cmg.recipes.pretrain import prepare
 from cmg.simulate import Latents
 from cmg.simulate.own_lists import own_lists

@@ -14,9 +14,8 @@ from cmg.simulate import SimulateOptions, simulate
 from cmg.studies.definition import load_study
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
-from cmg.studies.scorers import StoreScorer
+from cmg.studies.scorers import StoreScorer, TaskScorer, scorer_for
 from cmg.studies.tables import headlines, study_tables
-from cmg.studies.task_scorer import TaskScorer, scorer_for
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
 

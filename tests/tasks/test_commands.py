@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cmg.cli import tasks as commands
-from cmg.recipes.select import CheckpointScore, Selection
+from cmg.recipes.evaluate_tasks import CheckpointScore, Selection
 from cmg.runs.selection import SELECTED
 
 
@@ -63,8 +63,8 @@ def test_cmg_select_counts_the_epochs_that_a_thinned_run_lacks(
 ):
     """Of the newest checkpoint; a start and a stop within an epoch are no epochs."""
     scores = [CheckpointScore(f"step-{n}", e, n, None) for n, e in enumerate(epochs)]
-    found = Selection("clean", scores, scores[-1], epochs[-1])
-    monkeypatch.setattr("cmg.recipes.select.select", lambda *_: found)
+    found = Selection("ave", "clean", scores, scores[-1], epochs[-1])
+    monkeypatch.setattr("cmg.recipes.evaluate_tasks.select", lambda *_: found)
     said = cmg("select", tmp_path, "--data", "ROOT", "--json")
     assert (said.code, said.json["missing"]) == (0, missing)
     warned = f"{missing} of {epochs[-1]} epochs have no checkpoint in {tmp_path} and"

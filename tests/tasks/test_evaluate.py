@@ -19,8 +19,8 @@ from cmg.recipes.evaluate_tasks import (
     TaskResults,
     evaluate_tasks,
     pretraining_list,
+    select,
 )
-from cmg.recipes.select import select
 from cmg.report.evaluation import remarks
 from cmg.runs.checkpoint import list_checkpoints, load_model, read_checkpoint
 from cmg.runs.selection import SELECTED, mark_checkpoint, marked_checkpoint

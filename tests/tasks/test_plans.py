@@ -20,8 +20,8 @@ from cmg.tasks.ave import AVE
 from cmg.tasks.ave_avvp import AVEtoAVVP
 from cmg.tasks.avvp import AVVP
 from cmg.tasks.benchmark import benchmarks, find_benchmark
-from cmg.tasks.leaks import leak_report, youtube_id
 from cmg.tasks.paper import Scored, unlike_training
+from cmg.tasks.run import leak_report, youtube_id
 from cmg.tasks.sides import held_out
 from cmg.tasks.ucf_vgg import UCFVGG, ucf_group
 from cmg.types import Kind, Modality

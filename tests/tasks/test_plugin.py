@@ -12,8 +12,7 @@ import pytest
 from cmg.data import write_store
 from cmg.errors import ConfigError
 from cmg.models import UnifiedModel
-from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
-from cmg.recipes.select import select
+from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks, select
 from cmg.registry import PluginError, use
 from cmg.runs.selection import SELECTED
 from cmg.tasks.benchmark import benchmarks, find_benchmark

@@ -7,8 +7,7 @@ import importlib.util
 import pytest
 
 from cmg.decoders.heads import ProbeOptions
-from cmg.recipes.voice_results import VoiceResults
-from cmg.recipes.voices import plain_heads, synthetic_words, word_sets
+from cmg.recipes.voices import VoiceResults, plain_heads, synthetic_words, word_sets
 from cmg.voices.embedded import POOLING, EmbeddedWords, speech_embedding
 
 needed = ("av", "onnxruntime", "openwakeword")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cmg.recipes.voice_results import TOGETHER, Row, VoiceResults, wilson_interval
+from cmg.recipes.voices import TOGETHER, Row, VoiceResults, wilson_interval
 from cmg.report.voices import intervals_table, misread_table, voices_markdown, voices_table
 
 

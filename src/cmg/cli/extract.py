@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, show, table
-from cmg.cli.values import numbers, pairs
+from cmg.cli.output import named, numbers, pairs, show, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,13 +17,7 @@ NAMED = 20
 """Clips that were left out and are named on the terminal; all are in the store's extract.json."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``cmg``."""
-    app.command()(extract)
-    app.command()(extractors)
-
-
-def extractors(json_: JsonFlag = False) -> None:
+def extractors() -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
     from cmg.extract.registry import COLUMNS, cards_table
 
@@ -105,82 +98,46 @@ def extract(
         typer.Option(help="Default: torchrun where it, or srun, has started this; else local."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a store of something else.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Make a feature store of media files; run again, it goes on where it was interrupted."""
-    named = {"video": video, "audio": audio, "text": text}
-    asked = {m: name for m, name in named.items() if name is not None}
+    usual = {"video": video, "audio": audio, "text": text}
+    asked = {m: name for m, name in usual.items() if name is not None}
     asked |= pairs(extractor, "--extractor")
     if not asked:
         raise ConfigError(
             "say which extractors to use, e.g. --video efficientnet-lite0 --audio vggish --text "
             "minilm; `cmg extractors` lists them"
         )
+    from cmg.cli.progress import Bars
     from cmg.extract.reading import FrameRule
     from cmg.extract.scan_options import ScanOptions
     from cmg.options import checked_options
     from cmg.recipes.extract import ExtractOptions
     from cmg.recipes.extract import extract as run
 
-    scan = checked_options(
-        ScanOptions,
-        manifest=manifest,
-        labels=tuple(name.strip() for name in labels.split(",")) if labels else (),
-        folder_label=folder_label,
-        text_from_names=text_from_names,
-        picture_folders=picture_folders,
-        picture_fps=picture_fps,
-        split=split,
-        shares=numbers(shares.split(","), "--shares"),
-    )
-    options = ExtractOptions(
-        asked,
-        scan,
-        {m: Path(path) for m, path in pairs(weights, "--weights").items()},
-        numbers(step, "--step"),
-        FrameRule(frames, segments),
-        device,
-        dtype,
-        on_error,
-        workers,
-        chunk,
-        engine,
-        overwrite,
-    )
-    with LateClipBar() as bar:
-        found = run(folder, out, options, bar.told)
+    chosen = {
+        "labels": tuple(name.strip() for name in labels.split(",")) if labels else (),
+        "shares": numbers(shares.split(","), "--shares"),
+    }
+    scan = checked_options(ScanOptions, **named(ScanOptions, locals()) | chosen)
+    own = {
+        "extractors": asked,
+        "weights": {m: Path(path) for m, path in pairs(weights, "--weights").items()},
+        "step_seconds": numbers(step, "--step"),
+        "rule": FrameRule(frames, segments),
+    }
+    options = ExtractOptions(**named(ExtractOptions, locals()) | own)
+    with Bars() as bars:
+
+        def told(clips: int, resumed: int, total: int) -> None:
+            bars.told("clips", total, clips, resumed)
+
+        found = run(folder, out, options, told)
     if found is None:
-        told: dict[str, Any] = {"store": str(out), "waiting": True}
-        show(told, "this rank's share is done; the last rank joins the store")
+        waiting = {"store": str(out), "waiting": True}
+        show(waiting, "this rank's share is done; the last rank joins the store")
         return
     show(found.as_dict(), *lines(found))
-
-
-class LateClipBar:
-    """A bar over clips that appears when something is to be done."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._clips = 0
-
-    def __enter__(self) -> LateClipBar:
-        """Nothing to show yet."""
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.__exit__(*raised)
-
-    def told(self, clips: int, resumed: int, total: int) -> None:
-        """Show how far it is."""
-        from cmg.cli.progress import ClipBar
-
-        if self._bar is None:
-            self._bar = ClipBar(total, resumed).__enter__()
-            self._clips = resumed
-        self._bar.advance(clips - self._clips)
-        self._clips = clips
 
 
 def lines(found: Extraction) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,27 @@ WHOLE = 1000
 
 PLUGIN = "--plugin"
 """Option of ``cmg`` that every command takes as well."""
+
+_flags = typer.Typer()
+
+
+@_flags.command()
+def _json(
+    json_: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            callback=say_json,
+            expose_value=False,
+            help="Print JSON on stdout and nothing else.",
+        ),
+    ] = False,
+) -> None:
+    """Nothing; its option is what counts."""
+
+
+JSON: Any = typer.main.get_command(_flags).params[0]
+"""Option of every command that has no other of this name; :func:`show` knows what it says."""
 
 CONTEXT: Any = TyperGroup.context_class
 """click's, which typer takes from click or brings along, by its version."""
@@ -66,7 +87,7 @@ class Group(TyperGroup):
             raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")
         if found is not None:
             found.context_class = Context
-            take_plugins(found, ctx.find_root().command)
+            take_common(found, ctx.find_root().command)
         return found
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -88,13 +109,13 @@ class Group(TyperGroup):
             formatter.write_dl(rows)
 
 
-def take_plugins(command: Any, root: Any) -> None:
-    """Let a command take ``--plugin`` as ``cmg`` itself does, whose help alone tells it."""
-    for option in root.params:
-        if PLUGIN in option.opts and not any(PLUGIN in p.opts for p in command.params):
-            own = copy(option)
-            own.hidden, own.help = True, None
-            command.params.append(own)
+def take_common(command: Any, root: Any) -> None:
+    """Let a command take ``--json``, and ``--plugin``, which only the help of ``cmg`` tells."""
+    plugin = copy(next(p for p in root.params if PLUGIN in p.opts))
+    plugin.hidden, plugin.help = True, None
+    for option in (plugin,) if isinstance(command, TyperGroup) else (JSON, plugin):
+        if not any(set(option.opts) & set(p.opts) for p in command.params):
+            command.params.append(option)
 
 
 def words_last(command: Any, ctx: Any, args: list[str]) -> list[str]:

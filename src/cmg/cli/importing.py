@@ -1,25 +1,21 @@
-"""``cmg data import``: stores of an official folder, of other stores, or of one's own arrays."""
+"""``cmg data import``, ``prompts`` and ``embed-prompts``: stores, and sentences in their words."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import JsonFlag, show, table
-from cmg.cli.values import numbers, pairs
+from cmg.cli.output import named, numbers, pairs, show, show_store, table
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cmg.recipes.import_official import ImportSummary
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to ``cmg data``."""
-    app.command("import")(import_)
+    from cmg.text import PromptReport
 
 
 def import_(
@@ -76,7 +72,6 @@ def import_(
         list[str] | None, typer.Option(help="--arrays: MODALITY=SECONDS, duration of a step.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what was imported to OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Make feature stores; an interrupted import goes on when it is run again."""
     if (root is None) == (arrays is None):
@@ -84,82 +79,29 @@ def import_(
     if arrays is not None:
         if encoding or only or lists:
             raise ConfigError("--encoding, --only and --lists are for ROOT, not for --arrays")
-        _import_arrays(arrays, out, kind, step_seconds, dtype, overwrite)
+        from cmg.data import import_arrays
+
+        kinds, steps = pairs(kind, "--kind"), numbers(step_seconds, "--step-seconds")
+        show_store(
+            import_arrays(
+                arrays, out, kinds=kinds, step_seconds=steps, dtype=dtype, overwrite=overwrite
+            )
+        )
         return
     if kind or step_seconds:
         raise ConfigError("--kind and --step-seconds are for --arrays; the official sets are known")
     assert root is not None
-    from cmg.recipes.import_official import ImportOptions
+    from cmg.cli.progress import Bars
+    from cmg.recipes.import_official import ImportOptions, import_clips
 
-    options = ImportOptions(
-        dtype=dtype,
-        encoding=encoding,
-        only=None if only is None else tuple(name.strip() for name in only.split(",")),
-        lists=None if lists is None else str(lists),
-        text=text,
-        text_filter=text_filter,
-        on_error=on_error,
-        workers=workers,
-        overwrite=overwrite,
-    )
-    _import_root(root, out, options)
-
-
-def _import_arrays(
-    arrays: Path,
-    out: Path,
-    kind: list[str] | None,
-    step_seconds: list[str] | None,
-    dtype: str | None,
-    overwrite: bool,
-) -> None:
-    from cmg.cli.store_facts import described, facts
-    from cmg.data import import_arrays
-
-    store = import_arrays(
-        arrays,
-        out,
-        kinds=pairs(kind, "--kind"),
-        step_seconds=numbers(step_seconds, "--step-seconds"),
-        dtype=dtype,
-        overwrite=overwrite,
-    )
-    told = facts(store)
-    show(told, *described(told))
-
-
-def _import_root(root: Path, out: Path, options: Any) -> None:
-    from cmg.recipes.import_official import import_clips
-
+    chosen = {
+        "only": None if only is None else tuple(name.strip() for name in only.split(",")),
+        "lists": None if lists is None else str(lists),
+    }
+    options = ImportOptions(**named(ImportOptions, locals()) | chosen)
     with Bars() as bars:
         summary = import_clips(root, out, options, bars.told)
     show(summary.as_dict(), _table(summary), *_remarks(summary))
-
-
-class Bars:
-    """A bar per set, one after the other."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._name = ""
-
-    def __enter__(self) -> Bars:
-        """Nothing to show yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are."""
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-
-    def told(self, name: str, clips: int, done: int, kept: int) -> None:
-        """A chunk of a set is done."""
-        from cmg.cli.progress import ClipBar
-
-        if self._bar is None or name != self._name:
-            self.__exit__()
-            self._bar, self._name = ClipBar(clips, kept).__enter__(), name
-        self._bar.advance(done - self._bar.done, name)
 
 
 def _table(summary: ImportSummary) -> Table:
@@ -192,3 +134,116 @@ def _remarks(summary: ImportSummary) -> list[str]:
         if changed:
             lines.append(f"{name}: numbers were rounded: {', '.join(changed)}")
     return lines
+
+
+class Filter(StrEnum):
+    """Which words of a prompt are kept."""
+
+    PUBLISHED = "published"
+    NONE = "none"
+
+
+def prompts(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Text file, a label per line.")],
+    out: Annotated[Path, typer.Option(help="FILE.csv to write: label,prompt.")],
+    templates: Annotated[
+        Path | None,
+        typer.Option(help="A sentence with {label} per line; default: those of cmg."),
+    ] = None,
+    copy_templates: Annotated[
+        Path | None, typer.Option(help="Also write the templates in use to this file, to edit.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
+) -> None:
+    """Write one sentence of about ten words per label. It names the label: see docs/own-data.md."""
+    from cmg.files import replace_file
+    from cmg.text.templates import prompts_csv, prompts_of, read_label_list, read_templates
+
+    for path in (out, copy_templates):
+        if path is not None and path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists; choose another file or say --overwrite")
+    sentences = read_templates(templates)
+    found = prompts_of(read_label_list(labels), sentences)
+    replace_file(out, prompts_csv(found))
+    if copy_templates is not None:
+        replace_file(copy_templates, ("\n".join(sentences) + "\n").encode())
+    words = sum(len(prompt.split()) for prompt in found.values()) / len(found)
+    told = {"out": str(out), "prompts": len(found), "mean_words": round(words, 1)}
+    show(told, f"{len(found)} prompts of {words:.1f} words in the mean written to {out}")
+
+
+def embed_prompts(
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV", help="Comma csv with a header: label, and the prompt second."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="FILE.safetensors to write.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, or name in the Hugging Face cache; default: $CMG_TEXT_ENCODER, else "
+            "bert-base-uncased. Nothing is downloaded."
+        ),
+    ] = None,
+    filter_: Annotated[
+        Filter, typer.Option("--filter", help="Words to keep: those of cnt.pkl, or all.")
+    ] = Filter.PUBLISHED,
+    cnt: Annotated[
+        Path | None, typer.Option(help="cnt.pkl of the authors; the published filter needs it.")
+    ] = None,
+) -> None:
+    """Embed the prompts of a csv as ten word vectors each."""
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"--out {out} must end in .safetensors")
+    if filter_ is Filter.PUBLISHED and cnt is None:
+        raise ConfigError("the published filter needs --cnt cnt.pkl; --filter none keeps all words")
+    if filter_ is Filter.NONE and cnt is not None:
+        raise ConfigError(f"--filter none keeps all words, so --cnt {cnt} has no use; drop one")
+    from cmg import text
+
+    sentences = text.read_prompts(prompts)
+    keep = None if cnt is None else text.read_cnt(cnt)
+    opened = text.load_text_encoder(name=encoder)
+    found = text.embed_prompts(sentences, opened, keep)
+    text.write_vectors(out, found)
+    shape = [len(found.vectors), *next(iter(found.vectors.values())).shape]
+    show(
+        {
+            "out": str(out),
+            "encoder": str(opened.folder),
+            "encoder_sha256": opened.identity,
+            "filter": filter_.value,
+            "shape": shape,
+            "prompts": [facts(report) for report in found.reports],
+            "warnings": found.warnings,
+        },
+        f"Encoder {opened.folder}, filter {filter_.value}",
+        as_table(found.reports),
+        *(f"warning: {line}" for line in found.warnings),
+        f"{out}: vectors {shape}",
+    )
+
+
+def facts(report: PromptReport) -> dict[str, Any]:
+    """A report as JSON."""
+    order = ("label", "prompt", "words", "survivors", "kept", "dropped", "truncated")
+    return {name: getattr(report, name) for name in order}
+
+
+def as_table(reports: list[PromptReport]) -> Table:
+    """A row per prompt."""
+    columns = ("label", "prompt", "words", "survivors", "truncated", "kept")
+    rows = [
+        (
+            report.label,
+            report.prompt,
+            str(len(report.words)),
+            str(report.survivors),
+            "yes" if report.truncated else "no",
+            " ".join(report.kept) or "none",
+        )
+        for report in reports
+    ]
+    return table(columns, rows, left=("prompt", "truncated", "kept"))

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from shutil import get_terminal_size
@@ -17,7 +18,6 @@ import typer
 
 from cmg import __version__
 from cmg.cli import (
-    convert,
     data,
     extract,
     presets,
@@ -53,16 +53,28 @@ app = group(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-training.register(app)
-extract.register(app)
-using.register(app)
-convert.register(app)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    training.demo,
+    training.pretrain,
+    extract.extract,
+    extract.extractors,
+    using.probe,
+    using.encode,
+    using.report,
+    using.verify_golden,
+    using.convert,
+    tasks.select,
+    segmentation.segment,
+    retrieval.retrieve,
+)
+for command in COMMANDS:
+    app.command()(command)
 evaluate = group(
     "Evaluate a model: the paper's benchmarks, segmentation, retrieval.", cls=tasks.Evaluations
 )
-tasks.register(app, evaluate)
-segmentation.register(app, evaluate)
-retrieval.register(app, evaluate)
+evaluate.command(tasks.ALL, help=tasks.ABOUT_ALL)(tasks.benchmark)
+for command in (segmentation.avs, retrieval.retrieval, retrieval.two_stage):
+    evaluate.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data.app, name="data")
 app.add_typer(presets.app, name="presets")

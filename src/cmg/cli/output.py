@@ -1,4 +1,4 @@
-"""What a command prints: a table for people, or JSON on stdout and nothing else there."""
+"""What is typed and what is printed: values of options; a table for people, or JSON on stdout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +23,21 @@ if TYPE_CHECKING:
     from cmg.evaluation.results import Results
     from cmg.report.tables import Table as ReportTable
 
+
 RunOption = Annotated[
     Path, typer.Option("--model", help="Run folder of `cmg pretrain`, or one of its checkpoints.")
+]
+ExtractorOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
+]
+WeightsOption = Annotated[
+    list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
+]
+WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
 ]
 
 
@@ -41,13 +57,6 @@ def say_json(wanted: bool) -> bool:
     return wanted
 
 
-JsonFlag = Annotated[
-    bool,
-    typer.Option("--json", callback=say_json, help="Print JSON on stdout and nothing else."),
-]
-"""Of a command, which need not read it: :func:`show` knows."""
-
-
 def show(told: Mapping[str, Any], *lines: Any) -> None:
     """Print `told` as JSON where ``--json`` was given, else `lines` (text or rich tables)."""
     if STATE.json:
@@ -56,6 +65,12 @@ def show(told: Mapping[str, Any], *lines: Any) -> None:
     shown = console()
     for line in lines:
         shown.print(line, soft_wrap=True)
+
+
+def say_remarks(remarks: Iterable[str]) -> None:
+    """On stderr, what has to be said beside the output, such as what is not as in training."""
+    for remark in remarks:
+        typer.echo(remark, err=True)
 
 
 def console(stderr: bool = False) -> Console:
@@ -148,3 +163,112 @@ def table(
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def facts(store: Any) -> dict[str, Any]:
+    """What ``info`` tells of a store."""
+    return {
+        "store": str(store.path),
+        "modalities": {
+            m: {
+                "kind": spec.kind.value,
+                "shape": list(spec.shape),
+                "dtype": spec.dtype,
+                "encoding": spec.encoding,
+                "step_seconds": spec.step_seconds,
+            }
+            for m, spec in store.manifest.modalities.items()
+        },
+        "splits": store.splits,
+        "labels": {n: {"per": s.per, "classes": list(s.classes)} for n, s in store.labels.items()},
+        "bytes": sum(shard.bytes for shard in store.manifest.shards),
+        "content_hash": store.content_hash,
+        "notes": store.manifest.notes,
+    }
+
+
+def show_store(store: Any) -> None:
+    """Print `facts`, as JSON or as lines."""
+    told = facts(store)
+    show(told, *described(told))
+
+
+def described(told: dict[str, Any]) -> list[str]:
+    """`facts` as lines."""
+    lines = [f"{told['store']}  {told['bytes'] / 1e6:.1f} MB  {told['content_hash'][:12]}"]
+    for m, spec in told["modalities"].items():
+        lines.append(f"  {m}: {spec['kind']} {spec['shape']} {spec['dtype']} {spec['encoding']}")
+    splits = ", ".join(f"{name} {count}" for name, count in told["splits"].items())
+    lines.append(f"  splits: {splits}")
+    for name, label in told["labels"].items():
+        lines.append(f"  label {name}: {len(label['classes'])} classes per {label['per']}")
+    return lines if not told["notes"] else [*lines, f"  {told['notes']}"]
+
+
+def named(group: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all that a command was given, by its flags' names, what a group of options takes."""
+    return {name: given[name] for name in signature(group).parameters if name in given}
+
+
+def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+    """``["text=tokens"]`` as a mapping; a value is the text itself, spaces and all.
+
+    Raises:
+        ConfigError: one is of another form, or a name is there twice.
+    """
+    found: dict[str, str] = {}
+    for item in given or []:
+        before, _, value = item.partition("=")
+        name = before.strip()
+        if not (name and value.strip()):
+            raise ConfigError(f"{option} {item!r} must read NAME=VALUE")
+        if name in found:
+            raise ConfigError(f"{option} {item!r}: {name} is already {found[name]!r}; give it once")
+        found[name] = value
+    return found
+
+
+def numbers(given: Iterable[str] | None, option: str) -> dict[str, float]:
+    """``["video=0.5"]`` as a mapping; see :func:`number`.
+
+    Raises:
+        ConfigError: one is of another form, or its value is no finite number.
+    """
+    found = {}
+    for name, text in pairs(given, option).items():
+        value = number(text)
+        if value is None:
+            raise ConfigError(f"{option} {name}={text}: not a number")
+        found[name] = float(value)
+    return found
+
+
+def whole_numbers(given: str, option: str) -> tuple[int, ...]:
+    """``"0,1"`` as numbers.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    found = [number(part) for part in given.split(",") if part.strip()]
+    whole = tuple(value for value in found if isinstance(value, int))
+    if len(whole) < len(found):
+        raise ConfigError(f"{option} {given!r}: whole numbers with commas between")
+    return whole
+
+
+def number(text: str) -> int | float | None:
+    """A finite number, written as in a configuration; None for anything else."""
+    from cmg.config.values import Plain
+
+    value = Plain(text.strip()).core
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < 2**63 else None
+
+
+def typed_name(given: str) -> str:
+    """A clip's id as it was typed, also where the locale says that UTF-8 is ASCII."""
+    try:
+        return os.fsencode(given).decode()
+    except UnicodeError:
+        return given

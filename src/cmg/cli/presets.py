@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, show
+from cmg.cli.output import STATE, show
 from cmg.errors import ConfigError
 
 app = group("Presets (data, with a method) and methods (the rest of a run): list, show, copy.")
@@ -21,7 +21,7 @@ def old_name() -> None:
 
 
 @app.command("list")
-def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
+def list_presets(context: typer.Context) -> None:
     """List the presets and the methods."""
     from cmg.config.named import FOLDERS, METHOD, PRESET, named
 
@@ -43,10 +43,10 @@ def list_presets(context: typer.Context, json_: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show_preset(name: Name, json_: JsonFlag = False) -> None:
+def show_preset(name: Name) -> None:
     """Print the YAML of a preset or method (with --json: the resolved configuration)."""
     method, text = named_text(name)
-    if not json_:
+    if not STATE.json:
         show({}, text.rstrip())
         return
     from cmg.config.load import load_config
@@ -59,7 +59,6 @@ def show_preset(name: Name, json_: JsonFlag = False) -> None:
 def copy_preset(
     name: Name,
     file: Annotated[Path, typer.Argument(help="YAML file to write.")],
-    json_: JsonFlag = False,
 ) -> None:
     """Copy one to a file of your own, for `cmg pretrain FILE` or `cmg pretrain method=FILE`."""
     method, text = named_text(name)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
@@ -89,14 +88,9 @@ class ClipBar:
         self.bar.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         """Leave the bar as it is."""
-        self.bar.__exit__(kind, error, trace)
+        self.bar.__exit__(*raised)
 
     def advance(self, clips: int, name: str = "clips", log: Sequence[str] = ()) -> None:
         """Some clips are done."""
@@ -109,6 +103,20 @@ class ClipBar:
             left = (self.clips - self.done) * (now - self.start) / max(1, self.here)
             line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s"
             print(f"{line}, {' '.join(log)}" if log else line, file=sys.stderr, flush=True)
+
+
+class Bars(ExitStack):
+    """A bar over clips for each thing that is done, one after the other; none before the first."""
+
+    name: str | None = None
+    bar: ClipBar
+
+    def told(self, name: str, clips: int, done: int, kept: int) -> None:
+        """How far something is: its clips, those done, and of these the ones done before."""
+        if name != self.name:
+            self.close()
+            self.bar, self.name = self.enter_context(ClipBar(clips, kept)), name
+        self.bar.advance(done - self.bar.done, name)
 
 
 class ProgressBar(ClipBar):
@@ -164,12 +172,14 @@ class TensorBoard:
 
 
 @contextmanager
-def tensorboard(run: Path | None, wanted: bool, steps_done: int) -> Iterator[list[TensorBoard]]:
-    """A TensorBoard observer where it is wanted."""
-    if run is None or not wanted:
+def tensorboard(
+    run: Path, wanted: bool, steps_done: int, name: str = ""
+) -> Iterator[list[TensorBoard]]:
+    """A TensorBoard observer where it is wanted, in a folder of a name."""
+    if not wanted:
         yield []
         return
-    board = TensorBoard(run / "tensorboard", steps_done)
+    board = TensorBoard(run / "tensorboard" / name, steps_done)
     try:
         yield [board]
     finally:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import (
+    ExtractorOption,
+    RunOption,
+    WeightsOption,
+    in_terminal,
+    named,
+    pairs,
+    say_remarks,
+    show,
+    typed_name,
+)
 from cmg.cli.progress import progress_bar
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs, typed_name
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,13 +34,6 @@ OutOption = Annotated[Path, typer.Option(help="Folder for results and report.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace earlier results in OUT.")
 ]
-
-
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(retrieve)
-    evaluate.command("retrieval")(retrieval)
-    evaluate.command("two-stage")(two_stage)
 
 
 def representations(given: str) -> list[By]:
@@ -53,12 +54,6 @@ def representations(given: str) -> list[By]:
     return [by for by in ALL_BY if by in names]
 
 
-def say_remarks(remarks: Iterable[str]) -> None:
-    """On stderr, what is different from training."""
-    for remark in remarks:
-        typer.echo(remark, err=True)
-
-
 def retrieval(
     model: Annotated[
         list[Path],
@@ -73,10 +68,8 @@ def retrieval(
     label: Annotated[str | None, typer.Option(help="Label per clip, for mAP.")] = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
-    say_json(json_)
     from cmg.recipes.retrieval import evaluate_retrieval
     from cmg.report.retrieval import RESULTS, retrieval_files, retrieval_tables
     from cmg.report.write import write_folder
@@ -116,14 +109,12 @@ def two_stage(
     commitment: Annotated[float, typer.Option(help="Weight of the distance to the codes.")] = 0.25,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Let a modality join a frozen codebook, and find it by one it was never paired with.
 
     The setting of the paper's Table 5, whose code is lost; with the controls shuffled pairs and
     untrained.
     """
-    say_json(json_)
     from cmg.options import checked_options
     from cmg.recipes.two_stage import JoinOptions
     from cmg.recipes.two_stage import two_stage as run_two_stage
@@ -131,14 +122,7 @@ def two_stage(
     from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
-    options = checked_options(
-        JoinOptions,
-        epochs=epochs,
-        lr=lr,
-        batch_size=batch_size,
-        temperature=temperature,
-        commitment=commitment,
-    )
+    options = checked_options(JoinOptions, **named(JoinOptions, locals()))
     with progress_bar() as tell:
         results = write_folder(
             out,
@@ -187,18 +171,11 @@ def retrieve(
     save_index: Annotated[
         Path | None, typer.Option(help="Keep the gallery in this file (.safetensors).")
     ] = None,
-    extractor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
-    ] = None,
+    extractor: ExtractorOption = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
-    json_: JsonFlag = False,
 ) -> None:
     """Find the clips of a gallery that are nearest to a clip of another modality."""
-    say_json(json_)
     from cmg.recipes.retrieve import INDEX, Wanted
     from cmg.recipes.retrieve import retrieve as run_retrieve
     from cmg.retrieval.index import ENGINES
@@ -212,9 +189,9 @@ def retrieve(
     kinds = representations(by)
     if len(kinds) != 1:
         raise ConfigError(f"--by {by}: one of them")
-    named = query if os.path.exists(query) else typed_name(query)
+    asked = query if os.path.exists(query) else typed_name(query)
     found = run_retrieve(
-        Wanted(named, source, target, kinds[0], top, text),
+        Wanted(asked, source, target, kinds[0], top, text),
         model,
         gallery,
         split,
@@ -228,7 +205,7 @@ def retrieve(
     say_remarks(found.remarks)
     stored = found.gallery
     told = {
-        "query": named,
+        "query": asked,
         "gallery": {
             "store": stored.store,
             "split": stored.split,

@@ -9,21 +9,24 @@ from typing import Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
-from cmg.cli.progress import TensorBoard, progress_bar
+from cmg.cli.output import (
+    RunOption,
+    WeightsOption,
+    in_terminal,
+    named,
+    pairs,
+    say_remarks,
+    show,
+    whole_numbers,
+)
+from cmg.cli.progress import progress_bar
+from cmg.cli.progress import tensorboard as boards
 from cmg.cli.tasks import DeviceOption
-from cmg.cli.values import pairs, whole_numbers
 from cmg.errors import ConfigError
 
 BackboneOption = Annotated[
     str, typer.Option(help="pvt_v2_b0 .. pvt_v2_b5, resnet18, resnet34 or resnet50.")
 ]
-
-
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    evaluate.command("avs")(avs)
-    app.command()(segment)
 
 
 def avs(
@@ -101,10 +104,9 @@ def avs(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on in OUT; finished models are kept.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Segment videos by sound or by words: train with one, use with the other, with controls."""
-    say_json(json_)
+    given = locals()  # the flags, by their names
     from cmg.files import refuse_occupied
     from cmg.options import checked_options
     from cmg.recipes.segmentation import (
@@ -118,7 +120,7 @@ def avs(
     from cmg.recipes.segmentation_scores import score_all
     from cmg.report.segmentation import segmentation_files, segmentation_tables, told
     from cmg.report.write import replace_files
-    from cmg.segmentation.data import open_segmentation
+    from cmg.segmentation.clips import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
     from cmg.training.ranks import choose_device
 
@@ -129,31 +131,18 @@ def avs(
     if protocol not in ("published", "clean"):
         raise ConfigError(f"--protocol {protocol}: say published or clean")
     published = protocol == "published"
+    chosen = {"stages": whole_numbers(stages, "--stages")}
+    trained = {
+        "epochs": epochs or (PUBLISHED_EPOCHS if published else 15),
+        "side": image_size,
+        "matching_stages": chosen["stages"],
+        "precision": "bfloat16" if bf16 else "float32",
+    }
     plan = SegmentationPlan(
         encoder=model,
-        model=checked_options(
-            SegmenterOptions,
-            backbone=backbone,
-            channels=channels,
-            attention=attention,
-            stages=whole_numbers(stages, "--stages"),
-            self_attention=self_attention,
-        ),
+        model=checked_options(SegmenterOptions, **named(SegmenterOptions, given) | chosen),
         training=checked_options(
-            SegmentationTraining,
-            epochs=epochs or (PUBLISHED_EPOCHS if published else 15),
-            batch_size=batch_size,
-            lr=lr,
-            side=image_size,
-            matching=matching,
-            matching_stages=whole_numbers(stages, "--stages"),
-            matching_pooling=matching_pooling,
-            freeze_backbone=freeze_backbone,
-            cache_features=cache_features,
-            query_jitter=query_jitter,
-            precision="bfloat16" if bf16 else "float32",
-            test_batch_size=test_batch_size,
-            seed=seed,
+            SegmentationTraining, **named(SegmentationTraining, given) | trained
         ),
         protocol="published" if published else "clean",
         modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
@@ -173,14 +162,8 @@ def avs(
 
     @contextmanager
     def watch(name: str, steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-        if not tensorboard:
-            yield lambda step, values: None
-            return
-        board = TensorBoard(out / "tensorboard" / name, steps)
-        try:
-            yield board.add
-        finally:
-            board.close()
+        with boards(out, tensorboard, steps, name) as found:
+            yield found[0].add if found else lambda step, values: None
 
     with progress_bar() as tell:
         if checkpoint is None:
@@ -211,33 +194,29 @@ def segment(
         list[str] | None,
         typer.Option(metavar="MODALITY=NAME", help="Extractor of the query; default: the run's."),
     ] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
-    ] = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier segmentation in OUT.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Segment a video, a frame per second, by its own sound or by words.
 
     OUT has a mask per second (masks/0000.png, white where the object is), the masks laid over the
     frames (overlay.png), and segmentation.json.
     """
-    say_json(json_)
     from cmg.extract.media_files import one_clip
     from cmg.recipes.segment_clip import segment_clip
     from cmg.report.segmented_clip import RECORD, segmented_files
     from cmg.report.write import write_folder
     from cmg.training.ranks import choose_device
 
-    named = one_clip(clip, text)
+    asked = one_clip(clip, text)
     found = write_folder(
         out,
         RECORD,
         lambda: segment_clip(
-            named,
+            asked,
             model,
             query,
             encoder,
@@ -248,8 +227,7 @@ def segment(
         segmented_files,
         overwrite,
     )
-    for remark in found.remarks:
-        typer.echo(remark, err=True)
+    say_remarks(found.remarks)
     shares = [round(100 * float((p > 0.5).float().mean()), 1) for p in found.probabilities]
     show(
         {"out": str(out), "seconds": len(shares), "percent_of_pixels": shares},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, in_terminal, show
+from cmg.cli.output import WorkersOption, in_terminal, show
 
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
@@ -17,7 +17,7 @@ app = group("Studies: ablations, sizes, recipes; list, run, table.")
 
 
 @app.command("list")
-def list_studies(json_: JsonFlag = False) -> None:
+def list_studies() -> None:
     """List the named studies."""
     from cmg.studies.definition import named_studies
 
@@ -53,11 +53,10 @@ def run(
     protocol: Annotated[
         str | None, typer.Option(help="Of the benchmarks: clean (default) or published.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Keep run folders with their checkpoints.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Train and score every variant with every seed; the same command goes on after a stop.
 
@@ -67,7 +66,7 @@ def run(
     from cmg.studies.definition import load_study
     from cmg.studies.plan import plan_study
     from cmg.studies.run import prepare_study, run_study
-    from cmg.studies.task_scorer import scorer_for
+    from cmg.studies.scorers import scorer_for
 
     chosen = None if only is None else [v.strip() for v in only.split(",") if v.strip()]
     study, scorer = load_study(name), scorer_for(data, benchmarks, protocol)
@@ -82,7 +81,6 @@ def run(
 @app.command("table")
 def table(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of `cmg study run`.")],
-    json_: JsonFlag = False,
 ) -> None:
     """Print what is finished so far, and write the tables, plot and page anew."""
     from cmg.studies.summary import summarized

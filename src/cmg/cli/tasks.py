@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, say_json, show
+from cmg.cli.output import RunOption, in_terminal, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from cmg.evaluation.frozen import Protocol
-    from cmg.recipes.select import Selection
+    from cmg.recipes.evaluate_tasks import Selection
     from cmg.report.tables import Table
 
 DataOption = Annotated[
@@ -51,12 +51,6 @@ class Evaluations(Group):
         return command
 
 
-def register(app: typer.Typer, evaluate: typer.Typer) -> None:
-    """Add the commands of this file."""
-    evaluate.command(ALL, help=f"All of the following benchmarks. {benchmark.__doc__}")(benchmark)
-    app.command()(select)
-
-
 def benchmark(
     context: typer.Context,
     data: DataOption,
@@ -80,14 +74,12 @@ def benchmark(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Both directions, beside the paper's figures.
 
     Takes the checkpoint that `cmg select` has marked, else the newest. Writes results.json,
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
     """
-    say_json(json_)
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
@@ -129,6 +121,9 @@ def benchmark(
     )
 
 
+ABOUT_ALL = f"All of the following benchmarks. {benchmark.__doc__}"
+
+
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
     data: DataOption,
@@ -137,17 +132,15 @@ def select(
     lists: ListsOption = None,
     device: DeviceOption = "auto",
     on: Annotated[str, typer.Option("--benchmark", help="To compare checkpoints on.")] = "ave",
-    json_: JsonFlag = False,
 ) -> None:
     """Evaluate every checkpoint of a run on a benchmark and mark the best for `cmg evaluate`.
 
     Published: accuracy on AVE's training split, as the release chooses. Clean: accuracy on val.
     """
-    say_json(json_)
     from dataclasses import asdict
 
     from cmg.official.collection import open_collection
-    from cmg.recipes.select import select as run_select
+    from cmg.recipes.evaluate_tasks import select as run_select
     from cmg.runs.selection import SELECTED
     from cmg.training.ranks import choose_device
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import JsonFlag, results_tables, show
+from cmg.cli.output import WorkersOption, results_tables, say_remarks, show
 from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ Assignments = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(demo)
-    app.command()(pretrain)
-
-
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for runs, results and report.")],
     json_file: Annotated[
@@ -40,7 +34,7 @@ def demo(
     ] = None,
     recipe: Annotated[str, typer.Option(help="`default`, or `published`: as coded.")] = "default",
     seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo in OUT.")] = False,
 ) -> None:
     """Learn a codebook from unlabeled pairs and show that it transfers, with controls.
@@ -89,7 +83,6 @@ def pretrain(
     restarts: Annotated[
         int, typer.Option(min=0, help="How often to start anew when a process of --devices dies.")
     ] = 3,
-    json_: JsonFlag = False,
 ) -> None:
     """Learn a shared codebook from unlabeled pairs.
 
@@ -195,8 +188,7 @@ def train_and_show(
         "bytes": bytes_below(out),
         "remarks": remarks,
     }
-    for remark in remarks:
-        typer.echo(remark, err=True)
+    say_remarks(remarks)
     show(
         told,
         f"{training.position.step} steps; checkpoint: {told['checkpoint']}",

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, in_terminal, show
+from cmg.cli.output import (
+    OverridesArgument,
+    WorkersOption,
+    described,
+    facts,
+    in_terminal,
+    say_remarks,
+    show,
+)
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,11 +32,6 @@ class Written(StrEnum):
 
     CAPTIONS = "captions"
     PROMPTS = "prompts"
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``tuxpaint`` to ``cmg data``."""
-    app.command("tuxpaint")(build)
 
 
 def build(
@@ -46,10 +49,8 @@ def build(
     stamps: Part = None,
     seed: Annotated[int, typer.Option(min=0, help="Of splits and views.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Build a store of the Tux Paint stamps: a clip per stamp and language."""
-    from cmg.cli.store_facts import described, facts
     from cmg.files import refuse_occupied
     from cmg.tuxpaint.store import write_stamps
 
@@ -64,22 +65,18 @@ def build(
 @app.command("compare")
 def compare(
     out: Annotated[Path, typer.Option(help="Folder for stores, runs and results.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
-    ] = None,
+    overrides: OverridesArgument = None,
     source: Annotated[
         Path | None,
         typer.Option(help="Unpacked package tuxpaint-stamps-default; default: the installed."),
     ] = None,
     stamps: Part = None,
     seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     strict: Annotated[
         bool,
         typer.Option(help="Exit with 1 unless all directions beat majority and shuffled pairs."),
     ] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Train on stamps and read unseen ones, with captions and prompts, and all controls.
 
@@ -126,6 +123,5 @@ def read_with_progress(
     chosen = chosen_stamps(source, spoken, stamps)
     with ClipBar(len(chosen)) as bar:
         found = read_stamps(chosen, told=lambda: bar.advance(1, "stamps"))
-    for why in found.skipped:
-        typer.echo(f"skipped: {why}", err=True)
+    say_remarks(f"skipped: {why}" for why in found.skipped)
     return found

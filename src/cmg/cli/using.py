@@ -1,27 +1,25 @@
-"""``cmg probe``, ``encode``, ``report`` and ``verify-golden``."""
+"""``cmg probe``, ``encode``, ``report``, ``verify-golden`` and ``convert``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmg.cli.output import JsonFlag, RunOption, show
-from cmg.cli.values import pairs
+from cmg.cli.output import (
+    ExtractorOption,
+    RunOption,
+    WeightsOption,
+    pairs,
+    say_remarks,
+    show,
+)
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from cmg.golden import CaseResult
-    from cmg.recipes.encoded_media import EncodedMedia
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(probe)
-    app.command()(encode)
-    app.command()(report)
-    app.command("verify-golden")(verify_golden)
+    from cmg.recipes.media_codes import EncodedMedia
 
 
 def probe(
@@ -38,7 +36,6 @@ def probe(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. probe.epochs=50")
     ] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Train a head on one modality of the frozen codebook, read it on another."""
     from dataclasses import asdict
@@ -48,7 +45,7 @@ def probe(
     from cmg.data.labeled import LabeledClips, read_labels
     from cmg.evaluation.scores import plain
     from cmg.inference.readers import other_extractors
-    from cmg.recipes.probe import probe as run_probe
+    from cmg.recipes.evaluate import probe as run_probe
     from cmg.report.tables import score_text
     from cmg.runs.checkpoint import load_model, read_checkpoint
 
@@ -59,12 +56,10 @@ def probe(
     if labels is not None:
         store = LabeledClips(store, read_labels(labels))
         remarks += store.remarks
-    for remark in remarks:
-        typer.echo(remark, err=True)
+    say_remarks(remarks)
     splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
-    for remark in found.remarks:
-        typer.echo(remark, err=True)
+    say_remarks(found.remarks)
     scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
     show(
         asdict(found) | scores | {"train_on": train_on, "test_on": test_on},
@@ -85,14 +80,8 @@ def encode(
     ],
     split: Annotated[str | None, typer.Option(help="Of a store: only this split.")] = None,
     text: Annotated[str | None, typer.Option(help="Words of the one clip of media.")] = None,
-    extractor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Extractor of media; default: the run's."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor."),
-    ] = None,
+    extractor: ExtractorOption = None,
+    weights: WeightsOption = None,
     known: Annotated[
         str | None,
         typer.Option(help="Store whose clips are compared with the codes; default: the run's."),
@@ -104,7 +93,6 @@ def encode(
         str, typer.Option(help="When a clip of media cannot be read: `fail` or `skip`.")
     ] = "fail",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier folder of codes.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Encode a store, or media files, to codes per clip, modality and step.
 
@@ -154,21 +142,20 @@ def encode_store(data: str, model: Path, out: Path, split: str | None) -> None:
     """Encode a store to a file of codes."""
     from cmg.clips import open_other
     from cmg.inference.readers import other_extractors
-    from cmg.recipes.encode import write_codes
+    from cmg.recipes.encode_media import write_codes
     from cmg.runs.checkpoint import load_model, read_checkpoint
 
     checkpoint = read_checkpoint(model)
     store = open_other(checkpoint.config.data, data)
-    for remark in other_extractors(checkpoint, store):
-        typer.echo(remark, err=True)
+    say_remarks(other_extractors(checkpoint, store))
     clips = write_codes(load_model(model), store, out, split)
     show({"out": str(out), "clips": clips}, f"{clips} clips encoded to {out}")
 
 
 def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
     """Say what was encoded; on stderr what was not, or not as in training."""
-    for line in (*encoded.remarks, *(f"{id_}: {why}" for id_, why in encoded.failed.items())):
-        typer.echo(line, err=True)
+    say_remarks(encoded.remarks)
+    say_remarks(f"{id_}: {why}" for id_, why in encoded.failed.items())
     told = {
         "out": str(out),
         "clips": len(encoded.clips),
@@ -183,7 +170,6 @@ def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or folder of `cmg demo`.")],
     out: Annotated[Path | None, typer.Option(help="Folder; default: the run's.")] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Write report.html (self-contained) and report.md; evaluates the run if that is not done."""
     from cmg.report import write_report
@@ -201,7 +187,6 @@ def measured(result: CaseResult) -> str:
 
 def verify_golden(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="cases.json, npz and pt files.")],
-    json_: JsonFlag = False,
 ) -> None:
     """Compare this implementation with recorded numbers, a line per case."""
     from collections import Counter
@@ -216,3 +201,76 @@ def verify_golden(
     show({"cases": [asdict(r) for r in results]}, *lines)
     if not all_verified(results):
         raise typer.Exit(1)
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|DIR", help="DCID-model-<epoch>.pt of the authors, or a run folder."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Run folder to write FILE to.")
+    ] = None,
+    to_official: Annotated[
+        Path | None,
+        typer.Option("--to-official", metavar="FILE", help="Official file to write DIR to."),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float64 or float32; default: what FILE holds.")
+    ] = None,
+    map_size: Annotated[
+        int, typer.Option(help="Height and width of video maps, which no tensor tells.")
+    ] = 7,
+) -> None:
+    """Turn a checkpoint of the authors into a run folder, or a run into such a checkpoint.
+
+    `cmg convert FILE --out DIR`: AVT, AV and AT files, whole or cut down to what inference needs;
+    as-coded options are set, and DIR serves every command as --model DIR.
+
+    `cmg convert DIR --to-official FILE`: a file that the authors' scripts load.
+    """
+    if (out is None) == (to_official is None):
+        raise ConfigError("say either --out DIR (from an official file) or --to-official FILE")
+    if to_official is not None:
+        if dtype is not None:
+            raise ConfigError("--dtype goes with --out: official files are float64")
+        from cmg.recipes.convert import convert_to_official
+
+        told = convert_to_official(source, to_official)
+        show(told, *official_lines(told))
+    elif out is not None:
+        from cmg.recipes.convert import convert_to_run
+
+        told = convert_to_run(source, out, dtype, map_size)
+        show(told, *run_lines(told, source))
+
+
+def run_lines(told: dict[str, Any], source: Path) -> list[str]:
+    """What was read, for people."""
+    shapes = ", ".join(f"{m} {shape}" for m, shape in told["modalities"].items())
+    lines = [
+        f"{source}: {told['kind']} checkpoint after epoch {told['epoch']} (0-based), "
+        f"{told['tensors']} tensors",
+        f"  {told['codes']} codes x {told['width']}; {shapes}; "
+        f"{told['parameters']:,} parameters in the model",
+    ]
+    if told["absent"]:
+        lines.append(f"  not in the file, so untrained: {', '.join(told['absent'])}")
+    model = told["run"]
+    lines.append(f"{model} ({told['dtype']}); use it with --model {model}")
+    return lines
+
+
+def official_lines(told: dict[str, Any]) -> list[str]:
+    """What was written, for people."""
+    lines = [
+        f"{told['file']}: {told['kind']} checkpoint after epoch {told['epoch']} (0-based), "
+        f"{told['tensors']} tensors"
+    ]
+    if told["fresh"]:
+        lines.append(f"  not in the run, so made anew and untrained: {', '.join(told['fresh'])}")
+    if told["rounded"]:
+        lines.append("  values were rounded to float32 when the file was converted")
+    return lines

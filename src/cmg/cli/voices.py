@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import JsonFlag, RunOption, in_terminal, show
+from cmg.cli.output import (
+    OverridesArgument,
+    RunOption,
+    WorkersOption,
+    in_terminal,
+    show,
+    show_store,
+)
 from cmg.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -38,11 +45,6 @@ Sources = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``digits`` to ``cmg data``."""
-    app.command()(digits)
-
-
 def digits(
     out: Annotated[Path, typer.Option(help="Store folder.")],
     audio: Annotated[
@@ -52,20 +54,17 @@ def digits(
     test_clips: Annotated[int, typer.Option(help="Clips of each test split.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a store at OUT.")] = False,
-    json_: JsonFlag = False,
 ) -> None:
     """Build the embedded set with other audio features; all else stays as it is."""
-    from cmg.cli.store_facts import described, facts
     from cmg.data.digits import build_digits
     from cmg.voices.embedded import word_features
 
-    store = build_digits(out, train_clips, test_clips, seed, overwrite, word_features(audio))
-    told = facts(store)
-    show(told, *described(told))
+    words = word_features(audio)
+    show_store(build_digits(out, train_clips, test_clips, seed, overwrite, words))
 
 
 @app.command("sources")
-def list_sources(recordings: Recordings = None, json_: JsonFlag = False) -> None:
+def list_sources(recordings: Recordings = None) -> None:
     """List where recordings come from, and which are found here."""
     from cmg.voices.sources import SOURCES, find
 
@@ -74,16 +73,10 @@ def list_sources(recordings: Recordings = None, json_: JsonFlag = False) -> None
     for source in SOURCES:
         files = find(source, recordings or [])
         place = None if files is None else str(files[0].parent)
-        told.append(
-            {
-                "name": source.name,
-                "voice": source.voice,
-                "origin": source.origin,
-                "license": source.license,
-                "get": source.get,
-                "found": place,
-            }
-        )
+        known = {
+            name: getattr(source, name) for name in ("name", "voice", "origin", "license", "get")
+        }
+        told.append(known | {"found": place})
         lines += [
             f"{source.name}: {source.voice}; origin {source.origin}; {source.license}",
             f"  {place}" if place else f"  not found; {source.get}",
@@ -97,7 +90,6 @@ def read(
     recordings: Recordings = None,
     own: Own = None,
     sources: Sources = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Read recorded words with a run on digits; heads are trained on its store's labels."""
     from cmg.recipes.voices import read_run
@@ -112,20 +104,16 @@ def read(
 @app.command("compare")
 def compare(
     out: Annotated[Path, typer.Option(help="Folder for store, runs and results.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
-    ] = None,
+    overrides: OverridesArgument = None,
     recordings: Recordings = None,
     own: Own = None,
     sources: Sources = None,
     seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")] = None,
+    workers: WorkersOption = None,
     least: Annotated[
         float | None,
         typer.Option(help="Exit with 1 if fewer percent of `all recorded` words are read."),
     ] = None,
-    json_: JsonFlag = False,
 ) -> None:
     """Train on synthetic voices, with speech embedding and log-mel, and read recorded ones.
 
@@ -157,7 +145,6 @@ def compare(
 def pooling(
     takes: Annotated[int, typer.Option(help="Recordings simulated of each word.")] = 6,
     seed: Annotated[int, typer.Option(help="Of simulated recordings and heads.")] = 0,
-    json_: JsonFlag = False,
 ) -> None:
     """Show how the pooling of the speech embedding was chosen: on synthetic voices alone."""
     from dataclasses import asdict
@@ -193,7 +180,7 @@ def refuse_unknown_goal(least: float | None, words: list[Words]) -> None:
     Raises:
         ConfigError: it is none, or they are not.
     """
-    from cmg.recipes.voice_results import TOGETHER
+    from cmg.recipes.voices import TOGETHER
 
     missing = set(TOGETHER["all recorded"]) - {w.source for w in words}
     if least is not None and not isfinite(least):  # no figure is less than NaN

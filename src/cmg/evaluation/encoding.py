@@ -15,6 +15,7 @@ from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
+from cmg.process import mode
 from cmg.types import Batch, Steps
 
 
@@ -111,11 +112,8 @@ def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[s
     """Semantic features in eval mode, or in train mode where `dropout` says so."""
     if not dropout:
         return model.semantics(batch)
-    training = model.training
-    try:
-        return model.train().represent(batch).semantic
-    finally:
-        model.train(training)
+    with mode(model, training=True):
+        return model.represent(batch).semantic
 
 
 @torch.no_grad()
@@ -190,15 +188,24 @@ def encode_split(
     return out
 
 
+def refuse_unknown(modality: str, names: Iterable[str], of: object = "the model") -> None:
+    """Refuse a modality that something does not have.
+
+    Raises:
+        ModalityError: with the nearest name, and all that there are.
+    """
+    if modality not in names:
+        raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
+
+
 def check_shape(model: UnifiedModel, source: ClipSource, modality: str) -> None:
     """Compare what a source holds of a modality with what the model reads.
 
     Raises:
         ModalityError: one of them lacks the modality, or steps are of another shape.
     """
-    for names, of in ((source.modalities, str(source.path)), (model.modalities, "the model")):
-        if modality not in names:
-            raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
+    refuse_unknown(modality, source.modalities, str(source.path))
+    refuse_unknown(modality, model.modalities)
     stored, wanted = source.modalities[modality].shape, model.modalities[modality].shape
     if stored != wanted:
         raise ModalityError(
@@ -252,10 +259,7 @@ class FrozenEncoder:
     """
 
     def __init__(self, model: UnifiedModel, modality: str) -> None:
-        if modality not in model.modalities:
-            raise ModalityError(
-                f"the model has no modality {modality!r}{did_you_mean(modality, model.modalities)}"
-            )
+        refuse_unknown(modality, model.modalities)
         self.model = model
         self.modality = modality
 
@@ -296,14 +300,9 @@ class FrozenEncoder:
             lengths: Steps of each clip, int64 [B].
             dropout: Train mode, with dropout from torch's global generator [as coded].
         """
-        temporal = self._semantic.temporal
-        training = temporal.training
-        temporal.train(dropout)
-        try:
-            mask = self._steps(inputs, lengths).mask(self.modality)
+        temporal, mask = self._semantic.temporal, self._steps(inputs, lengths).mask(self.modality)
+        with mode(temporal, dropout):
             return torch.as_tensor(temporal(inputs, mask)).to(self.model.dtype)
-        finally:
-            temporal.train(training)
 
     @torch.no_grad()
     def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Several heads of one shape as one, so that seeds and directions are trained together.
+"""Several heads of one shape as one, so that seeds and directions train together; their losses.
 
 :class:`cmg.decoders.heads.ClipHead` and :class:`~cmg.decoders.heads.StepHead` say what a head
 computes; a stack of M of them computes the same with batched products. Their first layer is linear
@@ -152,3 +152,66 @@ def whole_clips(codes: Tensor) -> Tensor:
         codes: int64 [..., T]; every clip has its first step.
     """
     return torch.where(codes < 0, codes[..., :1], codes)
+
+
+@full_precision
+def clip_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Cross-entropy, the mean over the clips, summed over the heads.
+
+    Args:
+        logits: [M, B, C].
+        classes: int64 [M, B].
+    """
+    total = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="sum")
+    return total / logits.shape[1]
+
+
+@full_precision
+def step_loss(logits: Tensor, targets: Tensor, alpha: Tensor, mask: Tensor | None) -> Tensor:
+    """BCE plus ExpLog, means over the steps that count, summed over the heads.
+
+    Args:
+        logits: [M, B, T, C].
+        targets: 0 or 1, [M, B, T, C].
+        alpha: ExpLog weights, [M, C].
+        mask: Steps that count, bool [M, B, T]; None if all do.
+    """
+    if mask is None:
+        return len(logits) * torch.stack(step_terms(logits, targets, alpha[:, None, None])).sum()
+    total = logits.new_zeros(())
+    for one, wanted, weights, counts in zip(logits, targets, alpha, mask, strict=True):
+        total = total + torch.stack(step_terms(one[counts], wanted[counts], weights)).sum()
+    return total
+
+
+@full_precision
+def step_terms(logits: Tensor, targets: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """BCE with logits, the mean over all cells, and ExpLog, the mean over all steps.
+
+    Args:
+        logits: [..., C].
+        targets: 0 or 1, [..., C].
+        alpha: ExpLog weights, [C], or whatever the logits can be scaled with.
+    """
+    bce = F.binary_cross_entropy_with_logits(logits, targets)
+    return bce, exp_log_loss(logits, targets, alpha)
+
+
+@full_precision
+def exp_log_loss(logits: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
+    """Weighted cross-entropy: - mean over segments of sum_c y_c log_softmax_c exp(-alpha_c).
+
+    As coded the softmax runs over all classes although several may be present in a segment, and
+    nothing bounds alpha. The gradient of alpha is never positive, so training raises alpha and
+    fades the term out.
+
+    Args:
+        logits: [..., C], background included; everything but the last axis is segments.
+        targets: 0 or 1 per segment and class, [..., C].
+        alpha: [C], or whatever the logits can be scaled with, e.g. [M, 1, 1, C] for M heads.
+
+    Returns:
+        A scalar.
+    """
+    weighted = targets * logits.log_softmax(-1) * torch.exp(-alpha)
+    return -weighted.sum(-1).mean()

@@ -16,8 +16,7 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.decoders.heads import ClipHead, StepHead
 from cmg.evaluation.features import CodeFeatures, Features, Readable, compacted
-from cmg.evaluation.losses import clip_loss, step_loss
-from cmg.evaluation.stack import Head, HeadStack
+from cmg.evaluation.stack import Head, HeadStack, clip_loss, step_loss
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded

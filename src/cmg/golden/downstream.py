@@ -6,8 +6,8 @@ import torch
 
 from cmg.data.labels import clip_classes, parse_events, step_labels
 from cmg.errors import DataError
-from cmg.evaluation.losses import clip_loss, step_terms
 from cmg.evaluation.metrics import micro_scores, top1_accuracy
+from cmg.evaluation.stack import clip_loss, step_terms
 from cmg.golden.cases import CASES, Case
 from cmg.golden.compare import Comparison
 

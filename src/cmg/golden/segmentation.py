@@ -9,8 +9,8 @@ from cmg.errors import DataError
 from cmg.golden.cases import CASES, Case
 from cmg.golden.compare import Comparison
 from cmg.segmentation.attention import PixelAttention
-from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import best_f, f_curves, ious, precision_recall
+from cmg.segmentation.training import first_frame_loss, matching_loss
 
 NAMES = {
     "align_channel": "align",

@@ -9,27 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmg.config.load import load_config
+from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
-from cmg.data.batches import Batches
-from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.results import Results
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.recipes.evaluate import RESULTS
-from cmg.recipes.jobs import Job, run_jobs
+from cmg.recipes.jobs import Job, by_variant, clips_to_train, run_jobs, variant_jobs
 from cmg.workers import Report
 
 RECIPES = {"default": "digits", "published": "digits-published"}
 """Named run of each recipe."""
 
 MARKER = "demo.json"
-VARIANTS: dict[str, dict[str, dict[str, bool]]] = {
-    "trained": {},
-    "shuffled_pairs": {"data": {"shuffled_pairs": True}},
-    "untrained_encoders": {"training": {"codebook_only": True}},
-}
-"""What each variant changes in the configuration."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +51,11 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     config = load_config(RECIPES[recipe])
-    jobs = []
-    for name, changes in VARIANTS.items():
-        for seed in range(seeds):
-            tree = config.model_dump()
-            for section, change in {"training": {"seed": seed}}.items():
-                tree[section] |= change
-            for section, values in changes.items():
-                tree[section] |= values
-            if name != "trained" or seed > 0:
-                tree["training"]["tensorboard"] = False
-            run = out / f"seed-{seed}" if name == "trained" else None
-            jobs.append(Job(f"{name} {seed}", RunConfig.model_validate(tree), run))
-    store = FeatureStore.open(config.data.store)
-    batches = Batches(store.split(config.data.train_split), config.data.batch_size)
-    clips = batches.count * config.training.epochs * len(jobs)
-    return DemoPlan(jobs, clips, config)
+    first, *others = variant_jobs(config, out, seeds)
+    quiet = {"training.tensorboard": False}
+    jobs = [first]
+    jobs += [replace(job, config=override_config(job.config, changes=quiet)) for job in others]
+    return DemoPlan(jobs, clips_to_train(jobs), config)
 
 
 def prepare_out(out: StrPath, overwrite: bool) -> None:
@@ -115,10 +96,8 @@ def run_demo(
     """
     out = Path(out)
     start = clock()
-    of: dict[str, list[Results]] = {name: [] for name in VARIANTS}
-    for job, found in zip(plan.jobs, run_jobs(plan.jobs, report, workers), strict=True):
-        of[job.name.rpartition(" ")[0]].append(found)
-    merged = {name: Results.merged(found) for name, found in of.items()}
+    found = by_variant(plan.jobs, run_jobs(plan.jobs, report, workers))
+    merged = {name: Results.merged(seeds) for name, seeds in found.items()}
     trained = merged.pop("trained")
     controls = {name: found.transfer for name, found in merged.items()} | trained.controls
     results = replace(trained, controls=controls, seconds=clock() - start)

@@ -1,10 +1,11 @@
-"""Encode media files with the extractors of a run: from decoding to codes.
+"""Encode to codes: a store into a file, media files with the extractors of a run.
 
-Shape legend: T steps.
+Shape legend: N clips, T steps, L levels.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,23 +13,92 @@ from typing import Literal
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from cmg.clips import open_clips, open_other, training_split
 from cmg.data.alignment import on_grid
 from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
+from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
 from cmg.extract.clip import MediaClip
 from cmg.extract.reading import Reader, clip_features, file_of, text_of
 from cmg.extract.scan_options import printable
 from cmg.extract.thumbnails import RATE, shown
-from cmg.files import StrPath
+from cmg.files import StrPath, replace_file
 from cmg.inference.readers import Readers, load_readers, recorded_extractors
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.encoded_media import EncodedMedia
 from cmg.recipes.known_clips import KnownClips, known_clips
-from cmg.recipes.media_codes import ALL_LEVELS, CodedClip, StepCodes, Track, code_steps
+from cmg.recipes.media_codes import (
+    ALL_LEVELS,
+    CodedClip,
+    EncodedMedia,
+    StepCodes,
+    Track,
+    code_steps,
+)
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+
+
+def write_codes(
+    model: UnifiedModel, store: ClipSource, out: StrPath, split: str | None = None
+) -> int:
+    """Write the codes of a store's clips.
+
+    ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has, a list per step
+    where a step has several. ``.safetensors`` has int64 [N, T] or [N, T, L] per modality (-1 where
+    a step does not exist) and the ids and splits as JSON in its metadata.
+
+    Args:
+        model: Left untouched.
+        store: What to encode.
+        out: File; the suffix decides the format.
+        split: Only this split; None encodes all.
+
+    Returns:
+        Number of clips.
+
+    Raises:
+        ConfigError: another suffix, or a model without codes.
+        DataError: no clip, an unknown split, or the file cannot be written.
+    """
+    model.codebook.need_codes("encode", "its features are what model.semantics() returns")
+    out = Path(out)
+    if out.suffix not in {".jsonl", ".safetensors"}:
+        raise ConfigError(f"--out {out} must end in .jsonl or .safetensors")
+    names = [split] if split is not None else list(store.splits)
+    encoded = {name: encode_split(model, store.split(name)) for name in names}
+    ids = {name: store.split(name).ids for name in names}
+    data = (as_rows if out.suffix == ".jsonl" else as_tensors)(encoded, ids)
+    replace_file(out, data)
+    return sum(len(i) for i in ids.values())
+
+
+def as_rows(encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]) -> bytes:
+    """JSON lines."""
+    lines = []
+    for split, modalities in encoded.items():
+        for clip, name in enumerate(ids[split]):
+            present = {
+                m: e.indices[clip][e.mask[clip]].tolist()
+                for m, e in modalities.items()
+                if e.present[clip]
+            }
+            lines.append(json.dumps({"id": name, "split": split, "codes": present}))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def as_tensors(encoded: dict[str, dict[str, EncodedModality]], ids: dict[str, list[str]]) -> bytes:
+    """A safetensors file; splits one after the other."""
+    modalities = next(iter(encoded.values()))
+    tensors = {}
+    for m in modalities:
+        parts = [e[m].indices for e in encoded.values()]
+        longest = max(p.shape[1] for p in parts)
+        tensors[m] = torch.cat([pad_steps(p, longest, -1) for p in parts])
+    names = [name for split in ids.values() for name in split]
+    splits = [split for split, members in ids.items() for _ in members]
+    return save(tensors, {"ids": json.dumps(names), "splits": json.dumps(splits)})
 
 
 def encode_media(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmg.copying.chunks import OnError, Skipped
+from cmg.copying.chunks import OnError
 from cmg.copying.clips import Copied, copy_clips
 from cmg.copying.workspace import ResumableStaging
 from cmg.data.manifest import MANIFEST, Manifest
@@ -264,7 +264,7 @@ def _imported(name: str, source: ClipSource, copied: Copied) -> Imported:
     return Imported(
         store=name,
         clips=copied.clips,
-        skipped=_plain(copied.skipped),
+        skipped=[clip.model_dump() for clip in copied.skipped],
         absent=absent,
         bytes=store_bytes(copied.manifest),
         source_bytes=files,
@@ -282,10 +282,6 @@ def store_bytes(manifest: Manifest) -> dict[str, int]:
     for shard in manifest.shards:
         sizes[shard.modality] += shard.bytes
     return sizes
-
-
-def _plain(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
-    return [{"id": clip.id, "reason": clip.reason} for clip in skipped]
 
 
 def _record_path(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from cmg.clips import open_clips, open_other
@@ -44,14 +45,7 @@ class RetrievalResults:
 
     def told(self) -> dict[str, Any]:
         """All of it as plain JSON."""
-        return {
-            "about": self.about,
-            "scores": {
-                by: [{direction: asdict(s) for direction, s in one.items()} for one in found]
-                for by, found in self.scores.items()
-            },
-            "undefined": self.undefined,
-        }
+        return {"about": self.about} | asdict(self)
 
 
 def clips_to_search(checkpoint: Checkpoint, data: StrPath | None) -> ClipSource:
@@ -250,15 +244,15 @@ def query_of(
     Raises:
         DataError: there is no such clip, or it lacks the modality.
     """
-    places = [i for i, row in enumerate(store.rows) if row.id == clip]
-    if not places:
+    places = np.array([i for i, row in enumerate(store.rows) if row.id == clip], dtype=np.int64)
+    if not len(places):
         raise DataError(
             f"{store.path} has no clip {clip!r}, and there is no such file; name a clip of the "
             "store or a file of media, or say --text if these are words"
         )
     if not store.rows[places[0]].lengths.get(modality, 0):
         raise DataError(f"{store.path}: clip {clip!r} has no {modality!r}")
-    features, lengths = store.gather(modality, _as_array(places))
+    features, lengths = store.gather(modality, places)
     return represented_query(model, features, lengths, modality, by, clip)
 
 
@@ -291,12 +285,6 @@ def represented_query(
     kept, z = indices.cpu(), semantic.float().cpu()
     encoded = EncodedModality(kept, z, read_by(model, modality, kept, z, "codes"))
     return represent(encoded, by, model.size, [clip])
-
-
-def _as_array(places: Sequence[int]) -> Any:
-    import numpy as np
-
-    return np.array(places, dtype=np.int64)
 
 
 def check_gallery(stored: StoredGallery, checkpoint: Checkpoint, modality: str, path: Path) -> None:

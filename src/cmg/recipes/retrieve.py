@@ -12,7 +12,8 @@ import torch
 from cmg.clips import whole_path
 from cmg.data.alignment import on_grid
 from cmg.data.source import ClipSource
-from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError
+from cmg.evaluation.encoding import refuse_unknown
 from cmg.extract.clip import MediaClip
 from cmg.extract.media_files import named_clips
 from cmg.extract.reading import clip_features
@@ -166,8 +167,7 @@ def _media_query(
     device: str,
 ) -> tuple[Represented, tuple[str, ...]]:
     m = wanted.source
-    if m not in model.modalities:
-        raise ModalityError(f"the model has no modality {m!r}{did_you_mean(m, model.modalities)}")
+    refuse_unknown(m, model.modalities)
     recorded = recorded_extractors(checkpoint, training_store(checkpoint))
     readers = load_readers(
         checkpoint,

@@ -18,20 +18,17 @@ from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import (
     DESCRIPTION,
     SegmenterRecord,
     TrainingFolder,
     read_record,
 )
-from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.data import SegmentationData
-from cmg.segmentation.model import Segmenter
+from cmg.segmentation.clips import MaskedClips, SegmentationData
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
-from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries, Queries
-from cmg.segmentation.stages import FeatureCache
+from cmg.segmentation.queries import STEPS, AskedBy, CodeQueries, PublishedQueries, Queries
 from cmg.segmentation.training import (
-    AskedBy,
     Observer,
     SegmentationJob,
     train_segmenter,
@@ -155,7 +152,10 @@ class Segmentation:
             return
         model = record.new_model(self.plan.backbone_weights).to(self.plan.device)
         by = modality or self.plan.modalities[0]  # a model without query ignores it
-        options = record.training
+        options, cache = record.training, None
+        if options.cache_features:
+            maps = folder.parent.parent / "features"
+            cache = FeatureCache(maps, model.backbone.eval(), options.side)
         job = SegmentationJob(
             model,
             options,
@@ -164,23 +164,15 @@ class Segmentation:
             self.val,
             AskedBy(self.queries("val", seed), self._selecting(by)),
             kept,
-            self._cache(folder, model, options),
+            cache,
         )
-        with watch(folder.name, kept.steps) as observe:
+        with watch(folder.name, kept.progress.step) as observe:
             train_segmenter(job, partial(tell, f"train {folder.name}"), observe)
 
     def _selecting(self, modality: str) -> str:
         """Which modality decides the epoch: as coded the other one, else that of training."""
         others = [m for m in self.plan.modalities if m != modality]
         return others[0] if self.plan.protocol == "published" and others else modality
-
-    def _cache(
-        self, folder: Path, model: Segmenter, options: SegmentationTraining
-    ) -> FeatureCache | None:
-        if not options.cache_features:
-            return None
-        cache = folder.parent.parent / "features"
-        return FeatureCache(cache, model.backbone.eval(), options.side)
 
 
 @contextmanager

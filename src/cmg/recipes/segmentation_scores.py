@@ -19,11 +19,11 @@ from cmg.models.saving import MODEL
 from cmg.recipes.segmentation import Segmentation
 from cmg.runs.folder import versions
 from cmg.segmentation.checkpoint import SegmenterRecord, read_description, read_segmenter
-from cmg.segmentation.controls import shuffled, zero
 from cmg.segmentation.metrics import MaskScores
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.overlays import Pixels, predicted_masks, strips
-from cmg.segmentation.training import AskedBy, mask_scores
+from cmg.segmentation.queries import AskedBy, shuffled, zero
+from cmg.segmentation.training import mask_scores
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
 METRICS = ("miou", "f_measure", "published_miou", "published_f")
@@ -81,7 +81,7 @@ def score_all(
     for done, (name, folder) in enumerate(folders.items()):
         model, record = read_segmenter(folder, segmentation.plan.device)
         _refuse_other(segmentation, record, folder)
-        progress[name] = progress_of(folder)
+        progress[name] = read_description(folder)["progress"]
         queries = segmentation.queries("test", record.training.seed)
         each = ious.setdefault(name, {})
         for modality in asked_by if record.model.by_query else asked_by[:1]:
@@ -174,12 +174,6 @@ def _pictures(
         title = f"{clip.id} ({clip.category})" if clip.category else clip.id
         shown[title] = strips(batch.frames[0], batch.masks[0], masks)
     return shown
-
-
-def progress_of(folder: Path) -> dict[str, Any]:
-    """How a model's training went."""
-    told: dict[str, Any] = read_description(folder)["progress"]
-    return told
 
 
 def about(segmentation: Segmentation, empty: Sequence[int]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import torch
 from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
-from cmg.data.batches import Batches
 from cmg.data.source import ClipSource
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
@@ -24,11 +23,8 @@ from cmg.evaluation.results import Results
 from cmg.evaluation.scores import Score, merged
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel
-from cmg.process import thread_count
-from cmg.recipes.demo import VARIANTS
 from cmg.recipes.evaluate import evaluate
-from cmg.recipes.jobs import Job, Relay
-from cmg.recipes.pretrain import trained
+from cmg.recipes.jobs import Job, by_variant, clips_to_train, trained_model, variant_jobs
 from cmg.recipes.retrieval import retrieval_of
 from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
 from cmg.tuxpaint.store import LABEL
@@ -134,22 +130,11 @@ def plan_tuxpaint(
         raise ConfigError(f"--seeds {seeds} must be at least 1")
     told = [f"data.store={stores[CAPTIONS]}", "training.tensorboard=false"]
     base = override_config(load_config("tuxpaint"), [*told, *overrides])
-    variants = {name: (changes, base) for name, changes in VARIANTS.items()}
+    jobs = variant_jobs(base, out, seeds)
     if PROMPTS in stores:
         other = override_config(base, [f"data.store={stores[PROMPTS]}"])
-        variants[PROMPTS] = ({}, other)
-    jobs = []
-    for name, (changes, config) in variants.items():
-        for seed in range(seeds):
-            tree = config.model_dump()
-            for section, values in changes.items():
-                tree[section] |= values
-            tree["training"]["seed"] = seed
-            run = out / f"seed-{seed}" if name == "trained" else None
-            jobs.append(Job(f"{name} {seed}", RunConfig.model_validate(tree), run))
-    store = FeatureStore.open(stores[CAPTIONS])
-    split = store.split(base.data.train_split)
-    clips = len(Batches(split, base.data.batch_size).clips) * base.training.epochs * len(jobs)
+        jobs += variant_jobs(other, out, seeds, {PROMPTS: {}})
+    store, clips = FeatureStore.open(stores[CAPTIONS]), clips_to_train(jobs)
     return TuxPaintPlan(
         jobs, clips, plain_heads(store, base, seeds), *_test_facts(store, base.data.test_split)
     )
@@ -182,9 +167,7 @@ def plain_heads(store: ClipSource, config: RunConfig, seeds: int) -> dict[str, S
 
 def run_stamp_job(job: Job, send: Report) -> StampTables:
     """Train and evaluate one model in this process."""
-    with thread_count(job.config.training.threads):
-        training = trained(job.config, job.run, observers=[Relay(job.name, send)])
-        model = training.state.model
+    with trained_model(job, send) as model:
         tables = evaluate(model, job.config, job.config.training.seed)
         return StampTables(tables, stamp_retrieval(model, job.config))
 
@@ -202,10 +185,7 @@ def stamp_retrieval(model: UnifiedModel, config: RunConfig) -> Directions:
 
 def run_tuxpaint(plan: TuxPaintPlan, report: Report, workers: int | None = None) -> TuxPaintResults:
     """Train and evaluate everything planned."""
-    found = run_all(plan.jobs, run_stamp_job, report, workers)
-    of: dict[str, list[StampTables]] = {}
-    for job, one in zip(plan.jobs, found, strict=True):
-        of.setdefault(job.name.rpartition(" ")[0], []).append(one)
+    of = by_variant(plan.jobs, run_all(plan.jobs, run_stamp_job, report, workers))
     trained = of["trained"]
     return TuxPaintResults(
         {name: merged([one.tables.transfer for one in many]) for name, many in of.items()},

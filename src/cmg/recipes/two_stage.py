@@ -32,9 +32,10 @@ from torch.nn import functional
 from cmg.clips import training_split
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, Split
-from cmg.errors import ConfigError, ModalityError, NonFiniteError, did_you_mean
-from cmg.evaluation.encoding import encode_split
+from cmg.errors import ConfigError, ModalityError, NonFiniteError
+from cmg.evaluation.encoding import encode_split, refuse_unknown
 from cmg.evaluation.frozen import Progress, quiet
+from cmg.evaluation.training import descend
 from cmg.files import StrPath
 from cmg.inference.readers import other_extractors
 from cmg.models.unified import UnifiedModel
@@ -102,10 +103,7 @@ def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) 
     stage1.codebook.need_codes("a modality that joins them")
     if new in stage1.modalities:
         raise ModalityError(f"the run was pre-trained with {new!r}; the new modality is another")
-    if new not in source.modalities:
-        raise ModalityError(
-            f"{source.path} has no modality {new!r}{did_you_mean(new, source.modalities)}"
-        )
+    refuse_unknown(new, source.modalities, source.path)
     declared = source.modalities[new]
     known = next((m for m in stage1.modalities.values() if m.kind == declared.kind), None)
     if known is not None:
@@ -171,26 +169,25 @@ def join(
     batches = Batches(clips, options.batch_size, [pivot, new], seed=seed, shuffled_pairs=shuffled)
     trained = [p for part in parts_of(model, new) for p in part.parameters()]
     optimizer = torch.optim.Adam(trained, lr=options.lr)
-    steps, losses = options.epochs * len(batches), []
+    steps, losses = options.epochs * len(batches), list[float]()
+
+    def loss_of(epoch: int, index: int) -> Tensor:
+        step = epoch * len(batches) + index
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+        batch = batches.at(epoch, index).to(model.device, model.dtype)
+        with seeded(derived_seed(seed, "join", step), model.device):
+            loss = joining_loss(model, batch, pivot, new, options)
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise NonFiniteError(f"the loss is {losses[-1]} at step {step + 1}")
+        return loss
+
     for epoch in range(options.epochs):
-        total = 0.0
-        for index in range(len(batches)):
-            step = epoch * len(batches) + index
-            for group in optimizer.param_groups:
-                group["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-            batch = batches.at(epoch, index).to(model.device, model.dtype)
-            with seeded(derived_seed(seed, "join", step), model.device):
-                loss = joining_loss(model, batch, pivot, new, options)
-            if not bool(loss.isfinite()):
-                raise NonFiniteError(f"the loss is {float(loss)} at step {step + 1}")
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            total += float(loss.detach())
-        losses.append(total / len(batches))
+        descend(optimizer, map(partial(loss_of, epoch), range(len(batches))))
         progress(epoch + 1, options.epochs)
     model.eval()
-    return losses
+    return [sum(losses[i : i + len(batches)]) / len(batches) for i in range(0, steps, len(batches))]
 
 
 @full_precision
@@ -282,11 +279,7 @@ def two_stage(
     scores: dict[str, list[Directions]] = {variant: [] for variant in variants}
     for place, checkpoint in enumerate(checkpoints):
         stage1 = load_model(checkpoint.path, device)
-        if pivot not in stage1.modalities:
-            raise ModalityError(
-                f"{checkpoint.path} has no modality {pivot!r}"
-                f"{did_you_mean(pivot, stage1.modalities)}"
-            )
+        refuse_unknown(pivot, stage1.modalities, checkpoint.path)
         for variant, seed in product(variants, range(place * seeds, (place + 1) * seeds)):
             model = joined_model(stage1, source, new, seed)
             if variant != "untrained":

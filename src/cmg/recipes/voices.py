@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +17,137 @@ from torch import nn
 from cmg.clips import open_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
-from cmg.data.batches import Batches
 from cmg.data.digits import WordFeatures, build_digits, load_spoken
 from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
 from cmg.evaluation.probe import Labeled, train_head
-from cmg.files import refuse_occupied
+from cmg.evaluation.scores import Score
+from cmg.files import refuse_occupied, replace_file
 from cmg.models.unified import UnifiedModel
-from cmg.process import thread_count
-from cmg.recipes.demo import VARIANTS
-from cmg.recipes.jobs import Job, Relay
-from cmg.recipes.pretrain import trained
-from cmg.recipes.voice_results import SYNTHETIC, Row, VoiceResults
+from cmg.recipes.jobs import Job, clips_to_train, trained_model, variant_jobs
 from cmg.voices.embedded import AUDIO, word_features
 from cmg.voices.pooling import single_words
-from cmg.voices.sources import Words
+from cmg.voices.sources import SOURCES, Words
 from cmg.workers import Report, run_all
+
+RESULTS = "voices.json"
+SYNTHETIC = "synthetic"
+"""Source of the embedded set's held-out voices, read as the recordings are."""
+TOGETHER = {
+    "all recorded": tuple(s.name for s in SOURCES if s.origin == "recorded"),
+    "all unknown": tuple(s.name for s in SOURCES if s.origin == "unknown"),
+}
+"""Sources that are also reported together: by whether people are known to have recorded them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What heads of one kind read.
+
+    Attributes:
+        audio: Features of the words.
+        variant: Of the pre-training; ``no codebook`` for a head on the features themselves.
+        head: Modality the head was trained on.
+        said: By source, the digit read in every word, one list per seed.
+    """
+
+    audio: str
+    variant: str
+    head: str
+    said: dict[str, list[list[int]]]
+
+
+@dataclass(frozen=True)
+class VoiceResults:
+    """Words read by several models and heads.
+
+    Attributes:
+        rows: What each kind of head read.
+        truth: By source, the digit of every word.
+    """
+
+    rows: list[Row]
+    truth: dict[str, list[int]]
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The sources, and those of :data:`TOGETHER` that are all there, by name."""
+        single = {source: (source,) for source in self.truth}
+        return single | {n: m for n, m in TOGETHER.items() if set(m) <= set(self.truth)}
+
+    def count(self, group: str) -> int:
+        """Words of a group."""
+        return sum(len(self.truth[source]) for source in self.groups()[group])
+
+    def accuracy(self, row: Row, group: str) -> Score:
+        """Accuracy in percent over the words of a group, mean and deviation over seeds."""
+        sources = self.groups()[group]
+        right = [
+            sum(
+                said == digit
+                for source in sources
+                for said, digit in zip(row.said[source][seed], self.truth[source], strict=True)
+            )
+            for seed in range(len(row.said[sources[0]]))
+        ]
+        return Score.of([100.0 * n / self.count(group) for n in right])
+
+    def misread(self, row: Row) -> dict[str, dict[str, int]]:
+        """By recorded source, how many seeds read a digit as another: ``{"5 as 9": 1}``."""
+        found: dict[str, dict[str, int]] = {}
+        for source, seeds in row.said.items():
+            for said in seeds if source != SYNTHETIC else ():
+                for digit, read in zip(self.truth[source], said, strict=True):
+                    if digit != read:
+                        errors = found.setdefault(source, {})
+                        errors[f"{digit} as {read}"] = errors.get(f"{digit} as {read}", 0) + 1
+        return found
+
+    def row(self, audio: str, variant: str = "trained", head: str = "video") -> Row:
+        """The row of some features, variant and head."""
+        wanted = (audio, variant, head)
+        return next(r for r in self.rows if (r.audio, r.variant, r.head) == wanted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON: every digit read, and the accuracies with their intervals."""
+        return {
+            "truth": self.truth,
+            "rows": [
+                asdict(row) | {"accuracy": self._accuracies(row), "misread": self.misread(row)}
+                for row in self.rows
+            ],
+        }
+
+    def _accuracies(self, row: Row) -> dict[str, Any]:
+        told = {}
+        for group in self.groups():
+            score, count = self.accuracy(row, group), self.count(group)
+            told[group] = asdict(score) | {
+                "words": count,
+                "interval": list(wilson_interval(score.mean, count)),
+            }
+        return told
+
+    def save(self, out: Path) -> None:
+        """Write the results to a folder."""
+        replace_file(out / RESULTS, (json.dumps(self.as_dict(), indent=1) + "\n").encode())
+
+
+def wilson_interval(percent: float, words: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, in percent.
+
+    Seeds read the same words, so they do not make the sample larger.
+
+    Args:
+        percent: Share found, 0 to 100.
+        words: Words it was found on.
+    """
+    z, p = 1.959964, percent / 100
+    center = (p + z * z / (2 * words)) / (1 + z * z / words)
+    half = z * math.sqrt(p * (1 - p) / words + (z / (2 * words)) ** 2) / (1 + z * z / words)
+    return max(0.0, 100 * (center - half)), min(100.0, 100 * (center + half))
+
 
 STORE = "store"
 """Folder, within that of a comparison, of the store with the speech embedding."""
@@ -57,8 +172,6 @@ class WordSet:
 class VoicesJob:
     """A model to train, and words to read with it; picklable."""
 
-    audio: str
-    variant: str
     job: Job
     sets: list[WordSet]
 
@@ -132,9 +245,8 @@ def digits_read(head: nn.Module, words: torch.Tensor) -> list[int]:
 def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int]]]:
     """Train one model in this process and read the words with it."""
     config = job.job.config
-    with thread_count(config.training.threads):
-        training = trained(config, job.job.run, observers=[Relay(job.job.name, send)])
-        return read_words(training.state.model, open_clips(config.data), config, job.sets)
+    with trained_model(job.job, send) as model:
+        return read_words(model, open_clips(config.data), config, job.sets)
 
 
 @dataclass(frozen=True)
@@ -179,36 +291,15 @@ def plan_voices(
         features = word_features(audio)
         sets = word_sets(features, everything)
         baselines.append(plain_heads(features, sets, base.probe, seeds))
-        if audio == AUDIO[0]:
-            store = FeatureStore.open("digits")
-        else:
-            store = build_digits(out / STORE, words=features)
-        config = override_config(base, [f"data.store={store_name(audio, out)}"])
-        made = [j for v in VARIANTS for j in _jobs(out, audio, v, config, sets, seeds)]
-        per_epoch = len(Batches(store.split(config.data.train_split), config.data.batch_size).clips)
-        clips += per_epoch * config.training.epochs * len(made)
-        jobs += made
+        store = "digits" if audio == AUDIO[0] else str(out / STORE)
+        if audio != AUDIO[0]:
+            build_digits(out / STORE, words=features)
+        made = variant_jobs(
+            override_config(base, [f"data.store={store}"]), out, seeds, prefix=audio
+        )
+        clips += clips_to_train(made)
+        jobs += [VoicesJob(job, sets) for job in made]
     return VoicesPlan(jobs, baselines, clips, truth_of(everything))
-
-
-def store_name(audio: str, out: Path) -> str:
-    """What a configuration calls the store with these features."""
-    return "digits" if audio == AUDIO[0] else str(out / STORE)
-
-
-def _jobs(
-    out: Path, audio: str, variant: str, config: RunConfig, sets: list[WordSet], seeds: int
-) -> list[VoicesJob]:
-    changed = config.model_dump()
-    for section, values in VARIANTS[variant].items():
-        changed[section] |= values
-    jobs = []
-    for seed in range(seeds):
-        changed["training"]["seed"] = seed
-        run = out / f"{audio}-seed-{seed}" if variant == "trained" else None
-        job = Job(f"{audio} {variant} {seed}", RunConfig.model_validate(changed), run)
-        jobs.append(VoicesJob(audio, variant, job, sets))
-    return jobs
 
 
 def plain_heads(
@@ -230,8 +321,9 @@ def run_voices(plan: VoicesPlan, report: Report, workers: int | None = None) -> 
     results = run_all(plan.jobs, run_voices_job, report, workers)
     rows: dict[tuple[str, str, str], Row] = {}
     for job, found in zip(plan.jobs, results, strict=True):
+        audio, variant, _ = job.job.name.split()
         for head, said in found.items():
-            key = (job.audio, job.variant, head)
+            key = (audio, variant, head)
             row = rows.setdefault(key, Row(*key, {source: [] for source in said}))
             for source, digits in said.items():
                 row.said[source].append(digits)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from cmg.recipes.encoded_media import EncodedMedia, codes_csv, codes_json, step_rows
 from cmg.recipes.known_clips import KnownClips, KnownStep
-from cmg.recipes.media_codes import CodedClip
+from cmg.recipes.media_codes import CodedClip, EncodedMedia, codes_csv, codes_json, step_rows
 from cmg.report.code_timeline import standalone_svg, timeline_svg, when
 from cmg.report.document import Block, Document, Fold, Grid, Section, Text
 from cmg.report.html import fill, page

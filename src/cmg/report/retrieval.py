@@ -11,8 +11,7 @@ from cmg.recipes.two_stage import TwoStageResults
 from cmg.report.document import Document, of_tables, opened
 from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.report.write import Files, pages
-from cmg.retrieval.evaluate import Directions, chance_figures, over_seeds
-from cmg.retrieval.metrics import RANKS
+from cmg.retrieval.evaluate import RANKS, Directions, chance_figures, over_seeds
 from cmg.retrieval.representation import MEANINGS
 
 RESULTS = "retrieval.json"

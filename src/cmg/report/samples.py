@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage, levels_of
-from cmg.evaluation.transfer import step_labels
+from cmg.evaluation.probe import step_labels
 from cmg.report.gather import ReportData, evenly
 from cmg.types import Kind
 

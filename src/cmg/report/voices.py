@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmg.recipes.voice_results import SYNTHETIC, TOGETHER, VoiceResults, wilson_interval
+from cmg.recipes.voices import SYNTHETIC, TOGETHER, VoiceResults, wilson_interval
 from cmg.report.document import Document, of_tables
 from cmg.report.markdown import markdown
 from cmg.report.tables import Table, plain, score_text

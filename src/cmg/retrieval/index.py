@@ -16,9 +16,9 @@ from torch import Tensor
 from cmg.clips import whole_path
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.files import StrPath, replace_file
+from cmg.optional import optional
 from cmg.precision import full_precision
-from cmg.retrieval.representation import ALL_BY, By, Represented
-from cmg.retrieval.similarity import DECIMALS, alignment, refuse_longer
+from cmg.retrieval.representation import ALL_BY, DECIMALS, By, Represented, alignment, refuse_longer
 
 FORMAT, VERSION = "cmg-retrieval-index", 1
 BLOCK = 64
@@ -44,6 +44,13 @@ class Hits:
     scores: Tensor
 
 
+def joined(parts: Sequence[Hits], dim: int = 0) -> Hits:
+    """Hits of several parts of the queries, or with `dim` 1 of several parts of the gallery."""
+    return Hits(
+        torch.cat([p.places for p in parts], dim), torch.cat([p.scores for p in parts], dim)
+    )
+
+
 class ExactIndex:
     """Search among all clips of a gallery.
 
@@ -63,8 +70,8 @@ class ExactIndex:
     def search(self, queries: Represented, k: int = 10) -> Hits:
         """The k best clips, in float32; of equal ones the first of the gallery.
 
-        Scores are rounded to :data:`~cmg.retrieval.similarity.DECIMALS` decimals; clips that differ
-        by less than that may change places with the number of clips that are compared at a time.
+        Scores are rounded to :data:`~cmg.retrieval.representation.DECIMALS` decimals; clips that
+        differ by less may change places with the number of clips that are compared at a time.
 
         Raises:
             DataError: a query compared by something else, or longer than a clip of the gallery.
@@ -76,7 +83,7 @@ class ExactIndex:
             self._search(queries.subset(range(len(queries))[i : i + QUERIES_AT_ONCE]), k)
             for i in range(0, len(queries), QUERIES_AT_ONCE)
         ]
-        return Hits(torch.cat([p.places for p in parts]), torch.cat([p.scores for p in parts]))
+        return joined(parts)
 
     def _search(self, queries: Represented, k: int) -> Hits:
         """Part by part of the gallery; what is found later comes behind its equals."""
@@ -86,12 +93,7 @@ class ExactIndex:
         for first in range(0, len(self), size):
             found = self._search_part(queries, slice(first, first + size), k)
             found = Hits(found.places + first, found.scores)
-            if best is not None:
-                found = Hits(
-                    torch.cat([best.places, found.places], 1),
-                    torch.cat([best.scores, found.scores], 1),
-                )
-            best = in_order(found, k)
+            best = in_order(found if best is None else joined([best, found], 1), k)
         assert best is not None  # a gallery has clips
         return Hits(best.places.cpu(), best.scores.cpu())
 
@@ -174,12 +176,8 @@ class FaissIndex:
     """
 
     def __init__(self, gallery: Represented, kind: Literal["flat", "hnsw"] = "hnsw") -> None:
-        try:
-            import faiss
-        except ImportError as error:
-            raise ConfigError(
-                "this index needs FAISS; pip install 'cmg-torch[faiss]', or say --engine exact"
-            ) from error
+        needed = "this index needs FAISS; pip install 'cmg-torch[faiss]', or say --engine exact"
+        faiss = optional("faiss", needed)
         if gallery.by == "sequence":
             raise ConfigError(
                 "FAISS compares vectors; sequences are searched exactly: --engine exact"

@@ -1,4 +1,4 @@
-"""Visual backbones by name: four stage maps at strides 4, 8, 16 and 32.
+"""Visual backbones by name: four stage maps at strides 4, 8, 16 and 32; a cache of the maps.
 
 The networks are those of `transformers`, which has both families without torchvision. Weights are
 random, or come from a folder in Hugging Face format or from its hub.
@@ -6,16 +6,21 @@ random, or come from a folder in Hugging Face format or from its hub.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, ConfigError, did_you_mean
-from cmg.files import StrPath
+from cmg.files import StrPath, replace_file
 from cmg.optional import optional
+from cmg.saved import load_tensors
+from cmg.segmentation.clips import MaskedBatch
 from cmg.tensors import check_finite
 
 MULTIPLE: Final = 16
@@ -143,3 +148,53 @@ def _loaded(network: Any, weights: str, described: Mapping[str, Any]) -> Any:
         raise CheckpointError(f"{weights} lacks {len(missing)} weights, the first is {missing[0]}")
     check_finite(loaded.state_dict(), weights, "get the weights again", CheckpointError)
     return loaded
+
+
+class FeatureCache:
+    """Stage maps of whole clips on disk, a safetensors file per clip.
+
+    The folder's name has the backbone's weights and the pictures' size in it, so maps of another
+    backbone are never read.
+
+    Args:
+        folder: Where caches are.
+        backbone: Frozen, in eval mode.
+        side: S of the pictures.
+    """
+
+    def __init__(self, folder: Path, backbone: Backbone, side: int) -> None:
+        digest = hashlib.sha256(str(side).encode())
+        for name, tensor in sorted(backbone.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        self.folder = folder / digest.hexdigest()[:16]
+        self.backbone = backbone
+
+    @torch.no_grad()
+    def stages(self, batch: MaskedBatch) -> list[Tensor]:
+        """Stage maps of a batch, [B T, width, H, W] each, on the CPU.
+
+        Raises:
+            CheckpointError: a file is damaged.
+            DataError: a file cannot be written.
+        """
+        missing = [i for i, clip in enumerate(batch.ids) if not self._path(clip).is_file()]
+        device = next(self.backbone.parameters()).device
+        if missing:
+            made = self.backbone(batch.frames[missing].flatten(0, 1).to(device))
+            frames = batch.frames.shape[1]
+            for at, place in enumerate(missing):
+                own = slice(at * frames, (at + 1) * frames)
+                maps = {str(i): x[own].float().cpu().contiguous() for i, x in enumerate(made)}
+                replace_file(self._path(batch.ids[place]), save(maps))
+        return _joined([self._read(clip) for clip in batch.ids])
+
+    def _path(self, clip: str) -> Path:
+        return self.folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:24]}.safetensors"
+
+    def _read(self, clip: str) -> dict[str, Tensor]:
+        return load_tensors(self._path(clip), "delete the file, it is made again")
+
+
+def _joined(clips: Sequence[dict[str, Tensor]]) -> list[Tensor]:
+    return [torch.cat([maps[str(i)] for maps in clips]) for i in range(len(clips[0]))]

@@ -10,16 +10,15 @@ The layout::
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError
@@ -60,10 +59,7 @@ class SegmenterRecord:
 
     def told(self) -> dict[str, Any]:
         """As plain JSON."""
-        return asdict(self) | {
-            "model": self.model.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
-        }
+        return dict(TypeAdapter(SegmenterRecord).dump_python(self, mode="json"))
 
     def new_model(self, weights: StrPath | None = None) -> Segmenter:
         """The untrained model."""
@@ -115,43 +111,37 @@ class TrainingFolder:
                 )
 
     @property
-    def steps(self) -> int:
-        """Steps that the newest epoch has behind it."""
+    def progress(self) -> Progress:
+        """How far the training is; its beginning where nothing was kept."""
         if not (self.path / DESCRIPTION).is_file():
-            return 0
-        return int(read_description(self.path)["progress"]["step"])
+            return Progress()
+        return Progress(**read_description(self.path)["progress"])
 
     @property
     def done(self) -> bool:
         """Whether the training has reached its last epoch."""
-        if not (self.path / DESCRIPTION).is_file():
-            return False
-        scores = read_description(self.path)["progress"]["scores"]
-        return len(scores) >= self.record.training.epochs
+        return len(self.progress.scores) >= self.record.training.epochs
 
     def restore(self, model: Segmenter, optimizer: torch.optim.Optimizer) -> Progress:
-        """Put the newest epoch into model and optimizer.
+        """Put the newest epoch, if there is one, into model and optimizer.
 
         Returns:
-            How far the training is; its beginning where nothing was kept.
+            How far the training is.
 
         Raises:
             CheckpointError: damaged files.
         """
-        if not (self.path / DESCRIPTION).is_file():
-            return Progress()
-        told = read_description(self.path)
-        tensors = load_tensors(self.path / TRAINING)
-        weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
-        restore(model, weights, self.path / TRAINING)
-        restore_moments("optimizer", optimizer, _optimized(model, optimizer), tensors)
-        return Progress(**told["progress"])
+        progress = self.progress
+        if progress.step:
+            tensors = load_tensors(self.path / TRAINING)
+            weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
+            restore(model, weights, self.path / TRAINING)
+            restore_moments("optimizer", optimizer, _optimized(model, optimizer), tensors)
+        return progress
 
     def best(self) -> dict[str, Tensor] | None:
         """Weights of the best epoch so far."""
-        if not (self.path / DESCRIPTION).is_file():
-            return None
-        return load_tensors(self.path / MODEL)
+        return load_tensors(self.path / MODEL) if self.progress.step else None
 
     def keep(
         self,
@@ -170,7 +160,7 @@ class TrainingFolder:
         training |= moments("optimizer", optimizer, _optimized(model, optimizer))
         files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
         told = {"format": FORMAT, "version": VERSION} | self.record.told()
-        told["progress"] = dataclasses.asdict(progress)
+        told["progress"] = asdict(progress)
 
         def remedy() -> str:
             before = (self.path / DESCRIPTION).is_file()
@@ -229,12 +219,10 @@ def read_record(path: Path) -> SegmenterRecord:
     """
     told = read_description(path)
     try:
-        fields = {f.name: told[f.name] for f in dataclasses.fields(SegmenterRecord)}
-        fields["model"] = SegmenterOptions.model_validate(told["model"])
-        fields["training"] = SegmentationTraining.model_validate(told["training"])
+        known = {f.name: told[f.name] for f in fields(SegmenterRecord)}
+        return TypeAdapter(SegmenterRecord).validate_python(known)
     except (KeyError, ValidationError) as error:
         raise CheckpointError(f"{path / DESCRIPTION} is damaged: {error!r}") from error
-    return SegmenterRecord(**fields)
 
 
 def read_segmenter(

@@ -10,7 +10,8 @@ from cmg.errors import ConfigError
 from cmg.options import MOST_SEED, Options
 from cmg.segmentation.attention import Mode
 from cmg.segmentation.backbones import MULTIPLE
-from cmg.segmentation.losses import MaskPooling
+
+MaskPooling = Literal["avg", "max"]
 
 
 class SegmenterOptions(Options):
@@ -50,7 +51,7 @@ class SegmentationTraining(Options):
         side: Of the pictures in pixels, a multiple of 16.
         matching: Weight of the masked-feature matching loss; 0 leaves it out (0.5 where used).
         matching_stages: Stages it compares.
-        matching_pooling: See :func:`cmg.segmentation.losses.matching_loss`.
+        matching_pooling: See :func:`cmg.segmentation.training.matching_loss`.
         freeze_backbone: Whether the backbone keeps its weights and statistics.
         cache_features: Whether the maps of a frozen backbone are kept on disk, in the run.
         precision: Of the forward pass.

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from cmg.process import mode
 from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.training import AskedBy, segmented
+from cmg.segmentation.queries import AskedBy
+from cmg.segmentation.training import segmented
 from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]
@@ -103,16 +105,11 @@ def predicted_masks(
         asked: By what.
         options: For precision and seed.
     """
-    training = model.training
-    model.eval()
-    try:
-        found = []
+    found = []
+    with mode(model, training=False):
         for place in places:
             batch = clips.batch([place])
-            draw = derived_seed(options.seed, "overlay query", place)
-            query = asked.queries.vectors(asked.modality, batch.ids, draw)
+            query = asked.vectors(batch.ids, derived_seed(options.seed, "overlay query", place))
             said = segmented(model, batch, query, options.precision)
             found.append(said.logits[0].cpu() > 0)
-        return found
-    finally:
-        model.train(training)
+    return found

@@ -1,24 +1,30 @@
-"""Queries: a clip's sound or words as vectors of the frozen codebook.
+"""Queries: a clip's sound or words as vectors of the frozen codebook, and what tells what they do.
+
+The controls: with :func:`shuffled` queries every clip is asked by that of another clip, of another
+category where categories are known; with :func:`zero` every query is the zero vector. The third, a
+model that never had a query, is trained with ``by_query`` off: it finds what is salient.
 
 Shape legend: N clips, n own steps of a query, Q steps all queries are brought to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cmg.data.batches import permutation
+from cmg.data.frames import FramedClip
 from cmg.data.source import ClipSource
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.evaluation.encoding import FrozenEncoder
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded
-from cmg.segmentation.mixer import StepMixer
+from cmg.segmentation.model import StepMixer
 from cmg.training.seeding import derived_seed
 
 STEPS = 10
@@ -29,16 +35,23 @@ NEIGHBORS = 4
 """Of a code, among which jitter chooses."""
 
 
-class Queries(Protocol):
-    """Where the vectors of queries come from."""
+class Queries:
+    """Where the vectors of queries come from.
 
-    @property
-    def steps(self) -> int | None:
-        """Q, to be brought to the frames by the model; None where that is done already."""
+    Args:
+        model: Left untouched.
+        source: Features of the queries by clip id.
 
-    @property
-    def width(self) -> int:
-        """D."""
+    Attributes:
+        steps: Q, to be brought to the frames by the model; None where that is done already.
+        width: D.
+    """
+
+    steps: int | None = None
+
+    def __init__(self, model: UnifiedModel, source: ClipSource) -> None:
+        self.model, self.source, self.width = model, source, model.codebook.width
+        self._places = {row.id: i for i, row in enumerate(source.rows)}
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """Queries of some clips, [N, Q, D] on the model's device.
@@ -52,29 +65,16 @@ class Queries(Protocol):
             ModalityError: the model or the clips lack the modality.
             DataError: a clip has no such query.
         """
+        raise NotImplementedError
 
-
-class ClipFinder:
-    """Finds the clips of a source by id and modality.
-
-    Args:
-        source: Of the queries.
-    """
-
-    def __init__(self, source: ClipSource) -> None:
-        self.source = source
-        self._places = {row.id: i for i, row in enumerate(source.rows)}
-
-    def inputs(
-        self, encoder: FrozenEncoder, modality: str, ids: Sequence[str]
-    ) -> tuple[Tensor, Tensor]:
-        """What the temporal encoder reads of some clips, [N, n, C], and their lengths.
+    def inputs(self, modality: str, ids: Sequence[str]) -> tuple[FrozenEncoder, Tensor, Tensor]:
+        """The encoder, what its temporal part reads of some clips, [N, n, C], and their lengths.
 
         Raises:
             ModalityError: the source lacks the modality.
             DataError: a clip has no such query, or it cannot be read.
         """
-        source = self.source
+        source, encoder = self.source, FrozenEncoder(self.model, modality)
         if modality not in source.modalities:
             hint = did_you_mean(modality, source.modalities)
             raise ModalityError(f"{source.path}: no queries of modality {modality!r}{hint}")
@@ -87,10 +87,27 @@ class ClipFinder:
                 )
         places = np.array([self._places[clip] for clip in ids], dtype=np.int64)
         features, lengths = source.gather(modality, places)
-        return encoder.inputs(features, lengths, ids), lengths
+        return encoder, encoder.inputs(features, lengths, ids), lengths
 
 
-class CodeQueries:
+@dataclass(frozen=True)
+class AskedBy:
+    """What clips are asked by.
+
+    Attributes:
+        queries: Where the vectors come from.
+        modality: Of the query.
+    """
+
+    queries: Queries
+    modality: str
+
+    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """Queries of some clips; see :meth:`Queries.vectors`."""
+        return self.queries.vectors(self.modality, ids, draw)
+
+
+class CodeQueries(Queries):
     """Code vectors in eval mode, each clip encoded once.
 
     A query of n steps is repeated from its beginning until it has Q of them (five seconds twice,
@@ -110,9 +127,9 @@ class CodeQueries:
     def __init__(
         self, model: UnifiedModel, source: ClipSource, steps: int = STEPS, jitter: float = 0.0
     ) -> None:
-        self.model, self.steps, self.width = model, steps, model.codebook.width
+        super().__init__(model, source)
+        self.steps: int = steps
         self.jitter = jitter
-        self._finder = ClipFinder(source)
         self._codes: dict[tuple[str, str], Tensor] = {}
         self._near: dict[str, Tensor] = {}
 
@@ -137,8 +154,7 @@ class CodeQueries:
         return self._near[modality]
 
     def _encode(self, modality: str, ids: Sequence[str]) -> None:
-        encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        encoder, inputs, lengths = self.inputs(modality, ids)
         codes = query_codes(encoder, inputs, lengths, self.steps, ids)
         self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
 
@@ -188,7 +204,7 @@ def query_codes(
     return torch.stack(rows)
 
 
-class PublishedQueries:
+class PublishedQueries(Queries):
     """Code vectors as the release makes them.
 
     Five seconds of sound tiled twice, or ten places of words, go through a random linear map over
@@ -203,13 +219,10 @@ class PublishedQueries:
         phase: ``train`` or ``test``; each has a map of its own.
     """
 
-    steps = None
-
     def __init__(
         self, model: UnifiedModel, source: ClipSource, frames: int, seed: int, phase: str
     ) -> None:
-        self.model, self.width = model, model.codebook.width
-        self._finder = ClipFinder(source)
+        super().__init__(model, source)
         with seeded(derived_seed(seed, f"mixer {phase}")):
             self._mixer = StepMixer(STEPS, frames)
             self._mixer.map.reset_parameters()
@@ -217,8 +230,7 @@ class PublishedQueries:
 
     def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
         """See :class:`Queries`; without `draw` dropout draws from torch's global generator."""
-        encoder = FrozenEncoder(self.model, modality)
-        inputs, lengths = self._finder.inputs(encoder, modality, ids)
+        encoder, inputs, lengths = self.inputs(modality, ids)
         if int(lengths.max()) > STEPS:
             raise DataError(f"the published queries have at most {STEPS} steps")
         if encoder.model.modalities[modality].kind == "tokens":
@@ -233,3 +245,46 @@ class PublishedQueries:
         encoder.model.codebook.need_codes("segmentation by a query")
         codes = encoder.codes(z, whole)
         return self.model.codebook.vectors(modality, codes).float()
+
+
+Change = Callable[[list[str], Tensor], Tensor]
+
+
+def other_clips(clips: Sequence[FramedClip], seed: int) -> dict[str, str]:
+    """For every clip another one, of another category where both have one.
+
+    A permutation is looked through for the first fitting clip from a place of its own, so that
+    queries are spread over all clips.
+
+    Raises:
+        DataError: all clips are of one category, or there is a single one.
+    """
+    order = [int(i) for i in permutation(len(clips), seed, 1)]
+    place = {clip: at for at, clip in enumerate(order)}
+    found = {}
+    for index, clip in enumerate(clips):
+        later = np.roll(order, -place[index])[1:]
+        fitting = (clips[i] for i in later if _differ(clip, clips[i]))
+        other = next(fitting, None)
+        if other is None:
+            raise DataError(
+                f"no clip is of another category than {clip.id!r} ({clip.category}); the control "
+                "with shuffled queries needs two categories"
+            )
+        found[clip.id] = other.id
+    return found
+
+
+def _differ(a: FramedClip, b: FramedClip) -> bool:
+    return not a.category or not b.category or a.category != b.category
+
+
+def shuffled(clips: Sequence[FramedClip], asked: AskedBy, seed: int) -> Change:
+    """Queries of other clips."""
+    others = other_clips(clips, seed)
+    return lambda ids, query: asked.vectors([others[i] for i in ids], seed)
+
+
+def zero(ids: list[str], query: Tensor) -> Tensor:
+    """Queries of zeros."""
+    return torch.zeros_like(query)

@@ -1,38 +1,75 @@
-"""Training the segmentation model: one step, epochs, selection, exact resumption."""
+"""Training the segmentation model: losses, one step, epochs, selection, exact resumption."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cmg.errors import NonFiniteError
-from cmg.process import seeded
+from cmg.evaluation.training import descend
+from cmg.precision import full_precision
+from cmg.process import mode, seeded
+from cmg.segmentation.backbones import FeatureCache
 from cmg.segmentation.checkpoint import Progress, TrainingFolder
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
-from cmg.segmentation.losses import first_frame_loss, matching_loss
 from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
-from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.queries import Queries
-from cmg.segmentation.stages import FeatureCache
+from cmg.segmentation.options import MaskPooling, SegmentationTraining
+from cmg.segmentation.queries import AskedBy
 from cmg.training.seeding import derived_seed
 
+SMALLEST = 1e-6
 
-@dataclass(frozen=True)
-class AskedBy:
-    """What clips are asked by.
 
-    Attributes:
-        queries: Where the vectors come from.
-        modality: Of the query.
+@full_precision
+def first_frame_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy of the first frame of every clip [as coded].
+
+    Args:
+        logits: [B, T, S, S].
+        masks: bool or 0 and 1, [B, M, S, S]; only the first frame's mask is read.
     """
+    return functional.binary_cross_entropy_with_logits(logits[:, 0], masks[:, 0].to(logits.dtype))
 
-    queries: Queries
-    modality: str
+
+@full_precision
+def matching_loss(
+    logits: Tensor,
+    maps: Sequence[Tensor],
+    queries: Sequence[Tensor],
+    pooling: MaskPooling = "avg",
+) -> Tensor:
+    """Masked-feature matching: the query should look like what is inside the predicted mask.
+
+    -log(relu(cos(query, mean feature inside the mask)) + 1e-6), mean over all frames, then over
+    stages. The mask is the sigmoid map pooled to the stage's size and cut at 0.5, without gradient;
+    an empty mask gives the zero vector, hence cosine 0.
+
+    Args:
+        logits: [B, T, S, S].
+        maps: Of every chosen stage, [B, C, T, H, W].
+        queries: Of every chosen stage, in the stage's channels, [B, T, C].
+        pooling: How the map is brought to the stage's size.
+    """
+    terms = []
+    probability = torch.sigmoid(logits.detach())
+    for x, query in zip(maps, queries, strict=True):
+        size = (x.shape[3], x.shape[4])
+        if pooling == "avg":
+            pooled = functional.adaptive_avg_pool2d(probability, size)
+        else:
+            pooled = functional.adaptive_max_pool2d(probability, size)
+        inside = (pooled > 0.5).to(x.dtype)  # [B, T, H, W]
+        count = inside.sum((2, 3)).clamp_min(1.0)[..., None]
+        mean = torch.einsum("bcthw,bthw->btc", x, inside) / count
+        cosine = functional.cosine_similarity(query.to(x.dtype), mean, dim=2)
+        terms.append(-torch.log(functional.relu(cosine) + SMALLEST).mean())
+    return torch.stack(terms).mean()
 
 
 @dataclass
@@ -78,7 +115,7 @@ def segmentation_step(
         NonFiniteError: the loss is NaN or infinite; the model is as before.
     """
     options = job.options
-    query = job.by.queries.vectors(job.by.modality, batch.ids, draw)
+    query = job.by.vectors(batch.ids, draw)
     first = None if options.matching else 1  # only the matching loss looks at later frames
     said = segmented(job.model, batch, query, options.precision, job.cache, first)
     masks = batch.masks.to(said.logits.device)
@@ -93,9 +130,7 @@ def segmentation_step(
         raise NonFiniteError(
             f"the loss is {value} for clips {', '.join(batch.ids)}; lower the learning rate"
         )
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    optimizer.step()
+    descend(optimizer, [loss])
     return value
 
 
@@ -153,19 +188,15 @@ def mask_scores(
     Raises:
         DataError: all masks are empty, or one cannot be read.
     """
-    training, meter = model.training, MaskMeter()
-    model.eval()
-    try:
+    meter = MaskMeter()
+    with mode(model, training=False):
         for at, places in enumerate(clips.batches(options.test_batch_size)):
             batch = clips.batch(places)
-            draw = derived_seed(options.seed, "test query", at)
-            query = asked.queries.vectors(asked.modality, batch.ids, draw)
+            query = asked.vectors(batch.ids, derived_seed(options.seed, "test query", at))
             query = query if change is None else change(batch.ids, query)
             logits = segmented(model, batch, query, options.precision, cache).logits
             known = batch.masks.shape[1]
             meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
-    finally:
-        model.train(training)
     found = meter.result()
     if found.empty == found.frames:
         raise nothing_marked(clips.clips)

@@ -20,13 +20,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cmg.config.load import override_config
 from cmg.config.plugins import recorded, recorded_plugins
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
 from cmg.registry import PluginError, refuse_missing
 from cmg.studies.definition import Study
-from cmg.studies.plan import StudyPlan, changed_keys, variant_config, with_seed
+from cmg.studies.plan import SEED, StudyPlan, changed_keys, variant_config
 from cmg.studies.scorers import Scores
 
 STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
@@ -74,12 +75,12 @@ class Identity:
 
     def config(self, key: JobKey) -> RunConfig:
         """The configuration of one job."""
-        return with_seed(self.config_of(key.variant), key.seed)
+        return override_config(self.config_of(key.variant), changes={SEED: key.seed})
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One finished job.
+    """One job; what is found, once it is finished.
 
     Attributes:
         key: Variant and seed.
@@ -95,9 +96,9 @@ class JobRecord:
     config: RunConfig
     trained_on: str
     scored_on: str
-    scores: Scores
-    seconds: float
-    machine: Mapping[str, Any]
+    scores: Scores = field(default_factory=dict)
+    seconds: float = 0.0
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, out: Path) -> None:
         """Write the job's file, whole or not at all.
@@ -135,17 +136,21 @@ def read_job(out: Path, key: JobKey) -> JobRecord | None:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
         if (told["variant"], told["seed"]) != (key.variant, key.seed):
             raise ValueError(f"it is of variant {told['variant']}, seed {told['seed']}")
-        scores = {str(k): float(v) for k, v in told["scores"].items()}
-        config = recorded(told["config"], path)
-        trained_on, scored_on = str(told["trained_on"]), str(told["scored_on"])
-        seconds, machine = float(told["seconds"]), dict(told["machine"])
+        return JobRecord(
+            key,
+            recorded(told["config"], path),
+            str(told["trained_on"]),
+            str(told["scored_on"]),
+            {str(k): float(v) for k, v in told["scores"].items()},
+            float(told["seconds"]),
+            dict(told["machine"]),
+        )
     except PluginError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is damaged or no job of a study ({error!r}); delete it to run it again"
         ) from error
-    return JobRecord(key, config, trained_on, scored_on, scores, seconds, machine)
 
 
 def finished_jobs(out: Path) -> list[JobKey]:

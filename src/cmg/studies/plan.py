@@ -167,12 +167,6 @@ def variant_config(base: RunConfig, variant: Variant) -> RunConfig:
     return validate(tree, f"variant {variant.name}")
 
 
-def with_seed(config: RunConfig, seed: int) -> RunConfig:
-    """The same configuration with another seed."""
-    training = config.training.model_copy(update={"seed": seed})
-    return config.model_copy(update={"training": training})
-
-
 def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
     """The dotted keys in which two configurations differ, with both values.
 

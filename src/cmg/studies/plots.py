@@ -121,12 +121,11 @@ def dots(
     """One variant in one panel."""
     parts = []
     for k, direction in enumerate(found):
-        score = row.scores.get(f"{metric}/{direction}")
-        if score is None:
-            continue
         y = top + LINE * (k + 1) / (len(found) + 1)
-        ends = ((scale.at(score.mean - score.std), y), (scale.at(score.mean + score.std), y))
-        parts.append(marked(row, direction, score, (scale.at(score.mean), y), ends, colors))
+        score = row.scores.get(f"{metric}/{direction}")
+        if score is not None:
+            places = [(scale.at(value), y) for value in spread(score)]
+            parts.append(marked(row, direction, score, places, colors))
     mean = row.scores.get(f"{metric}/{MEAN}")
     if mean is not None:
         x = scale.at(mean.mean)
@@ -134,16 +133,20 @@ def dots(
     return parts
 
 
+def spread(score: Score) -> tuple[float, float, float]:
+    """The mean between what lies a deviation below and above it."""
+    return score.mean - score.std, score.mean, score.mean + score.std
+
+
 def marked(
     row: SummaryRow,
     direction: str,
     score: Score,
-    at: Point,
-    ends: tuple[Point, Point],
+    places: Sequence[Point],
     colors: dict[str, str],
 ) -> str:
-    """A dot with its whisker and a tooltip."""
-    (ax, ay), (bx, by) = ends
+    """A dot with its whisker and a tooltip, at the places of :func:`spread`."""
+    (ax, ay), at, (bx, by) = places
     color = colors[direction]
     said = f"{row.variant.title}, {arrow(direction)}: {score.mean:.1f} ± {score.std:.1f}"
     return (
@@ -201,12 +204,10 @@ def line(
     points, marks = [], []
     for row, x in sorted(swept, key=lambda pair: pair[1]):
         score = row.scores.get(f"{metric}/{direction}")
-        if score is None:
-            continue
-        at = (across.at(x), up.at(score.mean))
-        ends = ((at[0], up.at(score.mean - score.std)), (at[0], up.at(score.mean + score.std)))
-        points.append(f"{n(at[0])},{n(at[1])}")
-        marks.append(marked(row, direction, score, at, ends, colors))
+        if score is not None:
+            places = [(across.at(x), up.at(value)) for value in spread(score)]
+            points.append(f"{n(places[1][0])},{n(places[1][1])}")
+            marks.append(marked(row, direction, score, places, colors))
     drawn = f'<polyline points="{" ".join(points)}" style="stroke:{colors[direction]}"/>'
     return [drawn, *marks] if len(points) > 1 else marks
 

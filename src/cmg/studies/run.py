@@ -1,4 +1,4 @@
-"""Run a study: every job that is not finished yet, in worker processes."""
+"""Run a study: every job that is not finished yet, in worker processes; then write its files."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmg.config.schema import RunConfig
 from cmg.data.options import DataOptions
 from cmg.errors import CmgError
 from cmg.files import StrPath
-from cmg.process import thread_count
-from cmg.recipes.jobs import Relay
-from cmg.recipes.pretrain import trained
+from cmg.recipes.jobs import Job, trained_model
 from cmg.runs.folder import CONFIG, RUN, versions
-from cmg.runs.loop import StepObserver
 from cmg.studies.ledger import (
     Identity,
-    JobKey,
     JobRecord,
     finished_jobs,
     open_folder,
@@ -38,19 +33,13 @@ class StudyJob:
     """One model to train and score.
 
     Attributes:
-        key: Variant and seed.
-        config: The whole configuration.
+        record: What is known of it before.
         scorer: Of the study.
-        trained_on: Content hash of the data.
-        scored_on: Likewise.
         run: Run folder; None keeps nothing on disk.
     """
 
-    key: JobKey
-    config: RunConfig
+    record: JobRecord
     scorer: Scorer
-    trained_on: str
-    scored_on: str
     run: Path | None
 
 
@@ -95,17 +84,11 @@ def prepare_study(
     identity = Identity(plan.study, plan.base, scorer.name, unlike)
     open_folder(out, identity)
     left = unfinished(out, identity, plan, scored_on)
-    jobs = [
-        StudyJob(
-            key,
-            identity.config(key),
-            scorer,
-            plan.hashes[key.variant],
-            scored_on[key.variant],
-            out / key.run if keep_runs else None,
-        )
-        for key in left
-    ]
+    jobs = []
+    for key in left:
+        config, name = identity.config(key), key.variant
+        record = JobRecord(key, config, plan.hashes[name], scored_on[name])
+        jobs.append(StudyJob(record, scorer, out / key.run if keep_runs else None))
     clips = sum(plan.clips[key.variant] for key in left)
     return Prepared(out, identity, jobs, len(finished_jobs(out)), clips)
 
@@ -166,16 +149,12 @@ def run_study_job(job: StudyJob, send: Report) -> JobRecord:
         CmgError: by its own type, with variant and seed in front.
     """
     started = time.perf_counter()
-    name = f"{job.key.variant} {job.key.seed}"
-    seed = job.config.training.seed
-    with naming(name), thread_count(job.config.training.threads):
-        relay: list[StepObserver] = [Relay(name, send)]
-        training = trained(job.config, job.run, may_resume(job.run), relay)
-        scores = job.scorer.score(training.state.model, job.config, seed)
+    key, config = job.record.key, job.record.config
+    one = Job(f"{key.variant} {key.seed}", config, job.run)
+    with naming(one.name), trained_model(one, send, may_resume(job.run)) as model:
+        scores = job.scorer.score(model, config, config.training.seed)
     seconds = time.perf_counter() - started
-    return JobRecord(
-        job.key, job.config, job.trained_on, job.scored_on, scores, seconds, versions()
-    )
+    return replace(job.record, scores=scores, seconds=seconds, machine=versions())
 
 
 @contextmanager

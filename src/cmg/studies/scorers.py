@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import typing
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
-from cmg.clips import open_clips
+from cmg.clips import is_one_store, open_clips
 from cmg.config.schema import RunConfig
-from cmg.errors import DataError
+from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.evaluation.encoding import code_usage, encode_split
+from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import ScoreMap
+from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
+from cmg.official.collection import open_collection
+from cmg.official.layout import SIMULATION
 from cmg.recipes.evaluate import evaluate
+from cmg.recipes.evaluate_tasks import benchmark_names
+from cmg.tasks.benchmark import Benchmark, find_benchmark
+from cmg.tasks.outcome import Figures
+from cmg.tasks.paper import unlike_training
+from cmg.tasks.run import CONTINUOUS, run_plan
 
 Scores = dict[str, float]
 """A number by ``metric/direction``, e.g. ``classification/audio->video``, or by
 ``codebook/measure``. Metrics are in percent, and higher is better."""
 
 
-class Scorer(Protocol):
+class Scorer(typing.Protocol):
     """Scores a trained model."""
 
     @property
@@ -98,3 +111,110 @@ def codebook_scores(stats: CodebookStats) -> Scores:
 def by_direction(metric: str, table: ScoreMap) -> Scores:
     """A table of accuracies as scores; several heads are averaged."""
     return {f"{metric}/{direction}": score.mean for direction, score in table.items()}
+
+
+@dataclass(frozen=True)
+class TaskScorer:
+    """Heads on the benchmarks of the collection that the model was trained on a list of.
+
+    A score is the metric that the paper reports, of the codes and of the continuous features, by
+    ``benchmark/direction``; with several heads per direction (``probe.seeds``) their mean.
+
+    Attributes:
+        benchmarks: See :mod:`cmg.tasks`.
+        protocol: ``clean`` or ``published``.
+        simulated: Whether the collection was made by ``cmg data simulate``.
+    """
+
+    benchmarks: tuple[str, ...]
+    protocol: Protocol
+    simulated: bool = False
+
+    @property
+    def registered(self) -> list[Benchmark]:
+        """The benchmarks themselves."""
+        return [find_benchmark(name) for name in self.benchmarks]
+
+    @property
+    def name(self) -> str:
+        """Benchmarks and protocol."""
+        of = " of simulated data" if self.simulated else ""
+        return f"{', '.join(self.benchmarks)}{of}, {self.protocol} protocol"
+
+    def check(self, config: RunConfig) -> str:
+        """The collection has the data sets; see :meth:`Scorer.check`."""
+        chosen = config.data.modalities
+        for one in self.registered:
+            missing = [m for m in one.modalities if chosen is not None and m not in chosen]
+            if missing:
+                raise ModalityError(
+                    f"{one.name} goes between {' and '.join(one.modalities)}, but data.modalities "
+                    f"has no {missing[0]}; take modalities=av or avt"
+                )
+            self._options(one, config)
+        opened = open_sets(config)
+        sets = dict.fromkeys(name for one in self.registered for name in one.sets)
+        hashes = [opened.open(name).content_hash for name in sets]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def unlike_paper(self, config: RunConfig) -> str:
+        """See :meth:`Scorer.unlike_paper`."""
+        opened = open_sets(config)
+        reasons = (one.unlike(opened) for one in self.registered)
+        return next(filter(None, reasons), unlike_training(config))
+
+    def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
+        """Every benchmark in both directions, and use of the codebook on the first set's clips."""
+        opened = open_sets(config)
+        data = FrozenData(opened, model, self.protocol, by=config.probe.features)
+        seeds = range(seed, seed + config.probe.seeds)
+        found: Scores = {}
+        for one in self.registered:
+            outcome = run_plan(one.plan(data), self._options(one, config), seeds)
+            found |= headline(one.name, outcome.headline, outcome.figures)
+            name = f"{one.name}, continuous features"
+            found |= headline(name, outcome.headline, outcome.controls[CONTINUOUS])
+        first = opened.open(self.registered[0].sets[0])
+        usage = code_usage(encode_split(model, first.split("+".join(first.splits))), model.size)
+        return found | codebook_scores(CodebookStats.of(usage, usage))
+
+    def _options(self, benchmark: Benchmark, config: RunConfig) -> HeadOptions:
+        epochs = config.training.epochs
+        return benchmark.head_options(self.protocol, epochs, f"training.epochs = {epochs}")
+
+
+def open_sets(config: RunConfig) -> Opened:
+    """The data sets beside the list that a configuration trains on."""
+    return Opened(open_collection(config.data.store, config.data.lists, text="none"))
+
+
+def headline(metric: str, name: str, figures: Figures) -> Scores:
+    """The metric that is compared with the paper, per direction; what is not finite is left out."""
+    found = {f"{metric}/{d}": row[name].mean for d, row in figures.items() if name in row}
+    return {key: value for key, value in found.items() if math.isfinite(value)}
+
+
+def scorer_for(data: str, benchmarks: str | None = None, protocol: str | None = None) -> Scorer:
+    """What scores models that were trained on some data.
+
+    Args:
+        data: A store is scored on its own held-out split, a collection on benchmarks.
+        benchmarks: Names separated by commas, or ``all``; None takes AVE.
+        protocol: ``clean`` or ``published``; None takes clean.
+
+    Raises:
+        ConfigError: an unknown benchmark or protocol, or either one for a store.
+    """
+    if is_one_store(data):
+        if benchmarks is not None or protocol is not None:
+            raise ConfigError(
+                f"--benchmarks and --protocol are for a collection; {data} is a single store, "
+                "which is scored on its own held-out split"
+            )
+        return StoreScorer()
+    if protocol not in (None, "clean", "published"):
+        raise ConfigError(f"unknown protocol {protocol!r}; valid: clean, published")
+    names = [name.strip() for name in (benchmarks or "ave").split(",")]
+    chosen: Protocol = "published" if protocol == "published" else "clean"
+    simulated = (Path(data) / SIMULATION).is_file()
+    return TaskScorer(tuple(benchmark_names(names)), chosen, simulated)

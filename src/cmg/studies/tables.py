@@ -60,11 +60,9 @@ def metric_table(summary: StudySummary, metric: str) -> Table:
     paper = paper_figures(summary, metric)
     rows = []
     for row in summary.rows:
-        cells = [compared(row, f"{metric}/{c}") for c in columns]
         told = [paper[d].get(row.variant.name) for d in paper]
-        rows.append(
-            (row.variant.title, *cells, *("–" if t is None else figure_text(t) for t in told))
-        )
+        figures = ["–" if t is None else figure_text(t) for t in told]
+        rows.append((row.variant.title, *cells(row, metric, columns), *figures))
     heads = ["mean across" if c == MEAN else arrow(c) for c in columns]
     heads += [f"paper {arrow(d)}" for d in paper]
     note = counts_note(summary)
@@ -78,10 +76,7 @@ def within_table(summary: StudySummary, metric: str) -> Table | None:
     columns = [c for c in summary.columns(metric) if is_within(c)]
     if not columns:
         return None
-    rows = [
-        (row.variant.title, *(compared(row, f"{metric}/{c}") for c in columns))
-        for row in summary.rows
-    ]
+    rows = [(row.variant.title, *cells(row, metric, columns)) for row in summary.rows]
     heads = [c.partition("->")[0] for c in columns]
     title = f"{metric_title(metric)} within a modality"
     return plain(title, ("", *heads), rows, counts_note(summary))
@@ -94,8 +89,7 @@ def codebook_table(summary: StudySummary) -> Table:
     for row in summary.rows:
         book = summary.identity.config_of(row.variant.name).model.codebook
         size = getattr(book, "size", 0)
-        cells = [compared(row, f"{CODEBOOK}/{c}") for c in columns]
-        rows.append((row.variant.title, count_text(size), *cells))
+        rows.append((row.variant.title, count_text(size), *cells(row, CODEBOOK, columns)))
     heads = ("", "codes", *(CODEBOOK_COLUMNS[c] for c in columns))
     return plain("Use of the codebook", heads, rows, counts_note(summary, percent=False))
 
@@ -108,11 +102,11 @@ def paper_table(summary: StudySummary, paper: PaperTable, name: str) -> Table:
     for variant in summary.study.variants:
         if variant.name in found:
             apart = None if variant.name == summary.study.reference else reference
-            cells = [
+            shown = [
                 figure_text(figure) + ("" if apart is None else f" ({figure - apart[i]:+.1f})")
                 for i, figure in enumerate(found[variant.name])
             ]
-            rows.append((variant.title, *(cell.replace("-", "−") for cell in cells)))
+            rows.append((variant.title, *(cell.replace("-", "−") for cell in shown)))
     heads = [f"{b.upper()} {arrow(d)}" for b, _, d in (c.partition("/") for c in paper.columns)]
     why = f" ({summary.identity.unlike})" if summary.identity.unlike else ""
     note = f"Other data than above{why}: compare the order of the rows, not the figures. "
@@ -143,14 +137,14 @@ def figure_text(figure: float) -> str:
     return shown.removesuffix("0")
 
 
-def compared(row: SummaryRow, key: str) -> str:
-    """A score, and in brackets its difference to the reference."""
-    if key not in row.scores:
-        return "–"
-    shown = score_text(row.scores[key])
-    if key in row.differences:
-        shown += f" ({difference_text(row.differences[key])})"
-    return shown
+def cells(row: SummaryRow, metric: str, columns: Sequence[str]) -> list[str]:
+    """The scores of a metric, and in brackets their differences to the reference."""
+    found = []
+    for key in (f"{metric}/{column}" for column in columns):
+        shown = score_text(row.scores[key]) if key in row.scores else "–"
+        apart = row.differences.get(key)
+        found.append(shown if apart is None else f"{shown} ({difference_text(apart)})")
+    return found
 
 
 def difference_text(score: Score) -> str:

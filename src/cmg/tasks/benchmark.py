@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
-from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError
+from cmg.evaluation.encoding import refuse_unknown
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
@@ -65,7 +66,7 @@ class Benchmark:
     def marks(
         self, plan: Plan, lists: Mapping[str, VideoIds], pretraining: str | None
     ) -> dict[str, str]:
-        """A remark on directions whose clips pre-training has seen; see :mod:`cmg.tasks.leaks`."""
+        """A remark on directions whose clips pre-training has seen; see :mod:`cmg.tasks.run`."""
         return {}
 
     def between(self, data: FrozenData) -> list[str]:
@@ -87,8 +88,7 @@ class Benchmark:
                 )
             return own
         for m in data.modalities:
-            if m not in known:
-                raise ModalityError(f"the model has no modality {m!r}{did_you_mean(m, known)}")
+            refuse_unknown(m, known)
             words = self.per == "step" and known[m].kind is Kind.TOKENS
             if words or not (self.more_modalities or m in self.modalities):
                 raise ModalityError(

@@ -46,7 +46,7 @@ class Outcome:
         figures: In percent.
         controls: Figures of each control, by name.
         counts: Clips per part and modality.
-        leaks: Videos that are on two sides, see :mod:`cmg.tasks.leaks`.
+        leaks: Videos that are on two sides, see :mod:`cmg.tasks.run`.
         notes: How the figures came about.
         marks: A remark on a direction.
         paper: The paper's figures, also where ours are of another protocol.

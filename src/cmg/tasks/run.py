@@ -1,7 +1,8 @@
-"""Running one benchmark under one protocol."""
+"""Running one benchmark under one protocol, and the videos that it has seen before."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from cmg.data.manifest import ClipRow
 from cmg.decoders.heads import ReadBy
 from cmg.evaluation.encoding import pad_steps
 from cmg.evaluation.features import Features, Readable
-from cmg.evaluation.measure import (
+from cmg.evaluation.metrics import (
     Metrics,
     chance,
     clip_metrics,
@@ -20,15 +22,49 @@ from cmg.evaluation.measure import (
     probabilities,
     step_metrics,
     step_score,
+    top1_accuracy,
 )
-from cmg.evaluation.metrics import top1_accuracy
 from cmg.evaluation.probe import unseen_classes
 from cmg.evaluation.scores import Score, mean_of
 from cmg.evaluation.training import HeadJob, HeadOptions, Kept, Watch, train_heads
 from cmg.tasks.benchmark import Plan
 from cmg.tasks.outcome import Figures, Outcome, Predictions
 from cmg.tasks.paper import PaperTable
-from cmg.tasks.sides import Side
+from cmg.tasks.sides import Side, VideoIds, video_id
+
+
+def youtube_id(row: ClipRow) -> str:
+    """A clip's video id without the start second that VGGSound's own clip names end with."""
+    return re.sub(r"(?<=^.{11})_\d{6}$", "", video_id(row))
+
+
+def leak_report(plan: Plan, lists: Mapping[str, VideoIds]) -> list[dict[str, Any]]:
+    """How many test clips of every direction are of videos seen before.
+
+    Args:
+        plan: Of the benchmark.
+        lists: Video ids per pre-training list.
+
+    Returns:
+        A row per direction: ``direction``, ``clips`` tested, how many of them are of a video that
+        is ``in_training`` of the head, or ``in_pretraining`` (by list).
+    """
+    rows = []
+    for source, target in plan.directions:
+        tested = plan.test[target].video_ids
+        trained = set(plan.train[source].video_ids)
+        rows.append(
+            {
+                "direction": f"{source}->{target}",
+                "clips": len(tested),
+                "in_training": sum(v in trained for v in tested),
+                "in_pretraining": {
+                    name: sum(v in ids for v in tested) for name, ids in lists.items()
+                },
+            }
+        )
+    return rows
+
 
 CONTINUOUS: Literal["continuous"] = "continuous"
 SELECTION = "selection"
