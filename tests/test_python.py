@@ -77,6 +77,7 @@ ARGUMENTS = {
     "cmg.interop.export.OfficialCheckpoints.__init__": [],
     "cmg.interop.export.save_official": [{"path": "file.txt/in", "content": {}}],
     "cmg.interop.official.read_official": [{"path": "none.pt"}],
+    "cmg.models.unified.UnifiedModel.save": [],
     "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
     "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
     "cmg.recipes.evaluate.probe": [

@@ -72,7 +72,7 @@ def small_official(cpc: CrossCPCOptions | None = None, layers: int = 3) -> dict[
         options.model_copy(update={"temporal": temporal}),
     )
     objectives = objectives_of(model, cpc, club_hidden=4)
-    architecture = Architecture(list(model.modalities.values()), model.options, objectives.options)
+    architecture = Architecture(list(model.modalities.values()), model.options, objectives.chosen)
     return export_official(model, objectives, fresh_extras(architecture, seed=0))
 
 

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cmg.codebook.codebook import SharedCodebook
 from cmg.errors import ConfigError, NonFiniteError
+from cmg.objectives import View
 from cmg.training.optimizer import OptimizerOptions, learning_rate
 from cmg.training.step import pretraining_step
 from cmg.types import Batch
@@ -81,15 +82,13 @@ def test_step_by_hand(make_state, make_batch, draw, clip):
     encoded = other.model.represent(batch)
     quantized = other.model.quantize(encoded)
     rebuilt = other.model.reconstruct(encoded, quantized)
-    losses = other.objectives(encoded, quantized, rebuilt, other.model.codebook, draw(batch))
+    view = View(encoded, quantized, rebuilt, other.model.codebook)
+    losses = other.objectives(draw(batch).terms, 0.0, view)
     losses.total.backward()
     named = other.named_parameters()
     groups = {"all": [p for _, p in named]}
     if clip == "per_part":
-        groups = {
-            name: [p for module in modules for p in module.parameters()]
-            for name, modules in other.parts().items()
-        }
+        groups = other.parts()
     for name, group in groups.items():
         norm = math.sqrt(sum(float(p.grad.square().sum()) for p in group if p.grad is not None))
         assert log[f"gradient_norm/{name}"] == pytest.approx(norm, rel=1e-9)
@@ -264,12 +263,13 @@ def test_bf16_keeps_state_and_losses_in_float32(
     state = make_state(FOUR, precision="bf16")
     compute = type(state.objectives).forward
 
-    def watch(self, encoded, quantized, *rest):
+    def watch(self, draws, epoch, view, scopes):
+        encoded, quantized = view.encoded, view.quantized
         assert not torch.is_autocast_enabled("cpu")
         for part in ("semantic", "detail", "private"):
             seen[part] = {x.dtype for x in getattr(encoded, part).values()}
         seen["vectors"] = {x.dtype for x in quantized.vectors.values()}
-        losses = compute(self, encoded, quantized, *rest)
+        losses = compute(self, draws, epoch, view, scopes)
         seen["terms"] = {x.dtype for x in losses.terms.values()}
         return losses
 
@@ -356,14 +356,11 @@ def test_host_reads_do_not_grow(make_state, make_batch, draw, ragged):
 
 def set_gradients(state, sizes):
     """One gradient entry of the given size in each part, zero elsewhere."""
-    for name, modules in state.parts().items():
-        parameters = [p for module in modules for p in module.parameters()]
+    for name, parameters in state.parts().items():
         for p in parameters:
             p.grad = torch.zeros_like(p)
         parameters[0].grad.view(-1)[0] = sizes[name]
-    return {
-        name: next(modules[0].parameters()).grad.view(-1) for name, modules in state.parts().items()
-    }
+    return {name: part[0].grad.view(-1) for name, part in state.parts().items()}
 
 
 SIZES = {"encoder": 3.0, "tokens": 0.25, "decoder": 4.0, "cpc": 12.0}
@@ -394,7 +391,7 @@ def test_clipping_by_hand(make_state, clip, norms, left):
 def test_every_trained_weight_is_clipped(make_state):
     for names in (FOUR, ("audio", "eeg")):
         state = make_state(names)
-        clipped = [p for modules in state.parts().values() for m in modules for p in m.parameters()]
+        clipped = [p for part in state.parts().values() for p in part]
         trained = [p for _, p in state.named_parameters()]
         assert {id(p) for p in clipped} == {id(p) for p in trained}
         adam = [p for group in state.optimizer.param_groups for p in group["params"]]

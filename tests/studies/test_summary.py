@@ -11,7 +11,6 @@ from cmg.config.load import load_config
 from cmg.errors import DataError
 from cmg.studies.definition import load_study, read_study
 from cmg.studies.plots import AxisScale, standalone, study_plot
-from cmg.studies.run import write_study
 from cmg.studies.summary import summarized, with_mean
 from cmg.studies.tables import codebook_table, metric_table, paper_table, study_tables
 from cmg.studies.write import write_study

@@ -111,7 +111,7 @@ def prepare(
     restart by the launcher, the launch's own run is resumed.
     """
     run = None if run is None else as_path(run, "a run folder")
-    config = settled(config if isinstance(config, RunConfig) else load_config(config))
+    config = config if isinstance(config, RunConfig) else load_config(config)
     refuse_unfit_parts(config.training, ranks)
     device = choose_device(config.training.device, ranks)
     with thread_count(config.training.threads):
@@ -138,6 +138,7 @@ def prepare_alone(
         refuse_converted(run)
     options = config.training
     store = open_clips(config.data)
+    config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, ranks)
     writes = ranks is None or ranks.first
