@@ -13,14 +13,13 @@ from cmg.official.lists.ave import (
     categories_of,
     read_annotations,
     read_order,
+    read_shared_labels,
     rows_labeled_otherwise,
     true_classes,
     true_labels,
 )
-from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.ucf import read_shared_names, read_ucf
-from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.lists.clips import read_avel, read_checked, read_shared_names, read_ucf
 from cmg.official.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
 from cmg.tables import read_lines
 

@@ -9,8 +9,7 @@ from cmg.errors import DataError
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import read_annotations, read_order
 from cmg.official.lists.avsbench import read_s4
-from cmg.official.lists.ucf import read_shared_names, read_ucf
-from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.lists.clips import read_avel, read_checked, read_shared_names, read_ucf
 from cmg.simulate.lists import Action, Clip, Combined, Lists, Shown, Weak, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
 from cmg.simulate.vocabulary import SPLITS, check_categories

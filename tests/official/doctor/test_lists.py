@@ -68,7 +68,7 @@ def test_a_40k_csv_of_half_the_rows_is_truncated_and_explained(folder, new):
 
 def test_a_csv_in_two_versions_is_duplicated(folder, new):
     first, second = sorted(folder.files(CSV))
-    second.write_text(second.read_text() + "\n")
+    second.write_text(second.read_text() + "skiing,aaaaaaaaaaa,test\n")
     one = fault(new, CSV, "duplicated")
     assert "feature_extractor/feature_extractor" in one.detail
     assert "vggsound40k/data" in one.detail

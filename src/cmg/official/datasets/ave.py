@@ -17,20 +17,21 @@ from cmg.official.lists.ave import (
     clip_id,
     read_annotations,
     read_order,
+    read_shared_labels,
     rows_labeled_otherwise,
     true_classes,
     true_labels,
 )
-from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.loaders import FeatureLoader, H5Rows
+from cmg.official.names import (
+    ANNOTATIONS,
+    AVE_FEATURES,
+    ORDERS,
+    SHARED_CATEGORIES,
+    SHARED_LABELS,
+    SHARED_ORDER,
+)
 from cmg.types import Kind
-
-KEY = FEATURE_KEY
-FEATURE_FILES = {"audio": "audio_feature.h5", "video": "visual_feature.h5"}
-SPLITS = ("train", "val", "test")
-SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
-SHARED_ORDER = "ave_avvp_order.h5"
-SHARED_LABELS = "ave_avvp_labels.h5"
 
 
 def read_ave(layout: Layout) -> OfficialDataset:
@@ -41,7 +42,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or parts do not belong together.
     """
-    annotations = read_annotations(layout.need("Annotations.txt", purpose="ave"))
+    annotations = read_annotations(layout.need(ANNOTATIONS, purpose="ave"))
     categories = categories_of(annotations)
     arrays = _features(layout, len(annotations))
     split_of = _splits(layout, len(annotations))
@@ -73,7 +74,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
         remarks.append(f"ave: {len(absent)} rows are in no order file, the first is {absent[0]!r}")
     remarks += [
         f"ave: no {name} below {layout.root}, so there is no {modality}"
-        for modality, name in FEATURE_FILES.items()
+        for modality, name in AVE_FEATURES.items()
         if modality not in arrays
     ]
     notes = "AVE; labels from Annotations.txt."
@@ -109,28 +110,28 @@ def _row(
 
 def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
     arrays = {}
-    for modality, name in FEATURE_FILES.items():
+    for modality, name in AVE_FEATURES.items():
         path = layout.file(name)
         if path is None:
             continue
-        array = H5Array(path, KEY)
+        array = H5Array(path, FEATURE_KEY)
         shape = array.shape
         rank = 5 if modality == "video" else 3
         if len(shape) != rank or shape[:2] != (rows, STEPS):
             raise DataError(
-                f"{path}: {KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
+                f"{path}: {FEATURE_KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
                 f"{rows} rows of Annotations.txt; take both from the same download"
             )
         arrays[modality] = array
     if not arrays:
-        layout.need(*FEATURE_FILES.values(), purpose="ave")
+        layout.need(*AVE_FEATURES.values(), purpose="ave")
     return arrays
 
 
 def _splits(layout: Layout, rows: int) -> dict[int, str]:
     split_of: dict[int, str] = {}
-    for split in SPLITS:
-        path = layout.need(f"{split}_order.h5", purpose="ave")
+    for split, name in ORDERS.items():
+        path = layout.need(name, purpose="ave")
         for number in read_order(path, rows).tolist():
             if number in split_of:
                 raise DataError(

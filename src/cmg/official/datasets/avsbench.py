@@ -22,11 +22,9 @@ from cmg.official.layout import Layout
 from cmg.official.lengths import RULES, fit_length
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
 from cmg.official.loaders import ZipFolder
+from cmg.official.names import FRAMES, MASKS, S4
 from cmg.official.zips import read_clip_zip
 
-CSV = "s4_meta_data.csv"
-PROMPTS = "AVSBenchCategories2Prompts.csv"
-FRAMES, MASKS = "visual_frames", "gt_masks"
 STEPS = RULES["avsbench", "audio"].steps
 SOURCE = "Single-source of github.com/OpenNLPLab/AVSBench"
 _REMEDY = f"unpack it again from {SOURCE}"
@@ -68,7 +66,7 @@ def read_avsbench(
     Raises:
         DataError: a part is missing or damaged, or a category has no prompt.
     """
-    csv = layout.need(CSV, purpose="avsbench")
+    csv = layout.need(S4, purpose="avsbench")
     audio = s4_audio(layout)
     rows = [
         ClipRow(
@@ -143,7 +141,7 @@ def avsbench_frames(layout: Layout, remarks: list[str] | None = None) -> list[Fr
     Raises:
         DataError: a part is missing, no clip has frames, or one has not its five frames and masks.
     """
-    csv = layout.need(CSV, purpose="avsbench")
+    csv = layout.need(S4, purpose="avsbench")
     frames, masks = layout.need_pictures(FRAMES), layout.need_pictures(MASKS)
     clips = read_s4(csv)
     found, absent = [], []
@@ -220,6 +218,6 @@ def _all_of(
         raise DataError(
             f"{folder / missing[0]} is missing: clip {clip.name!r} ({clip.split}) has "
             f"{len(wanted) - len(missing)} of {len(wanted)} {what}; {_REMEDY}, or remove its row "
-            f"from {CSV}"
+            f"from {S4}"
         )
     return tuple(folder / name for name in wanted)

@@ -7,12 +7,9 @@ from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
-from cmg.official.lists.ucf import SharedNames, read_shared_names, read_ucf
+from cmg.official.lists.clips import SharedNames, read_shared_names, read_ucf
+from cmg.official.names import UCF, UCF51, UCF51_CATEGORIES, UCF_NAMES, VGGSOUND_NAMES
 from cmg.tables import read_lines
-
-VGGSOUND_NAMES = "VGGSoundsameUCF101.txt"
-UCF_NAMES = "UCF101sameVGGSound.txt"
-SPLIT = "all"
 
 
 def shared_names(layout: Layout) -> SharedNames | None:
@@ -27,7 +24,7 @@ def read_ucf101(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need("ucf2vggsound.csv", purpose="ucf101")
+    csv = layout.need(UCF, purpose="ucf101")
     layout.need(VGGSOUND_NAMES, purpose="ucf101")
     layout.need(UCF_NAMES, purpose="ucf101")
     names = shared_names(layout)
@@ -42,8 +39,8 @@ def read_ucf101all(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need("ucf51checked.csv", purpose="ucf101all")
-    names = read_lines(layout.need("UCF51Categories.txt", purpose="ucf101all"))
+    csv = layout.need(UCF51, purpose="ucf101all")
+    names = read_lines(layout.need(UCF51_CATEGORIES, purpose="ucf101all"))
     label = LabelSpec(classes=tuple(names))
     return _read(layout, "ucf101all", csv.name, names, "category", label, ("audio", "video"))
 
@@ -69,7 +66,7 @@ def _read(
         rows.append(
             ClipRow(
                 id=clip.video_id,
-                split=SPLIT,
+                split=clip.split,
                 lengths=lengths_of(clip.video_id, folders),
                 labels={label: categories.index(clip.category)},
                 meta={"video_id": clip.video_id},

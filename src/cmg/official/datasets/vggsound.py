@@ -15,15 +15,12 @@ from cmg.official.datasets.ucf import shared_names
 from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
-from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.lists.clips import read_avel, read_checked
 from cmg.official.loaders import PromptRows
+from cmg.official.names import LONGER, VGGSOUND, VGGSOUND_CATEGORIES, VGGSOUND_UCF
 from cmg.official.zips import read_clip_zip
 from cmg.tables import read_lines
 from cmg.types import Kind
-
-CSV = "vggsound-avel40k.csv"
-CATEGORIES = "VggsoundAVEL40kCategories.txt"
-UCF_CSV = "vggsound2ucf.csv"
 
 
 def read_vggsound40k(
@@ -41,8 +38,8 @@ def read_vggsound40k(
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need(CSV, purpose="vggsound40k")
-    categories = read_lines(layout.need(CATEGORIES, purpose="vggsound40k"))
+    csv = layout.need(VGGSOUND, purpose="vggsound40k")
+    categories = read_lines(layout.need(VGGSOUND_CATEGORIES, purpose="vggsound40k"))
     index = {name: i for i, name in enumerate(categories)}
     folders = zip_folders(layout, "vggsound40k", ("audio", "video"), "vggsound")
     labels = {"category": LabelSpec(classes=tuple(categories))}
@@ -74,8 +71,8 @@ def read_vggsound40k(
     found = zipped_dataset("vggsound40k", layout, rows, labels, folders, f"From {csv.name}.")
     if ucf is not None and (beyond := ucf.classes.keys() - {row.id for row in rows}):
         found.remarks.append(
-            f"vggsound40k: {len(beyond)} clips of {UCF_CSV} are not in {csv.name}, so they have "
-            f"no row; the first is {min(beyond)!r}"
+            f"vggsound40k: {len(beyond)} clips of {VGGSOUND_UCF} are not in {csv.name}, so they "
+            f"have no row; the first is {min(beyond)!r}"
         )
     if segments:
         found.labels["segment"] = LabelSpec(classes=(*categories, BACKGROUND), per="step")
@@ -112,7 +109,7 @@ def read_vggsound_list(layout: Layout, name: str) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged.
     """
-    csv = layout.need(f"video_name_{name}_checked.csv", purpose=name)
+    csv = layout.need(LONGER[name], purpose=name)
     folders = zip_folders(layout, name, ("audio", "video"), "vggsound")
     rows = [
         ClipRow(
@@ -137,7 +134,7 @@ class _UCFClasses:
 
 
 def _ucf_classes(layout: Layout) -> _UCFClasses | None:
-    names, csv = shared_names(layout), layout.file(UCF_CSV)
+    names, csv = shared_names(layout), layout.file(VGGSOUND_UCF)
     if names is None or csv is None:
         return None
     index = {name: i for i, name in enumerate(names.vggsound)}

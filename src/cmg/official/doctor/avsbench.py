@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
+from cmg.official.catalogue import OPENNLPLAB, feature_part
 from cmg.official.datasets.avsbench import (
-    CSV,
-    FRAMES,
-    MASKS,
     STEPS,
     clip_folder,
     mask_count,
@@ -19,14 +17,12 @@ from cmg.official.datasets.avsbench import (
     pictures_in,
     s4_audio,
 )
-from cmg.official.doctor.avvp import check_rows
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.features import check_zips, spread
-from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import OPENNLPLAB, feature_part
-from cmg.official.layout import PICTURES
-from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
+from cmg.official.doctor.features import Tally, check_zips, spread
+from cmg.official.doctor.findings import some
+from cmg.official.lists.avsbench import CATEGORIES, S4Clip
+from cmg.official.names import FRAMES, MASKS, S4, SPLITS
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
 
@@ -36,30 +32,18 @@ _AGAIN = f"get these again from {OPENNLPLAB}"
 
 @dataclass(frozen=True)
 class _Pictures:
-    """A clip with the paths of its frames and masks that there should be."""
+    """The frames and masks of a clip that there should be."""
 
-    clip: S4Clip
-    frames: tuple[Path, ...]
-    masks: tuple[Path, ...]
+    frames: list[Path]
+    masks: list[Path]
 
 
 def check_avsbench(exam: Examination) -> None:
     """Check the list, and what there is of its clips."""
-    clips = exam.read(CSV, read_s4)
+    clips: list[S4Clip] | None = exam.contents.get(S4)
     if clips is not None:
         _check_list(exam, clips)
     _check_audio(exam, clips)
-    for kind in PICTURES:
-        places = exam.layout.pictures.get(kind, [])
-        if len(places) > 1:
-            exam.say(
-                kind,
-                FindingStatus.DUPLICATED,
-                f"{len(places)} folders",
-                "1",
-                some(map(exam.shown, places)),
-                "keep the complete one; the readers do not choose between them",
-            )
     if clips is None:
         return
     seen = _listed(exam, FRAMES, clips)
@@ -73,24 +57,16 @@ def check_avsbench(exam: Examination) -> None:
 
 def _check_list(exam: Examination, clips: Sequence[S4Clip]) -> None:
     found = Counter(clip.split for clip in clips)
-    check_rows(exam, CSV, len(clips), exam.expected.rows("avsbench"))
-    if exam.faulty(CSV):
+    exam.rows(S4, len(clips))
+    if exam.faulty(S4):
         return
     wanted = {split: exam.expected.rows("avsbench", split) for split in SPLITS}
     if other := [s for s in SPLITS if wanted[s] is not None and wanted[s] != found[s]]:
         told = ", ".join(
             f"{found[split]:,} of {split} (expected {wanted[split]:,})" for split in other
         )
-        exam.warn(CSV, f"splits of other sizes: {told}; numbers are those of another split")
-    there = {(clip.category, clip.split) for clip in clips}
-    without = [c for c in CATEGORIES if any((c, split) not in there for split in SPLITS)]
-    if without:
-        exam.warn(
-            CSV,
-            f"categories without a clip in some split: {some(without)}",
-            f"the list is cut; get it again from {OPENNLPLAB}",
-            f"{len(without)} of {len(CATEGORIES)}",
-        )
+        exam.warn(S4, f"splits of other sizes: {told}; numbers are those of another split")
+    exam.spread(S4, clips, CATEGORIES)
 
 
 def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
@@ -101,7 +77,7 @@ def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
     except DataError as error:
         exam.wrong(AUDIO, str(error), "unpack the archive again")
         return
-    if clips is None or exam.faulty(CSV):
+    if clips is None or exam.faulty(S4):
         exam.complete(AUDIO, count(len(audio.names), "zips"))
     else:
         compare_names(exam, AUDIO, set(audio.names), [clip.name for clip in clips])
@@ -120,7 +96,7 @@ def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, 
     if not found:
         exam.wrong(
             kind,
-            f"no clip of {CSV} has pictures here; the first would be in "
+            f"no clip of {S4} has pictures here; the first would be in "
             f"{exam.shown(clip_folder(places[0], clips[0]))}",
             f"the list or the folder is of another set; get both from {OPENNLPLAB}",
             "0 clips",
@@ -140,9 +116,8 @@ def _folders(root: Path) -> set[str]:
 def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str, set[str]]) -> None:
     exam.complete(FRAMES, count(len(seen), "clips"), f"{len(clips):,} of the list, 5 frames each")
     if absent := [clip.name for clip in clips if clip.name not in seen]:
-        exam.say(
+        exam.truncated(
             FRAMES,
-            FindingStatus.TRUNCATED,
             f"{len(absent):,} clips without frames",
             f"{len(clips):,} clips of the list",
             some(absent),
@@ -178,7 +153,7 @@ def _check_masks(
     if missing:
         found = f"{len(missing):,} clips lack a mask"
         detail = f"the first missing of each: {some(missing)}"
-        exam.say(MASKS, FindingStatus.TRUNCATED, found, wanted, detail, _AGAIN)
+        exam.truncated(MASKS, found, wanted, detail, _AGAIN)
     if more:
         exam.note(
             MASKS,
@@ -197,15 +172,12 @@ def _open_some(
     whole = list(_whole(exam, clips, seen, meant))
     if not whole or exam.deep == 0:
         return
-    wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
-    remarks: dict[tuple[str, str], list[str]] = defaultdict(list)
+    tallies = {FRAMES: Tally(), MASKS: Tally()}
     for pictures in spread(whole, exam.deep):
-        _judge(exam, pictures, wrong, remarks)
-    read = f"of {len(whole) if exam.deep is None else min(exam.deep, len(whole)):,} clips opened"
-    for (part, problem), names in wrong.items():
-        exam.wrong(part, f"{problem}: {some(names)}", _AGAIN, f"{len(names):,} files {read}")
-    for (part, problem), names in remarks.items():
-        exam.warn(part, f"{problem}: {some(names)}", found=f"{len(names):,} files {read}")
+        _judge(exam, pictures, tallies[FRAMES], tallies[MASKS])
+    read = len(whole) if exam.deep is None else min(exam.deep, len(whole))
+    for part, tally in tallies.items():
+        tally.tell(exam, part, _AGAIN, f"files of {read:,} clips opened")
 
 
 def _whole(
@@ -221,17 +193,10 @@ def _whole(
         if names:
             frames_in = clip_folder(exam.layout.pictures[FRAMES][0], clip)
             masks_in = clip_folder(exam.layout.pictures[MASKS][0], clip) if masks else frames_in
-            yield _Pictures(
-                clip, tuple(frames_in / n for n in names), tuple(masks_in / n for n in masks)
-            )
+            yield _Pictures([frames_in / n for n in names], [masks_in / n for n in masks])
 
 
-def _judge(
-    exam: Examination,
-    pictures: _Pictures,
-    wrong: dict[tuple[str, str], list[str]],
-    remarks: dict[tuple[str, str], list[str]],
-) -> None:
+def _judge(exam: Examination, pictures: _Pictures, frames: Tally, masks: Tally) -> None:
     """Read the pictures of one clip as they are read for a training."""
     side = exam.expected.frame_size
     sizes: dict[str, tuple[int, int]] = {}
@@ -239,22 +204,22 @@ def _judge(
         try:
             height, width = read_picture(path).shape[:2]
         except DataError as error:
-            wrong[FRAMES, _problem(error, path)].append(path.name)
+            frames.wrong[_problem(error, path)].append(path.name)
             continue
         sizes[path.name] = height, width
         if (height, width) != (side, side):
             problem = f"{width} x {height} pixels, {side} x {side} expected"
-            remarks[FRAMES, problem].append(path.name)
+            frames.odd[problem].append(path.name)
     for path in pictures.masks:
         try:
             mask = read_mask(path)
         except DataError as error:
-            wrong[MASKS, _problem(error, path)].append(path.name)
+            masks.wrong[_problem(error, path)].append(path.name)
             continue
         if path.name in sizes and mask.shape != sizes[path.name]:
-            wrong[MASKS, "of another size than the frame"].append(path.name)
+            masks.wrong["of another size than the frame"].append(path.name)
         if not mask.any():
-            remarks[MASKS, "empty masks, where nothing is to be found"].append(path.name)
+            masks.odd["empty masks, where nothing is to be found"].append(path.name)
 
 
 def _problem(error: DataError, path: Path) -> str:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
-from cmg.data.labels import Event, parse_events
-from cmg.errors import DataError
+from cmg.official.catalogue import PARTS
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import some
-from cmg.official.doctor.names import unmatched
-from cmg.official.doctor.parts import PARTS
 from cmg.official.lengths import STEPS
-from cmg.official.lists.avvp import feature_key
-from cmg.tables import read_table
+from cmg.official.lists.avvp import EventTable, feature_key
 
-_COLUMNS = ("filename", "onset", "offset", "event_labels")
 _NAME = re.compile(r"[\w-]{11}_\d+_\d+")
 _ODD = frozenset(
     "17iGUal2M_10_20 CSWQ_HzQ_10_20 7X3oSVoA_90_100 VMTJRpjbE_150_160 P7x4FV4lg_570_580 "
@@ -30,77 +22,32 @@ _ODD = frozenset(
 characters take in part of the time, or they are of no split."""
 
 
-@dataclass(frozen=True)
-class EventTable:
-    """The rows of a table of events.
-
-    Attributes:
-        rows: (name of the clip, its events in that row).
-        malformed: Messages about rows that cannot be read.
-    """
-
-    rows: list[tuple[str, list[Event]]]
-    malformed: list[str]
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Names of the clips, by first appearance."""
-        return list(dict.fromkeys(name for name, _ in self.rows))
-
-    @cached_property
-    def events(self) -> dict[str, list[Event]]:
-        """Events per clip."""
-        clips: dict[str, list[Event]] = {}
-        for name, events in self.rows:
-            clips.setdefault(name, []).extend(events)
-        return clips
-
-
-def read_event_table(path: Path) -> EventTable:
-    """Read a table whole, broken rows included.
-
-    Raises:
-        DataError: another dialect.
-    """
-    rows, malformed = [], []
-    for row in read_table(path, "\t", _COLUMNS):
-        try:
-            rows.append((row.cells["filename"], parse_events(row.cells)))
-        except DataError as error:
-            malformed.append(f"line {row.line}: {error}")
-    return EventTable(rows, malformed)
-
-
 def is_odd(name: str) -> bool:
     """Whether a clip of this name is known to be broken in the official lists."""
     return name in _ODD
 
 
-def check_events(
-    exam: Examination, part: str, table: EventTable, categories: Collection[str] | None
-) -> None:
+def check_events(exam: Examination, part: str, table: EventTable, categories: str) -> None:
     """Say what is wrong with the rows of a table, and what is odd about them."""
-    source = f"get {part} again from {PARTS[part].source}"
-    if table.malformed:
-        exam.wrong(part, some(table.malformed, 2), source, f"{len(table.malformed)} broken rows")
-    events = [(name, event) for name, several in table.rows for event in several]
-    if categories is not None:
-        if strange := unmatched((event.name for _, event in events), categories):
-            exam.wrong(
-                part,
-                f"categories that the category file does not have: {strange}; the authors' program "
-                "stops there",
-                "names must be equal to the letter: correct them, or remove these events",
-            )
-        replaced = [name for name in table.names if name in categories]
-        if replaced:
-            exam.wrong(
-                part,
-                f"names of clips replaced by a category: {some(replaced)}; so it is in CPSP's copy "
-                "of the list",
-                source,
-            )
-    _check_names(exam, part, table, categories or ())
+    if broken := table.malformed:
+        exam.wrong(
+            part,
+            some(broken, 2),
+            f"get {part} again from {PARTS[part].source}",
+            f"{len(broken)} broken rows",
+        )
+    named = (event.name for _, events in table.rows for event in events)
+    remedy = "names must be equal to the letter: correct them, or remove these events"
+    exam.known(part, named, categories, remedy, "categories{}; the authors' program stops there")
+    known = exam.trusted(categories) or ()
+    if replaced := [name for name in table.names if name in known]:
+        exam.wrong(
+            part,
+            f"names of clips replaced by a category: {some(replaced)}; so it is in CPSP's copy "
+            "of the list",
+            f"get {part} again from {PARTS[part].source}",
+        )
+    _check_names(exam, part, table, known)
     _check_times(exam, part, table)
 
 

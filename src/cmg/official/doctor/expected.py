@@ -24,7 +24,7 @@ OFFICIAL_COUNTS: Counts = {
 }
 """Rows per list and split, counted in copies of the official lists; AVSBench's as published."""
 
-CLASSES = {"vggsound40k": 141, "ave": 28, "avvp": 25, "ave_avvp": 12, "ucf_vgg": 16, "ucf51": 51}
+AVE_CLASSES = 28
 WORDS = 1_046
 """Entries of cnt.pkl."""
 WORDS_MD5 = "5dc21abc77e192932cc03528f8e3a518"

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from cmg.data.features import beyond_float32
 from cmg.errors import DataError
-from cmg.official.datasets.ave import FEATURE_FILES, KEY
+from cmg.official.catalogue import AUTHORS
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import AUTHORS
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import RULES, STEPS, LengthRule
+from cmg.official.lists.ave import FEATURE_KEY
+from cmg.official.names import ANNOTATIONS, AVE_FEATURES
 from cmg.official.zips import read_clip_zip
 
 _FEW_UNITS = 30.0
@@ -41,6 +42,13 @@ class Tally:
     odd: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     zeros: float = 0.0
     dtypes: set[str] = field(default_factory=set)
+
+    def tell(self, exam: Examination, part: str, remedy: str, found: str) -> None:
+        """Say what is wrong, and what is odd."""
+        for problem, names in self.wrong.items():
+            exam.wrong(part, f"{problem}: {some(names)}", remedy, f"{len(names):,} {found}")
+        for oddity, names in self.odd.items():
+            exam.warn(part, f"{oddity}: {some(names)}", found=f"{len(names):,} {found}")
 
 
 def check_zips(
@@ -76,9 +84,10 @@ def check_zips(
     _report(exam, part, feature, tally)
 
 
-def check_h5(exam: Examination, rows: int | None) -> None:
+def check_h5(exam: Examination) -> None:
     """Check AVE's two feature files: shape, kind of numbers, and a sample of rows."""
-    for feature, part in FEATURE_FILES.items():
+    rows = exam.expected.rows("ave") if ANNOTATIONS in exam.contents else None
+    for feature, part in AVE_FEATURES.items():
         width, size = exam.expected.widths[feature], exam.expected.map_size
         rest = (width,) if feature == "audio" else (size, size, width)
         array = exam.read(part, _opened)
@@ -106,9 +115,9 @@ _CHANNELS_FIRST = "; channels come first here and must come last: transpose the 
 
 
 def _opened(path: Path) -> H5Array:
-    array = H5Array(path, KEY)
+    array = H5Array(path, FEATURE_KEY)
     if not array.shape:
-        raise DataError(f"{path}: {KEY} is one number, not the features of clips")
+        raise DataError(f"{path}: {FEATURE_KEY} is one number, not the features of clips")
     array.row(array.shape[0] - 1)  # The end of the file is what a broken download lacks.
     return array
 
@@ -201,11 +210,7 @@ def _member_oddities(path: Path) -> Iterator[str]:
 
 
 def _report(exam: Examination, part: str, feature: str, tally: Tally) -> None:
-    found = f"of {tally.read:,} clips read"
-    for problem, names in tally.wrong.items():
-        exam.wrong(part, f"{problem}: {some(names)}", _EXTRACT, f"{len(names):,} {found}")
-    for oddity, names in tally.odd.items():
-        exam.warn(part, f"{oddity}: {some(names)}", found=f"{len(names):,} {found}")
+    tally.tell(exam, part, _EXTRACT, f"of {tally.read:,} clips read")
     other = tally.dtypes - {"float32", "float64"}
     good = tally.read - sum(map(len, tally.wrong.values()))
     if tally.wrong or not tally.read or feature == "label":

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError, did_you_mean
+from cmg.official.names import SPLITS
 from cmg.tables import read_table
 
-SPLITS = ("train", "val", "test")
 CATEGORIES = (
     "baby_laughter",
     "female_singing",
