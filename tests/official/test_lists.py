@@ -184,13 +184,13 @@ def test_label_files_are_compared_with_the_annotations_row_by_row(root, tmp_path
 def test_combined_rows_and_rows_of_single_events_say_the_same(file):
     combined = read_events(
         file("filename\tonset\toffset\tevent_labels\nIgN7v8nWmx8_30_40\t0,5,0\t1,9,5\tA,A,B_(c)\n")
-    )
+    ).events
     dense = read_events(
         file(
             "filename\tonset\toffset\tevent_labels\nIgN7v8nWmx8_30_40\t0\t1\tA\n"
             "IgN7v8nWmx8_30_40\t5\t9\tA\nIgN7v8nWmx8_30_40\t0\t5\tB_(c)\n"
         )
-    )
+    ).events
     assert combined == dense
     assert combined == {
         "IgN7v8nWmx8_30_40": [Event(0, 1, "A"), Event(5, 9, "A"), Event(0, 5, "B_(c)")]

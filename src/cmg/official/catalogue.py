@@ -11,7 +11,7 @@ from typing import Any
 from cmg.official import names
 from cmg.official.lists.ave import read_annotations, read_order
 from cmg.official.lists.avsbench import read_s4
-from cmg.official.lists.avvp import read_event_table, read_weak
+from cmg.official.lists.avvp import read_events, read_weak
 from cmg.official.lists.clips import read_avel, read_checked, read_ucf
 from cmg.tables import read_lines
 from cmg.text import read_prompts
@@ -33,8 +33,9 @@ GENERAL = "folder"
 OVERLAPS = "overlaps"
 ENCODER = "text-encoder"
 
-_ANY_ROW = 1 << 31
+_ORDER = partial(read_order, rows=1 << 31)
 """Whether the rows of an order exist is said with their number."""
+_EVENTS = partial(read_events, strict=False)
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,12 @@ def _vggsound() -> Iterator[Part]:
 
 
 def _ave() -> Iterator[Part]:
-    group, order = "AVE", partial(read_order, rows=_ANY_ROW)
-    needed = (AVE, SHARED)
+    group, needed = "AVE", (AVE, SHARED)
     yield Part(
         names.ANNOTATIONS, group, needed, source=AVE_GIT, read=read_annotations, rows=("ave",)
     )
     for split, name in names.ORDERS.items():
-        yield Part(name, group, needed, source=AVE_GIT, read=order, rows=("ave", split))
+        yield Part(name, group, needed, source=AVE_GIT, read=_ORDER, rows=("ave", split))
     for name in names.AVE_FEATURES.values():
         yield Part(name, group, needed)
     for name in ("labels.h5", "right_labels.h5", "mil_labels.h5", "labels_closs.h5"):
@@ -115,7 +115,7 @@ def _avvp() -> Iterator[Part]:
     group = "AVVP"
     yield _names(names.AVVP_CATEGORIES, group, 25, ", one a line", needed=(AVVP,))
     for sense, name in names.AVVP_EVENTS.items():
-        yield Part(name, group, (AVVP,), read=read_event_table, rows=("avvp", sense))
+        yield Part(name, group, (AVVP,), read=_EVENTS, rows=("avvp", sense))
     for modality in ("audio", "video"):
         yield Part(feature_part("avvp", modality), group, (AVVP, SHARED))
     clean = f"the clean protocol of {AVVP} and {SHARED}, which parts validation from test clips"
@@ -127,7 +127,7 @@ def _avvp() -> Iterator[Part]:
         rows = ("avvp", split)
         yield Part(name, group, (), use, AVVP_GIT, limits, read=read_weak, rows=rows)
     for name in names.AVVP_DENSE.values():
-        yield Part(name, group, source=AVVP_GIT, read=read_event_table)
+        yield Part(name, group, source=AVVP_GIT, read=_EVENTS)
 
 
 def _shared() -> Iterator[Part]:
@@ -136,7 +136,7 @@ def _shared() -> Iterator[Part]:
     yield Part(names.SHARED_ORDER, group, needed)
     yield Part(names.SHARED_LABELS, group, needed)
     for sense, name in names.SHARED_EVENTS.items():
-        yield Part(name, group, needed, read=read_event_table, rows=("ave_avvp", sense))
+        yield Part(name, group, needed, read=_EVENTS, rows=("ave_avvp", sense))
 
 
 def _ucf() -> Iterator[Part]:

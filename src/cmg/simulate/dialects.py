@@ -1,31 +1,47 @@
-"""The annotation files in the dialects of the official ones."""
+"""The annotation files in the dialects of the official ones: written, and read where real."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from cmg.official.lists.ave import Annotation
+from cmg.official import names
+from cmg.official.lists.ave import Annotation, categories_of
+from cmg.official.lists.avvp import EVENT_COLUMNS, WEAK_COLUMNS
 from cmg.simulate import layout
 from cmg.simulate.lists import Lists
 
-AVE_CUTS = (14, 21)
-UCF_CUTS = (17, 34)
-UCF_VGG_CUTS = (8, 12)
-"""Known classes of the open-set cuts."""
+CLIP_COLUMNS = ("category", "video_id", "split")
+PROMPT_COLUMNS = ("label", "prompt")
+S4_COLUMNS = ("name", "start", "category", "split")
+"""Officially the first two columns have other names, which nobody could say."""
+_PAIRS = (layout.EXTRACTOR, f"{layout.UCF}/data")
+_VGGSOUND = (f"{layout.VGGSOUND}/data", layout.EXTRACTOR)
+
+Writer = Callable[[Iterable[Any]], bytes]
 
 
-def annotation_files(lists: Lists) -> dict[str, bytes]:
-    """Content of every text file by its path below the folder."""
-    return {
-        **_vggsound(lists),
-        **_ave(lists),
-        **_avvp(lists),
-        **_ucf(lists),
-        **_open_set(lists),
-        **_avsbench(lists),
-    }
+def lines(names: Iterable[str]) -> bytes:
+    """One name per line."""
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def unended(names: Iterable[str]) -> bytes:
+    """One name per line, the last without a newline, as in the official 16-line lists."""
+    return "\n".join(names).encode()
+
+
+def annotation_lines(rows: Iterable[Annotation]) -> bytes:
+    """AVE's annotations, without a header as in the authors' git."""
+    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
+
+
+def clip_files(ids: Iterable[str]) -> bytes:
+    """Ids of clips as names of files."""
+    return comma(("id",), ((f"{clip}.mp4",) for clip in ids))
 
 
 def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "\n") -> bytes:
@@ -35,125 +51,146 @@ def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "
     return text.getvalue().encode()
 
 
-def tab(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A tab-separated file."""
-    return "".join("\t".join(row) + "\n" for row in [header, *rows]).encode()
+@dataclass(frozen=True)
+class ListFile:
+    """An annotation file.
+
+    Attributes:
+        name: Its official name.
+        of: Attribute of :class:`~cmg.simulate.lists.Lists` that it says.
+        folders: Where copies of it are, below the official folder.
+        columns: Its header; none for a file of names.
+        key: Which entry of the attribute, where that is a dict.
+        writer: Writes what is no table.
+        newline: Ends the lines of a comma-separated file.
+        world: Data set whose categories it has, where these must be known.
+        needed: Whether there is nothing to simulate without it; others are derived where absent.
+    """
+
+    name: str
+    of: str
+    folders: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    key: str = ""
+    writer: Writer = lines
+    newline: str = "\n"
+    world: str = ""
+    needed: bool = True
+
+    def rows(self, lists: Lists) -> Any:
+        """What the lists have of it."""
+        found = getattr(lists, self.of)
+        return found[self.key] if self.key else found
+
+    def content(self, rows: Iterable[Any], newline: str | None = None) -> bytes:
+        """The file of these rows."""
+        if self.columns and self.columns[0] == "filename":
+            return lines("\t".join(row) for row in [self.columns, *rows])
+        if self.columns:
+            return comma(self.columns, rows, newline or self.newline)
+        return self.writer(rows)
 
 
-def lines(names: Iterable[str]) -> bytes:
-    """One name per line."""
-    return "".join(f"{name}\n" for name in names).encode()
+def _avvp() -> Iterable[ListFile]:
+    own, shared = (f"{layout.AVVP}/data",), (layout.AVE_AVVP,)
+    yield ListFile(names.AVVP_CATEGORIES, "avvp_categories", own, world="avvp")
+    yield ListFile(names.SHARED_CATEGORIES, "shared_categories", shared, world="avvp")
+    for split, name in names.AVVP_WEAK.items():
+        yield ListFile(name, "avvp", own, WEAK_COLUMNS, split, world="avvp")
+    for sense in names.SENSES:
+        name = names.AVVP_EVENTS[sense]
+        yield ListFile(name, "avvp_combined", own, EVENT_COLUMNS, sense, world="avvp")
+        name = names.AVVP_DENSE[sense]
+        yield ListFile(name, "avvp_dense", own, EVENT_COLUMNS, sense, needed=False)
+        yield ListFile(names.SHARED_EVENTS[sense], "shared_combined", shared, EVENT_COLUMNS, sense)
 
 
-def annotation_lines(rows: Iterable[Annotation]) -> bytes:
-    """AVE's annotations, without a header as in the authors' git."""
-    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
+def _ucf() -> Iterable[ListFile]:
+    yield ListFile(names.UCF_NAMES, "ucf_names", _PAIRS, writer=unended)
+    yield ListFile(names.VGGSOUND_NAMES, "vggsound_names", _PAIRS, writer=unended)
+    yield ListFile(names.UCF, "ucf", _PAIRS, CLIP_COLUMNS[:2], world="ucf")
+    yield ListFile(names.VGGSOUND_UCF, "vggsound2ucf", _PAIRS, CLIP_COLUMNS)
+    cuts = f"{layout.OPEN_SET}/UCF_OSCMG"
+    yield ListFile(names.UCF51_CATEGORIES, "ucf51_categories", (cuts,))
+    everywhere = (cuts, f"{layout.UCF_ALL}/data")
+    columns = CLIP_COLUMNS[:2]
+    yield ListFile(names.UCF51, "ucf51", everywhere, columns, newline="\r\n", world="ucf")
 
 
-def _vggsound(lists: Lists) -> dict[str, bytes]:
-    clips = comma(("category", "video_id", "split"), lists.vggsound)
-    prompts = comma(("label", "prompt"), lists.prompts)
-    names = [(f"{row[1]}.mp4",) for row in lists.vggsound]
-    return {
-        f"{layout.VGGSOUND}/data/vggsound-avel40k.csv": clips,
-        f"{layout.VGGSOUND}/data/video_name_vggsound40k_checked.csv": comma(("id",), names),
-        f"{layout.VGGSOUND}/data/vggsoundCategories2Prompts.csv": prompts,
-        f"{layout.BEYOND}/data/video_name_vggsound81k_checked.csv": comma(
-            ("id",), [(f"{clip}.mp4",) for clip in lists.more]
+_AVSBENCH = (
+    ListFile(names.S4, "avsbench", (layout.S4,), S4_COLUMNS, needed=False),
+    ListFile(
+        names.S4_PROMPTS,
+        "avsbench_prompts",
+        (f"{layout.AVSBENCH}/data",),
+        PROMPT_COLUMNS,
+        needed=False,
+    ),
+)
+FILES = {
+    file.name: file
+    for file in (
+        ListFile(names.VGGSOUND, "vggsound", _VGGSOUND, CLIP_COLUMNS, world="vggsound"),
+        ListFile(names.VGGSOUND_CATEGORIES, "vggsound_categories", _VGGSOUND[1:]),
+        ListFile(names.VGGSOUND_PROMPTS, "prompts", _VGGSOUND, PROMPT_COLUMNS),
+        ListFile(
+            names.LONGER["vggsound81k"],
+            "more",
+            (f"{layout.BEYOND}/data",),
+            writer=clip_files,
+            needed=False,
         ),
-        f"{layout.EXTRACTOR}/vggsound-avel40k.csv": clips,
-        f"{layout.EXTRACTOR}/vggsoundCategories2Prompts.csv": prompts,
-        f"{layout.EXTRACTOR}/VggsoundAVEL40kCategories.txt": lines(lists.vggsound_categories),
-    }
+        ListFile(names.ANNOTATIONS, "ave", (layout.AVE,), writer=annotation_lines, world="ave"),
+        *_avvp(),
+        *_ucf(),
+        *_AVSBENCH,
+    )
+}
+"""Every annotation file but those that say part of what another says."""
 
 
-def _ave(lists: Lists) -> dict[str, bytes]:
-    return {f"{layout.AVE}/Annotations.txt": annotation_lines(lists.ave)}
-
-
-def _avvp(lists: Lists) -> dict[str, bytes]:
-    weak, dense = ("filename", "event_labels"), ("filename", "onset", "offset", "event_labels")
-    every = [row for split in ("train", "val", "test") for row in lists.avvp[split]]
+def annotation_files(lists: Lists) -> dict[str, bytes]:
+    """Content of every text file by its path below the folder."""
+    absent = () if lists.avsbench else _AVSBENCH
     found = {
-        "AVVP_Categories.txt": lines(lists.avvp_categories),
-        "AVVP_dataset_full.csv": tab(weak, every),
-        "AVVP_train.csv": tab(weak, lists.avvp["train"]),
-        "AVVP_val_pd.csv": tab(weak, lists.avvp["val"]),
-        "AVVP_test_pd.csv": tab(weak, lists.avvp["test"]),
+        f"{folder}/{file.name}": file.content(file.rows(lists))
+        for file in FILES.values()
+        for folder in (() if file in absent else file.folders)
     }
-    shared = {"AVE_AVVP_Categories.txt": lines(lists.shared_categories)}
-    for modality in ("audio", "visual"):
-        by_clip = f"eval_{modality}_checked_combined.csv"
-        found[f"AVVP_eval_{modality}.csv"] = tab(dense, lists.avvp_dense[modality])
-        found[f"AVVP_{by_clip}"] = tab(dense, lists.avvp_combined[modality])
-        shared[f"AVE_AVVP_{by_clip}"] = tab(dense, lists.shared_combined[modality])
-    return {f"{layout.AVVP}/data/{name}": content for name, content in found.items()} | {
-        f"{layout.AVE_AVVP}/{name}": content for name, content in shared.items()
-    }
-
-
-def _ucf(lists: Lists) -> dict[str, bytes]:
-    found = {
-        "ucf2vggsound.csv": comma(("category", "video_id"), lists.ucf),
-        "vggsound2ucf.csv": comma(("category", "video_id", "split"), lists.vggsound2ucf),
-        # The official 16-line lists end without a newline.
-        "UCF101sameVGGSound.txt": "\n".join(lists.ucf_names).encode(),
-        "VGGSoundsameUCF101.txt": "\n".join(lists.vggsound_names).encode(),
-    }
-    everywhere = (layout.EXTRACTOR, f"{layout.UCF}/data")
-    return {f"{folder}/{name}": found[name] for folder in everywhere for name in found} | {
-        f"{layout.UCF_ALL}/data/ucf51checked.csv": _ucf51(lists, len(lists.ucf51_categories))
-    }
-
-
-def _ucf51(lists: Lists, known: int) -> bytes:
-    """Clips of the first classes; the whole list has Windows line ends, the cuts have not."""
-    names = lists.ucf51_categories[:known]
-    rows = [row for row in lists.ucf51 if row[0] in names]
-    whole = known == len(lists.ucf51_categories)
-    return comma(("category", "video_id"), rows, "\r\n" if whole else "\n")
+    ids = [video_id for _, video_id, _ in lists.vggsound]
+    found[f"{layout.VGGSOUND}/data/{names.VGGSOUND_CHECKED}"] = clip_files(ids)
+    every = [row for split in names.SPLITS for row in lists.avvp[split]]
+    weak = FILES[names.AVVP_WEAK["train"]]
+    found[f"{layout.AVVP}/data/AVVP_dataset_full.csv"] = weak.content(every)
+    return found | _open_set(lists)
 
 
 def _open_set(lists: Lists) -> dict[str, bytes]:
-    ave, ucf, pairs = (f"{layout.OPEN_SET}/{n}_OSCMG" for n in ("AVE", "UCF", "UCF_VGG"))
-    found = {
-        f"{ucf}/UCF51Categories.txt": lines(lists.ucf51_categories),
-        f"{ucf}/ucf51checked.csv": _ucf51(lists, len(lists.ucf51_categories)),
-    }
-    for known in AVE_CUTS:
-        rows = [lists.ave[row] for row in known_rows(lists, known)]
-        found[f"{ave}/trainSet_{known}.txt"] = annotation_lines(rows)
-    for known in UCF_CUTS:
-        found[f"{ucf}/UCF51Categories_{known}.txt"] = lines(lists.ucf51_categories[:known])
-        found[f"{ucf}/ucf51checked_{known}.csv"] = _ucf51(lists, known)
-    for known in UCF_VGG_CUTS:
-        clips = [row for row in lists.vggsound2ucf if row[0] in lists.vggsound_names[:known]]
-        actions = [row for row in lists.ucf if row[0] in lists.ucf_names[:known]]
-        header = ("category", "video_id", "split")
-        found[f"{pairs}/vggsound2ucf_{known}.csv"] = comma(header, clips, "\r\n")
-        found[f"{pairs}/ucf2vggsound_{known}.csv"] = comma(header[:2], actions, "\r\n")
-    return found
+    found = {}
+    for known in names.KNOWN["AVE"]:
+        content = annotation_lines(lists.ave[row] for row in known_rows(lists, known))
+        found[f"AVE_OSCMG/{names.cut(names.AVE_TRAIN, known)}"] = content
+    for known in names.KNOWN["UCF51"]:
+        first = lists.ucf51_categories[:known]
+        found[f"UCF_OSCMG/{names.cut(names.UCF51_CATEGORIES, known)}"] = lines(first)
+        found[f"UCF_OSCMG/{names.cut(names.UCF51, known)}"] = _cut(lists, names.UCF51, first, "\n")
+    for known in names.KNOWN["UCF-VGGSound"]:
+        for name, order in (
+            (names.UCF, lists.ucf_names),
+            (names.VGGSOUND_UCF, lists.vggsound_names),
+        ):
+            content = _cut(lists, name, order[:known], "\r\n")
+            found[f"UCF_VGG_OSCMG/{names.cut(name, known)}"] = content
+    return {f"{layout.OPEN_SET}/{name}": content for name, content in found.items()}
 
 
-def _avsbench(lists: Lists) -> dict[str, bytes]:
-    if not lists.avsbench:
-        return {}
-    prompts = comma(("label", "prompt"), lists.avsbench_prompts)
-    return {
-        f"{layout.AVSBENCH}/data/AVSBenchCategories2Prompts.csv": prompts,
-        # Officially the first two columns have other names, which nobody could say.
-        f"{layout.S4}/s4_meta_data.csv": comma(
-            ("name", "start", "category", "split"), lists.avsbench
-        ),
-    }
+def _cut(lists: Lists, name: str, known: Sequence[str], newline: str) -> bytes:
+    """The rows of a list that are of some categories; cuts have line ends of their own."""
+    file = FILES[name]
+    return file.content((row for row in file.rows(lists) if row[0] in known), newline)
 
 
 def known_rows(lists: Lists, known: int) -> list[int]:
     """AVE's training rows of the first classes, in the order of the training split."""
-    names = ave_categories(lists)[:known]
-    return [row for row in lists.ave_order["train"] if lists.ave[row].category in names]
-
-
-def ave_categories(lists: Lists) -> list[str]:
-    """AVE's classes in the official order, that of their first rows."""
-    return list(dict.fromkeys(row.category for row in lists.ave))
+    first = categories_of(lists.ave)[:known]
+    return [row for row in lists.ave_order["train"] if lists.ave[row].category in first]

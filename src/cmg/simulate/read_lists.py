@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from cmg.data.labels import parse_events
+from cmg.data.labels import Event
 from cmg.errors import DataError
+from cmg.official.catalogue import PARTS
 from cmg.official.layout import Layout, find_layout
-from cmg.official.lists.ave import read_annotations, read_order
-from cmg.official.lists.avsbench import read_s4
-from cmg.official.lists.clips import read_avel, read_checked, read_shared_names, read_ucf
-from cmg.simulate.lists import Action, Clip, Combined, Lists, Shown, Weak, exploded
+from cmg.official.lists.ave import Annotation, read_order
+from cmg.official.lists.avvp import EVENT_COLUMNS, read_events
+from cmg.official.lists.clips import read_shared_names
+from cmg.official.names import ORDERS, UCF_NAMES, VGGSOUND_NAMES
+from cmg.simulate.dialects import FILES, ListFile
+from cmg.simulate.lists import Lists, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
-from cmg.simulate.vocabulary import SPLITS, check_categories
-from cmg.tables import read_lines, read_table
+from cmg.simulate.vocabulary import check_categories
 
-MODALITIES = ("audio", "visual")
-NEEDED = (
-    "vggsound-avel40k.csv",
-    "VggsoundAVEL40kCategories.txt",
-    "vggsoundCategories2Prompts.csv",
-    "Annotations.txt",
-    *(f"{split}_order.h5" for split in SPLITS),
-    "AVVP_Categories.txt",
-    "AVVP_train.csv",
-    "AVVP_val_pd.csv",
-    "AVVP_test_pd.csv",
-    *(f"AVVP_eval_{modality}_checked_combined.csv" for modality in MODALITIES),
-    "AVE_AVVP_Categories.txt",
-    *(f"AVE_AVVP_eval_{modality}_checked_combined.csv" for modality in MODALITIES),
-    "UCF101sameVGGSound.txt",
-    "VGGSoundsameUCF101.txt",
-    "ucf2vggsound.csv",
-    "vggsound2ucf.csv",
-    "UCF51Categories.txt",
-    "ucf51checked.csv",
-)
+NEEDED = (*(file.name for file in FILES.values() if file.needed), *ORDERS.values())
 """Files without which there is nothing to simulate; all others are derived where absent."""
+_ALIGNED = (VGGSOUND_NAMES, UCF_NAMES)
 
 
 def find_lists(folder: Path) -> Layout:
@@ -65,108 +51,60 @@ def read_lists(layout: Layout) -> Lists:
         DataError: a file in another dialect or there twice with different content, or a category
             that the world does not know.
     """
-
-    def path(name: str) -> Path:
-        return layout.need(name, purpose="a simulation on real lists")
-
-    vggsound = _clips(path("vggsound-avel40k.csv"))
-    annotations = read_annotations(path("Annotations.txt"))
-    by_clip = {m: _combined(path(f"AVVP_eval_{m}_checked_combined.csv")) for m in MODALITIES}
-    shared = {m: _combined(path(f"AVE_AVVP_eval_{m}_checked_combined.csv")) for m in MODALITIES}
-    dense = {m: layout.file(f"AVVP_eval_{m}.csv") for m in MODALITIES}
-    more = layout.file("video_name_vggsound81k_checked.csv")
-    s4, sentences = layout.file("s4_meta_data.csv"), layout.file("AVSBenchCategories2Prompts.csv")
-    names = read_shared_names(path("VGGSoundsameUCF101.txt"), path("UCF101sameVGGSound.txt"))
-    lists = Lists(
-        vggsound=vggsound,
-        vggsound_categories=read_lines(path("VggsoundAVEL40kCategories.txt")),
-        prompts=_prompts(path("vggsoundCategories2Prompts.csv")),
-        more=beyond_40k(vggsound) if more is None else read_checked(more),
-        ave=annotations,
-        ave_order={
-            split: read_order(path(f"{split}_order.h5"), len(annotations)).tolist()
-            for split in SPLITS
-        },
-        avvp_categories=read_lines(path("AVVP_Categories.txt")),
-        avvp={
-            "val": _weak(path("AVVP_val_pd.csv")),
-            "test": _weak(path("AVVP_test_pd.csv")),
-            "train": _weak(path("AVVP_train.csv")),
-        },
-        avvp_dense={
-            m: exploded(by_clip[m]) if file is None else _combined(file)
-            for m, file in dense.items()
-        },
-        avvp_combined=by_clip,
-        shared_categories=read_lines(path("AVE_AVVP_Categories.txt")),
-        shared_combined=shared,
-        ucf_names=names.ucf,
-        vggsound_names=names.vggsound,
-        ucf=_actions(path("ucf2vggsound.csv")),
-        vggsound2ucf=_clips(path("vggsound2ucf.csv")),
-        ucf51_categories=read_lines(path("UCF51Categories.txt")),
-        ucf51=_actions(path("ucf51checked.csv")),
-        avsbench=avsbench_clips() if s4 is None else _shown(s4),
-        avsbench_prompts=avsbench_prompts() if sentences is None else _prompts(sentences),
-    )
-    _check(lists)
-    return lists
+    found: dict[str, Any] = defaultdict(dict)
+    for file in FILES.values():
+        path = layout.file(file.name)
+        if path is None:
+            continue
+        rows = _rows(file, path)
+        if file.world:
+            check_categories(file.world, _categories(file, rows), file.name)
+        if file.key:
+            found[file.of][file.key] = rows
+        else:
+            found[file.of] = rows
+    read_shared_names(*(layout.need(name, purpose="--lists") for name in _ALIGNED))
+    rows = len(found["ave"])
+    for split, name in ORDERS.items():
+        order = read_order(layout.need(name, purpose="--lists"), rows)
+        found["ave_order"][split] = order.tolist()
+    for sense, table in found["avvp_combined"].items():
+        found["avvp_dense"].setdefault(sense, exploded(table))
+    derived: dict[str, Callable[[], Any]]
+    derived = {"avsbench": avsbench_clips, "avsbench_prompts": avsbench_prompts}
+    derived["more"] = lambda: beyond_40k(found["vggsound"])
+    return Lists(**found, **{name: made() for name, made in derived.items() if name not in found})
 
 
-def _check(lists: Lists) -> None:
-    """Refuse categories that the world does not know."""
-    for file, dataset, categories in (
-        ("vggsound-avel40k.csv", "vggsound", [row[0] for row in lists.vggsound]),
-        ("Annotations.txt", "ave", [row.category for row in lists.ave]),
-        ("ucf2vggsound.csv", "ucf", [row[0] for row in lists.ucf]),
-        ("ucf51checked.csv", "ucf", [row[0] for row in lists.ucf51]),
-        ("AVVP_Categories.txt", "avvp", lists.avvp_categories),
-        ("AVE_AVVP_Categories.txt", "avvp", lists.shared_categories),
-    ):
-        check_categories(dataset, list(dict.fromkeys(categories)), file)
-    for split, rows in lists.avvp.items():
-        named = [name for _, several in rows for name in several.split(",")]
-        file = f"AVVP_{split}.csv" if split == "train" else f"AVVP_{split}_pd.csv"
-        check_categories("avvp", list(dict.fromkeys(named)), file)
-    for modality, table in lists.avvp_combined.items():
-        named = [event[3] for event in exploded(table)]
-        file = f"AVVP_eval_{modality}_checked_combined.csv"
-        check_categories("avvp", list(dict.fromkeys(named)), file)
+def _rows(file: ListFile, path: Path) -> Any:
+    """What a file says, as :class:`~cmg.simulate.lists.Lists` has it."""
+    if file.columns == EVENT_COLUMNS:
+        return [(name, *map(",".join, _cells(events))) for name, events in read_events(path).rows]
+    read = PARTS[file.name].read
+    assert read is not None
+    found = read(path)
+    if isinstance(found, dict):
+        return [(key, v if isinstance(v, str) else ",".join(v)) for key, v in found.items()]
+    if not file.columns:
+        return found
+    return [tuple(_text(getattr(clip, column)) for column in file.columns) for clip in found]
 
 
-def _clips(path: Path) -> list[Clip]:
-    return [(clip.category, clip.video_id, clip.split) for clip in read_avel(path)]
+def _cells(events: Sequence[Event]) -> Iterator[Sequence[str]]:
+    """Onsets, offsets and names."""
+    return zip(*((str(e.onset), str(e.offset), e.name) for e in events), strict=True)
 
 
-def _actions(path: Path) -> list[Action]:
-    return [(clip.category, clip.video_id) for clip in read_ucf(path)]
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
-def _shown(path: Path) -> list[Shown]:
-    return [(clip.name, f"{clip.start:g}", clip.category, clip.split) for clip in read_s4(path)]
-
-
-def _prompts(path: Path) -> list[tuple[str, str]]:
-    """Label and sentence; the sentence is the second column, whatever its name."""
-    rows = [list(row.cells.values()) for row in read_table(path, ",", ("label",))]
-    if len(rows[0]) < 2:
-        raise DataError(f"{path} has no second column, which holds the prompts")
-    return [(row[0], row[1]) for row in rows]
-
-
-def _weak(path: Path) -> list[Weak]:
-    rows = read_table(path, "\t", ("filename", "event_labels"))
-    return [(row.cells["filename"], row.cells["event_labels"]) for row in rows]
-
-
-def _combined(path: Path) -> list[Combined]:
-    """Rows as they stand there, checked."""
-    found = []
-    for row in read_table(path, "\t", ("filename", "onset", "offset", "event_labels")):
-        try:
-            parse_events(row.cells)
-        except DataError as error:
-            raise DataError(f"{path}, line {row.line}: {error}") from error
-        cells = row.cells
-        found.append((cells["filename"], cells["onset"], cells["offset"], cells["event_labels"]))
-    return found
+def _categories(file: ListFile, rows: Sequence[Any]) -> list[str]:
+    """The categories that the rows of a file name."""
+    if file.columns[:1] == ("filename",):
+        named = [name for row in rows for name in row[-1].split(",")]
+    elif file.columns:
+        named = [row[0] for row in rows]
+    else:
+        named = [row.category if isinstance(row, Annotation) else row for row in rows]
+    return list(dict.fromkeys(named))

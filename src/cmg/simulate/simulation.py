@@ -12,6 +12,7 @@ from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
+from cmg.official.names import COUNTS, S4
 from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, write_ave_lists
@@ -25,7 +26,6 @@ from cmg.simulate.text_encoder import count_file, write_text_encoder
 from cmg.simulate.vocabulary import SPLITS
 
 TEXT_ENCODER = "text-encoder"
-COUNTS = "cnt.pkl"
 
 Progress = Callable[[int, int], None]
 """Told (clips done, clips in all)."""
@@ -123,7 +123,7 @@ def _put_originals(folder: Path, originals: Layout, whole_s4: bool) -> None:
     """At full size the real files take the place of ours, byte for byte."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         original = originals.file(path.name)
-        if original is not None and (whole_s4 or path.name != "s4_meta_data.csv"):
+        if original is not None and (whole_s4 or path.name != S4):
             shutil.copyfile(original, path)
 
 

@@ -47,7 +47,7 @@ def read_avvp(layout: Layout) -> OfficialDataset:
         shared = read_lines(shared_file)
         for sense, name in SHARED_EVENTS.items():
             path = layout.file(name)
-            dense[f"shared_{sense}"] = (shared, read_events(path) if path else {})
+            dense[f"shared_{sense}"] = (shared, read_events(path).events if path else {})
     weak = lists.get("train", {})
     rows = []
     named = [name for _, events in dense.values() for name in events]
@@ -73,7 +73,7 @@ def read_avvp(layout: Layout) -> OfficialDataset:
 
 
 def _events(layout: Layout, sense: str) -> Events:
-    return read_events(layout.need(AVVP_EVENTS[sense], AVVP_DENSE[sense], purpose="avvp"))
+    return read_events(layout.need(AVVP_EVENTS[sense], AVVP_DENSE[sense], purpose="avvp")).events
 
 
 def _label(

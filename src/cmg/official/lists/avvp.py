@@ -49,32 +49,26 @@ class EventTable:
         return clips
 
 
-def read_event_table(path: Path) -> EventTable:
-    """Read a dense list (an event a row) or a combined one (a clip a row), broken rows included.
+def read_events(path: Path, strict: bool = True) -> EventTable:
+    """Read a dense list (an event a row) or a combined one (a clip a row).
+
+    Args:
+        path: The list.
+        strict: Whether a row that cannot be read is an error; otherwise it is told in the table.
 
     Raises:
-        DataError: another dialect.
+        DataError: another dialect; or, if `strict`, lists of different length in a row, or a time
+            that is no whole second.
     """
     rows, malformed = [], []
     for row in read_table(path, "\t", EVENT_COLUMNS):
         try:
             rows.append((row.cells["filename"], parse_events(row.cells)))
         except DataError as error:
+            if strict:
+                raise DataError(f"{path}, line {row.line}: {error}") from error
             malformed.append(f"line {row.line}: {error}")
     return EventTable(rows, malformed)
-
-
-def read_events(path: Path) -> dict[str, list[Event]]:
-    """Events per clip.
-
-    Raises:
-        DataError: another dialect, lists of different length in a row, or a time that is no whole
-            second.
-    """
-    table = read_event_table(path)
-    if table.malformed:
-        raise DataError(f"{path}, {table.malformed[0]}")
-    return table.events
 
 
 def read_weak(path: Path) -> dict[str, list[str]]:
