@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
@@ -49,12 +49,12 @@ def read_ave(layout: Layout) -> OfficialDataset:
     shared_names, shared = _shared(layout, len(annotations))
     remarks = _remarks(layout, annotations)
     labels = {"category": LabelSpec(classes=tuple(categories)), "event": step_label(categories)}
-    if shared_names:
+    if shared is not None:
         labels["shared"] = step_label(shared_names)
+    lengths = dict.fromkeys(arrays, STEPS)
     rows = [
-        _row(number, annotation, split_of[number], categories, shared)
-        for number, annotation in enumerate(annotations)
-        if number in split_of
+        _row(number, annotations[number], split_of[number], categories, lengths, shared)
+        for number in sorted(split_of)
     ]
     modalities = {
         m: FeatureSpec(
@@ -65,9 +65,6 @@ def read_ave(layout: Layout) -> OfficialDataset:
         )
         for m, array in arrays.items()
     }
-    rows = [r.model_copy(update={"lengths": dict.fromkeys(arrays, STEPS)}) for r in rows]
-    if not shared_names:
-        rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
     loaders: dict[str, FeatureLoader] = {m: H5Rows(array) for m, array in arrays.items()}
     absent = [clip_id(n) for n in range(len(annotations)) if n not in split_of]
     if absent:
@@ -83,29 +80,20 @@ def read_ave(layout: Layout) -> OfficialDataset:
     )
 
 
-def _without(row: ClipRow, label: str) -> dict[str, object]:
-    return {name: value for name, value in row.labels.items() if name != label}
-
-
 def _row(
     number: int,
     annotation: Annotation,
     split: str,
     categories: Sequence[str],
-    shared: dict[int, list[list[int]]],
+    lengths: Mapping[str, int],
+    shared: Mapping[int, list[list[int]]] | None,
 ) -> ClipRow:
     events = events_as_label([annotation.event], categories, STEPS, f"Annotations.txt row {number}")
-    return ClipRow(
-        id=clip_id(number),
-        split=split,
-        lengths={},
-        labels={
-            "category": categories.index(annotation.category),
-            "event": events,
-            "shared": shared.get(number),
-        },
-        meta={"video_id": annotation.video_id, "row": number},
-    )
+    labels = {"category": categories.index(annotation.category), "event": events}
+    if shared is not None:
+        labels["shared"] = shared.get(number)
+    meta = {"video_id": annotation.video_id, "row": number}
+    return ClipRow(id=clip_id(number), split=split, lengths=dict(lengths), labels=labels, meta=meta)
 
 
 def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
@@ -142,12 +130,12 @@ def _splits(layout: Layout, rows: int) -> dict[int, str]:
     return split_of
 
 
-def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]]]:
-    """The categories shared with AVVP, and their labels by row; none where a file is missing."""
+def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]] | None]:
+    """The categories shared with AVVP, and their labels by row; None where a file is missing."""
     files = [layout.file(name) for name in (SHARED_CATEGORIES, SHARED_LABELS, SHARED_ORDER)]
     categories, labels, order = files
     if categories is None or labels is None or order is None:
-        return [], {}
+        return [], None
     return read_shared_labels(categories, labels, order, rows, STEPS)
 
 

@@ -17,7 +17,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.errors import DataError
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.vggsound import add_prompts
-from cmg.official.datasets.zipped import zipped_dataset
+from cmg.official.datasets.zipped import clip_row, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import RULES, fit_length
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
@@ -68,18 +68,12 @@ def read_avsbench(
     """
     csv = layout.need(S4, purpose="avsbench")
     audio = s4_audio(layout)
+    folders = {"audio": audio}
     rows = [
-        ClipRow(
-            id=clip.name,
-            split=clip.split,
-            lengths={"audio": STEPS if clip.name in audio.names else 0},
-            labels={"category": CATEGORIES.index(clip.category)},
-            meta={"video_id": clip.name},
-        )
-        for clip in read_s4(csv)
+        clip_row(c.name, c.split, folders, {"category": CATEGORIES.index(c.category)})
+        for c in read_s4(csv)
     ]
     labels = {"category": LabelSpec(classes=CATEGORIES)}
-    folders = {"audio": audio}
     found = zipped_dataset("avsbench", layout, rows, labels, folders, f"From {csv.name}.")
     if prompts is not None:
         add_prompts(found, prompts, list(CATEGORIES))

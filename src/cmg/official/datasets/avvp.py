@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.data.labels import Event
-from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset, events_as_label, step_label
-from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
+from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
@@ -57,15 +56,8 @@ def read_avvp(layout: Layout) -> OfficialDataset:
             label: _label(events.get(name), classes, name)
             for label, (classes, events) in dense.items()
         }
-        rows.append(
-            ClipRow(
-                id=name,
-                split=split_of.get(name, UNLISTED),
-                lengths=lengths_of(key, folders),
-                labels=labels | {"weak": _weak_label(weak.get(name), categories, name)},
-                meta={"video_id": key},
-            )
-        )
+        labels["weak"] = _weak_label(weak.get(name), categories, name)
+        rows.append(clip_row(key, split_of.get(name, UNLISTED), folders, labels, name))
     specified = {label: step_label(classes) for label, (classes, _) in dense.items()}
     specified["weak"] = step_label(categories)
     notes = "AVVP (LLP); a clip is absent from `audio` (`visual`) where its list leaves it out."

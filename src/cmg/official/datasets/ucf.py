@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.errors import DataError, did_you_mean
+from cmg.data.manifest import LabelSpec
 from cmg.official.dataset import OfficialDataset
-from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
+from cmg.official.datasets.zipped import class_numbers, clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lists.clips import SharedNames, read_shared_names, read_ucf
 from cmg.official.names import UCF, UCF51, UCF51_CATEGORIES, UCF_NAMES, VGGSOUND_NAMES
@@ -24,13 +23,11 @@ def read_ucf101(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need(UCF, purpose="ucf101")
-    layout.need(VGGSOUND_NAMES, purpose="ucf101")
-    layout.need(UCF_NAMES, purpose="ucf101")
+    for name in (UCF, VGGSOUND_NAMES, UCF_NAMES):
+        layout.need(name, purpose="ucf101")
     names = shared_names(layout)
     assert names is not None
-    label = LabelSpec(classes=tuple(names.vggsound))
-    return _read(layout, "ucf101", csv.name, names.ucf, "ucf_vgg", label, ("video",))
+    return _read(layout, "ucf101", UCF, names.ucf, ("video",), "ucf_vgg", names.vggsound)
 
 
 def read_ucf101all(layout: Layout) -> OfficialDataset:
@@ -39,10 +36,9 @@ def read_ucf101all(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need(UCF51, purpose="ucf101all")
+    layout.need(UCF51, purpose="ucf101all")
     names = read_lines(layout.need(UCF51_CATEGORIES, purpose="ucf101all"))
-    label = LabelSpec(classes=tuple(names))
-    return _read(layout, "ucf101all", csv.name, names, "category", label, ("audio", "video"))
+    return _read(layout, "ucf101all", UCF51, names, ("audio", "video"), "category", names)
 
 
 def _read(
@@ -50,26 +46,17 @@ def _read(
     name: str,
     csv_name: str,
     categories: list[str],
-    label: str,
-    spec: LabelSpec,
     modalities: tuple[str, ...],
+    label: str,
+    classes: list[str],
 ) -> OfficialDataset:
     csv = layout.need(csv_name, purpose=name)
     folders = zip_folders(layout, name, modalities)
-    rows = []
-    for clip in read_ucf(csv):
-        if clip.category not in categories:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, categories)}"
-            )
-        rows.append(
-            ClipRow(
-                id=clip.video_id,
-                split=clip.split,
-                lengths=lengths_of(clip.video_id, folders),
-                labels={label: categories.index(clip.category)},
-                meta={"video_id": clip.video_id},
-            )
-        )
-    return zipped_dataset(name, layout, rows, {label: spec}, folders, f"From {csv.name}.")
+    clips = read_ucf(csv)
+    numbers = class_numbers(csv, clips, categories)
+    rows = [
+        clip_row(clip.video_id, clip.split, folders, {label: number})
+        for clip, number in zip(clips, numbers, strict=True)
+    ]
+    specs = {label: LabelSpec(classes=tuple(classes))}
+    return zipped_dataset(name, layout, rows, specs, folders, f"From {csv.name}.")

@@ -12,7 +12,7 @@ from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import BACKGROUND, OfficialDataset
 from cmg.official.datasets.ucf import shared_names
-from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
+from cmg.official.datasets.zipped import class_numbers, clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.clips import read_avel, read_checked
@@ -40,34 +40,21 @@ def read_vggsound40k(
     """
     csv = layout.need(VGGSOUND, purpose="vggsound40k")
     categories = read_lines(layout.need(VGGSOUND_CATEGORIES, purpose="vggsound40k"))
-    index = {name: i for i, name in enumerate(categories)}
     folders = zip_folders(layout, "vggsound40k", ("audio", "video"), "vggsound")
     labels = {"category": LabelSpec(classes=tuple(categories))}
     ucf = _ucf_classes(layout)
     if ucf is not None:
         labels["ucf_vgg"] = LabelSpec(classes=ucf.names)
+    clips = read_avel(csv)
     rows = []
-    for clip in read_avel(csv):
-        if clip.category not in index:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, index)}"
-            )
-        row_labels: dict[str, int | None] = {"category": index[clip.category]}
-        meta = {"video_id": clip.video_id}
+    for clip, number in zip(clips, class_numbers(csv, clips, categories), strict=True):
+        row_labels: dict[str, int | None] = {"category": number}
+        meta = {}
         if ucf is not None:
             row_labels["ucf_vgg"] = ucf.classes.get(clip.video_id)
             if clip.video_id in ucf.splits:
                 meta["ucf_split"] = ucf.splits[clip.video_id]
-        rows.append(
-            ClipRow(
-                id=clip.video_id,
-                split=clip.split,
-                lengths=lengths_of(clip.video_id, folders),
-                labels=row_labels,
-                meta=meta,
-            )
-        )
+        rows.append(clip_row(clip.video_id, clip.split, folders, row_labels, **meta))
     found = zipped_dataset("vggsound40k", layout, rows, labels, folders, f"From {csv.name}.")
     if ucf is not None and (beyond := ucf.classes.keys() - {row.id for row in rows}):
         found.remarks.append(
@@ -111,16 +98,7 @@ def read_vggsound_list(layout: Layout, name: str) -> OfficialDataset:
     """
     csv = layout.need(LONGER[name], purpose=name)
     folders = zip_folders(layout, name, ("audio", "video"), "vggsound")
-    rows = [
-        ClipRow(
-            id=stem,
-            split="train",
-            lengths=lengths_of(stem, folders),
-            labels={},
-            meta={"video_id": stem},
-        )
-        for stem in read_checked(csv)
-    ]
+    rows = [clip_row(stem, "train", folders, {}) for stem in read_checked(csv)]
     return zipped_dataset(name, layout, rows, {}, folders, f"From {csv.name}.")
 
 
@@ -137,17 +115,12 @@ def _ucf_classes(layout: Layout) -> _UCFClasses | None:
     names, csv = shared_names(layout), layout.file(VGGSOUND_UCF)
     if names is None or csv is None:
         return None
-    index = {name: i for i, name in enumerate(names.vggsound)}
     clips = read_avel(csv)
-    for clip in clips:
-        if clip.category not in index:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, index)}"
-            )
+    ids = [clip.video_id for clip in clips]
+    numbers = class_numbers(csv, clips, names.vggsound)
     return _UCFClasses(
         tuple(names.vggsound),
-        {clip.video_id: index[clip.category] for clip in clips},
+        dict(zip(ids, numbers, strict=True)),
         {clip.video_id: clip.split for clip in clips},
     )
 
