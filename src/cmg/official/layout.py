@@ -83,11 +83,7 @@ class Layout:
             DataError: there are two.
         """
         places = self.features.get((data_set, feature), [])
-        if len(places) > 1:
-            raise DataError(
-                f"features of {data_set} {feature} are in {places[0]} and in {places[1]}; "
-                "keep one of the two"
-            )
+        _refuse_two(f"features of {data_set} {feature}", places)
         return places[0] if places else None
 
     def need_pictures(self, kind: str) -> Path:
@@ -103,10 +99,7 @@ class Layout:
                 f"which is nowhere below {self.root}; it is not in the authors' download, get "
                 "Single-source/s4_data from github.com/OpenNLPLab/AVSBench"
             )
-        if len(places) > 1:
-            raise DataError(
-                f"{kind} of avsbench are in {places[0]} and in {places[1]}; keep one of the two"
-            )
+        _refuse_two(f"{kind} of avsbench", places)
         return places[0]
 
 
@@ -174,6 +167,11 @@ def _feature_part(place: Path, root: Path) -> tuple[str, str] | None:
 def _of_several_sounds(place: Path, root: Path) -> bool:
     """Whether a folder belongs to the part of AVSBench with several sounds at a time."""
     return any(name.lower() in _MULTIPLE for name in place.relative_to(root.parent).parts)
+
+
+def _refuse_two(what: str, places: list[Path]) -> None:
+    if len(places) > 1:
+        raise DataError(f"{what} are in {places[0]} and in {places[1]}; keep one of the two")
 
 
 def _the_one(places: list[Path]) -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 
 from cmg.official.lists.ave import Annotation
+from cmg.official.names import SPLITS
 from cmg.simulate.lists import Clip
 from cmg.simulate.scripts import STEPS, generator, made_id
-from cmg.simulate.vocabulary import SPLITS, concepts_of, has_category, read_table
+from cmg.simulate.vocabulary import concepts_of, has_category, read_table
 
 _DURATIONS = {2: 214, 3: 220, 4: 217, 5: 196, 6: 200, 7: 139, 8: 111, 9: 95, 10: 2750}
 """Events by their length in seconds; one more event is empty, as in the official file."""

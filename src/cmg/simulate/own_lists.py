@@ -5,12 +5,14 @@ They do not depend on the world's seed, so two worlds can be compared on the sam
 
 from __future__ import annotations
 
+import re
+
+from cmg.official.names import SPLITS
 from cmg.simulate.lists import Action, Clip, Lists, Shown, combined, only
 from cmg.simulate.own_ave import ave_lists
 from cmg.simulate.own_avvp import avvp_lists
-from cmg.simulate.prompts import prompt
 from cmg.simulate.scripts import made_id, rank
-from cmg.simulate.vocabulary import SPLITS, categories_of, concepts, read_table
+from cmg.simulate.vocabulary import categories_of, concepts, read_table
 
 BEYOND_40K = 40_199
 """Clips of the 81k list that are not in the 40k list."""
@@ -19,6 +21,14 @@ _AVSBENCH = {"train": 3_452, "val": 740, "test": 740}
 """Clips per split; how many a category has officially is not known, so they are spread evenly."""
 _UNUSED = {"Bowling", "playing frisbee"}
 """Names of the 16-line lists that have no row in the official csv files."""
+_TEMPLATES = (
+    "in this clip you can clearly hear {} not far away",
+    "a short recording of {} that goes on for several seconds",
+    "somebody filmed {} on an ordinary day with a phone camera",
+    "this is what {} looks and sounds like from close by",
+    "the scene shows {} while the microphone stands right beside it",
+    "we listen to {} and watch it from across the room",
+)
 
 
 def own_lists() -> Lists:
@@ -107,3 +117,14 @@ def avsbench_prompts() -> list[tuple[str, str]]:
         c.names["avsbench"]: c.names.get("vggsound") for c in concepts() if "avsbench" in c.names
     }
     return [(name, prompt(name, known[name])) for name in categories_of("avsbench")]
+
+
+def prompt(label: str, frame_of: str | None = None) -> str:
+    """A sentence of about ten words that contains the words of a category.
+
+    Args:
+        label: The category.
+        frame_of: Another category whose words around the name are taken.
+    """
+    words = re.sub(r"[^a-z0-9-]+", " ", label.lower()).split()
+    return _TEMPLATES[rank(frame_of or label) % len(_TEMPLATES)].format(" ".join(words))

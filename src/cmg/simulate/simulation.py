@@ -12,7 +12,7 @@ from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
-from cmg.official.names import COUNTS, S4
+from cmg.official.names import COUNTS, S4, SPLITS
 from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.hdf5 import ave_features, write_ave_lists
@@ -23,7 +23,6 @@ from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
 from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.text_encoder import count_file, write_text_encoder
-from cmg.simulate.vocabulary import SPLITS
 
 TEXT_ENCODER = "text-encoder"
 

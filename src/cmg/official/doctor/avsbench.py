@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.official.catalogue import OPENNLPLAB, feature_part
-from cmg.official.datasets.avsbench import (
-    STEPS,
-    clip_folder,
-    mask_count,
-    picture_names,
-    pictures_in,
-    s4_audio,
-)
+from cmg.official.datasets.avsbench import STEPS, Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import Tally, check_zips, spread
@@ -30,14 +22,6 @@ AUDIO = feature_part("avsbench", "audio")
 _AGAIN = f"get these again from {OPENNLPLAB}"
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """The frames and masks of a clip that there should be."""
-
-    frames: list[Path]
-    masks: list[Path]
-
-
 def check_avsbench(exam: Examination) -> None:
     """Check the list, and what there is of its clips."""
     clips: list[S4Clip] | None = exam.contents.get(S4)
@@ -49,10 +33,10 @@ def check_avsbench(exam: Examination) -> None:
     seen = _listed(exam, FRAMES, clips)
     meant = _listed(exam, MASKS, clips)
     if seen:
-        _check_frames(exam, clips, seen)
+        _check_frames(exam, seen)
     if meant:
-        _check_masks(exam, clips, seen, meant)
-    _open_some(exam, clips, seen, meant)
+        _check_masks(exam, seen, meant)
+    _open_some(exam, seen, meant)
 
 
 def _check_list(exam: Examination, clips: Sequence[S4Clip]) -> None:
@@ -86,46 +70,42 @@ def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
     check_zips(exam, AUDIO, "avsbench", "audio", paths)
 
 
-def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, set[str]]:
-    """Names of the pictures of every clip that has some, from the one folder of them."""
+def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, Pictures]:
+    """Every clip's pictures, from the one folder of them; none where no clip has some."""
     places = exam.layout.pictures.get(kind, [])
     if len(places) != 1:
         return {}
-    names = {clip.name: pictures_in(clip_folder(places[0], clip)) for clip in clips}
-    found = {name: pictures for name, pictures in names.items() if pictures}
-    if not found:
+    found = {clip.name: pictures_of(clip, places[0], kind) for clip in clips}
+    if not any(pictures.names for pictures in found.values()):
         exam.wrong(
             kind,
             f"no clip of {S4} has pictures here; the first would be in "
-            f"{exam.shown(clip_folder(places[0], clips[0]))}",
+            f"{exam.shown(found[clips[0].name].folder)}",
             f"the list or the folder is of another set; get both from {OPENNLPLAB}",
             "0 clips",
         )
         return {}
-    more = sorted(_folders(places[0]) - {clip.name for clip in clips})
-    if more:
+    folders = {place.name for place in places[0].glob("*/*/*") if place.is_dir()}
+    if more := sorted(folders - found.keys()):
         exam.note(kind, f"of no clip in the list: {some(more)}; not read", f"{len(more):,} more")
     return found
 
 
-def _folders(root: Path) -> set[str]:
-    """Names of the clips below a folder of pictures."""
-    return {place.name for place in root.glob("*/*/*") if place.is_dir()}
-
-
-def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str, set[str]]) -> None:
-    exam.complete(FRAMES, count(len(seen), "clips"), f"{len(clips):,} of the list, 5 frames each")
-    if absent := [clip.name for clip in clips if clip.name not in seen]:
+def _check_frames(exam: Examination, seen: Mapping[str, Pictures]) -> None:
+    absent = [name for name, frames in seen.items() if not frames.names]
+    whole = f"{len(seen):,} of the list, 5 frames each"
+    exam.complete(FRAMES, count(len(seen) - len(absent), "clips"), whole)
+    if absent:
         exam.truncated(
             FRAMES,
             f"{len(absent):,} clips without frames",
-            f"{len(clips):,} clips of the list",
+            f"{len(seen):,} clips of the list",
             some(absent),
             f"{_AGAIN}; cmg leaves these clips out",
         )
-    odd = [n for n, names in seen.items() if names != set(picture_names(n, STEPS))]
+    odd = {n: f for n, f in seen.items() if f.names and (f.missing or f.more)}
     if odd:
-        held = some(f"{name} has {len(seen[name])}" for name in odd)
+        held = some(f"{name} has {len(frames.names)}" for name, frames in odd.items())
         exam.wrong(
             FRAMES,
             f"clips without the {STEPS} frames <name>_1.png to <name>_{STEPS}.png: {held}",
@@ -135,26 +115,16 @@ def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str,
 
 
 def _check_masks(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
+    exam: Examination, seen: Mapping[str, Pictures], meant: Mapping[str, Pictures]
 ) -> None:
-    wanted = f"{len(clips):,} of the list, 1 mask in training, {STEPS} otherwise"
-    exam.complete(MASKS, count(len(meant), "clips"), wanted)
-    missing, more = [], []
-    for clip in clips:
-        names = set(picture_names(clip.name, mask_count(clip)))
-        there = meant.get(clip.name, set())
-        if (clip.name in seen or not seen) and names - there:
-            missing.append(min(names - there))
-        if there - names:
-            more.append(clip.name)
-    if missing:
+    wanted = f"{len(meant):,} of the list, 1 mask in training, {STEPS} otherwise"
+    exam.complete(MASKS, count(sum(bool(m.names) for m in meant.values()), "clips"), wanted)
+    lacking = {name: m.missing for name, m in meant.items() if m.missing}
+    if missing := [m[0] for name, m in lacking.items() if not seen or seen[name].names]:
         found = f"{len(missing):,} clips lack a mask"
         detail = f"the first missing of each: {some(missing)}"
         exam.truncated(MASKS, found, wanted, detail, _AGAIN)
-    if more:
+    if more := [name for name, masks in meant.items() if masks.more]:
         exam.note(
             MASKS,
             f"clips with more masks than officially: {some(more)}; the further ones are not read",
@@ -163,63 +133,51 @@ def _check_masks(
 
 
 def _open_some(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
+    exam: Examination, seen: Mapping[str, Pictures], meant: Mapping[str, Pictures]
 ) -> None:
-    """Read a sample of the clips whose pictures are all there."""
-    whole = list(_whole(exam, clips, seen, meant))
+    """Read a sample of the clips that have frames, with the masks that they have."""
+    whole = [name for name, frames in seen.items() if frames.paths]
     if not whole or exam.deep == 0:
         return
     tallies = {FRAMES: Tally(), MASKS: Tally()}
-    for pictures in spread(whole, exam.deep):
-        _judge(exam, pictures, tallies[FRAMES], tallies[MASKS])
+    for name in spread(whole, exam.deep):
+        sizes = _judge_frames(exam, seen[name].paths, tallies[FRAMES])
+        _judge_masks(meant[name].paths if meant else (), sizes, tallies[MASKS])
     read = len(whole) if exam.deep is None else min(exam.deep, len(whole))
     for part, tally in tallies.items():
         tally.tell(exam, part, _AGAIN, f"files of {read:,} clips opened")
 
 
-def _whole(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
-) -> Iterator[_Pictures]:
-    """Clips that have frames, with the masks that they have."""
-    for clip in clips:
-        names = [n for n in picture_names(clip.name, STEPS) if n in seen.get(clip.name, ())]
-        masks = [n for n in names[: mask_count(clip)] if n in meant.get(clip.name, ())]
-        if names:
-            frames_in = clip_folder(exam.layout.pictures[FRAMES][0], clip)
-            masks_in = clip_folder(exam.layout.pictures[MASKS][0], clip) if masks else frames_in
-            yield _Pictures([frames_in / n for n in names], [masks_in / n for n in masks])
-
-
-def _judge(exam: Examination, pictures: _Pictures, frames: Tally, masks: Tally) -> None:
-    """Read the pictures of one clip as they are read for a training."""
+def _judge_frames(
+    exam: Examination, paths: Sequence[Path], tally: Tally
+) -> dict[str, tuple[int, int]]:
+    """Read frames as they are read for a training; the sizes of those that can be read."""
     side = exam.expected.frame_size
     sizes: dict[str, tuple[int, int]] = {}
-    for path in pictures.frames:
+    for path in paths:
         try:
             height, width = read_picture(path).shape[:2]
         except DataError as error:
-            frames.wrong[_problem(error, path)].append(path.name)
+            tally.wrong[_problem(error, path)].append(path.name)
             continue
         sizes[path.name] = height, width
         if (height, width) != (side, side):
-            problem = f"{width} x {height} pixels, {side} x {side} expected"
-            frames.odd[problem].append(path.name)
-    for path in pictures.masks:
+            tally.odd[f"{width} x {height} pixels, {side} x {side} expected"].append(path.name)
+    return sizes
+
+
+def _judge_masks(paths: Sequence[Path], sizes: Mapping[str, tuple[int, int]], tally: Tally) -> None:
+    """Read masks likewise; they are of the size of their frame."""
+    for path in paths:
         try:
             mask = read_mask(path)
         except DataError as error:
-            masks.wrong[_problem(error, path)].append(path.name)
+            tally.wrong[_problem(error, path)].append(path.name)
             continue
         if path.name in sizes and mask.shape != sizes[path.name]:
-            masks.wrong["of another size than the frame"].append(path.name)
+            tally.wrong["of another size than the frame"].append(path.name)
         if not mask.any():
-            masks.odd["empty masks, where nothing is to be found"].append(path.name)
+            tally.odd["empty masks, where nothing is to be found"].append(path.name)
 
 
 def _problem(error: DataError, path: Path) -> str:
