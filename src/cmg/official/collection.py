@@ -22,8 +22,12 @@ from cmg.official.dataset import OfficialDataset, UnreadableClip
 from cmg.official.datasets.ave import read_ave
 from cmg.official.datasets.avsbench import read_avsbench
 from cmg.official.datasets.avvp import read_avvp
-from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
-from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
+from cmg.official.datasets.vggsound import (
+    read_ucf101,
+    read_ucf101all,
+    read_vggsound40k,
+    read_vggsound_list,
+)
 from cmg.official.layout import Layout, find_layout
 from cmg.official.names import AVE_FEATURES, COUNTS, LONGER, S4, S4_PROMPTS, VGGSOUND_PROMPTS
 from cmg.places import lies_there

@@ -14,7 +14,7 @@ from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
 from cmg.official.names import COUNTS, S4, SPLITS
 from cmg.optional import h5py
-from cmg.simulate.dialects import annotation_files
+from cmg.simulate.dialects import annotation_files, find_lists, read_lists
 from cmg.simulate.hdf5 import ave_features, write_ave_lists
 from cmg.simulate.jobs import RenderJob, plan, run
 from cmg.simulate.latents import Latents
@@ -103,9 +103,6 @@ def _whole_lists(folder: StrPath | None) -> tuple[Lists, Layout | None]:
     """The lists at their full size, and where the real ones lie."""
     if folder is None:
         return own_lists(), None
-    # Imported here to spare the worker processes torch, which the readers load.
-    from cmg.simulate.read_lists import find_lists, read_lists
-
     layout = find_lists(Path(folder))
     return read_lists(layout), layout
 

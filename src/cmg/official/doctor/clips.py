@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cmg.official.catalogue import AUTHORS, FOLDERS
-from cmg.official.doctor.events import is_odd
+from cmg.official.doctor.avvp import is_odd
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips
 from cmg.official.doctor.findings import some
