@@ -18,7 +18,6 @@ from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import Annotation, categories_of, read_order
 from cmg.official.lists.avvp import EVENT_COLUMNS, WEAK_COLUMNS, read_events
 from cmg.official.lists.clips import read_shared_names
-from cmg.official.names import ORDERS, UCF_NAMES, VGGSOUND_NAMES
 from cmg.simulate import layout
 from cmg.simulate.lists import Lists, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
@@ -127,45 +126,29 @@ def _ucf() -> Iterable[ListFile]:
     yield ListFile(names.UCF51, "ucf51", everywhere, columns, newline="\r\n", world="ucf")
 
 
-_AVSBENCH = (
-    ListFile(names.S4, "avsbench", (layout.S4,), S4_COLUMNS, needed=False),
-    ListFile(
-        names.S4_PROMPTS,
-        "avsbench_prompts",
-        (f"{layout.AVSBENCH}/data",),
-        PROMPT_COLUMNS,
-        needed=False,
-    ),
-)
-FILES = {
-    file.name: file
-    for file in (
-        ListFile(names.VGGSOUND, "vggsound", _VGGSOUND, CLIP_COLUMNS, world="vggsound"),
-        ListFile(names.VGGSOUND_CATEGORIES, "vggsound_categories", _VGGSOUND[1:]),
-        ListFile(names.VGGSOUND_PROMPTS, "prompts", _VGGSOUND, PROMPT_COLUMNS),
-        ListFile(
-            names.LONGER["vggsound81k"],
-            "more",
-            (f"{layout.BEYOND}/data",),
-            writer=clip_files,
-            needed=False,
-        ),
-        ListFile(names.ANNOTATIONS, "ave", (layout.AVE,), writer=annotation_lines, world="ave"),
-        *_avvp(),
-        *_ucf(),
-        *_AVSBENCH,
-    )
-}
+def _others() -> Iterable[ListFile]:
+    yield ListFile(names.VGGSOUND, "vggsound", _VGGSOUND, CLIP_COLUMNS, world="vggsound")
+    yield ListFile(names.VGGSOUND_CATEGORIES, "vggsound_categories", _VGGSOUND[1:])
+    yield ListFile(names.VGGSOUND_PROMPTS, "prompts", _VGGSOUND, PROMPT_COLUMNS)
+    longer, beyond = names.LONGER["vggsound81k"], (f"{layout.BEYOND}/data",)
+    yield ListFile(longer, "more", beyond, writer=clip_files, needed=False)
+    yield ListFile(names.ANNOTATIONS, "ave", (layout.AVE,), writer=annotation_lines, world="ave")
+    yield ListFile(names.S4, "avsbench", (layout.S4,), S4_COLUMNS, needed=False)
+    folders = (f"{layout.AVSBENCH}/data",)
+    yield ListFile(names.S4_PROMPTS, "avsbench_prompts", folders, PROMPT_COLUMNS, needed=False)
+
+
+FILES = {file.name: file for group in (_others, _avvp, _ucf) for file in group()}
 """Every annotation file but those that say part of what another says."""
 
 
 def annotation_files(lists: Lists) -> dict[str, bytes]:
     """Content of every text file by its path below the folder."""
-    absent = () if lists.avsbench else _AVSBENCH
+    absent = () if lists.avsbench else (names.S4, names.S4_PROMPTS)
     found = {
         f"{folder}/{file.name}": file.content(file.rows(lists))
         for file in FILES.values()
-        for folder in (() if file in absent else file.folders)
+        for folder in (() if file.name in absent else file.folders)
     }
     ids = [video_id for _, video_id, _ in lists.vggsound]
     found[f"{layout.VGGSOUND}/data/{names.VGGSOUND_CHECKED}"] = clip_files(ids)
@@ -206,9 +189,9 @@ def known_rows(lists: Lists, known: int) -> list[int]:
     return [row for row in lists.ave_order["train"] if lists.ave[row].category in first]
 
 
-NEEDED = (*(file.name for file in FILES.values() if file.needed), *ORDERS.values())
+NEEDED = (*(file.name for file in FILES.values() if file.needed), *names.ORDERS.values())
 """Files without which there is nothing to simulate; all others are derived where absent."""
-_ALIGNED = (VGGSOUND_NAMES, UCF_NAMES)
+_ALIGNED = (names.VGGSOUND_NAMES, names.UCF_NAMES)
 
 
 def find_lists(folder: Path) -> Layout:
@@ -251,7 +234,7 @@ def read_lists(layout: Layout) -> Lists:
             found[file.of] = rows
     read_shared_names(*(layout.need(name, purpose="--lists") for name in _ALIGNED))
     rows = len(found["ave"])
-    for split, name in ORDERS.items():
+    for split, name in names.ORDERS.items():
         order = read_order(layout.need(name, purpose="--lists"), rows)
         found["ave_order"][split] = order.tolist()
     for sense, table in found["avvp_combined"].items():

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 
 import numpy as np
 
+from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.official.lists.ave import Annotation
-from cmg.official.names import SPLITS
+from cmg.official.names import AVVP_WEAK, SPLITS
 from cmg.simulate.lists import Action, Clip, Combined, Lists, Shown, Weak, combined, only
 from cmg.simulate.scripts import STEPS, generator, made_id, rank
 from cmg.simulate.vocabulary import categories_of, concepts, concepts_of, has_category, read_table
@@ -20,8 +20,6 @@ from cmg.simulate.vocabulary import categories_of, concepts, concepts_of, has_ca
 BEYOND_40K = 40_199
 """Clips of the 81k list that are not in the 40k list."""
 _UCF_GROUPS = 25
-_AVSBENCH = {"train": 3_452, "val": 740, "test": 740}
-"""Clips per split; how many a category has officially is not known, so they are spread evenly."""
 _UNUSED = {"Bowling", "playing frisbee"}
 """Names of the 16-line lists that have no row in the official csv files."""
 _TEMPLATES = (
@@ -38,8 +36,8 @@ def own_lists() -> Lists:
     """All lists at their full size."""
     vggsound = _vggsound()
     ave, order = ave_lists(vggsound)
-    avvp = avvp_lists(ave, vggsound)
-    by_clip = {modality: combined(rows) for modality, rows in avvp.dense.items()}
+    avvp, dense = avvp_lists(ave, vggsound)
+    by_clip = {modality: combined(rows) for modality, rows in dense.items()}
     shared = _in_order("avvp", "shared")
     ucf = {row["category"]: row["vggsound"] for row in read_table("ucf") if row["vggsound"]}
     categories = [row["category"] for row in read_table("vggsound")]
@@ -51,8 +49,8 @@ def own_lists() -> Lists:
         ave=ave,
         ave_order=order,
         avvp_categories=[row["category"] for row in read_table("avvp")],
-        avvp=avvp.splits,
-        avvp_dense=avvp.dense,
+        avvp=avvp,
+        avvp_dense=dense,
         avvp_combined=by_clip,
         shared_categories=shared,
         shared_combined={m: only(rows, shared) for m, rows in by_clip.items()},
@@ -99,10 +97,10 @@ def _ucf(categories: list[str]) -> list[Action]:
 
 
 def avsbench_clips() -> list[Shown]:
-    """Rows of AVSBench-S4, by split and within a split by category."""
+    """Rows of AVSBench-S4, by split and within a split by category, of each as many as can be."""
     categories = categories_of("avsbench")
     found = []
-    for split, clips in _AVSBENCH.items():
+    for split, clips in OFFICIAL_COUNTS["avsbench"].items():
         for place, category in enumerate(categories):
             for i in range(place, clips, len(categories)):
                 name = made_id("avsbench", category, split, i)
@@ -193,7 +191,6 @@ def _with_shared_ids(
     return ids
 
 
-_CLIPS = {"val": 649, "test": 1200, "train": 10_000}
 _UNLISTED = 4
 """Clips of the dense files that are in no split."""
 _NO_AUDIO, _NO_VISUAL = 6, 191
@@ -207,31 +204,23 @@ _HOW_MANY = {1: 0.34, 2: 0.53, 3: 0.11, 4: 0.02}
 Interval = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class AvvpLists:
-    """What the AVVP files say.
+def avvp_lists(
+    ave: list[Annotation], vggsound: list[Clip]
+) -> tuple[dict[str, list[Weak]], dict[str, list[Combined]]]:
+    """Weak rows per split, and dense ones, an event a row, for ``audio`` and ``visual``.
 
-    Attributes:
-        splits: Weak rows per split.
-        dense: One event per row, for ``audio`` and ``visual``.
+    Some of their ids are AVE's or VGGSound's, where the concept agrees.
     """
-
-    splits: dict[str, list[Weak]]
-    dense: dict[str, list[Combined]]
-
-
-def avvp_lists(ave: list[Annotation], vggsound: list[Clip]) -> AvvpLists:
-    """Weak and dense lists; some of their ids are AVE's or VGGSound's, where the concept agrees."""
     rng = generator("own lists", "avvp")
     table = read_table("avvp")
     names = [row["category"] for row in table]
     splits: dict[str, list[Weak]] = {}
     ids = _Ids(ave, vggsound)
-    for split, count in _CLIPS.items():
+    for split in AVVP_WEAK:
         column = "train" if split == "train" else "eval"
         weights = np.array([float(row[column]) for row in table])
         splits[split] = []
-        for clip in range(count):
+        for clip in range(OFFICIAL_COUNTS["avvp"][split]):
             many = int(rng.choice(list(_HOW_MANY), p=list(_HOW_MANY.values())))
             drawn = rng.choice(names, size=many, replace=False, p=weights / weights.sum())
             categories = [str(name) for name in drawn]
@@ -239,7 +228,7 @@ def avvp_lists(ave: list[Annotation], vggsound: list[Clip]) -> AvvpLists:
             video_id = ids.take(split, categories) or made_id("avvp", split, clip)
             splits[split].append((f"{video_id}_{start}_{start + 10}", ",".join(categories)))
     evaluated = [*splits["test"], *splits["val"], *_unlisted(splits["test"])]
-    return AvvpLists(splits, _dense(evaluated))
+    return splits, _dense(evaluated)
 
 
 def _unlisted(listed: list[Weak]) -> list[Weak]:
