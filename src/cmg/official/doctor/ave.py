@@ -93,7 +93,7 @@ def _check_orders(exam: Examination, rows: Sequence[Annotation]) -> None:
             exam.wrong(
                 ORDERS[second],
                 f"rows that {ORDERS[first]} has too: {some(shared)}; as many rows are in no split",
-                exam.again(ORDERS["train"]).replace("it", "the three order files", 1),
+                exam.again(ORDERS["train"], "the three order files"),
                 f"{len(shared):,} rows",
             )
             return
@@ -152,11 +152,11 @@ def _compare(exam: Examination, part: str, truth: NDArray[Any]) -> None:
 
 
 def _labels(
-    exam: Examination, part: str, shape: tuple[int, ...], remedy: str
+    exam: Examination, part: str, shape: tuple[int, ...] | None, remedy: str
 ) -> NDArray[Any] | None:
     """A file of labels; None where it is absent, or wrong, which is then said."""
     labels = exam.read(part, lambda path: H5Array(path, FEATURE_KEY).all())
-    if labels is None:
+    if labels is None or shape is None:
         return None
     exam.complete(part, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
     if labels.shape == shape:
@@ -175,12 +175,11 @@ def _check_shared(exam: Examination, rows: Sequence[Annotation]) -> None:
             found = f"{left} rows of the same categories left out"
             exam.truncated(SHARED_ORDER, count(len(order)), found)
     shared: list[str] | None = exam.trusted(SHARED_CATEGORIES)
-    if shared is None:
-        return
-    again = exam.again(SHARED_LABELS)
-    remedy = again.replace("it", f"{SHARED_LABELS}, {SHARED_ORDER} and {SHARED_CATEGORIES}", 1)
-    labels = _labels(exam, SHARED_LABELS, (len(rows), STEPS, len(shared) + 1), remedy)
-    if labels is not None and order is not None:
+    what = f"{SHARED_LABELS}, {SHARED_ORDER} and {SHARED_CATEGORIES}"
+    remedy = exam.again(SHARED_LABELS, what)
+    shape = None if shared is None else (len(rows), STEPS, len(shared) + 1)
+    labels = _labels(exam, SHARED_LABELS, shape, remedy)
+    if shared is not None and labels is not None and order is not None:
         _check_shared_labels(exam, rows, order, labels, shared, remedy)
 
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from cmg.official.catalogue import PARTS
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import some
 from cmg.official.doctor.vggsound import repeated
@@ -75,7 +74,7 @@ def _check_weak(exam: Examination, combined: Mapping[str, EventTable]) -> None:
         exam.known(AVVP_WEAK[split], named, AVVP_CATEGORIES, remedy)
     if twice := repeated(name for clips in weak.values() for name in clips):
         parts = [AVVP_WEAK[s] for s, clips in weak.items() if twice[0] in clips]
-        remedy = f"get the lists again from {PARTS[parts[-1]].source}"
+        remedy = exam.again(parts[-1], "the lists")
         exam.wrong(parts[-1], f"clips that {parts[0]} has too: {some(twice)}", remedy)
     for sense, table in combined.items() if {"val", "test"} <= set(weak) else ():
         if unlisted := sorted(set(table.names) - set(weak["val"]) - set(weak["test"])):
@@ -122,7 +121,7 @@ def check_events(exam: Examination, part: str, table: EventTable, categories: st
         exam.wrong(
             part,
             some(broken, 2),
-            f"get {part} again from {PARTS[part].source}",
+            exam.again(part, part),
             f"{len(broken)} broken rows",
         )
     named = (event.name for _, events in table.rows for event in events)
@@ -134,7 +133,7 @@ def check_events(exam: Examination, part: str, table: EventTable, categories: st
             part,
             f"names of clips replaced by a category: {some(replaced)}; so it is in CPSP's copy "
             "of the list",
-            f"get {part} again from {PARTS[part].source}",
+            exam.again(part, part),
         )
     _check_names(exam, part, table, known)
     _check_times(exam, part, table)

@@ -127,9 +127,9 @@ class Examination:
                 f"{len(without)} of {len(names)}",
             )
 
-    def again(self, part: str) -> str:
+    def again(self, part: str, what: str = "it") -> str:
         """The remedy for a part that is not what it should be."""
-        return f"get it again from {PARTS[part].source}"
+        return f"get {what} again from {PARTS[part].source}"
 
     def faulty(self, *parts: str) -> bool:
         """Whether one of these parts has a fault so far."""
@@ -167,7 +167,7 @@ class Examination:
         try:
             return reader(path)
         except CmgError as error:
-            remedy = f"get {name} again from {PARTS[name].source}"
+            remedy = self.again(name, name)
             status = FindingStatus.TRUNCATED if "truncated" in str(error) else FindingStatus.WRONG
             self.say(name, status, "unreadable", detail=str(error), remedy=remedy)
             return None

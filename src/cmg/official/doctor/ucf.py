@@ -8,7 +8,7 @@ from typing import cast
 
 from cmg.errors import CmgError
 from cmg.official import names
-from cmg.official.catalogue import ATTACHED, OPEN_SET
+from cmg.official.catalogue import OPEN_SET
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.findings import some
 from cmg.official.doctor.names import misaligned
@@ -35,7 +35,7 @@ def _check_names(exam: Examination) -> None:
     if lines := misaligned(ucf, vggsound):
         pairs = some(f"line {i + 1}: {ucf[i]!r} beside {vggsound[i]!r}" for i in lines)
         detail = f"line i of one list must mean line i of the other: {pairs}"
-        exam.wrong(names.VGGSOUND_NAMES, detail, f"get both lists again from {ATTACHED}")
+        exam.wrong(names.VGGSOUND_NAMES, detail, exam.again(names.VGGSOUND_NAMES, "both lists"))
 
 
 def _check_clips(exam: Examination, part: str, names_part: str) -> None:

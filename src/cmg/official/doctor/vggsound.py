@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from cmg.errors import DataError
-from cmg.official.catalogue import ATTACHED, PARTS
+from cmg.official.catalogue import PARTS
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.findings import some
 from cmg.official.doctor.names import unmatched
@@ -59,7 +59,7 @@ def check_prompts(
         exam.wrong(
             part,
             f"categories without a prompt: {without}",
-            f"labels must be equal to the letter; get it again from {ATTACHED}",
+            f"labels must be equal to the letter; {exam.again(part)}",
             f"{len(missing)} categories without",
         )
     elif more := [name for name in prompts if name not in categories]:
