@@ -55,6 +55,11 @@ class Expected:
             return None
         return sum(splits.values()) if split is None else splits.get(split)
 
+    def step(self, feature: str) -> tuple[int, ...]:
+        """Shape of a step of ``audio`` or ``video``."""
+        width, size = self.widths[feature], self.map_size
+        return (width,) if feature == "audio" else (size, size, width)
+
 
 OFFICIAL = Expected(OFFICIAL_COUNTS, {"audio": 128, "video": 512, "text": 768}, 7)
 
