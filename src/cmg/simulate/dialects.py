@@ -16,19 +16,12 @@ from cmg.official import names
 from cmg.official.catalogue import PARTS
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import Annotation, categories_of, read_order
-from cmg.official.lists.avvp import EVENT_COLUMNS, WEAK_COLUMNS, read_events
+from cmg.official.lists.avvp import EVENT_COLUMNS, read_events
 from cmg.official.lists.clips import read_shared_names
 from cmg.simulate import layout
 from cmg.simulate.lists import Lists, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
-from cmg.simulate.vocabulary import check_categories
-
-CLIP_COLUMNS = ("category", "video_id", "split")
-PROMPT_COLUMNS = ("label", "prompt")
-S4_COLUMNS = ("name", "start", "category", "split")
-"""Officially the first two columns have other names, which nobody could say."""
-_PAIRS = (layout.EXTRACTOR, f"{layout.UCF}/data")
-_VGGSOUND = (f"{layout.VGGSOUND}/data", layout.EXTRACTOR)
+from cmg.simulate.vocabulary import check_categories, read_table
 
 Writer = Callable[[Iterable[Any]], bytes]
 
@@ -62,7 +55,9 @@ def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "
 
 @dataclass(frozen=True)
 class ListFile:
-    """An annotation file.
+    """An annotation file, a row of ``facts/lists.tsv``.
+
+    Of AVSBench's list the first two columns officially have other names, which nobody could say.
 
     Attributes:
         name: Its official name.
@@ -79,12 +74,12 @@ class ListFile:
     name: str
     of: str
     folders: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-    key: str = ""
-    writer: Writer = lines
-    newline: str = "\n"
-    world: str = ""
-    needed: bool = True
+    columns: tuple[str, ...]
+    key: str
+    writer: Writer
+    newline: str
+    world: str
+    needed: bool
 
     def rows(self, lists: Lists) -> Any:
         """What the lists have of it."""
@@ -100,45 +95,27 @@ class ListFile:
         return self.writer(rows)
 
 
-def _avvp() -> Iterable[ListFile]:
-    own, shared = (f"{layout.AVVP}/data",), (layout.AVE_AVVP,)
-    yield ListFile(names.AVVP_CATEGORIES, "avvp_categories", own, world="avvp")
-    yield ListFile(names.SHARED_CATEGORIES, "shared_categories", shared, world="avvp")
-    for split, name in names.AVVP_WEAK.items():
-        yield ListFile(name, "avvp", own, WEAK_COLUMNS, split, world="avvp")
-    for sense in names.SENSES:
-        name = names.AVVP_EVENTS[sense]
-        yield ListFile(name, "avvp_combined", own, EVENT_COLUMNS, sense, world="avvp")
-        name = names.AVVP_DENSE[sense]
-        yield ListFile(name, "avvp_dense", own, EVENT_COLUMNS, sense, needed=False)
-        yield ListFile(names.SHARED_EVENTS[sense], "shared_combined", shared, EVENT_COLUMNS, sense)
+def _list_file(row: dict[str, str]) -> ListFile:
+    return ListFile(
+        row["name"],
+        row["of"],
+        tuple(row["folders"].split()),
+        tuple(row["columns"].split()),
+        row["key"],
+        _WRITERS[row["writer"]],
+        "\r\n" if row["crlf"] else "\n",
+        row["world"],
+        row["needed"] == "yes",
+    )
 
 
-def _ucf() -> Iterable[ListFile]:
-    yield ListFile(names.UCF_NAMES, "ucf_names", _PAIRS, writer=unended)
-    yield ListFile(names.VGGSOUND_NAMES, "vggsound_names", _PAIRS, writer=unended)
-    yield ListFile(names.UCF, "ucf", _PAIRS, CLIP_COLUMNS[:2], world="ucf")
-    yield ListFile(names.VGGSOUND_UCF, "vggsound2ucf", _PAIRS, CLIP_COLUMNS)
-    cuts = f"{layout.OPEN_SET}/UCF_OSCMG"
-    yield ListFile(names.UCF51_CATEGORIES, "ucf51_categories", (cuts,))
-    everywhere = (cuts, f"{layout.UCF_ALL}/data")
-    columns = CLIP_COLUMNS[:2]
-    yield ListFile(names.UCF51, "ucf51", everywhere, columns, newline="\r\n", world="ucf")
-
-
-def _others() -> Iterable[ListFile]:
-    yield ListFile(names.VGGSOUND, "vggsound", _VGGSOUND, CLIP_COLUMNS, world="vggsound")
-    yield ListFile(names.VGGSOUND_CATEGORIES, "vggsound_categories", _VGGSOUND[1:])
-    yield ListFile(names.VGGSOUND_PROMPTS, "prompts", _VGGSOUND, PROMPT_COLUMNS)
-    longer, beyond = names.LONGER["vggsound81k"], (f"{layout.BEYOND}/data",)
-    yield ListFile(longer, "more", beyond, writer=clip_files, needed=False)
-    yield ListFile(names.ANNOTATIONS, "ave", (layout.AVE,), writer=annotation_lines, world="ave")
-    yield ListFile(names.S4, "avsbench", (layout.S4,), S4_COLUMNS, needed=False)
-    folders = (f"{layout.AVSBENCH}/data",)
-    yield ListFile(names.S4_PROMPTS, "avsbench_prompts", folders, PROMPT_COLUMNS, needed=False)
-
-
-FILES = {file.name: file for group in (_others, _avvp, _ucf) for file in group()}
+_WRITERS: dict[str, Writer] = {
+    "": lines,
+    "unended": unended,
+    "annotation_lines": annotation_lines,
+    "clip_files": clip_files,
+}
+FILES = {row["name"]: _list_file(row) for row in read_table("lists")}
 """Every annotation file but those that say part of what another says."""
 
 
@@ -189,7 +166,7 @@ def known_rows(lists: Lists, known: int) -> list[int]:
     return [row for row in lists.ave_order["train"] if lists.ave[row].category in first]
 
 
-NEEDED = (*(file.name for file in FILES.values() if file.needed), *names.ORDERS.values())
+NEEDED = (*names.ORDERS.values(), *(name for name, file in FILES.items() if file.needed))
 """Files without which there is nothing to simulate; all others are derived where absent."""
 _ALIGNED = (names.VGGSOUND_NAMES, names.UCF_NAMES)
 
