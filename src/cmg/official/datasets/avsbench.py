@@ -173,7 +173,7 @@ def avsbench_frames(layout: Layout, remarks: list[str] | None = None) -> list[Fr
 
 
 @dataclass(frozen=True)
-class Pictures:
+class S4Pictures:
     """The frames or masks of a clip.
 
     Attributes:
@@ -202,7 +202,7 @@ class Pictures:
         return tuple(self.folder / name for name in self.wanted if name in self.names)
 
 
-def pictures_of(clip: S4Clip, root: Path, kind: str) -> Pictures:
+def pictures_of(clip: S4Clip, root: Path, kind: str) -> S4Pictures:
     """The frames of a clip, five of them, or its masks: the first in training, five otherwise.
 
     Args:
@@ -222,4 +222,4 @@ def pictures_of(clip: S4Clip, root: Path, kind: str) -> Pictures:
         there = []
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror}") from error
-    return Pictures(folder, wanted, frozenset(there))
+    return S4Pictures(folder, wanted, frozenset(there))

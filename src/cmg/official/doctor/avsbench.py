@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.official.catalogue import OPENNLPLAB, feature_part
-from cmg.official.datasets.avsbench import STEPS, Pictures, pictures_of, s4_audio
+from cmg.official.datasets.avsbench import STEPS, S4Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import Tally, check_zips, spread
@@ -70,7 +70,7 @@ def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
     check_zips(exam, AUDIO, "avsbench", "audio", paths)
 
 
-def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, Pictures]:
+def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, S4Pictures]:
     """Every clip's pictures, from the one folder of them; none where no clip has some."""
     places = exam.layout.pictures.get(kind, [])
     if len(places) != 1:
@@ -91,7 +91,7 @@ def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, 
     return found
 
 
-def _check_frames(exam: Examination, seen: Mapping[str, Pictures]) -> None:
+def _check_frames(exam: Examination, seen: Mapping[str, S4Pictures]) -> None:
     absent = [name for name, frames in seen.items() if not frames.names]
     whole = f"{len(seen):,} of the list, 5 frames each"
     exam.complete(FRAMES, count(len(seen) - len(absent), "clips"), whole)
@@ -115,7 +115,7 @@ def _check_frames(exam: Examination, seen: Mapping[str, Pictures]) -> None:
 
 
 def _check_masks(
-    exam: Examination, seen: Mapping[str, Pictures], meant: Mapping[str, Pictures]
+    exam: Examination, seen: Mapping[str, S4Pictures], meant: Mapping[str, S4Pictures]
 ) -> None:
     wanted = f"{len(meant):,} of the list, 1 mask in training, {STEPS} otherwise"
     exam.complete(MASKS, count(sum(bool(m.names) for m in meant.values()), "clips"), wanted)
@@ -133,7 +133,7 @@ def _check_masks(
 
 
 def _open_some(
-    exam: Examination, seen: Mapping[str, Pictures], meant: Mapping[str, Pictures]
+    exam: Examination, seen: Mapping[str, S4Pictures], meant: Mapping[str, S4Pictures]
 ) -> None:
     """Read a sample of the clips that have frames, with the masks that they have."""
     whole = [name for name, frames in seen.items() if frames.paths]

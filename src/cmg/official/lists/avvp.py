@@ -11,7 +11,6 @@ from cmg.errors import DataError
 from cmg.tables import read_table
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
-WEAK_COLUMNS = ("filename", "event_labels")
 KEY_LENGTH = 11
 
 
@@ -77,5 +76,5 @@ def read_weak(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: another dialect.
     """
-    rows = read_table(path, "\t", WEAK_COLUMNS)
+    rows = read_table(path, "\t", ("filename", "event_labels"))
     return {row.cells["filename"]: row.cells["event_labels"].split(",") for row in rows}
