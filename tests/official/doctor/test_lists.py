@@ -75,6 +75,12 @@ def test_a_csv_in_two_versions_is_duplicated(folder, new):
     assert f"{first.stat().st_size:,} bytes" in one.detail
 
 
+def test_a_csv_with_other_line_ends_is_the_same_csv_as_for_the_readers(folder, new):
+    second = sorted(folder.files(CSV))[1]
+    second.write_bytes(second.read_bytes().replace(b"\n", b"\r\n"))
+    assert new()[0] == set()
+
+
 def test_file_names_in_the_place_of_ids_are_odd_keys(folder, new):
     def as_files(lines):
         rows = [line.rsplit(",", 1) for line in lines[1:]]
