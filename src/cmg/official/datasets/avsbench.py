@@ -7,23 +7,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.frames import FramedClip
-from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.manifest import LabelSpec
 from cmg.errors import DataError
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.vggsound import add_prompts
 from cmg.official.datasets.zipped import clip_row, zipped_dataset
 from cmg.official.layout import Layout
-from cmg.official.lengths import RULES, fit_length
+from cmg.official.lengths import RULES
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
 from cmg.official.loaders import ZipFolder
 from cmg.official.names import FRAMES, MASKS, S4
-from cmg.official.zips import read_clip_zip
 
 STEPS = RULES["avsbench", "audio"].steps
 SOURCE = "Single-source of github.com/OpenNLPLab/AVSBench"
@@ -40,10 +38,9 @@ class S4Audio(ZipFolder):
 
     paths: Mapping[str, Path]
 
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip, brought to five steps."""
-        path = self.paths[row.meta["video_id"]]
-        return fit_length(read_clip_zip(path), self.rule, str(path))
+    def path(self, video_id: str) -> Path:
+        """The zip of a clip."""
+        return self.paths[video_id]
 
     def state(self) -> str:
         """Names, sizes and times of the zips."""
