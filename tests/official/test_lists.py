@@ -13,14 +13,13 @@ from cmg.official.lists.ave import (
     categories_of,
     read_annotations,
     read_order,
+    read_shared_labels,
     rows_labeled_otherwise,
     true_classes,
     true_labels,
 )
-from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.lists.ucf import read_shared_names, read_ucf
-from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.lists.clips import read_avel, read_checked, read_shared_names, read_ucf
 from cmg.official.open_set import ave_cut, ucf51_cut, ucf_vggsound_cut
 from cmg.tables import read_lines
 
@@ -185,13 +184,13 @@ def test_label_files_are_compared_with_the_annotations_row_by_row(root, tmp_path
 def test_combined_rows_and_rows_of_single_events_say_the_same(file):
     combined = read_events(
         file("filename\tonset\toffset\tevent_labels\nIgN7v8nWmx8_30_40\t0,5,0\t1,9,5\tA,A,B_(c)\n")
-    )
+    ).events
     dense = read_events(
         file(
             "filename\tonset\toffset\tevent_labels\nIgN7v8nWmx8_30_40\t0\t1\tA\n"
             "IgN7v8nWmx8_30_40\t5\t9\tA\nIgN7v8nWmx8_30_40\t0\t5\tB_(c)\n"
         )
-    )
+    ).events
     assert combined == dense
     assert combined == {
         "IgN7v8nWmx8_30_40": [Event(0, 1, "A"), Event(5, 9, "A"), Event(0, 5, "B_(c)")]

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from cmg.errors import DataError
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
-from cmg.simulate.png import write_frame, write_mask
+from cmg.simulate.clip_files import write_frame, write_mask
 
 from .files import png, row, tiff
 

@@ -8,8 +8,7 @@ import pytest
 
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.lists import combined, exploded, only, scaled
-from cmg.simulate.own_lists import own_lists
-from cmg.simulate.prompts import prompt
+from cmg.simulate.own_lists import own_lists, prompt
 
 
 @pytest.fixture(scope="module")

@@ -19,20 +19,20 @@ from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
 from cmg.official.dataset import OfficialDataset, UnreadableClip
-from cmg.official.datasets.ave import FEATURE_FILES, read_ave
-from cmg.official.datasets.avsbench import CSV as AVSBENCH_CSV
-from cmg.official.datasets.avsbench import PROMPTS as AVSBENCH_PROMPTS
+from cmg.official.datasets.ave import read_ave
 from cmg.official.datasets.avsbench import read_avsbench
 from cmg.official.datasets.avvp import read_avvp
-from cmg.official.datasets.ucf import read_ucf101, read_ucf101all
-from cmg.official.datasets.vggsound import read_vggsound40k, read_vggsound_list
+from cmg.official.datasets.vggsound import (
+    read_ucf101,
+    read_ucf101all,
+    read_vggsound40k,
+    read_vggsound_list,
+)
 from cmg.official.layout import Layout, find_layout
+from cmg.official.names import AVE_FEATURES, COUNTS, LONGER, S4, S4_PROMPTS, VGGSOUND_PROMPTS
 from cmg.places import lies_there
 
 COLLECTION = "collection.json"
-PROMPTS = "vggsoundCategories2Prompts.csv"
-CNT = "cnt.pkl"
-LONGER_LISTS = ("vggsound81k", "vggsound90k", "vggsound179k")
 TextFilter = Literal["published", "none"]
 
 Reader = Callable[[Layout], OfficialDataset]
@@ -153,7 +153,7 @@ class OfficialCollection:
         self.remarks: list[str] = []
         self.skipped: list[UnreadableClip] = []
         longer: dict[str, Reader] = {
-            name: partial(read_vggsound_list, name=name) for name in LONGER_LISTS
+            name: partial(read_vggsound_list, name=name) for name in LONGER
         }
         self._readers: dict[str, Reader] = {
             "vggsound40k": self._vggsound40k,
@@ -166,7 +166,7 @@ class OfficialCollection:
         }
         if self._lacks_list("avsbench"):
             self.remarks.append(
-                f"avsbench was left out: its features are there, but no {AVSBENCH_CSV}, which is "
+                f"avsbench was left out: its features are there, but no {S4}, which is "
                 "not in the authors' download; get it from github.com/OpenNLPLab/AVSBench"
             )
 
@@ -191,11 +191,11 @@ class OfficialCollection:
     def _lacks_list(self, name: str) -> bool:
         """Whether features are there without the list of clips, as in the authors' download."""
         there = self.layout.files.keys() | self.layout.lists.keys()
-        return name == "avsbench" and self._has_features(name) and AVSBENCH_CSV not in there
+        return name == "avsbench" and self._has_features(name) and S4 not in there
 
     def _has_features(self, name: str) -> bool:
         if name == "ave":
-            return any(file in self.layout.files for file in FEATURE_FILES.values())
+            return any(file in self.layout.files for file in AVE_FEATURES.values())
         return any((name, modality) in self.layout.features for modality in ("audio", "video"))
 
     def _skip(self, clip: UnreadableClip) -> None:
@@ -203,11 +203,11 @@ class OfficialCollection:
         self.remarks.append(f"left out: {clip.reason}")
 
     def _vggsound40k(self, layout: Layout) -> OfficialDataset:
-        prompts = self._prompt_vectors(layout, "vggsound40k", PROMPTS)
+        prompts = self._prompt_vectors(layout, "vggsound40k", VGGSOUND_PROMPTS)
         return read_vggsound40k(layout, prompts, self.segments)
 
     def _avsbench(self, layout: Layout) -> OfficialDataset:
-        return read_avsbench(layout, self._prompt_vectors(layout, "avsbench", AVSBENCH_PROMPTS))
+        return read_avsbench(layout, self._prompt_vectors(layout, "avsbench", S4_PROMPTS))
 
     def _prompt_vectors(
         self, layout: Layout, name: str, file: str
@@ -223,7 +223,7 @@ class OfficialCollection:
         prompts = read_prompts(layout.need(file, purpose="text"))
         keep = None
         if self.text_filter == "published":
-            keep = read_cnt(layout.need(CNT, purpose="the published filter of words"))
+            keep = read_cnt(layout.need(COUNTS, purpose="the published filter of words"))
         encoder = load_text_encoder(self.path, None if self.text == "auto" else self.text)
         return embed_prompts(prompts, encoder, keep).vectors
 
@@ -233,10 +233,10 @@ class OfficialCollection:
 
         if layout.file(file) is None:
             return f"no {file} below {self.path}"
-        if self.text_filter == "published" and layout.file(CNT) is None:
+        if self.text_filter == "published" and layout.file(COUNTS) is None:
             return (
-                f"no {CNT} below {self.path}; it is in the root of the authors' repository: copy "
-                "it there, or say --text-filter none, which needs no such file"
+                f"no {COUNTS} below {self.path}; it is in the root of the authors' repository: "
+                "copy it there, or say --text-filter none, which needs no such file"
             )
         if (self.path / IN_ROOT).exists() or os.environ.get(ENVIRONMENT):
             return None

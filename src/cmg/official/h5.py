@@ -54,14 +54,7 @@ class H5Array:
         Raises:
             DataError: it cannot be read.
         """
-        try:
-            found: NDArray[Any] = self._data[index]
-        except (OSError, ValueError, IndexError) as error:
-            raise DataError(
-                f"{self.path}: row {index} of {self.key!r} cannot be read ({error}); the file is "
-                "truncated or foreign: download it again"
-            ) from error
-        return found
+        return self._read(index, f"row {index} of {self.key!r}")
 
     def all(self) -> NDArray[Any]:
         """The whole array.
@@ -69,11 +62,16 @@ class H5Array:
         Raises:
             DataError: it cannot be read.
         """
+        return self._read((), repr(self.key))
+
+    def _read(self, index: int | tuple[()], what: str) -> NDArray[Any]:
+        data = self._data
         try:
-            found: NDArray[Any] = self._data[()]
-        except (OSError, ValueError) as error:
+            found: NDArray[Any] = data[index]
+        except (OSError, ValueError, IndexError) as error:
             raise DataError(
-                f"{self.path}: {self.key!r} cannot be read ({error}); download it again"
+                f"{self.path}: {what} cannot be read ({error}); the file is truncated or foreign: "
+                "download it again"
             ) from error
         return found
 

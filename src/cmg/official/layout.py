@@ -9,23 +9,13 @@ from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.files import StrPath, file_sha256
-from cmg.official.lists.ave import ANNOTATIONS, HEADER
+from cmg.official.lists.ave import HEADER
+from cmg.official.names import ANNOTATIONS, LONGER, PICTURES
 from cmg.places import lies_there
 
-SETS = {
-    "vggsound40k": "vggsound40k",
-    "vggsound81k": "vggsound81k",
-    "vggsound90k": "vggsound90k",
-    "vggsound179k": "vggsound179k",
-    "avvp": "avvp",
-    "ucf101": "ucf101",
-    "ucf101all": "ucf101all",
-    "avsbench": "avsbench",
-}
-"""Folder name in lower case -> data set, for features that lie below it."""
+SETS = (*"vggsound40k avvp ucf101 ucf101all avsbench".split(), *LONGER)
+"""Data sets whose features lie below a folder of that name, in any case."""
 
-PICTURES = ("visual_frames", "gt_masks")
-"""Folders of AVSBench's frames and masks: found, not entered."""
 _UNREAD = ("raw_videos", "audio_wav", "audio_log_mel")
 """AVSBench's folders of what is not read: not entered."""
 _MULTIPLE = ("ms3_data", "multi-sources")
@@ -93,11 +83,7 @@ class Layout:
             DataError: there are two.
         """
         places = self.features.get((data_set, feature), [])
-        if len(places) > 1:
-            raise DataError(
-                f"features of {data_set} {feature} are in {places[0]} and in {places[1]}; "
-                "keep one of the two"
-            )
+        _refuse_two(f"features of {data_set} {feature}", places)
         return places[0] if places else None
 
     def need_pictures(self, kind: str) -> Path:
@@ -113,10 +99,7 @@ class Layout:
                 f"which is nowhere below {self.root}; it is not in the authors' download, get "
                 "Single-source/s4_data from github.com/OpenNLPLab/AVSBench"
             )
-        if len(places) > 1:
-            raise DataError(
-                f"{kind} of avsbench are in {places[0]} and in {places[1]}; keep one of the two"
-            )
+        _refuse_two(f"{kind} of avsbench", places)
         return places[0]
 
 
@@ -177,13 +160,18 @@ def _feature_part(place: Path, root: Path) -> tuple[str, str] | None:
     """Which set's features the folder of zips in `place` holds, from the names above it."""
     names = [name.lower() for name in place.relative_to(root.parent).parts]
     feature = next((name for name in reversed(names) if name in FEATURES), None)
-    data_set = next((SETS[name] for name in reversed(names) if name in SETS), None)
+    data_set = next((name for name in reversed(names) if name in SETS), None)
     return None if feature is None or data_set is None else (data_set, feature)
 
 
 def _of_several_sounds(place: Path, root: Path) -> bool:
     """Whether a folder belongs to the part of AVSBench with several sounds at a time."""
     return any(name.lower() in _MULTIPLE for name in place.relative_to(root.parent).parts)
+
+
+def _refuse_two(what: str, places: list[Path]) -> None:
+    if len(places) > 1:
+        raise DataError(f"{what} are in {places[0]} and in {places[1]}; keep one of the two")
 
 
 def _the_one(places: list[Path]) -> Path:

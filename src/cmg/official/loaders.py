@@ -65,8 +65,12 @@ class ZipFolder:
 
     def load(self, row: ClipRow) -> NDArray[Any]:
         """One clip; see :class:`FeatureLoader`."""
-        path = self.folder / f"{row.meta['video_id']}.zip"
+        path = self.path(row.meta["video_id"])
         return fit_length(read_clip_zip(path), self.rule, str(path))
+
+    def path(self, video_id: str) -> Path:
+        """The zip of a clip."""
+        return self.folder / f"{video_id}.zip"
 
     def state(self) -> str:
         """Names, sizes and times of the zips."""

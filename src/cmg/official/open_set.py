@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.official import names
 from cmg.official.layout import Layout
-from cmg.official.lists.ave import (
-    categories_of,
-    clip_id,
-    read_annotations,
-    read_order,
-)
-from cmg.official.lists.ucf import read_shared_names, read_ucf
+from cmg.official.lists.ave import categories_of, clip_id, read_annotations, read_order
+from cmg.official.lists.clips import read_shared_names, read_ucf
 from cmg.tables import read_lines
 
 Side = Literal["ucf101", "vggsound40k"]
@@ -55,20 +51,18 @@ def ave_cut(layout: Layout, known: int) -> OpenSetCut:
         ConfigError: K out of range.
         DataError: a list is missing or damaged, or the cut does not fit the annotations.
     """
-    purpose = "open-set AVE"
-    annotations = read_annotations(layout.need("Annotations.txt", purpose=purpose))
+    purpose, order = "open-set AVE", names.ORDERS["train"]
+    annotations = read_annotations(layout.need(names.ANNOTATIONS, purpose=purpose))
     classes = categories_of(annotations)
     _check_known(known, classes)
-    full = layout.need("train_order.h5", purpose=purpose)
-    wanted = [
-        row
-        for row in read_order(full, len(annotations)).tolist()
-        if classes.index(annotations[row].category) < known
-    ]
-    cut = layout.file(f"train_order_{known}class.h5")
+    full = layout.need(order, purpose=purpose)
+    first = set(classes[:known])
+    numbers = read_order(full, len(annotations)).tolist()
+    wanted = [row for row in numbers if annotations[row].category in first]
+    cut = layout.file(names.cut(order, known))
     rows = wanted if cut is None else read_order(cut, len(annotations)).tolist()
     _check_same(cut or full, map(clip_id, rows), map(clip_id, wanted), known, full)
-    text = layout.file(f"trainSet_{known}.txt")
+    text = layout.file(names.cut(names.AVE_TRAIN, known))
     if text is not None and read_annotations(text) != [annotations[row] for row in rows]:
         raise DataError(
             f"{text}: its lines are not the rows of Annotations.txt that {(cut or full).name} "
@@ -85,12 +79,11 @@ def ucf51_cut(layout: Layout, known: int) -> OpenSetCut:
         DataError: a list is missing or damaged, or the cut does not fit the full list.
     """
     purpose = "open-set UCF101"
-    classes = read_lines(layout.need("UCF51Categories.txt", purpose=purpose))
-    names = layout.file(f"UCF51Categories_{known}.txt")
-    if names is not None and read_lines(names) != classes[:known]:
-        raise DataError(f"{names}: not the first {known} lines of UCF51Categories.txt; {_AGAIN}")
-    full = layout.need("ucf51checked.csv", purpose=purpose)
-    return _csv_cut(full, layout.file(f"ucf51checked_{known}.csv"), classes, known)
+    classes = read_lines(layout.need(names.UCF51_CATEGORIES, purpose=purpose))
+    of_cut = layout.file(names.cut(names.UCF51_CATEGORIES, known))
+    if of_cut is not None and read_lines(of_cut) != classes[:known]:
+        raise DataError(f"{of_cut}: not the first {known} lines of UCF51Categories.txt; {_AGAIN}")
+    return _csv_cut(layout, names.UCF51, classes, known, purpose)
 
 
 def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
@@ -106,19 +99,19 @@ def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
         DataError: a list is missing or damaged, or the cut does not fit the full list.
     """
     purpose = "open-set UCF101-VGGSound"
-    stems = {"ucf101": "ucf2vggsound", "vggsound40k": "vggsound2ucf"}
-    if side not in stems:
-        raise ConfigError(f"{purpose}: unknown side {side!r}{did_you_mean(side, stems)}")
-    names = read_shared_names(
-        layout.need("VGGSoundsameUCF101.txt", purpose=purpose),
-        layout.need("UCF101sameVGGSound.txt", purpose=purpose),
-    )
-    classes = names.ucf if side == "ucf101" else names.vggsound
-    full = layout.need(f"{stems[side]}.csv", purpose=purpose)
-    return _csv_cut(full, layout.file(f"{stems[side]}_{known}.csv"), classes, known)
+    lists = {"ucf101": names.UCF, "vggsound40k": names.VGGSOUND_UCF}
+    if side not in lists:
+        raise ConfigError(f"{purpose}: unknown side {side!r}{did_you_mean(side, lists)}")
+    files = (names.VGGSOUND_NAMES, names.UCF_NAMES)
+    shared = read_shared_names(*(layout.need(name, purpose=purpose) for name in files))
+    classes = shared.ucf if side == "ucf101" else shared.vggsound
+    return _csv_cut(layout, lists[side], classes, known, purpose)
 
 
-def _csv_cut(full: Path, cut: Path | None, classes: Sequence[str], known: int) -> OpenSetCut:
+def _csv_cut(
+    layout: Layout, name: str, classes: Sequence[str], known: int, purpose: str
+) -> OpenSetCut:
+    full, cut = layout.need(name, purpose=purpose), layout.file(names.cut(name, known))
     _check_known(known, classes)
     rows = read_ucf(full)
     strange = [row.category for row in rows if row.category not in classes]

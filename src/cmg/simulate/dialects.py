@@ -1,31 +1,49 @@
-"""The annotation files in the dialects of the official ones."""
+"""The annotation files in the dialects of the official ones: written, and read where real."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from cmg.official.lists.ave import Annotation
+from cmg.data.labels import Event
+from cmg.errors import DataError
+from cmg.official import names
+from cmg.official.catalogue import PARTS
+from cmg.official.layout import Layout, find_layout
+from cmg.official.lists.ave import Annotation, categories_of, read_order
+from cmg.official.lists.avvp import EVENT_COLUMNS, read_events
+from cmg.official.lists.clips import read_shared_names
 from cmg.simulate import layout
-from cmg.simulate.lists import Lists
+from cmg.simulate.lists import Lists, exploded
+from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
+from cmg.simulate.vocabulary import check_categories, read_table
 
-AVE_CUTS = (14, 21)
-UCF_CUTS = (17, 34)
-UCF_VGG_CUTS = (8, 12)
-"""Known classes of the open-set cuts."""
+Writer = Callable[[Iterable[Any]], bytes]
 
 
-def annotation_files(lists: Lists) -> dict[str, bytes]:
-    """Content of every text file by its path below the folder."""
-    return {
-        **_vggsound(lists),
-        **_ave(lists),
-        **_avvp(lists),
-        **_ucf(lists),
-        **_open_set(lists),
-        **_avsbench(lists),
-    }
+def lines(names: Iterable[str]) -> bytes:
+    """One name per line."""
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def unended(names: Iterable[str]) -> bytes:
+    """One name per line, the last without a newline, as in the official 16-line lists."""
+    return "\n".join(names).encode()
+
+
+def annotation_lines(rows: Iterable[Annotation]) -> bytes:
+    """AVE's annotations, without a header as in the authors' git."""
+    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
+
+
+def clip_files(ids: Iterable[str]) -> bytes:
+    """Ids of clips as names of files."""
+    return comma(("id",), ((f"{clip}.mp4",) for clip in ids))
 
 
 def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "\n") -> bytes:
@@ -35,125 +53,204 @@ def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "
     return text.getvalue().encode()
 
 
-def tab(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A tab-separated file."""
-    return "".join("\t".join(row) + "\n" for row in [header, *rows]).encode()
+@dataclass(frozen=True)
+class ListFile:
+    """An annotation file, a row of ``facts/lists.tsv``.
+
+    Of AVSBench's list the first two columns officially have other names, which nobody could say.
+
+    Attributes:
+        name: Its official name.
+        of: Attribute of :class:`~cmg.simulate.lists.Lists` that it says.
+        folders: Where copies of it are, below the official folder.
+        columns: Its header; none for a file of names.
+        key: Which entry of the attribute, where that is a dict.
+        writer: Writes what is no table.
+        newline: Ends the lines of a comma-separated file.
+        world: Data set whose categories it has, where these must be known.
+        needed: Whether there is nothing to simulate without it; others are derived where absent.
+    """
+
+    name: str
+    of: str
+    folders: tuple[str, ...]
+    columns: tuple[str, ...]
+    key: str
+    writer: Writer
+    newline: str
+    world: str
+    needed: bool
+
+    def rows(self, lists: Lists) -> Any:
+        """What the lists have of it."""
+        found = getattr(lists, self.of)
+        return found[self.key] if self.key else found
+
+    def content(self, rows: Iterable[Any], newline: str | None = None) -> bytes:
+        """The file of these rows."""
+        if self.columns and self.columns[0] == "filename":
+            return lines("\t".join(row) for row in [self.columns, *rows])
+        if self.columns:
+            return comma(self.columns, rows, newline or self.newline)
+        return self.writer(rows)
 
 
-def lines(names: Iterable[str]) -> bytes:
-    """One name per line."""
-    return "".join(f"{name}\n" for name in names).encode()
+def _list_file(row: dict[str, str]) -> ListFile:
+    return ListFile(
+        row["name"],
+        row["of"],
+        tuple(row["folders"].split()),
+        tuple(row["columns"].split()),
+        row["key"],
+        _WRITERS[row["writer"]],
+        "\r\n" if row["crlf"] else "\n",
+        row["world"],
+        row["needed"] == "yes",
+    )
 
 
-def annotation_lines(rows: Iterable[Annotation]) -> bytes:
-    """AVE's annotations, without a header as in the authors' git."""
-    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
+_WRITERS: dict[str, Writer] = {
+    "": lines,
+    "unended": unended,
+    "annotation_lines": annotation_lines,
+    "clip_files": clip_files,
+}
+FILES = {row["name"]: _list_file(row) for row in read_table("lists")}
+"""Every annotation file but those that say part of what another says."""
 
 
-def _vggsound(lists: Lists) -> dict[str, bytes]:
-    clips = comma(("category", "video_id", "split"), lists.vggsound)
-    prompts = comma(("label", "prompt"), lists.prompts)
-    names = [(f"{row[1]}.mp4",) for row in lists.vggsound]
-    return {
-        f"{layout.VGGSOUND}/data/vggsound-avel40k.csv": clips,
-        f"{layout.VGGSOUND}/data/video_name_vggsound40k_checked.csv": comma(("id",), names),
-        f"{layout.VGGSOUND}/data/vggsoundCategories2Prompts.csv": prompts,
-        f"{layout.BEYOND}/data/video_name_vggsound81k_checked.csv": comma(
-            ("id",), [(f"{clip}.mp4",) for clip in lists.more]
-        ),
-        f"{layout.EXTRACTOR}/vggsound-avel40k.csv": clips,
-        f"{layout.EXTRACTOR}/vggsoundCategories2Prompts.csv": prompts,
-        f"{layout.EXTRACTOR}/VggsoundAVEL40kCategories.txt": lines(lists.vggsound_categories),
-    }
-
-
-def _ave(lists: Lists) -> dict[str, bytes]:
-    return {f"{layout.AVE}/Annotations.txt": annotation_lines(lists.ave)}
-
-
-def _avvp(lists: Lists) -> dict[str, bytes]:
-    weak, dense = ("filename", "event_labels"), ("filename", "onset", "offset", "event_labels")
-    every = [row for split in ("train", "val", "test") for row in lists.avvp[split]]
+def annotation_files(lists: Lists) -> dict[str, bytes]:
+    """Content of every text file by its path below the folder."""
+    absent = () if lists.avsbench else (names.S4, names.S4_PROMPTS)
     found = {
-        "AVVP_Categories.txt": lines(lists.avvp_categories),
-        "AVVP_dataset_full.csv": tab(weak, every),
-        "AVVP_train.csv": tab(weak, lists.avvp["train"]),
-        "AVVP_val_pd.csv": tab(weak, lists.avvp["val"]),
-        "AVVP_test_pd.csv": tab(weak, lists.avvp["test"]),
+        f"{folder}/{file.name}": file.content(file.rows(lists))
+        for file in FILES.values()
+        for folder in (() if file.name in absent else file.folders)
     }
-    shared = {"AVE_AVVP_Categories.txt": lines(lists.shared_categories)}
-    for modality in ("audio", "visual"):
-        by_clip = f"eval_{modality}_checked_combined.csv"
-        found[f"AVVP_eval_{modality}.csv"] = tab(dense, lists.avvp_dense[modality])
-        found[f"AVVP_{by_clip}"] = tab(dense, lists.avvp_combined[modality])
-        shared[f"AVE_AVVP_{by_clip}"] = tab(dense, lists.shared_combined[modality])
-    return {f"{layout.AVVP}/data/{name}": content for name, content in found.items()} | {
-        f"{layout.AVE_AVVP}/{name}": content for name, content in shared.items()
-    }
-
-
-def _ucf(lists: Lists) -> dict[str, bytes]:
-    found = {
-        "ucf2vggsound.csv": comma(("category", "video_id"), lists.ucf),
-        "vggsound2ucf.csv": comma(("category", "video_id", "split"), lists.vggsound2ucf),
-        # The official 16-line lists end without a newline.
-        "UCF101sameVGGSound.txt": "\n".join(lists.ucf_names).encode(),
-        "VGGSoundsameUCF101.txt": "\n".join(lists.vggsound_names).encode(),
-    }
-    everywhere = (layout.EXTRACTOR, f"{layout.UCF}/data")
-    return {f"{folder}/{name}": found[name] for folder in everywhere for name in found} | {
-        f"{layout.UCF_ALL}/data/ucf51checked.csv": _ucf51(lists, len(lists.ucf51_categories))
-    }
-
-
-def _ucf51(lists: Lists, known: int) -> bytes:
-    """Clips of the first classes; the whole list has Windows line ends, the cuts have not."""
-    names = lists.ucf51_categories[:known]
-    rows = [row for row in lists.ucf51 if row[0] in names]
-    whole = known == len(lists.ucf51_categories)
-    return comma(("category", "video_id"), rows, "\r\n" if whole else "\n")
+    ids = [video_id for _, video_id, _ in lists.vggsound]
+    found[f"{layout.VGGSOUND}/data/{names.VGGSOUND_CHECKED}"] = clip_files(ids)
+    every = [row for split in names.SPLITS for row in lists.avvp[split]]
+    weak = FILES[names.AVVP_WEAK["train"]]
+    found[f"{layout.AVVP}/data/AVVP_dataset_full.csv"] = weak.content(every)
+    return found | _open_set(lists)
 
 
 def _open_set(lists: Lists) -> dict[str, bytes]:
-    ave, ucf, pairs = (f"{layout.OPEN_SET}/{n}_OSCMG" for n in ("AVE", "UCF", "UCF_VGG"))
-    found = {
-        f"{ucf}/UCF51Categories.txt": lines(lists.ucf51_categories),
-        f"{ucf}/ucf51checked.csv": _ucf51(lists, len(lists.ucf51_categories)),
-    }
-    for known in AVE_CUTS:
-        rows = [lists.ave[row] for row in known_rows(lists, known)]
-        found[f"{ave}/trainSet_{known}.txt"] = annotation_lines(rows)
-    for known in UCF_CUTS:
-        found[f"{ucf}/UCF51Categories_{known}.txt"] = lines(lists.ucf51_categories[:known])
-        found[f"{ucf}/ucf51checked_{known}.csv"] = _ucf51(lists, known)
-    for known in UCF_VGG_CUTS:
-        clips = [row for row in lists.vggsound2ucf if row[0] in lists.vggsound_names[:known]]
-        actions = [row for row in lists.ucf if row[0] in lists.ucf_names[:known]]
-        header = ("category", "video_id", "split")
-        found[f"{pairs}/vggsound2ucf_{known}.csv"] = comma(header, clips, "\r\n")
-        found[f"{pairs}/ucf2vggsound_{known}.csv"] = comma(header[:2], actions, "\r\n")
-    return found
+    found = {}
+    for known in names.KNOWN["AVE"]:
+        content = annotation_lines(lists.ave[row] for row in known_rows(lists, known))
+        found[f"AVE_OSCMG/{names.cut(names.AVE_TRAIN, known)}"] = content
+    for known in names.KNOWN["UCF51"]:
+        first = lists.ucf51_categories[:known]
+        found[f"UCF_OSCMG/{names.cut(names.UCF51_CATEGORIES, known)}"] = lines(first)
+        found[f"UCF_OSCMG/{names.cut(names.UCF51, known)}"] = _cut(lists, names.UCF51, first, "\n")
+    for known in names.KNOWN["UCF-VGGSound"]:
+        for name, order in (
+            (names.UCF, lists.ucf_names),
+            (names.VGGSOUND_UCF, lists.vggsound_names),
+        ):
+            content = _cut(lists, name, order[:known], "\r\n")
+            found[f"UCF_VGG_OSCMG/{names.cut(name, known)}"] = content
+    return {f"{layout.OPEN_SET}/{name}": content for name, content in found.items()}
 
 
-def _avsbench(lists: Lists) -> dict[str, bytes]:
-    if not lists.avsbench:
-        return {}
-    prompts = comma(("label", "prompt"), lists.avsbench_prompts)
-    return {
-        f"{layout.AVSBENCH}/data/AVSBenchCategories2Prompts.csv": prompts,
-        # Officially the first two columns have other names, which nobody could say.
-        f"{layout.S4}/s4_meta_data.csv": comma(
-            ("name", "start", "category", "split"), lists.avsbench
-        ),
-    }
+def _cut(lists: Lists, name: str, known: Sequence[str], newline: str) -> bytes:
+    """The rows of a list that are of some categories; cuts have line ends of their own."""
+    file = FILES[name]
+    return file.content((row for row in file.rows(lists) if row[0] in known), newline)
 
 
 def known_rows(lists: Lists, known: int) -> list[int]:
     """AVE's training rows of the first classes, in the order of the training split."""
-    names = ave_categories(lists)[:known]
-    return [row for row in lists.ave_order["train"] if lists.ave[row].category in names]
+    first = categories_of(lists.ave)[:known]
+    return [row for row in lists.ave_order["train"] if lists.ave[row].category in first]
 
 
-def ave_categories(lists: Lists) -> list[str]:
-    """AVE's classes in the official order, that of their first rows."""
-    return list(dict.fromkeys(row.category for row in lists.ave))
+NEEDED = (*names.ORDERS.values(), *(name for name, file in FILES.items() if file.needed))
+"""Files without which there is nothing to simulate; all others are derived where absent."""
+_ALIGNED = (names.VGGSOUND_NAMES, names.UCF_NAMES)
+
+
+def find_lists(folder: Path) -> Layout:
+    """The annotation files below a folder.
+
+    Raises:
+        DataError: no such folder, or needed files that are absent.
+    """
+    layout = find_layout(folder)
+    missing = [name for name in NEEDED if name not in layout.files]
+    if missing:
+        raise DataError(
+            f"lists {folder} lacks {', '.join(missing)}; add the files, or leave out --lists to "
+            "use made-up lists"
+        )
+    return layout
+
+
+def read_lists(layout: Layout) -> Lists:
+    """The lists in the real files.
+
+    Args:
+        layout: As :func:`find_lists` gives it.
+
+    Raises:
+        DataError: a file in another dialect or there twice with different content, or a category
+            that the world does not know.
+    """
+    found: dict[str, Any] = defaultdict(dict)
+    for file in FILES.values():
+        path = layout.file(file.name)
+        if path is None:
+            continue
+        rows = _rows(file, path)
+        if file.world:
+            check_categories(file.world, _categories(file, rows), file.name)
+        if file.key:
+            found[file.of][file.key] = rows
+        else:
+            found[file.of] = rows
+    read_shared_names(*(layout.need(name, purpose="--lists") for name in _ALIGNED))
+    rows = len(found["ave"])
+    for split, name in names.ORDERS.items():
+        order = read_order(layout.need(name, purpose="--lists"), rows)
+        found["ave_order"][split] = order.tolist()
+    for sense, table in found["avvp_combined"].items():
+        found["avvp_dense"].setdefault(sense, exploded(table))
+    derived: dict[str, Callable[[], Any]]
+    derived = {"avsbench": avsbench_clips, "avsbench_prompts": avsbench_prompts}
+    derived["more"] = lambda: beyond_40k(found["vggsound"])
+    return Lists(**found, **{name: made() for name, made in derived.items() if name not in found})
+
+
+def _rows(file: ListFile, path: Path) -> Any:
+    """What a file says, as :class:`~cmg.simulate.lists.Lists` has it."""
+    if file.columns == EVENT_COLUMNS:
+        return [(name, *map(",".join, _cells(events))) for name, events in read_events(path).rows]
+    read = PARTS[file.name].read
+    assert read is not None
+    found = read(path)
+    if isinstance(found, dict):
+        return [(key, v if isinstance(v, str) else ",".join(v)) for key, v in found.items()]
+    if not file.columns:
+        return found
+    return [tuple(_text(getattr(clip, column)) for column in file.columns) for clip in found]
+
+
+def _cells(events: Sequence[Event]) -> Iterator[Sequence[str]]:
+    """Onsets, offsets and names."""
+    return zip(*((str(e.onset), str(e.offset), e.name) for e in events), strict=True)
+
+
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _categories(file: ListFile, rows: Sequence[Any]) -> list[str]:
+    """The categories that the rows of a file name."""
+    if file.columns[:1] == ("filename",):
+        named = [name for row in rows for name in row[-1].split(",")]
+    elif file.columns:
+        named = [row[0] for row in rows]
+    else:
+        named = [row.category if isinstance(row, Annotation) else row for row in rows]
+    return list(dict.fromkeys(named))

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.official import names
+from cmg.official.lists.ave import FEATURE_KEY, ORDER_KEY, categories_of, true_classes, true_labels
 from cmg.optional import h5py
 from cmg.simulate import layout
-from cmg.simulate.dialects import AVE_CUTS, ave_categories, known_rows
+from cmg.simulate.dialects import known_rows
 from cmg.simulate.lists import Lists
 from cmg.simulate.scripts import STEPS
 from cmg.simulate.vocabulary import read_table
-
-_DATA, _ORDER = "avadataset", "order"
 
 
 def write_ave_lists(folder: Path, lists: Lists) -> None:
@@ -27,35 +27,19 @@ def write_ave_lists(folder: Path, lists: Lists) -> None:
         folder: The official folder.
         lists: Whose rows.
     """
-    labels = event_labels(lists)
-    video_level = np.zeros((len(lists.ave), labels.shape[2]), np.float32)
-    names = ave_categories(lists)
-    for row, annotation in enumerate(lists.ave):
-        video_level[row, names.index(annotation.category)] = 1
+    labels = true_labels(lists.ave, STEPS).astype(np.float32)
     ave = folder / layout.AVE
-    _write(ave / "labels.h5", _DATA, labels)
-    _write(ave / "mil_labels.h5", _DATA, video_level)
+    _write(ave / "labels.h5", FEATURE_KEY, labels)
+    _write(ave / "mil_labels.h5", FEATURE_KEY, true_classes(lists.ave).astype(np.float32))
     for split, order in lists.ave_order.items():
-        _write(ave / f"{split}_order.h5", _ORDER, np.array(order, np.int64))
-    for known in AVE_CUTS:
-        path = folder / layout.OPEN_SET / "AVE_OSCMG" / f"train_order_{known}class.h5"
-        _write(path, _ORDER, np.array(known_rows(lists, known), np.int64))
+        _write(ave / names.ORDERS[split], ORDER_KEY, np.array(order, np.int64))
+    for known in names.KNOWN["AVE"]:
+        path = folder / layout.OPEN_SET / "AVE_OSCMG" / names.cut(names.ORDERS["train"], known)
+        _write(path, ORDER_KEY, np.array(known_rows(lists, known), np.int64))
     shared, rows = shared_labels(lists, labels)
     packed = {"compression": "gzip", "chunks": True, "shuffle": False}
-    _write(folder / layout.AVE_AVVP / "ave_avvp_labels.h5", _DATA, shared, **packed)
-    _write(folder / layout.AVE_AVVP / "ave_avvp_order.h5", _ORDER, rows, **packed)
-
-
-def event_labels(lists: Lists) -> NDArray[np.float32]:
-    """One class per second, float32 [N, 10, C + 1]; the last column is the background."""
-    names = ave_categories(lists)
-    labels = np.zeros((len(lists.ave), STEPS, len(names) + 1), np.float32)
-    labels[..., -1] = 1
-    for row, annotation in enumerate(lists.ave):
-        event = slice(annotation.start, max(annotation.start, annotation.end))
-        labels[row, event, -1] = 0
-        labels[row, event, names.index(annotation.category)] = 1
-    return labels
+    _write(folder / layout.AVE_AVVP / names.SHARED_LABELS, FEATURE_KEY, shared, **packed)
+    _write(folder / layout.AVE_AVVP / names.SHARED_ORDER, ORDER_KEY, rows, **packed)
 
 
 def shared_labels(
@@ -71,7 +55,7 @@ def shared_labels(
     partners = {row["category"]: row["shared"] for row in read_table("ave")}
     shared = np.zeros((*labels.shape[:2], len(lists.shared_categories) + 1), np.float32)
     shared[..., -1] = labels[..., -1]
-    for number, name in enumerate(ave_categories(lists)):
+    for number, name in enumerate(categories_of(lists.ave)):
         partner = partners.get(name)
         if partner in lists.shared_categories:
             shared[..., lists.shared_categories.index(partner)] = labels[..., number]
@@ -95,13 +79,13 @@ def ave_features(folder: Path, rows: int, shapes: dict[str, tuple[int, ...]]) ->
     Yields:
         Per modality an array-like [rows, 10, *shape] of float64.
     """
-    package = h5py()
+    package, ave = h5py(), folder / layout.AVE
     with (
-        package.File(folder / layout.AVE / "audio_feature.h5", "w") as audio,
-        package.File(folder / layout.AVE / "visual_feature.h5", "w") as visual,
+        package.File(ave / names.AVE_FEATURES["audio"], "w") as audio,
+        package.File(ave / names.AVE_FEATURES["video"], "w") as visual,
     ):
         yield {
-            name: file.create_dataset(_DATA, (rows, STEPS, *shapes[name]), np.float64)
+            name: file.create_dataset(FEATURE_KEY, (rows, STEPS, *shapes[name]), np.float64)
             for name, file in {"audio": audio, "visual": visual}.items()
         }
 

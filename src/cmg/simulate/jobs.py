@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.simulate import layout
+from cmg.simulate.clip_files import write_frame, write_mask, write_zip
 from cmg.simulate.latents import Floats
 from cmg.simulate.lists import Combined, Lists
 from cmg.simulate.pictures import ScenePainter
-from cmg.simulate.png import write_frame, write_mask
 from cmg.simulate.scripts import (
     S4_STEPS,
     Script,
@@ -29,7 +29,6 @@ from cmg.simulate.scripts import (
     vggsound_script,
     weak_events,
 )
-from cmg.simulate.zips import write_zip
 from cmg.workers import usable_cores, worker_processes
 
 _CHUNK = 16

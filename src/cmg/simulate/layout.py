@@ -4,7 +4,6 @@ from __future__ import annotations
 
 VGGSOUND = "vggsound40k"
 BEYOND = "vggsound81k"
-EXTRACTOR = "feature_extractor/feature_extractor"
 AVE = "AVE-ECCV18-master/data"
 AVVP = "AVVP"
 AVE_AVVP = "AVE_AVVP"

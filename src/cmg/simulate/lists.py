@@ -110,16 +110,11 @@ class Lists:
         )
 
     def _cut_ave(self, fraction: float) -> Lists:
+        categories = [row.category for row in self.ave]
+        ids = [row.video_id for row in self.ave]
         kept: set[int] = set()
         for order in self.ave_order.values():
-            kept.update(
-                _keep(
-                    order,
-                    fraction,
-                    lambda i: self.ave[i].category,
-                    lambda i: self.ave[i].video_id,
-                )
-            )
+            kept.update(_keep(order, fraction, categories.__getitem__, ids.__getitem__))
         number = {row: new for new, row in enumerate(sorted(kept))}
         return replace(
             self,

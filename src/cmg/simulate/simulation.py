@@ -12,8 +12,9 @@ from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
 from cmg.official.layout import SIMULATION, Layout
+from cmg.official.names import COUNTS, S4, SPLITS
 from cmg.optional import h5py
-from cmg.simulate.dialects import annotation_files
+from cmg.simulate.dialects import annotation_files, find_lists, read_lists
 from cmg.simulate.hdf5 import ave_features, write_ave_lists
 from cmg.simulate.jobs import RenderJob, plan, run
 from cmg.simulate.latents import Latents
@@ -22,10 +23,8 @@ from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
 from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.text_encoder import count_file, write_text_encoder
-from cmg.simulate.vocabulary import SPLITS
 
 TEXT_ENCODER = "text-encoder"
-COUNTS = "cnt.pkl"
 
 Progress = Callable[[int, int], None]
 """Told (clips done, clips in all)."""
@@ -104,9 +103,6 @@ def _whole_lists(folder: StrPath | None) -> tuple[Lists, Layout | None]:
     """The lists at their full size, and where the real ones lie."""
     if folder is None:
         return own_lists(), None
-    # Imported here to spare the worker processes torch, which the readers load.
-    from cmg.simulate.read_lists import find_lists, read_lists
-
     layout = find_lists(Path(folder))
     return read_lists(layout), layout
 
@@ -123,7 +119,7 @@ def _put_originals(folder: Path, originals: Layout, whole_s4: bool) -> None:
     """At full size the real files take the place of ours, byte for byte."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         original = originals.file(path.name)
-        if original is not None and (whole_s4 or path.name != "s4_meta_data.csv"):
+        if original is not None and (whole_s4 or path.name != S4):
             shutil.copyfile(original, path)
 
 

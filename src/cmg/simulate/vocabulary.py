@@ -13,8 +13,6 @@ from importlib.resources import files
 
 from cmg.errors import DataError, did_you_mean
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Concept:

@@ -68,11 +68,17 @@ def test_a_40k_csv_of_half_the_rows_is_truncated_and_explained(folder, new):
 
 def test_a_csv_in_two_versions_is_duplicated(folder, new):
     first, second = sorted(folder.files(CSV))
-    second.write_text(second.read_text() + "\n")
+    second.write_text(second.read_text() + "skiing,aaaaaaaaaaa,test\n")
     one = fault(new, CSV, "duplicated")
     assert "feature_extractor/feature_extractor" in one.detail
     assert "vggsound40k/data" in one.detail
     assert f"{first.stat().st_size:,} bytes" in one.detail
+
+
+def test_a_csv_with_other_line_ends_is_the_same_csv_as_for_the_readers(folder, new):
+    second = sorted(folder.files(CSV))[1]
+    second.write_bytes(second.read_bytes().replace(b"\n", b"\r\n"))
+    assert new()[0] == set()
 
 
 def test_file_names_in_the_place_of_ids_are_odd_keys(folder, new):

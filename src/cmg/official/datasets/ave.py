@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
@@ -17,20 +17,21 @@ from cmg.official.lists.ave import (
     clip_id,
     read_annotations,
     read_order,
+    read_shared_labels,
     rows_labeled_otherwise,
     true_classes,
     true_labels,
 )
-from cmg.official.lists.ave_avvp import read_shared_labels
 from cmg.official.loaders import FeatureLoader, H5Rows
+from cmg.official.names import (
+    ANNOTATIONS,
+    AVE_FEATURES,
+    ORDERS,
+    SHARED_CATEGORIES,
+    SHARED_LABELS,
+    SHARED_ORDER,
+)
 from cmg.types import Kind
-
-KEY = FEATURE_KEY
-FEATURE_FILES = {"audio": "audio_feature.h5", "video": "visual_feature.h5"}
-SPLITS = ("train", "val", "test")
-SHARED_CATEGORIES = "AVE_AVVP_Categories.txt"
-SHARED_ORDER = "ave_avvp_order.h5"
-SHARED_LABELS = "ave_avvp_labels.h5"
 
 
 def read_ave(layout: Layout) -> OfficialDataset:
@@ -41,19 +42,19 @@ def read_ave(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or parts do not belong together.
     """
-    annotations = read_annotations(layout.need("Annotations.txt", purpose="ave"))
+    annotations = read_annotations(layout.need(ANNOTATIONS, purpose="ave"))
     categories = categories_of(annotations)
     arrays = _features(layout, len(annotations))
     split_of = _splits(layout, len(annotations))
     shared_names, shared = _shared(layout, len(annotations))
     remarks = _remarks(layout, annotations)
     labels = {"category": LabelSpec(classes=tuple(categories)), "event": step_label(categories)}
-    if shared_names:
+    if shared is not None:
         labels["shared"] = step_label(shared_names)
+    lengths = dict.fromkeys(arrays, STEPS)
     rows = [
-        _row(number, annotation, split_of[number], categories, shared)
-        for number, annotation in enumerate(annotations)
-        if number in split_of
+        _row(number, annotations[number], split_of[number], categories, lengths, shared)
+        for number in sorted(split_of)
     ]
     modalities = {
         m: FeatureSpec(
@@ -64,16 +65,13 @@ def read_ave(layout: Layout) -> OfficialDataset:
         )
         for m, array in arrays.items()
     }
-    rows = [r.model_copy(update={"lengths": dict.fromkeys(arrays, STEPS)}) for r in rows]
-    if not shared_names:
-        rows = [r.model_copy(update={"labels": _without(r, "shared")}) for r in rows]
     loaders: dict[str, FeatureLoader] = {m: H5Rows(array) for m, array in arrays.items()}
     absent = [clip_id(n) for n in range(len(annotations)) if n not in split_of]
     if absent:
         remarks.append(f"ave: {len(absent)} rows are in no order file, the first is {absent[0]!r}")
     remarks += [
         f"ave: no {name} below {layout.root}, so there is no {modality}"
-        for modality, name in FEATURE_FILES.items()
+        for modality, name in AVE_FEATURES.items()
         if modality not in arrays
     ]
     notes = "AVE; labels from Annotations.txt."
@@ -82,55 +80,46 @@ def read_ave(layout: Layout) -> OfficialDataset:
     )
 
 
-def _without(row: ClipRow, label: str) -> dict[str, object]:
-    return {name: value for name, value in row.labels.items() if name != label}
-
-
 def _row(
     number: int,
     annotation: Annotation,
     split: str,
     categories: Sequence[str],
-    shared: dict[int, list[list[int]]],
+    lengths: Mapping[str, int],
+    shared: Mapping[int, list[list[int]]] | None,
 ) -> ClipRow:
     events = events_as_label([annotation.event], categories, STEPS, f"Annotations.txt row {number}")
-    return ClipRow(
-        id=clip_id(number),
-        split=split,
-        lengths={},
-        labels={
-            "category": categories.index(annotation.category),
-            "event": events,
-            "shared": shared.get(number),
-        },
-        meta={"video_id": annotation.video_id, "row": number},
-    )
+    labels = {"category": categories.index(annotation.category), "event": events}
+    if shared is not None:
+        labels["shared"] = shared.get(number)
+    meta = {"video_id": annotation.video_id, "row": number}
+    return ClipRow(id=clip_id(number), split=split, lengths=dict(lengths), labels=labels, meta=meta)
 
 
 def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
     arrays = {}
-    for modality, name in FEATURE_FILES.items():
+    for modality, name in AVE_FEATURES.items():
         path = layout.file(name)
         if path is None:
             continue
-        array = H5Array(path, KEY)
+        array = H5Array(path, FEATURE_KEY)
         shape = array.shape
         rank = 5 if modality == "video" else 3
         if len(shape) != rank or shape[:2] != (rows, STEPS):
             raise DataError(
-                f"{path}: {KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
+                f"{path}: {FEATURE_KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
                 f"{rows} rows of Annotations.txt; take both from the same download"
             )
         arrays[modality] = array
     if not arrays:
-        layout.need(*FEATURE_FILES.values(), purpose="ave")
+        layout.need(*AVE_FEATURES.values(), purpose="ave")
     return arrays
 
 
 def _splits(layout: Layout, rows: int) -> dict[int, str]:
     split_of: dict[int, str] = {}
-    for split in SPLITS:
-        path = layout.need(f"{split}_order.h5", purpose="ave")
+    for split, name in ORDERS.items():
+        path = layout.need(name, purpose="ave")
         for number in read_order(path, rows).tolist():
             if number in split_of:
                 raise DataError(
@@ -141,12 +130,12 @@ def _splits(layout: Layout, rows: int) -> dict[int, str]:
     return split_of
 
 
-def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]]]:
-    """The categories shared with AVVP, and their labels by row; none where a file is missing."""
+def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]] | None]:
+    """The categories shared with AVVP, and their labels by row; None where a file is missing."""
     files = [layout.file(name) for name in (SHARED_CATEGORIES, SHARED_LABELS, SHARED_ORDER)]
     categories, labels, order = files
     if categories is None or labels is None or order is None:
-        return [], {}
+        return [], None
     return read_shared_labels(categories, labels, order, rows, STEPS)
 
 

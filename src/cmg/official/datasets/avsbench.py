@@ -7,26 +7,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.frames import FramedClip
-from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.manifest import LabelSpec
 from cmg.errors import DataError
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.vggsound import add_prompts
-from cmg.official.datasets.zipped import zipped_dataset
+from cmg.official.datasets.zipped import clip_row, zipped_dataset
 from cmg.official.layout import Layout
-from cmg.official.lengths import RULES, fit_length
+from cmg.official.lengths import RULES
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
 from cmg.official.loaders import ZipFolder
-from cmg.official.zips import read_clip_zip
+from cmg.official.names import FRAMES, MASKS, S4
 
-CSV = "s4_meta_data.csv"
-PROMPTS = "AVSBenchCategories2Prompts.csv"
-FRAMES, MASKS = "visual_frames", "gt_masks"
 STEPS = RULES["avsbench", "audio"].steps
 SOURCE = "Single-source of github.com/OpenNLPLab/AVSBench"
 _REMEDY = f"unpack it again from {SOURCE}"
@@ -42,10 +38,9 @@ class S4Audio(ZipFolder):
 
     paths: Mapping[str, Path]
 
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip, brought to five steps."""
-        path = self.paths[row.meta["video_id"]]
-        return fit_length(read_clip_zip(path), self.rule, str(path))
+    def path(self, video_id: str) -> Path:
+        """The zip of a clip."""
+        return self.paths[video_id]
 
     def state(self) -> str:
         """Names, sizes and times of the zips."""
@@ -68,20 +63,14 @@ def read_avsbench(
     Raises:
         DataError: a part is missing or damaged, or a category has no prompt.
     """
-    csv = layout.need(CSV, purpose="avsbench")
+    csv = layout.need(S4, purpose="avsbench")
     audio = s4_audio(layout)
+    folders = {"audio": audio}
     rows = [
-        ClipRow(
-            id=clip.name,
-            split=clip.split,
-            lengths={"audio": STEPS if clip.name in audio.names else 0},
-            labels={"category": CATEGORIES.index(clip.category)},
-            meta={"video_id": clip.name},
-        )
-        for clip in read_s4(csv)
+        clip_row(c.name, c.split, folders, {"category": CATEGORIES.index(c.category)})
+        for c in read_s4(csv)
     ]
     labels = {"category": LabelSpec(classes=CATEGORIES)}
-    folders = {"audio": audio}
     found = zipped_dataset("avsbench", layout, rows, labels, folders, f"From {csv.name}.")
     if prompts is not None:
         add_prompts(found, prompts, list(CATEGORIES))
@@ -143,36 +132,34 @@ def avsbench_frames(layout: Layout, remarks: list[str] | None = None) -> list[Fr
     Raises:
         DataError: a part is missing, no clip has frames, or one has not its five frames and masks.
     """
-    csv = layout.need(CSV, purpose="avsbench")
+    csv = layout.need(S4, purpose="avsbench")
     frames, masks = layout.need_pictures(FRAMES), layout.need_pictures(MASKS)
     clips = read_s4(csv)
     found, absent = [], []
     for clip in clips:
-        seen = clip_folder(frames, clip)
-        names = pictures_in(seen)
-        if not names:
+        seen, meant = pictures_of(clip, frames, FRAMES), pictures_of(clip, masks, MASKS)
+        if not seen.names:
             absent.append(clip.name)
             continue
-        wanted = picture_names(clip.name, STEPS)
-        if more := sorted(names.difference(wanted)):
+        if seen.more:
             raise DataError(
-                f"{seen / more[0]}: clip {clip.name!r} has {len(names)} frames, where {STEPS} are "
-                f"wanted, {wanted[0]} to {wanted[-1]}; remove what is no frame of it"
+                f"{seen.folder / seen.more[0]}: clip {clip.name!r} has {len(seen.names)} frames, "
+                f"where {STEPS} are wanted, {seen.wanted[0]} to {seen.wanted[-1]}; remove what is "
+                "no frame of it"
             )
-        meant = picture_names(clip.name, mask_count(clip))
-        found.append(
-            FramedClip(
-                clip.name,
-                clip.split,
-                clip.category,
-                _all_of(seen, wanted, names, "frames", clip),
-                _all_of(clip_folder(masks, clip), meant, None, "masks", clip),
-            )
-        )
+        for pictures, what in ((seen, "frames"), (meant, "masks")):
+            if missing := pictures.missing:
+                wanted = len(pictures.wanted)
+                raise DataError(
+                    f"{pictures.folder / missing[0]} is missing: clip {clip.name!r} ({clip.split}) "
+                    f"has {wanted - len(missing)} of {wanted} {what}; {_REMEDY}, or remove its row "
+                    f"from {S4}"
+                )
+        found.append(FramedClip(clip.name, clip.split, clip.category, seen.paths, meant.paths))
     if not found:
         raise DataError(
             f"{frames}: no clip of {csv} has frames there, the first would be in "
-            f"{clip_folder(frames, clips[0])}; {_REMEDY}"
+            f"{pictures_of(clips[0], frames, FRAMES).folder}; {_REMEDY}"
         )
     if absent and remarks is not None:
         remarks.append(
@@ -182,44 +169,54 @@ def avsbench_frames(layout: Layout, remarks: list[str] | None = None) -> list[Fr
     return found
 
 
-def clip_folder(root: Path, clip: S4Clip) -> Path:
-    """Where the frames or masks of a clip are."""
-    return root / clip.split / clip.category / clip.name
+@dataclass(frozen=True)
+class S4Pictures:
+    """The frames or masks of a clip.
+
+    Attributes:
+        folder: Where they are.
+        wanted: Names of those that there should be.
+        names: Of those that there are.
+    """
+
+    folder: Path
+    wanted: tuple[str, ...]
+    names: frozenset[str]
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of those that are not there."""
+        return [name for name in self.wanted if name not in self.names]
+
+    @property
+    def more(self) -> list[str]:
+        """Names of those that there should not be."""
+        return sorted(self.names.difference(self.wanted))
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Those that there should be and are."""
+        return tuple(self.folder / name for name in self.wanted if name in self.names)
 
 
-def picture_names(name: str, count: int) -> tuple[str, ...]:
-    """Names of a clip's first frames or masks."""
-    return tuple(f"{name}_{step}.png" for step in range(1, count + 1))
+def pictures_of(clip: S4Clip, root: Path, kind: str) -> S4Pictures:
+    """The frames of a clip, five of them, or its masks: the first in training, five otherwise.
 
-
-def mask_count(clip: S4Clip) -> int:
-    """How many masks a clip has officially."""
-    return 1 if clip.split == "train" else STEPS
-
-
-def pictures_in(folder: Path) -> set[str]:
-    """Names of the PNG files in a folder; none where there is no folder.
+    Args:
+        clip: Whose.
+        root: The folder ``visual_frames`` or ``gt_masks``.
+        kind: Which of the two it is.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the clip's folder cannot be read; one that is not there has no pictures.
     """
+    folder = root / clip.split / clip.category / clip.name
+    count = 1 if kind == MASKS and clip.split == "train" else STEPS
+    wanted = tuple(f"{clip.name}_{step}.png" for step in range(1, count + 1))
     try:
-        return {n for n in os.listdir(folder) if n.endswith(".png") and not n.startswith(".")}
+        there = [n for n in os.listdir(folder) if n.endswith(".png") and not n.startswith(".")]
     except FileNotFoundError:
-        return set()
+        there = []
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror}") from error
-
-
-def _all_of(
-    folder: Path, wanted: tuple[str, ...], there: set[str] | None, what: str, clip: S4Clip
-) -> tuple[Path, ...]:
-    """Paths of pictures that must all be there."""
-    there = pictures_in(folder) if there is None else there
-    if missing := [name for name in wanted if name not in there]:
-        raise DataError(
-            f"{folder / missing[0]} is missing: clip {clip.name!r} ({clip.split}) has "
-            f"{len(wanted) - len(missing)} of {len(wanted)} {what}; {_REMEDY}, or remove its row "
-            f"from {CSV}"
-        )
-    return tuple(folder / name for name in wanted)
+    return S4Pictures(folder, wanted, frozenset(there))

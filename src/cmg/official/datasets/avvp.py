@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.data.labels import Event
-from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset, events_as_label, step_label
-from cmg.official.datasets.ave import SHARED_CATEGORIES
-from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
+from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import feature_key, read_events, read_weak
+from cmg.official.names import (
+    AVVP_CATEGORIES,
+    AVVP_DENSE,
+    AVVP_EVENTS,
+    AVVP_WEAK,
+    SHARED_CATEGORIES,
+    SHARED_EVENTS,
+)
 from cmg.tables import read_lines
 
-CATEGORIES = "AVVP_Categories.txt"
-SPLIT_LISTS = {
-    "val": "AVVP_val_pd.csv",
-    "test": "AVVP_test_pd.csv",
-    "train": "AVVP_train.csv",
-}
 UNLISTED = "unlisted"
 Events = dict[str, list[Event]]
 
@@ -31,11 +31,11 @@ def read_avvp(layout: Layout) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged, or an event has an unknown category.
     """
-    categories = read_lines(layout.need(CATEGORIES, purpose="avvp"))
+    categories = read_lines(layout.need(AVVP_CATEGORIES, purpose="avvp"))
     folders = zip_folders(layout, "avvp", ("audio", "video"))
     heard = _events(layout, "audio")
     seen = _events(layout, "visual")
-    lists = {s: read_weak(path) for s, name in SPLIT_LISTS.items() if (path := layout.file(name))}
+    lists = {s: read_weak(path) for s, name in AVVP_WEAK.items() if (path := layout.file(name))}
     split_of = {name: split for split, clips in lists.items() for name in clips}
     dense: dict[str, tuple[list[str], Events]] = {
         "audio": (categories, heard),
@@ -44,9 +44,9 @@ def read_avvp(layout: Layout) -> OfficialDataset:
     shared_file = layout.file(SHARED_CATEGORIES)
     if shared_file is not None:
         shared = read_lines(shared_file)
-        for sense in ("audio", "visual"):
-            path = layout.file(f"AVE_AVVP_eval_{sense}_checked_combined.csv")
-            dense[f"shared_{sense}"] = (shared, read_events(path) if path else {})
+        for sense, name in SHARED_EVENTS.items():
+            path = layout.file(name)
+            dense[f"shared_{sense}"] = (shared, read_events(path).events if path else {})
     weak = lists.get("train", {})
     rows = []
     named = [name for _, events in dense.values() for name in events]
@@ -56,15 +56,8 @@ def read_avvp(layout: Layout) -> OfficialDataset:
             label: _label(events.get(name), classes, name)
             for label, (classes, events) in dense.items()
         }
-        rows.append(
-            ClipRow(
-                id=name,
-                split=split_of.get(name, UNLISTED),
-                lengths=lengths_of(key, folders),
-                labels=labels | {"weak": _weak_label(weak.get(name), categories, name)},
-                meta={"video_id": key},
-            )
-        )
+        labels["weak"] = _weak_label(weak.get(name), categories, name)
+        rows.append(clip_row(key, split_of.get(name, UNLISTED), folders, labels, name))
     specified = {label: step_label(classes) for label, (classes, _) in dense.items()}
     specified["weak"] = step_label(categories)
     notes = "AVVP (LLP); a clip is absent from `audio` (`visual`) where its list leaves it out."
@@ -72,8 +65,7 @@ def read_avvp(layout: Layout) -> OfficialDataset:
 
 
 def _events(layout: Layout, sense: str) -> Events:
-    names = (f"AVVP_eval_{sense}_checked_combined.csv", f"AVVP_eval_{sense}.csv")
-    return read_events(layout.need(*names, purpose="avvp"))
+    return read_events(layout.need(AVVP_EVENTS[sense], AVVP_DENSE[sense], purpose="avvp")).events
 
 
 def _label(
@@ -93,7 +85,7 @@ def _weak_label(
     for name in names:
         if name not in categories:
             raise DataError(
-                f"{SPLIT_LISTS['train']}, clip {clip!r}: unknown category {name!r}"
+                f"{AVVP_WEAK['train']}, clip {clip!r}: unknown category {name!r}"
                 f"{did_you_mean(name, categories)}"
             )
     return [sorted({categories.index(name) for name in names})] * STEPS

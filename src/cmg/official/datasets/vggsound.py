@@ -1,4 +1,4 @@
-"""VGGSound-AVEL: the 40k set with its classes and prompts, and the longer lists without."""
+"""VGGSound-AVEL and UCF101: sets of clips with a class each, and the longer lists without."""
 
 from __future__ import annotations
 
@@ -11,19 +11,31 @@ from numpy.typing import NDArray
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import BACKGROUND, OfficialDataset
-from cmg.official.datasets.ucf import shared_names
-from cmg.official.datasets.zipped import lengths_of, zip_folders, zipped_dataset
+from cmg.official.datasets.zipped import class_numbers, clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
-from cmg.official.lists.vggsound import read_avel, read_checked
+from cmg.official.lists.clips import (
+    SharedNames,
+    read_avel,
+    read_checked,
+    read_shared_names,
+    read_ucf,
+)
 from cmg.official.loaders import PromptRows
+from cmg.official.names import (
+    LONGER,
+    UCF,
+    UCF51,
+    UCF51_CATEGORIES,
+    UCF_NAMES,
+    VGGSOUND,
+    VGGSOUND_CATEGORIES,
+    VGGSOUND_NAMES,
+    VGGSOUND_UCF,
+)
 from cmg.official.zips import read_clip_zip
 from cmg.tables import read_lines
 from cmg.types import Kind
-
-CSV = "vggsound-avel40k.csv"
-CATEGORIES = "VggsoundAVEL40kCategories.txt"
-UCF_CSV = "vggsound2ucf.csv"
 
 
 def read_vggsound40k(
@@ -41,41 +53,28 @@ def read_vggsound40k(
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    csv = layout.need(CSV, purpose="vggsound40k")
-    categories = read_lines(layout.need(CATEGORIES, purpose="vggsound40k"))
-    index = {name: i for i, name in enumerate(categories)}
+    csv = layout.need(VGGSOUND, purpose="vggsound40k")
+    categories = read_lines(layout.need(VGGSOUND_CATEGORIES, purpose="vggsound40k"))
     folders = zip_folders(layout, "vggsound40k", ("audio", "video"), "vggsound")
     labels = {"category": LabelSpec(classes=tuple(categories))}
     ucf = _ucf_classes(layout)
     if ucf is not None:
         labels["ucf_vgg"] = LabelSpec(classes=ucf.names)
+    clips = read_avel(csv)
     rows = []
-    for clip in read_avel(csv):
-        if clip.category not in index:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, index)}"
-            )
-        row_labels: dict[str, int | None] = {"category": index[clip.category]}
-        meta = {"video_id": clip.video_id}
+    for clip, number in zip(clips, class_numbers(csv, clips, categories), strict=True):
+        row_labels: dict[str, int | None] = {"category": number}
+        meta = {}
         if ucf is not None:
             row_labels["ucf_vgg"] = ucf.classes.get(clip.video_id)
             if clip.video_id in ucf.splits:
                 meta["ucf_split"] = ucf.splits[clip.video_id]
-        rows.append(
-            ClipRow(
-                id=clip.video_id,
-                split=clip.split,
-                lengths=lengths_of(clip.video_id, folders),
-                labels=row_labels,
-                meta=meta,
-            )
-        )
+        rows.append(clip_row(clip.video_id, clip.split, folders, row_labels, **meta))
     found = zipped_dataset("vggsound40k", layout, rows, labels, folders, f"From {csv.name}.")
     if ucf is not None and (beyond := ucf.classes.keys() - {row.id for row in rows}):
         found.remarks.append(
-            f"vggsound40k: {len(beyond)} clips of {UCF_CSV} are not in {csv.name}, so they have "
-            f"no row; the first is {min(beyond)!r}"
+            f"vggsound40k: {len(beyond)} clips of {VGGSOUND_UCF} are not in {csv.name}, so they "
+            f"have no row; the first is {min(beyond)!r}"
         )
     if segments:
         found.labels["segment"] = LabelSpec(classes=(*categories, BACKGROUND), per="step")
@@ -112,18 +111,9 @@ def read_vggsound_list(layout: Layout, name: str) -> OfficialDataset:
     Raises:
         DataError: a part is missing or damaged.
     """
-    csv = layout.need(f"video_name_{name}_checked.csv", purpose=name)
+    csv = layout.need(LONGER[name], purpose=name)
     folders = zip_folders(layout, name, ("audio", "video"), "vggsound")
-    rows = [
-        ClipRow(
-            id=stem,
-            split="train",
-            lengths=lengths_of(stem, folders),
-            labels={},
-            meta={"video_id": stem},
-        )
-        for stem in read_checked(csv)
-    ]
+    rows = [clip_row(stem, "train", folders, {}) for stem in read_checked(csv)]
     return zipped_dataset(name, layout, rows, {}, folders, f"From {csv.name}.")
 
 
@@ -137,20 +127,15 @@ class _UCFClasses:
 
 
 def _ucf_classes(layout: Layout) -> _UCFClasses | None:
-    names, csv = shared_names(layout), layout.file(UCF_CSV)
+    names, csv = shared_names(layout), layout.file(VGGSOUND_UCF)
     if names is None or csv is None:
         return None
-    index = {name: i for i, name in enumerate(names.vggsound)}
     clips = read_avel(csv)
-    for clip in clips:
-        if clip.category not in index:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, index)}"
-            )
+    ids = [clip.video_id for clip in clips]
+    numbers = class_numbers(csv, clips, names.vggsound)
     return _UCFClasses(
         tuple(names.vggsound),
-        {clip.video_id: index[clip.category] for clip in clips},
+        dict(zip(ids, numbers, strict=True)),
         {clip.video_id: clip.split for clip in clips},
     )
 
@@ -176,3 +161,54 @@ def _segmented(layout: Layout, row: ClipRow, classes: int) -> ClipRow:
     assert isinstance(category, int)
     segment = [category if on else classes for on in active]
     return row.model_copy(update={"labels": row.labels | {"segment": segment}})
+
+
+def shared_names(layout: Layout) -> SharedNames | None:
+    """The classes VGGSound and UCF101 share; None where a list is missing."""
+    vggsound, ucf = layout.file(VGGSOUND_NAMES), layout.file(UCF_NAMES)
+    return None if vggsound is None or ucf is None else read_shared_names(vggsound, ucf)
+
+
+def read_ucf101(layout: Layout) -> OfficialDataset:
+    """Video of the classes shared with VGGSound, under VGGSound's names.
+
+    Raises:
+        DataError: a part is missing or damaged, or a category is unknown.
+    """
+    for name in (UCF, VGGSOUND_NAMES, UCF_NAMES):
+        layout.need(name, purpose="ucf101")
+    names = shared_names(layout)
+    assert names is not None
+    return _read(layout, "ucf101", UCF, names.ucf, ("video",), "ucf_vgg", names.vggsound)
+
+
+def read_ucf101all(layout: Layout) -> OfficialDataset:
+    """Audio and video of the 51 classes with sound.
+
+    Raises:
+        DataError: a part is missing or damaged, or a category is unknown.
+    """
+    layout.need(UCF51, purpose="ucf101all")
+    names = read_lines(layout.need(UCF51_CATEGORIES, purpose="ucf101all"))
+    return _read(layout, "ucf101all", UCF51, names, ("audio", "video"), "category", names)
+
+
+def _read(
+    layout: Layout,
+    name: str,
+    csv_name: str,
+    categories: list[str],
+    modalities: tuple[str, ...],
+    label: str,
+    classes: list[str],
+) -> OfficialDataset:
+    csv = layout.need(csv_name, purpose=name)
+    folders = zip_folders(layout, name, modalities)
+    clips = read_ucf(csv)
+    numbers = class_numbers(csv, clips, categories)
+    rows = [
+        clip_row(clip.video_id, clip.split, folders, {label: number})
+        for clip, number in zip(clips, numbers, strict=True)
+    ]
+    specs = {label: LabelSpec(classes=tuple(classes))}
+    return zipped_dataset(name, layout, rows, specs, folders, f"From {csv.name}.")

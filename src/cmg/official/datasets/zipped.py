@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
-from cmg.errors import DataError
+from cmg.errors import DataError, did_you_mean
 from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import Layout
-from cmg.official.lengths import STEPS
+from cmg.official.lists.clips import ListedClip
 from cmg.official.loaders import FeatureLoader, ZipFolder, probed_spec
 from cmg.types import Kind
 
@@ -42,9 +44,43 @@ def zip_folders(
     return found
 
 
-def lengths_of(video_id: str, folders: Mapping[str, ZipFolder]) -> dict[str, int]:
-    """Steps per modality of a clip, 0 where it has no file."""
-    return {m: STEPS if video_id in folder.names else 0 for m, folder in folders.items()}
+def clip_row(
+    video_id: str,
+    split: str,
+    folders: Mapping[str, ZipFolder],
+    labels: Mapping[str, Any],
+    name: str | None = None,
+    **meta: str,
+) -> ClipRow:
+    """The row of a clip.
+
+    Args:
+        video_id: Name of its zips.
+        split: Of the clip.
+        folders: Where its zips are; it has no step of what it has no zip of.
+        labels: Of the clip.
+        name: Its id; the name of its zips if not said.
+        meta: What else is known of it.
+    """
+    steps = {m: f.rule.steps if video_id in f.names else 0 for m, f in folders.items()}
+    told = {"video_id": video_id, **meta}
+    return ClipRow(id=name or video_id, split=split, lengths=steps, labels=dict(labels), meta=told)
+
+
+def class_numbers(csv: Path, clips: Sequence[ListedClip], categories: Sequence[str]) -> list[int]:
+    """The class of every clip of a list.
+
+    Raises:
+        DataError: a category that is none of `categories`.
+    """
+    index = {name: i for i, name in enumerate(categories)}
+    for clip in clips:
+        if clip.category not in index:
+            raise DataError(
+                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
+                f"{did_you_mean(clip.category, index)}"
+            )
+    return [index[clip.category] for clip in clips]
 
 
 def zipped_dataset(

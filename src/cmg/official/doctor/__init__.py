@@ -1,7 +1,7 @@
 """The data doctor: what is complete, missing, truncated, duplicated or wrong in a data folder."""
 
+from cmg.official.catalogue import group_of
 from cmg.official.doctor.check import check_root
 from cmg.official.doctor.findings import FAULTS, Diagnosis, Finding, FindingStatus
-from cmg.official.doctor.parts import group_of
 
 __all__ = ["FAULTS", "Diagnosis", "Finding", "FindingStatus", "check_root", "group_of"]

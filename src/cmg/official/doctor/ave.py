@@ -2,54 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.official.datasets.ave import KEY
-from cmg.official.doctor.contents import Contents, Order
+from cmg.official import names
 from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.expected import CLASSES
+from cmg.official.doctor.expected import AVE_CLASSES
 from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.doctor.names import normalized
-from cmg.official.doctor.parts import AUTHORS, PARTS
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import STEPS
 from cmg.official.lists.ave import (
+    FEATURE_KEY,
     HEADER,
     Annotation,
     categories_of,
+    read_order,
     true_classes,
     true_labels,
 )
+from cmg.official.names import ANNOTATIONS, ORDERS, SHARED_CATEGORIES, SHARED_LABELS, SHARED_ORDER
 
-ANNOTATIONS = "Annotations.txt"
-SHARED_LABELS = "ave_avvp_labels.h5"
-SHARED_ORDER = "ave_avvp_order.h5"
-SHARED_NAMES = "AVE_AVVP_Categories.txt"
-
-_SPLITS = ("train", "val", "test")
+Order = NDArray[np.int64]
 _TWO_CLASSES = frozenset({171, 2189})
 """Rows of the official labels.h5 that are reported to carry two classes (AVE-ECCV18, issue 10)."""
 
 
-def check_ave(exam: Examination, contents: Contents) -> None:
+def check_ave(exam: Examination) -> None:
     """Check the annotations, then what counts in their rows."""
-    rows = contents.annotations
+    rows: list[Annotation] | None = exam.contents.get(ANNOTATIONS)
     if rows is not None:
         _check_annotations(exam, rows)
-    for split in _SPLITS:
+    for split in names.SPLITS:
         part = f"{split}_order_match.h5"
         if exam.path(part) is not None:
             exam.note(part, "another split, of a matching task; not to be taken for the order")
     if rows is None or exam.faulty(ANNOTATIONS):
         return
-    _check_orders(exam, rows, contents.orders)
+    _check_orders(exam, rows)
     _check_labels(exam, rows)
-    _check_shared(exam, rows, contents.shared_categories)
+    _check_shared(exam, rows)
 
 
 def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
@@ -60,7 +56,7 @@ def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
     wanted = exam.expected.rows("ave")
     known_as = "copy of the archive, with a header" if header else "copy of git, without a header"
     exam.complete(ANNOTATIONS, f"{count(len(rows))} ({known_as})", f"{wanted:,}")
-    again = f"get it again from {PARTS[ANNOTATIONS].source}"
+    again = exam.again(ANNOTATIONS)
     if wanted is not None and len(rows) != wanted:
         exam.say(
             ANNOTATIONS,
@@ -73,39 +69,31 @@ def _check_annotations(exam: Examination, rows: Sequence[Annotation]) -> None:
         )
         return
     categories = categories_of(rows)
-    if len(categories) != CLASSES["ave"]:
-        exam.wrong(
-            ANNOTATIONS,
-            f"{CLASSES['ave']} expected: {some(categories, 5)}",
-            again,
-            f"{len(categories)} categories",
-        )
-    outside = [i for i, row in enumerate(rows) if not 0 <= row.start <= row.end <= STEPS]
-    if outside:
+    if len(categories) != AVE_CLASSES:
+        detail = f"{AVE_CLASSES} expected: {some(categories, 5)}"
+        exam.wrong(ANNOTATIONS, detail, again, f"{len(categories)} categories")
+    if outside := [i for i, row in enumerate(rows) if not 0 <= row.start <= row.end <= STEPS]:
         exam.wrong(ANNOTATIONS, f"events outside 0 to {STEPS} s in rows {some(outside)}", again)
-    odd = [row.video_id for row in rows if len(row.video_id) != 11]
-    if odd:
+    if odd := [row.video_id for row in rows if len(row.video_id) != 11]:
         exam.warn(ANNOTATIONS, f"ids of other than 11 characters: {some(odd)}")
     if empty := [i for i, row in enumerate(rows) if row.start == row.end]:
         exam.note(ANNOTATIONS, f"events of no length, all background: rows {some(empty)}")
 
 
-def _check_orders(
-    exam: Examination, rows: Sequence[Annotation], orders: Mapping[str, Order]
-) -> None:
+def _check_orders(exam: Examination, rows: Sequence[Annotation]) -> None:
     categories = categories_of(rows)
     classes = np.array([categories.index(row.category) for row in rows])
+    orders: dict[str, Order] = exam.there(ORDERS)
     for split, order in orders.items():
         _check_order(exam, split, order, classes)
-    if set(orders) != set(_SPLITS) or exam.faulty(*(f"{split}_order.h5" for split in _SPLITS)):
+    if set(orders) != set(ORDERS) or exam.faulty(*ORDERS.values()):
         return
-    for first, second in combinations(_SPLITS, 2):
-        shared = sorted(set(orders[first].tolist()) & set(orders[second].tolist()))
-        if shared:
+    for first, second in combinations(ORDERS, 2):
+        if shared := sorted(set(orders[first].tolist()) & set(orders[second].tolist())):
             exam.wrong(
-                f"{second}_order.h5",
-                f"rows that {first}_order.h5 has too: {some(shared)}; as many rows are in no split",
-                f"get the three order files again from {PARTS['train_order.h5'].source}",
+                ORDERS[second],
+                f"rows that {ORDERS[first]} has too: {some(shared)}; as many rows are in no split",
+                exam.again(ORDERS["train"], "the three order files"),
                 f"{len(shared):,} rows",
             )
             return
@@ -113,9 +101,8 @@ def _check_orders(
 
 def _check_order(exam: Examination, split: str, order: Order, classes: NDArray[np.int64]) -> None:
     """Size, range, and that it is not the order of the matching task, of the same size."""
-    part = f"{split}_order.h5"
-    wanted = exam.expected.rows("ave", split)
-    again = f"get it again from {PARTS[part].source}"
+    part, wanted = ORDERS[split], exam.expected.rows("ave", split)
+    again = exam.again(part)
     if wanted is None or not exam.counted(part, len(order), wanted):
         return
     if order.max() >= len(classes):
@@ -135,20 +122,16 @@ def _check_order(exam: Examination, split: str, order: Order, classes: NDArray[n
 def _check_labels(exam: Examination, rows: Sequence[Annotation]) -> None:
     truth, by_clip = true_labels(rows, STEPS), true_classes(rows)
     for part in ("labels.h5", "right_labels.h5"):
-        _compare(exam, part, truth, truth.shape)
-    _compare(exam, "mil_labels.h5", by_clip, by_clip.shape)
-    _compare(exam, "labels_closs.h5", ~truth[..., -1], truth.shape[:2])
+        _compare(exam, part, truth)
+    _compare(exam, "mil_labels.h5", by_clip)
+    _compare(exam, "labels_closs.h5", ~truth[..., -1])
 
 
-def _compare(exam: Examination, part: str, truth: NDArray[Any], shape: tuple[int, ...]) -> None:
+def _compare(exam: Examination, part: str, truth: NDArray[Any]) -> None:
     """An optional file of labels beside those that the annotations say."""
-    labels = exam.read(part, lambda path: H5Array(path, KEY).all())
-    if labels is None:
-        return
-    exam.complete(part, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
     remedy = f"remove it (labels are rebuilt from {ANNOTATIONS}), or get both from one place"
-    if labels.shape != shape:
-        exam.wrong(part, f"expected {list(shape)}", remedy, f"{list(labels.shape)}")
+    labels = _labels(exam, part, truth.shape, remedy)
+    if labels is None:
         return
     other = np.flatnonzero((labels != truth).reshape(len(labels), -1).any(1)).tolist()
     if other and len(other) <= 0.01 * len(labels):
@@ -168,31 +151,36 @@ def _compare(exam: Examination, part: str, truth: NDArray[Any], shape: tuple[int
         )
 
 
-def _check_shared(
-    exam: Examination, rows: Sequence[Annotation], names: Sequence[str] | None
-) -> None:
-    """The rows and labels of the categories that AVE shares with AVVP."""
-    from cmg.official.lists.ave import read_order
+def _labels(
+    exam: Examination, part: str, shape: tuple[int, ...] | None, remedy: str
+) -> NDArray[Any] | None:
+    """A file of labels; None where it is absent, or wrong, which is then said."""
+    labels = exam.read(part, lambda path: H5Array(path, FEATURE_KEY).all())
+    if labels is None or shape is None:
+        return None
+    exam.complete(part, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
+    if labels.shape == shape:
+        return labels
+    exam.wrong(part, f"expected {list(shape)}", remedy, f"{list(labels.shape)}")
+    return None
 
+
+def _check_shared(exam: Examination, rows: Sequence[Annotation]) -> None:
+    """The rows and labels of the categories that AVE shares with AVVP."""
     order = exam.read(SHARED_ORDER, lambda path: read_order(path, len(rows)))
     if order is not None:
         exam.complete(SHARED_ORDER, count(len(order)), "all rows of the shared categories")
         chosen = {rows[i].category for i in order}
-        left = sum(row.category in chosen for row in rows) - len(order)
-        if left:
-            remedy = f"get it again from {AUTHORS}"
+        if left := sum(row.category in chosen for row in rows) - len(order):
             found = f"{left} rows of the same categories left out"
-            exam.say(SHARED_ORDER, FindingStatus.TRUNCATED, count(len(order)), found, remedy=remedy)
-    labels = exam.read(SHARED_LABELS, lambda path: H5Array(path, KEY).all())
-    if labels is None or names is None or exam.faulty(SHARED_NAMES):
-        return
-    shape = (len(rows), STEPS, len(names) + 1)
-    exam.complete(SHARED_LABELS, f"{list(labels.shape)} {labels.dtype}", f"{list(shape)}")
-    remedy = f"get {SHARED_LABELS}, {SHARED_ORDER} and {SHARED_NAMES} again from {AUTHORS}"
-    if labels.shape != shape:
-        exam.wrong(SHARED_LABELS, f"expected {list(shape)}", remedy, f"{list(labels.shape)}")
-    elif order is not None:
-        _check_shared_labels(exam, rows, order, labels, names, remedy)
+            exam.truncated(SHARED_ORDER, count(len(order)), found)
+    shared: list[str] | None = exam.trusted(SHARED_CATEGORIES)
+    what = f"{SHARED_LABELS}, {SHARED_ORDER} and {SHARED_CATEGORIES}"
+    remedy = exam.again(SHARED_LABELS, what)
+    shape = None if shared is None else (len(rows), STEPS, len(shared) + 1)
+    labels = _labels(exam, SHARED_LABELS, shape, remedy)
+    if shared is not None and labels is not None and order is not None:
+        _check_shared_labels(exam, rows, order, labels, shared, remedy)
 
 
 def _check_shared_labels(
@@ -200,7 +188,7 @@ def _check_shared_labels(
     rows: Sequence[Annotation],
     order: Order,
     labels: NDArray[Any],
-    names: Sequence[str],
+    shared: Sequence[str],
     remedy: str,
 ) -> None:
     """One column per category, the right one where names agree, at the seconds of the event."""
@@ -212,7 +200,7 @@ def _check_shared_labels(
         if (active.any(1) != ((seconds >= row.start) & (seconds < row.end))).any():
             times.append(i)
         for column in np.flatnonzero(active.any(0)).tolist():
-            columns.setdefault(row.category, set()).add(names[column])
+            columns.setdefault(row.category, set()).add(shared[column])
     if times:
         exam.wrong(
             SHARED_LABELS,
@@ -220,7 +208,7 @@ def _check_shared_labels(
             remedy,
             f"{len(times):,} rows differ",
         )
-    spelled = {normalized(name): name for name in names}
+    spelled = {normalized(name): name for name in shared}
     mixed = [
         f"{category!r} as {', '.join(map(repr, sorted(found)))}"
         for category, found in columns.items()
@@ -229,7 +217,7 @@ def _check_shared_labels(
     if mixed:
         exam.wrong(
             SHARED_LABELS,
-            f"columns and lines of {SHARED_NAMES} do not agree: {some(mixed)}",
+            f"columns and lines of {SHARED_CATEGORIES} do not agree: {some(mixed)}",
             remedy,
             f"{len(mixed)} categories",
         )

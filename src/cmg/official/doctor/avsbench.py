@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.datasets.avsbench import (
-    CSV,
-    FRAMES,
-    MASKS,
-    STEPS,
-    clip_folder,
-    mask_count,
-    picture_names,
-    pictures_in,
-    s4_audio,
-)
-from cmg.official.doctor.avvp import check_rows
+from cmg.official.catalogue import OPENNLPLAB, feature_part
+from cmg.official.datasets.avsbench import STEPS, S4Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.features import check_zips, spread
-from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import OPENNLPLAB, feature_part
-from cmg.official.layout import PICTURES
-from cmg.official.lists.avsbench import CATEGORIES, SPLITS, S4Clip, read_s4
+from cmg.official.doctor.features import Tally, check_zips, spread
+from cmg.official.doctor.findings import some
+from cmg.official.lists.avsbench import CATEGORIES, S4Clip
+from cmg.official.names import FRAMES, MASKS, S4, SPLITS
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
 
@@ -34,63 +22,35 @@ AUDIO = feature_part("avsbench", "audio")
 _AGAIN = f"get these again from {OPENNLPLAB}"
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """A clip with the paths of its frames and masks that there should be."""
-
-    clip: S4Clip
-    frames: tuple[Path, ...]
-    masks: tuple[Path, ...]
-
-
 def check_avsbench(exam: Examination) -> None:
     """Check the list, and what there is of its clips."""
-    clips = exam.read(CSV, read_s4)
+    clips: list[S4Clip] | None = exam.contents.get(S4)
     if clips is not None:
         _check_list(exam, clips)
     _check_audio(exam, clips)
-    for kind in PICTURES:
-        places = exam.layout.pictures.get(kind, [])
-        if len(places) > 1:
-            exam.say(
-                kind,
-                FindingStatus.DUPLICATED,
-                f"{len(places)} folders",
-                "1",
-                some(map(exam.shown, places)),
-                "keep the complete one; the readers do not choose between them",
-            )
     if clips is None:
         return
     seen = _listed(exam, FRAMES, clips)
     meant = _listed(exam, MASKS, clips)
     if seen:
-        _check_frames(exam, clips, seen)
+        _check_frames(exam, seen)
     if meant:
-        _check_masks(exam, clips, seen, meant)
-    _open_some(exam, clips, seen, meant)
+        _check_masks(exam, seen, meant)
+    _open_some(exam, seen, meant)
 
 
 def _check_list(exam: Examination, clips: Sequence[S4Clip]) -> None:
     found = Counter(clip.split for clip in clips)
-    check_rows(exam, CSV, len(clips), exam.expected.rows("avsbench"))
-    if exam.faulty(CSV):
+    exam.rows(S4, len(clips))
+    if exam.faulty(S4):
         return
     wanted = {split: exam.expected.rows("avsbench", split) for split in SPLITS}
     if other := [s for s in SPLITS if wanted[s] is not None and wanted[s] != found[s]]:
         told = ", ".join(
             f"{found[split]:,} of {split} (expected {wanted[split]:,})" for split in other
         )
-        exam.warn(CSV, f"splits of other sizes: {told}; numbers are those of another split")
-    there = {(clip.category, clip.split) for clip in clips}
-    without = [c for c in CATEGORIES if any((c, split) not in there for split in SPLITS)]
-    if without:
-        exam.warn(
-            CSV,
-            f"categories without a clip in some split: {some(without)}",
-            f"the list is cut; get it again from {OPENNLPLAB}",
-            f"{len(without)} of {len(CATEGORIES)}",
-        )
+        exam.warn(S4, f"splits of other sizes: {told}; numbers are those of another split")
+    exam.spread(S4, clips, CATEGORIES)
 
 
 def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
@@ -101,7 +61,7 @@ def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
     except DataError as error:
         exam.wrong(AUDIO, str(error), "unpack the archive again")
         return
-    if clips is None or exam.faulty(CSV):
+    if clips is None or exam.faulty(S4):
         exam.complete(AUDIO, count(len(audio.names), "zips"))
     else:
         compare_names(exam, AUDIO, set(audio.names), [clip.name for clip in clips])
@@ -110,47 +70,42 @@ def _check_audio(exam: Examination, clips: Sequence[S4Clip] | None) -> None:
     check_zips(exam, AUDIO, "avsbench", "audio", paths)
 
 
-def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, set[str]]:
-    """Names of the pictures of every clip that has some, from the one folder of them."""
+def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, S4Pictures]:
+    """Every clip's pictures, from the one folder of them; none where no clip has some."""
     places = exam.layout.pictures.get(kind, [])
     if len(places) != 1:
         return {}
-    names = {clip.name: pictures_in(clip_folder(places[0], clip)) for clip in clips}
-    found = {name: pictures for name, pictures in names.items() if pictures}
-    if not found:
+    found = {clip.name: pictures_of(clip, places[0], kind) for clip in clips}
+    if not any(pictures.names for pictures in found.values()):
         exam.wrong(
             kind,
-            f"no clip of {CSV} has pictures here; the first would be in "
-            f"{exam.shown(clip_folder(places[0], clips[0]))}",
+            f"no clip of {S4} has pictures here; the first would be in "
+            f"{exam.shown(found[clips[0].name].folder)}",
             f"the list or the folder is of another set; get both from {OPENNLPLAB}",
             "0 clips",
         )
         return {}
-    more = sorted(_folders(places[0]) - {clip.name for clip in clips})
-    if more:
+    folders = {place.name for place in places[0].glob("*/*/*") if place.is_dir()}
+    if more := sorted(folders - found.keys()):
         exam.note(kind, f"of no clip in the list: {some(more)}; not read", f"{len(more):,} more")
     return found
 
 
-def _folders(root: Path) -> set[str]:
-    """Names of the clips below a folder of pictures."""
-    return {place.name for place in root.glob("*/*/*") if place.is_dir()}
-
-
-def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str, set[str]]) -> None:
-    exam.complete(FRAMES, count(len(seen), "clips"), f"{len(clips):,} of the list, 5 frames each")
-    if absent := [clip.name for clip in clips if clip.name not in seen]:
-        exam.say(
+def _check_frames(exam: Examination, seen: Mapping[str, S4Pictures]) -> None:
+    absent = [name for name, frames in seen.items() if not frames.names]
+    whole = f"{len(seen):,} of the list, 5 frames each"
+    exam.complete(FRAMES, count(len(seen) - len(absent), "clips"), whole)
+    if absent:
+        exam.truncated(
             FRAMES,
-            FindingStatus.TRUNCATED,
             f"{len(absent):,} clips without frames",
-            f"{len(clips):,} clips of the list",
+            f"{len(seen):,} clips of the list",
             some(absent),
             f"{_AGAIN}; cmg leaves these clips out",
         )
-    odd = [n for n, names in seen.items() if names != set(picture_names(n, STEPS))]
+    odd = {n: f for n, f in seen.items() if f.names and (f.missing or f.more)}
     if odd:
-        held = some(f"{name} has {len(seen[name])}" for name in odd)
+        held = some(f"{name} has {len(frames.names)}" for name, frames in odd.items())
         exam.wrong(
             FRAMES,
             f"clips without the {STEPS} frames <name>_1.png to <name>_{STEPS}.png: {held}",
@@ -160,26 +115,16 @@ def _check_frames(exam: Examination, clips: Sequence[S4Clip], seen: Mapping[str,
 
 
 def _check_masks(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
+    exam: Examination, seen: Mapping[str, S4Pictures], meant: Mapping[str, S4Pictures]
 ) -> None:
-    wanted = f"{len(clips):,} of the list, 1 mask in training, {STEPS} otherwise"
-    exam.complete(MASKS, count(len(meant), "clips"), wanted)
-    missing, more = [], []
-    for clip in clips:
-        names = set(picture_names(clip.name, mask_count(clip)))
-        there = meant.get(clip.name, set())
-        if (clip.name in seen or not seen) and names - there:
-            missing.append(min(names - there))
-        if there - names:
-            more.append(clip.name)
-    if missing:
+    wanted = f"{len(meant):,} of the list, 1 mask in training, {STEPS} otherwise"
+    exam.complete(MASKS, count(sum(bool(m.names) for m in meant.values()), "clips"), wanted)
+    lacking = {name: m.missing for name, m in meant.items() if m.missing}
+    if missing := [m[0] for name, m in lacking.items() if not seen or seen[name].names]:
         found = f"{len(missing):,} clips lack a mask"
         detail = f"the first missing of each: {some(missing)}"
-        exam.say(MASKS, FindingStatus.TRUNCATED, found, wanted, detail, _AGAIN)
-    if more:
+        exam.truncated(MASKS, found, wanted, detail, _AGAIN)
+    if more := [name for name, masks in meant.items() if masks.more]:
         exam.note(
             MASKS,
             f"clips with more masks than officially: {some(more)}; the further ones are not read",
@@ -188,73 +133,51 @@ def _check_masks(
 
 
 def _open_some(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
+    exam: Examination, seen: Mapping[str, S4Pictures], meant: Mapping[str, S4Pictures]
 ) -> None:
-    """Read a sample of the clips whose pictures are all there."""
-    whole = list(_whole(exam, clips, seen, meant))
+    """Read a sample of the clips that have frames, with the masks that they have."""
+    whole = [name for name, frames in seen.items() if frames.paths]
     if not whole or exam.deep == 0:
         return
-    wrong: dict[tuple[str, str], list[str]] = defaultdict(list)
-    remarks: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for pictures in spread(whole, exam.deep):
-        _judge(exam, pictures, wrong, remarks)
-    read = f"of {len(whole) if exam.deep is None else min(exam.deep, len(whole)):,} clips opened"
-    for (part, problem), names in wrong.items():
-        exam.wrong(part, f"{problem}: {some(names)}", _AGAIN, f"{len(names):,} files {read}")
-    for (part, problem), names in remarks.items():
-        exam.warn(part, f"{problem}: {some(names)}", found=f"{len(names):,} files {read}")
+    tallies = {FRAMES: Tally(), MASKS: Tally()}
+    for name in spread(whole, exam.deep):
+        sizes = _judge_frames(exam, seen[name].paths, tallies[FRAMES])
+        _judge_masks(meant[name].paths if meant else (), sizes, tallies[MASKS])
+    read = len(whole) if exam.deep is None else min(exam.deep, len(whole))
+    for part, tally in tallies.items():
+        tally.tell(exam, part, _AGAIN, f"files of {read:,} clips opened")
 
 
-def _whole(
-    exam: Examination,
-    clips: Sequence[S4Clip],
-    seen: Mapping[str, set[str]],
-    meant: Mapping[str, set[str]],
-) -> Iterator[_Pictures]:
-    """Clips that have frames, with the masks that they have."""
-    for clip in clips:
-        names = [n for n in picture_names(clip.name, STEPS) if n in seen.get(clip.name, ())]
-        masks = [n for n in names[: mask_count(clip)] if n in meant.get(clip.name, ())]
-        if names:
-            frames_in = clip_folder(exam.layout.pictures[FRAMES][0], clip)
-            masks_in = clip_folder(exam.layout.pictures[MASKS][0], clip) if masks else frames_in
-            yield _Pictures(
-                clip, tuple(frames_in / n for n in names), tuple(masks_in / n for n in masks)
-            )
-
-
-def _judge(
-    exam: Examination,
-    pictures: _Pictures,
-    wrong: dict[tuple[str, str], list[str]],
-    remarks: dict[tuple[str, str], list[str]],
-) -> None:
-    """Read the pictures of one clip as they are read for a training."""
+def _judge_frames(
+    exam: Examination, paths: Sequence[Path], tally: Tally
+) -> dict[str, tuple[int, int]]:
+    """Read frames as they are read for a training; the sizes of those that can be read."""
     side = exam.expected.frame_size
     sizes: dict[str, tuple[int, int]] = {}
-    for path in pictures.frames:
+    for path in paths:
         try:
             height, width = read_picture(path).shape[:2]
         except DataError as error:
-            wrong[FRAMES, _problem(error, path)].append(path.name)
+            tally.wrong[_problem(error, path)].append(path.name)
             continue
         sizes[path.name] = height, width
         if (height, width) != (side, side):
-            problem = f"{width} x {height} pixels, {side} x {side} expected"
-            remarks[FRAMES, problem].append(path.name)
-    for path in pictures.masks:
+            tally.odd[f"{width} x {height} pixels, {side} x {side} expected"].append(path.name)
+    return sizes
+
+
+def _judge_masks(paths: Sequence[Path], sizes: Mapping[str, tuple[int, int]], tally: Tally) -> None:
+    """Read masks likewise; they are of the size of their frame."""
+    for path in paths:
         try:
             mask = read_mask(path)
         except DataError as error:
-            wrong[MASKS, _problem(error, path)].append(path.name)
+            tally.wrong[_problem(error, path)].append(path.name)
             continue
         if path.name in sizes and mask.shape != sizes[path.name]:
-            wrong[MASKS, "of another size than the frame"].append(path.name)
+            tally.wrong["of another size than the frame"].append(path.name)
         if not mask.any():
-            remarks[MASKS, "empty masks, where nothing is to be found"].append(path.name)
+            tally.odd["empty masks, where nothing is to be found"].append(path.name)
 
 
 def _problem(error: DataError, path: Path) -> str:

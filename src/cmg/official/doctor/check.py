@@ -11,7 +11,6 @@ from cmg.official.doctor.ave import check_ave
 from cmg.official.doctor.avsbench import check_avsbench
 from cmg.official.doctor.avvp import check_avvp
 from cmg.official.doctor.clips import check_clips
-from cmg.official.doctor.contents import read_contents
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.expected import OFFICIAL, read_simulation
 from cmg.official.doctor.features import check_h5
@@ -54,17 +53,20 @@ def check_root(root: StrPath, lists: StrPath | None = None, deep: int | None = D
     exam = Examination(layout, OFFICIAL, deep)
     _compare_with_simulation(exam, layout)
     check_presence(exam)
-    contents = read_contents(exam)
-    check_vggsound(exam, contents)
-    check_ave(exam, contents)
-    check_h5(exam, None if contents.annotations is None else exam.expected.rows("ave"))
-    check_avvp(exam, contents)
-    check_ucf(exam, contents)
-    check_open_set(exam, contents)
-    check_clips(exam, contents)
-    check_avsbench(exam)
-    check_text(exam)
-    check_overlaps(exam, contents)
+    exam.read_lists()
+    for examine in (
+        check_vggsound,
+        check_ave,
+        check_h5,
+        check_avvp,
+        check_ucf,
+        check_open_set,
+        check_clips,
+        check_avsbench,
+        check_text,
+        check_overlaps,
+    ):
+        examine(exam)
     return Diagnosis(root, exam.expected.fraction, exam.summed_up())
 
 

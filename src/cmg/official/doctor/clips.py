@@ -3,71 +3,75 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cmg.official.doctor.contents import Contents
-from cmg.official.doctor.events import is_odd
+from cmg.official.catalogue import AUTHORS, FOLDERS
+from cmg.official.doctor.avvp import is_odd
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips
-from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import AUTHORS, FOLDERS
-from cmg.official.doctor.vggsound import LONGER
-from cmg.official.lists.avvp import feature_key
+from cmg.official.doctor.findings import some
+from cmg.official.lists.avvp import EventTable, feature_key
+from cmg.official.names import (
+    AVVP_CATEGORIES,
+    AVVP_DENSE,
+    AVVP_EVENTS,
+    AVVP_WEAK,
+    LONGER,
+    UCF,
+    UCF51,
+    VGGSOUND,
+)
 
 _LISTS = {
-    "vggsound40k": ("vggsound-avel40k.csv",),
-    "avvp": tuple(f"AVVP_eval_{sense}_checked_combined.csv" for sense in ("audio", "visual")),
-    "ucf101": ("ucf2vggsound.csv",),
-    "ucf101all": ("ucf51checked.csv",),
-} | {name: (f"video_name_{name}_checked.csv",) for name in LONGER}
+    "vggsound40k": [VGGSOUND],
+    "avvp": [*AVVP_EVENTS.values()],
+    "ucf101": [UCF],
+    "ucf101all": [UCF51],
+} | {name: [csv] for name, csv in LONGER.items()}
 """The lists that name the clips of a set; a faulty one says nothing of the zips."""
 _EMPTY_ZIP = 22
 """Bytes of a zip with no member."""
 
 
-def check_clips(exam: Examination, contents: Contents) -> None:
+def check_clips(exam: Examination) -> None:
     """Compare every folder of zips with its list, and read some of its clips."""
-    wanted = _wanted(contents)
     for (data_set, feature), part in FOLDERS.items():
         places = exam.layout.features.get((data_set, feature), [])
         if not places or data_set == "avsbench":
             continue  # AVSBench has folders in its folders of zips, and a check of its own.
         files = _list(exam, part, places[0])
-        stems = wanted.get(data_set)
+        stems = _wanted(exam, data_set)
         comparable = feature != "label" and not exam.faulty(part, *_LISTS[data_set])
-        if stems is not None and comparable:
-            allowed = _allowed(contents) if data_set == "avvp" else ()
+        if stems and comparable:
+            allowed = _allowed(exam) if data_set == "avvp" else ()
             compare_names(exam, part, files, stems, allowed)
         else:
             exam.complete(part, count(len(files), "zips"))
-        named = [stem for stem in stems or () if stem in files]
-        check_zips(exam, part, data_set, feature, _paths(places[0], named or sorted(files)))
+        named = [stem for stem in stems if stem in files]
+        paths = [places[0] / f"{stem}.zip" for stem in named or sorted(files)]
+        check_zips(exam, part, data_set, feature, paths)
 
 
-def _wanted(contents: Contents) -> dict[str, list[str]]:
-    """Stems of the zips that there must be, by set; sets without a list are absent."""
-    found: dict[str, list[str]] = dict(contents.longer)
-    if contents.avel is not None:
-        found["vggsound40k"] = [clip.video_id for clip in contents.avel]
-    if contents.ucf is not None:
-        found["ucf101"] = [clip.video_id for clip in contents.ucf]
-    if contents.ucf51 is not None:
-        found["ucf101all"] = [clip.video_id for clip in contents.ucf51]
-    if contents.combined:
-        categories = contents.avvp_categories or ()
-        names = [name for table in contents.combined.values() for name in table.names]
-        found["avvp"] = [
-            feature_key(name) for name in names if not is_odd(name) and name not in categories
-        ]
-    return {name: list(dict.fromkeys(stems)) for name, stems in found.items()}
+def _wanted(exam: Examination, data_set: str) -> list[str]:
+    """Stems of the zips that there must be; none for a set without a list."""
+    lists = [exam.contents[name] for name in _LISTS[data_set] if name in exam.contents]
+    categories = exam.contents.get(AVVP_CATEGORIES, ())
+    stems: dict[str, None] = {}
+    for found in lists:
+        if isinstance(found, EventTable):
+            named = [n for n in found.names if not is_odd(n) and n not in categories]
+            stems |= dict.fromkeys(map(feature_key, named))
+        else:
+            stems |= dict.fromkeys(getattr(clip, "video_id", clip) for clip in found)
+    return list(stems)
 
 
-def _allowed(contents: Contents) -> set[str]:
+def _allowed(exam: Examination) -> set[str]:
     """Stems of AVVP's zips that there may be: of clips without events, and of broken names."""
-    tables = (*contents.combined.values(), *contents.dense.values())
+    tables: list[EventTable] = [*exam.there(AVVP_EVENTS).values(), *exam.there(AVVP_DENSE).values()]
     names = {name for table in tables for name in table.names}
-    return {feature_key(name) for name in names.union(*contents.weak.values())}
+    return {feature_key(name) for name in names.union(*exam.there(AVVP_WEAK).values())}
 
 
 def _list(exam: Examination, part: str, folder: Path) -> set[str]:
@@ -93,9 +97,8 @@ def _list(exam: Examination, part: str, folder: Path) -> set[str]:
     if foreign:
         exam.note(part, f"no zips: {some(sorted(foreign))}; not read", f"{len(foreign):,} files")
     if empty:
-        exam.say(
+        exam.truncated(
             part,
-            FindingStatus.TRUNCATED,
             f"{len(empty):,} empty files",
             "0",
             some(sorted(empty)),
@@ -131,9 +134,8 @@ def compare_names(
             count(len(files), "zips"),
         )
     elif missing:
-        exam.say(
+        exam.truncated(
             part,
-            FindingStatus.TRUNCATED,
             f"{len(missing):,} clips without a zip",
             f"{len(stems):,} clips of the list",
             some(missing),
@@ -143,7 +145,3 @@ def compare_names(
         exam.note(
             part, f"zips of no clip in the list: {some(more)}; not read", f"{len(more):,} more"
         )
-
-
-def _paths(folder: Path, stems: Iterable[str]) -> list[Path]:
-    return [folder / f"{stem}.zip" for stem in stems]

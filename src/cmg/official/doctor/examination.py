@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cmg.errors import CmgError
+from cmg.official.catalogue import FOLDERS, GENERAL, PARTS, feature_part, position
 from cmg.official.doctor.expected import Expected
-from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus
-from cmg.official.doctor.parts import FOLDERS, GENERAL, PARTS, feature_part, position
-from cmg.official.layout import PICTURES, Layout
+from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus, some
+from cmg.official.doctor.names import unmatched
+from cmg.official.layout import Layout
+from cmg.official.names import PICTURES, SPLITS
 
 T = TypeVar("T")
+ENOUGH = 0.9
+"""Share of the rows below which a list is truncated."""
 
 
 @dataclass
@@ -25,12 +29,14 @@ class Examination:
         expected: Counts and sizes.
         deep: Clips read per folder of features; None reads all.
         findings: So far.
+        contents: What every list says that is there and can be read, by its name.
     """
 
     layout: Layout
     expected: Expected
     deep: int | None = 32
     findings: list[Finding] = field(default_factory=list)
+    contents: dict[str, Any] = field(default_factory=dict)
 
     def say(
         self,
@@ -60,26 +66,70 @@ class Examination:
         """Say what was counted in a part; dropped in the end if the part has a fault."""
         self.say(part, FindingStatus.COMPLETE, found, expected, detail=self.where(part))
 
-    def counted(
-        self, part: str, found: int, wanted: int, what: str = "rows", detail: str = ""
-    ) -> bool:
-        """Say how much a part holds, and that it is wrong where that is not what it must hold.
-
-        Args:
-            part: Name of the part.
-            found: How much.
-            wanted: How much there must be.
-            what: Is counted.
-            detail: What to say besides the number that is expected.
-
-        Returns:
-            Whether the two are equal.
-        """
+    def counted(self, part: str, found: int, wanted: int, what: str = "rows") -> bool:
+        """Say how much a part holds, and that it is wrong where that is not what it must hold."""
         self.complete(part, count(found, what), f"{wanted:,}")
         if found != wanted:
-            again = f"get it again from {PARTS[part].source}"
-            self.wrong(part, f"{wanted:,} expected{detail}", again, count(found, what))
+            detail = f"{wanted:,} expected{PARTS[part].about}"
+            self.wrong(part, detail, self.again(part), count(found, what))
         return found == wanted
+
+    def rows(self, part: str, found: int) -> None:
+        """Say how many rows a list has, and whether these are as many as officially."""
+        wanted = self.expected.rows(*PARTS[part].rows) if PARTS[part].rows else None
+        told = "" if wanted is None else f"{wanted:,}"
+        self.complete(part, count(found), told)
+        if wanted is None or found == wanted:
+            return
+        if found < ENOUGH * wanted:
+            self.truncated(part, count(found), told)
+        else:
+            self.warn(part, f"expected {told}; another version of the list", found=count(found))
+
+    def truncated(
+        self, part: str, found: str, expected: str, detail: str = "", remedy: str = ""
+    ) -> None:
+        """Add a finding of something that is not there as a whole."""
+        remedy = remedy or self.again(part)
+        self.say(part, FindingStatus.TRUNCATED, found, expected, detail, remedy)
+
+    def twice(self, part: str, places: Sequence[Path], detail: str = "") -> None:
+        """Say of a folder that it is there twice, if it is."""
+        if len(places) > 1:
+            self.say(
+                part,
+                FindingStatus.DUPLICATED,
+                f"{len(places)} folders",
+                "1",
+                some(map(self.shown, places)) + detail,
+                "keep the complete one; the readers do not choose between them",
+            )
+
+    def known(
+        self, part: str, names: Iterable[str], of: str, remedy: str, told: str = "categories{}"
+    ) -> bool:
+        """Whether the names in a part are those of a file of names; says which are not."""
+        known = self.trusted(of)
+        if known is not None and (strange := unmatched(names, known)):
+            self.wrong(part, told.format(f" that {of} does not have: {strange}"), remedy)
+            return False
+        return known is not None
+
+    def spread(self, part: str, clips: Iterable[Any], categories: Iterable[str]) -> None:
+        """Warn of categories that have no clip in some split."""
+        there = {(clip.category, clip.split) for clip in clips}
+        names = list(categories)
+        if without := [c for c in names if any((c, split) not in there for split in SPLITS)]:
+            self.warn(
+                part,
+                f"categories without a clip in some split: {some(without)}",
+                f"the list is cut; {self.again(part)}",
+                f"{len(without)} of {len(names)}",
+            )
+
+    def again(self, part: str, what: str = "it") -> str:
+        """The remedy for a part that is not what it should be."""
+        return f"get {what} again from {PARTS[part].source}"
 
     def faulty(self, *parts: str) -> bool:
         """Whether one of these parts has a fault so far."""
@@ -117,10 +167,27 @@ class Examination:
         try:
             return reader(path)
         except CmgError as error:
-            remedy = f"get {name} again from {PARTS[name].source}"
+            remedy = self.again(name, name)
             status = FindingStatus.TRUNCATED if "truncated" in str(error) else FindingStatus.WRONG
             self.say(name, status, "unreadable", detail=str(error), remedy=remedy)
             return None
+
+    def read_lists(self) -> None:
+        """Read every list once; what is wrong with one is said."""
+        for part in PARTS.values():
+            found = None if part.read is None else self.read(part.name, part.read)
+            if found is not None:
+                self.contents[part.name] = found
+                if part.lines:
+                    self.counted(part.name, len(found), part.lines, "names")
+
+    def trusted(self, name: str) -> Any:
+        """What a list says; None where it is absent or has a fault."""
+        return None if self.faulty(name) else self.contents.get(name)
+
+    def there(self, lists: Mapping[str, str]) -> dict[str, Any]:
+        """What those lists say that are there and can be read, by the keys given for them."""
+        return {key: self.contents[n] for key, n in lists.items() if n in self.contents}
 
     def summed_up(self) -> tuple[Finding, ...]:
         """All findings in the order of the parts; a part of which nothing was said is complete."""

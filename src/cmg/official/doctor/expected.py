@@ -24,7 +24,7 @@ OFFICIAL_COUNTS: Counts = {
 }
 """Rows per list and split, counted in copies of the official lists; AVSBench's as published."""
 
-CLASSES = {"vggsound40k": 141, "ave": 28, "avvp": 25, "ave_avvp": 12, "ucf_vgg": 16, "ucf51": 51}
+AVE_CLASSES = 28
 WORDS = 1_046
 """Entries of cnt.pkl."""
 WORDS_MD5 = "5dc21abc77e192932cc03528f8e3a518"
@@ -54,6 +54,11 @@ class Expected:
         if splits is None:
             return None
         return sum(splits.values()) if split is None else splits.get(split)
+
+    def step(self, feature: str) -> tuple[int, ...]:
+        """Shape of a step of ``audio`` or ``video``."""
+        width, size = self.widths[feature], self.map_size
+        return (width,) if feature == "audio" else (size, size, width)
 
 
 OFFICIAL = Expected(OFFICIAL_COUNTS, {"audio": 128, "video": 512, "text": 768}, 7)

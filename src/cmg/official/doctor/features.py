@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from cmg.data.features import beyond_float32
 from cmg.errors import DataError
-from cmg.official.datasets.ave import FEATURE_FILES, KEY
+from cmg.official.catalogue import AUTHORS
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import AUTHORS
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import RULES, STEPS, LengthRule
+from cmg.official.lists.ave import FEATURE_KEY
+from cmg.official.names import ANNOTATIONS, AVE_FEATURES
 from cmg.official.zips import read_clip_zip
 
 _FEW_UNITS = 30.0
@@ -41,6 +42,21 @@ class Tally:
     odd: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     zeros: float = 0.0
     dtypes: set[str] = field(default_factory=set)
+
+    def take(self, array: NDArray[Any], name: str, problems: Iterable[str]) -> None:
+        """Take one clip into account, and what is wrong with it."""
+        self.read += 1
+        self.dtypes.add(str(array.dtype))
+        for problem in problems:
+            self.wrong[problem].append(name)
+        self.zeros += float(np.mean(array == 0)) if array.size else 0.0
+
+    def tell(self, exam: Examination, part: str, remedy: str, found: str) -> None:
+        """Say what is wrong, and what is odd."""
+        for problem, names in self.wrong.items():
+            exam.wrong(part, f"{problem}: {some(names)}", remedy, f"{len(names):,} {found}")
+        for oddity, names in self.odd.items():
+            exam.warn(part, f"{oddity}: {some(names)}", found=f"{len(names):,} {found}")
 
 
 def check_zips(
@@ -65,10 +81,7 @@ def check_zips(
             continue
         for oddity in _member_oddities(path):
             tally.odd[oddity].append(path.name)
-        if feature == "label":
-            _judge_label(tally, array, path.name)
-        else:
-            judge(tally, exam, feature, array, path.name, rule)
+        tally.take(array, path.name, _problems(exam, feature, array, rule))
     if unreadable:
         total = tally.read + len(unreadable)
         found = f"{len(unreadable):,} of {total:,} zips read"
@@ -76,29 +89,29 @@ def check_zips(
     _report(exam, part, feature, tally)
 
 
-def check_h5(exam: Examination, rows: int | None) -> None:
+def check_h5(exam: Examination) -> None:
     """Check AVE's two feature files: shape, kind of numbers, and a sample of rows."""
-    for feature, part in FEATURE_FILES.items():
-        width, size = exam.expected.widths[feature], exam.expected.map_size
-        rest = (width,) if feature == "audio" else (size, size, width)
+    rows = exam.expected.rows("ave") if ANNOTATIONS in exam.contents else None
+    for feature, part in AVE_FEATURES.items():
         array = exam.read(part, _opened)
         if array is None:
             continue
-        shape = array.shape
-        wanted = (shape[0] if rows is None else rows, STEPS, *rest)
+        shape, step = array.shape, exam.expected.step(feature)
+        wanted = (shape[0] if rows is None else rows, STEPS, *step)
         exam.complete(part, f"{list(shape)} {array.dtype}", f"{list(wanted)} float64")
         if shape != wanted:
-            first = feature == "video" and shape[2:] == (width, size, size)
+            first = feature == "video" and shape[2:] == (step[-1], *step[:-1])
             exam.wrong(
                 part,
                 f"{list(wanted)} expected" + (_CHANNELS_FIRST if first else ""),
-                f"get it again from {AUTHORS}",
+                exam.again(part),
                 f"{list(shape)}",
             )
             continue
         tally = Tally()
         for row in spread(range(shape[0]), exam.deep):
-            judge(tally, exam, feature, array.row(row), f"row {row}", None)
+            found = array.row(row)
+            tally.take(found, f"row {row}", _problems(exam, feature, found, None))
         _report(exam, part, feature, tally)
 
 
@@ -106,9 +119,9 @@ _CHANNELS_FIRST = "; channels come first here and must come last: transpose the 
 
 
 def _opened(path: Path) -> H5Array:
-    array = H5Array(path, KEY)
+    array = H5Array(path, FEATURE_KEY)
     if not array.shape:
-        raise DataError(f"{path}: {KEY} is one number, not the features of clips")
+        raise DataError(f"{path}: {FEATURE_KEY} is one number, not the features of clips")
     array.row(array.shape[0] - 1)  # The end of the file is what a broken download lacks.
     return array
 
@@ -120,35 +133,17 @@ def spread(items: Sequence[Any], most: int | None) -> Iterable[Any]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def judge(
-    tally: Tally,
-    exam: Examination,
-    feature: str,
-    array: NDArray[Any],
-    name: str,
-    rule: LengthRule | None,
-) -> None:
-    """Take one clip into account.
-
-    Args:
-        tally: Takes it.
-        exam: Says the widths.
-        feature: ``audio``, [n, C], or ``video``, [n, H, W, C].
-        array: The clip.
-        name: Of the clip.
-        rule: How its length is brought to ten; None if it has been.
-    """
-    tally.read += 1
-    tally.dtypes.add(str(array.dtype))
-    width, size = exam.expected.widths[feature], exam.expected.map_size
-    step = (width,) if feature == "audio" else (size, size, width)
-    problem = _shape_problem(array, step, rule)
-    if problem is not None:
-        tally.wrong[problem].append(name)
-        return
-    for problem in _value_problems(array, feature):
-        tally.wrong[problem].append(name)
-    tally.zeros += float(np.mean(array == 0))
+def _problems(
+    exam: Examination, feature: str, array: NDArray[Any], rule: LengthRule | None
+) -> Iterator[str]:
+    """What is wrong with a clip; `rule` brings its length to ten, None if it has been."""
+    if feature == "label":
+        if array.size != STEPS or not np.isin(array, (0, 1)).all():
+            yield f"shape {array.shape}, expected {STEPS} values that are 0 or 1"
+    elif problem := _shape_problem(array, exam.expected.step(feature), rule):
+        yield problem
+    else:
+        yield from _value_problems(array, feature)
 
 
 def _shape_problem(
@@ -185,12 +180,6 @@ def _value_problems(array: NDArray[Any], feature: str) -> Iterator[str]:
         yield f"values over {_FEW_UNITS:g}: no VGGish embeddings, which reach a few units"
 
 
-def _judge_label(tally: Tally, array: NDArray[Any], name: str) -> None:
-    tally.read += 1
-    if array.size != STEPS or not np.isin(array, (0, 1)).all():
-        tally.wrong[f"shape {array.shape}, expected {STEPS} values that are 0 or 1"].append(name)
-
-
 def _member_oddities(path: Path) -> Iterator[str]:
     with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -201,22 +190,17 @@ def _member_oddities(path: Path) -> Iterator[str]:
 
 
 def _report(exam: Examination, part: str, feature: str, tally: Tally) -> None:
-    found = f"of {tally.read:,} clips read"
-    for problem, names in tally.wrong.items():
-        exam.wrong(part, f"{problem}: {some(names)}", _EXTRACT, f"{len(names):,} {found}")
-    for oddity, names in tally.odd.items():
-        exam.warn(part, f"{oddity}: {some(names)}", found=f"{len(names):,} {found}")
-    other = tally.dtypes - {"float32", "float64"}
-    good = tally.read - sum(map(len, tally.wrong.values()))
+    tally.tell(exam, part, _EXTRACT, f"of {tally.read:,} clips read")
     if tally.wrong or not tally.read or feature == "label":
         return
-    if other:
+    if other := tally.dtypes - {"float32", "float64"}:
         exam.warn(part, f"numbers are {', '.join(sorted(other))}; float32 or float64 expected")
-    if tally.zeros / good < _FEWEST_ZEROS:
+    zeros = tally.zeros / tally.read
+    if zeros < _FEWEST_ZEROS:
         exam.say(
             part,
             FindingStatus.WARNING,
-            f"{100 * tally.zeros / good:.0f} % zeros",
+            f"{100 * zeros:.0f} % zeros",
             "about two thirds",
             "features taken after a ReLU are mostly zero; these may be normalised or of another "
             "network",

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from cmg.official.doctor.contents import Contents
+from cmg.official.catalogue import OVERLAPS
 from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.parts import OVERLAPS
-from cmg.official.lists.avvp import feature_key
+from cmg.official.lists.avvp import EventTable, feature_key
+from cmg.official.names import ANNOTATIONS, AVVP_EVENTS, LONGER, ORDERS, VGGSOUND, VGGSOUND_UCF
 
 _KNOW = "know of it: `cmg evaluate` counts such clips in its leak report"
 
 
-def check_overlaps(exam: Examination, contents: Contents) -> None:
+def check_overlaps(exam: Examination) -> None:
     """Count shared ids; a warning at most, since the official lists overlap."""
-    ave = _ave_ids(exam, contents)
+    ave = _ave_ids(exam)
     _check_ave_splits(exam, ave)
-    avvp = {feature_key(name) for table in contents.combined.values() for name in table.names}
+    tables: dict[str, EventTable] = exam.there(AVVP_EVENTS)
+    avvp = {feature_key(name) for table in tables.values() for name in table.names}
     evaluated = {
         "ave": set().union(*ave.values()) if ave else set(),
         "avvp": avvp,
-        "ucf-vgg (VGGSound)": {clip.video_id for clip in contents.vggsound2ucf or ()},
+        "ucf-vgg (VGGSound)": {clip.video_id for clip in exam.contents.get(VGGSOUND_UCF, ())},
     }
-    for name, ids in _trained_on(contents).items():
+    for name, ids in _trained_on(exam).items():
         shared = {task: len(ids & clips) for task, clips in evaluated.items()}
         if any(shared.values()):
             told = ", ".join(
@@ -31,15 +32,15 @@ def check_overlaps(exam: Examination, contents: Contents) -> None:
                 if number
             )
             exam.warn(OVERLAPS, f"pre-training list {name} holds {told}", _KNOW)
-    _check_avvp(exam, contents, evaluated["ave"], avvp)
+    _check_avvp(exam, tables, evaluated["ave"], avvp)
 
 
-def _ave_ids(exam: Examination, contents: Contents) -> dict[str, set[str]]:
-    rows = contents.annotations
-    parts = [f"{split}_order.h5" for split in contents.orders]
-    if rows is None or exam.faulty("Annotations.txt", *parts):
+def _ave_ids(exam: Examination) -> dict[str, set[str]]:
+    rows = exam.trusted(ANNOTATIONS)
+    orders = exam.there(ORDERS)
+    if rows is None or exam.faulty(*(ORDERS[split] for split in orders)):
         return {}
-    return {split: {rows[i].video_id for i in o} for split, o in contents.orders.items()}
+    return {split: {rows[i].video_id for i in order} for split, order in orders.items()}
 
 
 def _check_ave_splits(exam: Examination, ave: dict[str, set[str]]) -> None:
@@ -50,24 +51,24 @@ def _check_ave_splits(exam: Examination, ave: dict[str, set[str]]) -> None:
         exam.warn(OVERLAPS, f"ids of AVE in two splits (a clip with two events): {told}", _KNOW)
 
 
-def _trained_on(contents: Contents) -> dict[str, set[str]]:
+def _trained_on(exam: Examination) -> dict[str, set[str]]:
     lists: dict[str, set[str]] = {}
-    if contents.avel is not None:
-        lists["24k"] = {clip.video_id for clip in contents.avel if clip.split == "train"}
-        lists["40k"] = {clip.video_id for clip in contents.avel}
-    for name, stems in contents.longer.items():
+    if (clips := exam.contents.get(VGGSOUND)) is not None:
+        lists["24k"] = {clip.video_id for clip in clips if clip.split == "train"}
+        lists["40k"] = {clip.video_id for clip in clips}
+    for name, stems in exam.there(LONGER).items():
         lists[name.removeprefix("vggsound")] = {feature_key(stem) for stem in stems}
     return lists
 
 
 def _check_avvp(
-    exam: Examination, contents: Contents, ave: Collection[str], avvp: Collection[str]
+    exam: Examination, tables: Mapping[str, EventTable], ave: Collection[str], avvp: Collection[str]
 ) -> None:
     both = set(ave) & set(avvp)
     if both:
         exam.warn(OVERLAPS, f"ids in AVE and in AVVP (task ave-avvp): {len(both)}", _KNOW)
-    if set(contents.combined) == {"audio", "visual"}:
-        heard, seen = (set(contents.combined[s].names) for s in ("audio", "visual"))
+    if len(tables) == len(AVVP_EVENTS):
+        heard, seen = (set(tables[s].names) for s in AVVP_EVENTS)
         if heard & seen:
             exam.note(
                 OVERLAPS,

@@ -6,9 +6,7 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
-from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import FindingStatus, some
-from cmg.official.doctor.parts import (
+from cmg.official.catalogue import (
     ATTACHED,
     AUTHORS,
     ENCODER,
@@ -18,11 +16,10 @@ from cmg.official.doctor.parts import (
     Part,
     family_parts,
 )
-
-_WHOLE = 16 << 20
-"""Bytes up to which two files are compared whole."""
-_BLOCK = 1 << 16
-_BLOCKS = 64
+from cmg.official.doctor.examination import Examination
+from cmg.official.doctor.findings import FindingStatus, some
+from cmg.official.layout import same_content
+from cmg.official.names import PICTURES
 
 
 def check_presence(exam: Examination) -> None:
@@ -35,17 +32,12 @@ def check_presence(exam: Examination) -> None:
             _say_absent(exam, part)
     for name in PARTS:
         _check_copies(exam, name, exam.places(name))
-    for (data_set, feature), part_name in FOLDERS.items():
-        places = exam.layout.features.get((data_set, feature), [])
-        if len(places) > 1 and data_set != "avsbench":
-            exam.say(
-                part_name,
-                FindingStatus.DUPLICATED,
-                f"{len(places)} folders",
-                "1",
-                f"{some(map(exam.shown, places))}: {_same_names(places[0], places[1])}",
-                "keep the complete one; the readers do not choose between them",
-            )
+    for key, part_name in FOLDERS.items():
+        places = exam.layout.features.get(key, [])
+        if len(places) > 1 and key[0] != "avsbench":
+            exam.twice(part_name, places, f": {_same_names(*places[:2])}")
+    for kind in PICTURES:
+        exam.twice(kind, exam.layout.pictures.get(kind, []))
 
 
 def _say_absent(exam: Examination, part: Part) -> None:
@@ -88,7 +80,7 @@ def _check_nesting(exam: Examination) -> None:
 
 def _check_copies(exam: Examination, name: str, places: list[Path]) -> None:
     for other in places[1:]:
-        if not _equal(places[0], other):
+        if not same_content(places[0], other):
             exam.say(
                 name,
                 FindingStatus.DUPLICATED,
@@ -100,25 +92,6 @@ def _check_copies(exam: Examination, name: str, places: list[Path]) -> None:
                 "the readers do not choose between them",
             )
             return
-
-
-def _equal(first: Path, second: Path) -> bool:
-    """Whether two files have one content; of large ones 64 blocks are compared."""
-    if os.path.samefile(first, second):
-        return True
-    size = first.stat().st_size
-    if size != second.stat().st_size:
-        return False
-    with first.open("rb") as a, second.open("rb") as b:
-        if size <= _WHOLE:
-            return a.read() == b.read()
-        for block in range(_BLOCKS):
-            start = block * (size - _BLOCK) // (_BLOCKS - 1)
-            a.seek(start)
-            b.seek(start)
-            if a.read(_BLOCK) != b.read(_BLOCK):
-                return False
-    return True
 
 
 def _same_names(first: Path, second: Path) -> str:

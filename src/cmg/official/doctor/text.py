@@ -7,32 +7,19 @@ from pathlib import Path
 
 from cmg.errors import CmgError
 from cmg.files import read_json
+from cmg.official.catalogue import ENCODER
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import WORDS, WORDS_MD5
-from cmg.official.doctor.names import unmatched
-from cmg.official.doctor.parts import ATTACHED, COUNTS, ENCODER
+from cmg.official.doctor.vggsound import check_prompts
 from cmg.official.lists.avsbench import CATEGORIES
-from cmg.text import read_cnt, read_prompts
+from cmg.official.names import COUNTS, S4_PROMPTS
+from cmg.text import read_cnt
 from cmg.text.places import DOWNLOAD, IN_ROOT, search_encoder
-
-AVSBENCH_PROMPTS = "AVSBenchCategories2Prompts.csv"
-_AVSBENCH_CLASSES = len(CATEGORIES)
 
 
 def check_text(exam: Examination) -> None:
     """Check the files beside the lists that text needs."""
-    prompts = exam.read(AVSBENCH_PROMPTS, read_prompts)
-    if prompts is not None:
-        found = count(len(prompts), "prompts")
-        exam.complete(AVSBENCH_PROMPTS, found, str(_AVSBENCH_CLASSES))
-        if len(prompts) != _AVSBENCH_CLASSES:
-            exam.warn(AVSBENCH_PROMPTS, f"{_AVSBENCH_CLASSES} categories expected", found=found)
-        if without := unmatched(CATEGORIES, prompts):
-            exam.wrong(
-                AVSBENCH_PROMPTS,
-                f"categories without a prompt: {without}",
-                f"labels must be equal to the letter; get it again from {ATTACHED}",
-            )
+    check_prompts(exam, S4_PROMPTS, len(CATEGORIES), CATEGORIES)
     _check_counts(exam)
     _check_encoder(exam)
 

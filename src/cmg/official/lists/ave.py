@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cmg.data.labels import Event, step_labels
+from cmg.data.labels import Event
 from cmg.errors import DataError
 from cmg.files import read_text
 from cmg.official.h5 import H5Array
+from cmg.tables import read_lines
 
-ANNOTATIONS = "Annotations.txt"
 HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
 ORDER_KEY = "order"
 FEATURE_KEY = "avadataset"
@@ -85,9 +84,12 @@ def categories_of(annotations: Sequence[Annotation]) -> list[str]:
 
 def true_labels(annotations: Sequence[Annotation], steps: int) -> NDArray[np.bool_]:
     """What ``labels.h5`` says, one-hot with the background last: bool [rows, steps, C + 1]."""
-    categories = categories_of(annotations)
-    labels = [step_labels([row.event], categories, steps) for row in annotations]
-    return np.array(torch.stack(labels).numpy(), bool)
+    times = np.array([(row.start, row.end) for row in annotations])[..., None]
+    seconds = np.arange(steps)
+    active = (times[:, 0] <= seconds) & (seconds < times[:, 1])
+    labels = true_classes(annotations)[:, None] & active[..., None]
+    labels[..., -1] = ~active
+    return labels
 
 
 def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
@@ -139,3 +141,36 @@ def read_order(path: Path, rows: int) -> NDArray[np.int64]:
     if len(np.unique(found)) < len(found):
         raise DataError(f"{path} lists a row twice; download it again")
     return found.astype(np.int64)
+
+
+def read_shared_labels(
+    categories: Path, labels: Path, order: Path, rows: int, steps: int
+) -> tuple[list[str], dict[int, list[list[int]]]]:
+    """``AVE_AVVP_Categories.txt``, ``ave_avvp_labels.h5`` and ``ave_avvp_order.h5``.
+
+    Args:
+        categories: Names in AVVP's spelling, because they index AVVP's lists.
+        labels: Of all AVE rows; those outside the order do not count.
+        order: The rows that take part.
+        rows: Number of AVE annotations.
+        steps: T.
+
+    Returns:
+        The names; and per row of the order the classes of every step, where the number of names
+        is the background.
+
+    Raises:
+        DataError: unreadable, or files that do not belong together.
+    """
+    names = read_lines(categories)
+    found = H5Array(labels, FEATURE_KEY).all()
+    if found.shape != (rows, steps, len(names) + 1):
+        raise DataError(
+            f"{labels}: {FEATURE_KEY} has shape {found.shape}; expected "
+            f"{(rows, steps, len(names) + 1)} for the {rows} rows of Annotations.txt and the "
+            f"{len(names)} names of {categories.name} and background"
+        )
+    return names, {
+        int(row): [np.flatnonzero(step > 0).tolist() for step in found[row]]
+        for row in read_order(order, rows)
+    }
