@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from click import Context
 
 import cmg
 from cmg.cli.main import app
@@ -31,8 +32,10 @@ def commands():
     def walk(command, name):
         options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
         found[name] = options | {"--help", "-h", "--json"}
-        for part, below in getattr(command, "commands", {}).items():
-            walk(below, (*name, part))
+        if hasattr(command, "list_commands"):  # some are made when they are asked for
+            context = Context(command)
+            for part in command.list_commands(context):
+                walk(command.get_command(context, part), (*name, part))
 
     walk(typer.main.get_command(app), ())
     return found
