@@ -19,6 +19,7 @@ NAMES = [
     "pretraining-lists",
     "pretraining-size",
     "pretraining-size-equal-steps",
+    "quantizers",
     "recipes",
 ]
 ABLATION = {
