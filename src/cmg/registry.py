@@ -163,7 +163,7 @@ def use(*modules: str) -> None:
         try:
             with _all_or_nothing(name):
                 import_module(name)
-        except Exception as error:  # a user's module may raise anything
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
             for module in set(sys.modules) - kept:  # so that a mended one is read again
                 if module.split(".")[0] == name.split(".")[0]:
                     del sys.modules[module]
