@@ -229,6 +229,33 @@ def test_a_name_that_cannot_be(name, told):
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(("part", "options"), [(Wrong, None), (TermOptions, TermOptions)])
+def test_a_part_that_is_no_objective_or_has_no_options(part, options):
+    with pytest.raises(PluginError, match=r"is no subclass of (TermOptions|Objective)$"):
+        objectives.register("mine", options)(part)
+    assert "mine" not in objectives
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("scope", "clips", "its scope is batch or clip, got 'clips'"),
+        ("needs", frozenset({"code"}), "its needs are some of detail, rebuilt, codes, got code"),
+    ],
+)
+def test_a_scope_or_need_that_nothing_computes(name, value, told, monkeypatch):
+    objectives.register("wrong", TermOptions)(Wrong)
+    monkeypatch.setattr(Wrong, name, value)
+    with pytest.raises(PluginError, match=told):
+        trained("objectives.wrong.weight=1")
+
+
+def test_terms_that_all_rise_are_told_so():
+    off = ["objectives.cross_cpc=null", "objectives.commitment=null"]
+    with pytest.raises(ConfigError, match=r"not all terms can start later or rise \(start_epoch"):
+        trained("objectives.cmcm.ramp_epochs=1", *off)
+
+
 def test_a_name_of_torch():
     objectives.register("forward", TermOptions)(Wrong)
     with pytest.raises(PluginError, match=r"objective 'forward': torch\.nn has taken the name"):

@@ -300,7 +300,7 @@ class Quantizer(nn.Module):
             )
 
 
-quantizers: Registry[type[Quantizer]] = Registry("quantizer")
+quantizers: Registry[type[Quantizer]] = Registry("quantizer", Quantizer, QuantizerOptions)
 """Kinds of quantizers, by ``model.codebook.kind``."""
 quantizer = quantizers.register
 """A class decorator: ``@quantizer(kind, OptionsClass)``."""

@@ -214,7 +214,7 @@ class Objective(nn.Module):
         Returns:
             None where there is nothing to compute it on.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no method term(view, draw)")
 
     def named(self, value: Term | Mapping[str, Tensor] | Tensor | None) -> Term:
         """What :meth:`term` gave, by the names of the log."""
@@ -229,7 +229,7 @@ class Objective(nn.Module):
         return f"{self.options!r}"
 
 
-objectives: Registry[type[Objective]] = Registry("objective")
+objectives: Registry[type[Objective]] = Registry("objective", Objective, TermOptions)
 """Objectives by name."""
 objective = objectives.register
 """A class decorator: ``@objective(name, OptionsClass)``."""
