@@ -75,8 +75,12 @@ class Quantizer(nn.Module):
     ) -> None:
         super().__init__()
         self.modalities = list(modalities)
-        own = (entry.options for entry in quantizers.values() if entry.part is type(self))
-        self.options = options = next(own)() if options is None else options
+        own = [entry.options for entry in quantizers.values() if entry.part is type(self)]
+        self.options = options = own[0]() if options is None else options
+        if own and not isinstance(options, own[0]):
+            raise ConfigError(
+                f"{type(self).__name__} takes {own[0].__name__}, got {type(options).__name__}"
+            )
         self.feature_width = width
         self.width = self.vector_width(width, self.modalities, options)
 

@@ -117,7 +117,7 @@ class Objective(nn.Module):
     one's own and is not called by cmg.
 
     Args:
-        options: Weight, and the term's own.
+        options: Weight, and the term's own; None is what it has by default.
 
     Attributes:
         name: Its key in configurations.
@@ -145,10 +145,11 @@ class Objective(nn.Module):
     about: ClassVar[str] = ""
     remedy: ClassVar[str] = ""
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any = None) -> None:
         super().__init__()
-        self.options = options
-        self.name = next((n for n, e in objectives.items() if e.part is type(self)), "objective")
+        own = [entry for entry in objectives.values() if entry.part is type(self)]
+        self.name = own[0].name if own else "objective"
+        self.options = (own[0].options if own else TermOptions)() if options is None else options
 
     @classmethod
     def build(
