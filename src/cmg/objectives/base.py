@@ -149,7 +149,8 @@ class Objective(nn.Module):
         super().__init__()
         own = [entry for entry in objectives.values() if entry.part is type(self)]
         self.name = own[0].name if own else "objective"
-        self.options = (own[0].options if own else TermOptions)() if options is None else options
+        default: type[Any] = own[0].options if own else TermOptions
+        self.options: Any = default() if options is None else options
 
     @classmethod
     def build(
