@@ -129,6 +129,30 @@ def test_micro_batches_and_passes_change_nothing(terms):
     assert not torch.equal(one["codebook.codes"], once["codebook.codes"])
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ["model.codebook={kind: tied, size: 64, heads: row}"],
+        ["model.codebook.kind=none", "objectives.cmcm=null", "objectives.commitment=null"],
+    ],
+)
+def test_micro_batches_rebuild_from_what_heads_of_a_kind_are_given(kind):
+    brief = ["training.epochs=1", "training.precision=float64", "objectives.reconstruction={}"]
+    one, other = (
+        tensors(trained(*brief, *kind, *more)) for more in ([], ["training.micro_batch=7"])
+    )
+    assert max(float((one[n] - other[n]).abs().max()) for n in one) < 1e-9
+
+
+def test_the_control_of_fixed_encoders_fits_nothing_in_any_pass():
+    more = ["training.epochs=1", "training.codebook_only=true", "objectives.club.weight=0.1"]
+    once, twice = (trained(*more, f"training.passes={n}").state for n in (1, 2))
+    assert torch.equal(
+        *(flat(x.objectives)["club.nets.audio.mean.0.weight"] for x in (once, twice))
+    )
+    assert not torch.equal(once.model.codebook.codes, twice.model.codebook.codes)
+
+
 def test_a_term_of_ones_own_changes_no_other_choice(terms):
     """Weight 0: the run is the run without it, to the bit, though the term draws and is logged."""
     without, beside = trained(), trained("objectives.clip_nce.weight=0")
@@ -203,6 +227,33 @@ def test_a_name_that_cannot_be(name, told):
     with pytest.raises(PluginError) as caught:
         objectives.register(name, TermOptions)(Wrong)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("part", "options"), [(Wrong, None), (TermOptions, TermOptions)])
+def test_a_part_that_is_no_objective_or_has_no_options(part, options):
+    with pytest.raises(PluginError, match=r"is no subclass of (TermOptions|Objective)$"):
+        objectives.register("mine", options)(part)
+    assert "mine" not in objectives
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("scope", "clips", "its scope is batch or clip, got 'clips'"),
+        ("needs", frozenset({"code"}), "its needs are some of detail, rebuilt, codes, got code"),
+    ],
+)
+def test_a_scope_or_need_that_nothing_computes(name, value, told, monkeypatch):
+    objectives.register("wrong", TermOptions)(Wrong)
+    monkeypatch.setattr(Wrong, name, value)
+    with pytest.raises(PluginError, match=told):
+        trained("objectives.wrong.weight=1")
+
+
+def test_terms_that_all_rise_are_told_so():
+    off = ["objectives.cross_cpc=null", "objectives.commitment=null"]
+    with pytest.raises(ConfigError, match=r"not all terms can start later or rise \(start_epoch"):
+        trained("objectives.cmcm.ramp_epochs=1", *off)
 
 
 def test_a_name_of_torch():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import cmg as package
-from cmg.errors import CheckpointError, NonFiniteError
+from cmg.errors import CheckpointError, ConfigError, NonFiniteError
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-loop.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -69,3 +69,31 @@ def test_a_store_has_a_length_and_clips():
     }
     with pytest.raises(IndexError):
         store[len(store)]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, e, book: package.cmcm_loss(z, book.distances),
+        lambda z, e, book: sum(package.commitment_loss(z, e).values()),
+        lambda z, e, book: sum(package.reconstruction_loss(e, z).values()),
+    ],
+)
+def test_losses_compile_as_one_graph(loss):
+    book = package.SharedCodebook(["a", "b"], 4, package.CodebookOptions(size=8))
+    z = {m: torch.randn(6, 4) for m in "ab"}
+    e = book(z).codes
+    torch.compiler.reset()
+    found = torch.compile(loss, fullgraph=True, backend="eager")(z, e, book)
+    torch.testing.assert_close(found, loss(z, e, book))
+
+
+def test_objectives_have_defaults():
+    z, e = {"a": torch.randn(6, 4)}, {"a": torch.randn(6, 4)}
+    assert package.Commitment()(z, e) == package.commitment_loss(z, e)
+    assert package.CMCM().options == package.CMCMOptions()
+
+
+def test_options_of_another_kind_of_codebook():
+    with pytest.raises(ConfigError, match="TiedCodebook takes TiedOptions, got CodebookOptions"):
+        package.TiedCodebook(["a"], 4, package.CodebookOptions())

@@ -69,6 +69,12 @@ def test_a_plugin_is_loaded_before_or_after_the_command(line, cmg, plugin):
     assert registry.known_plugins() == {"my_terms"}
 
 
+def test_a_plugin_that_exits_is_told(cmg, plugin):
+    plugin.parent.joinpath("my_script.py").write_text("import sys\nsys.exit(3)\n")
+    said = cmg("presets", "list", "--plugin", "my_script")
+    assert (said.code, "plugin my_script does not import: SystemExit: 3" in said.err) == (2, True)
+
+
 def test_a_plugin_that_does_not_import_is_told(cmg, plugin):
     said = cmg("presets", "list", "--plugin", "my_trems", "--json")
     assert said.code == 2

@@ -48,12 +48,14 @@ class Registry(Mapping[str, Entry[T]]):
 
     Args:
         what: What a part is, for messages: ``objective``.
+        part: Class that parts are subclasses of.
+        options: Class that their options are subclasses of; None where parts have none.
     """
 
     every: ClassVar[list[Registry[Any]]] = []
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, part: type = object, options: type | None = None) -> None:
+        self.what, self.bases = what, (part, options)
         self.entries: dict[str, Entry[T]] = {}
         self.every.append(self)
 
@@ -65,12 +67,19 @@ class Registry(Mapping[str, Entry[T]]):
             options: Class of its options.
 
         Raises:
-            PluginError: the name is no plain word, or is taken by another class.
+            PluginError: the name is no plain word, or is taken by another class; or the part or
+                its options are no classes of this kind.
         """
         if not (name.isascii() and name.replace("-", "_").isidentifier()):
             raise PluginError(f"{self.what} {name!r}: a name must be a plain word (a-z, 0-9, _-)")
 
         def enter(part: T) -> T:
+            for base, given in zip(self.bases, (part, options), strict=True):
+                if base and not (isinstance(given, type) and issubclass(given, base)):
+                    raise PluginError(
+                        f"{self.what} {name!r} must be a class, and its options another: "
+                        f"{given!r} is no subclass of {base.__name__}"
+                    )
             before = self.entries.get(name)
             if before is not None and _path(before.part) != _path(part):
                 raise PluginError(
@@ -163,7 +172,7 @@ def use(*modules: str) -> None:
         try:
             with _all_or_nothing(name):
                 import_module(name)
-        except Exception as error:  # a user's module may raise anything
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
             for module in set(sys.modules) - kept:  # so that a mended one is read again
                 if module.split(".")[0] == name.split(".")[0]:
                     del sys.modules[module]

@@ -358,7 +358,8 @@ class Losses:
         if not parts:
             raise ConfigError(
                 "no objective with a weight above 0 applies to this batch; "
-                f"weights: {self.weights or 'none'}"
+                f"weights: {self.weights or 'none'}; one must be above 0 from the first step on, "
+                "so not all terms can start later or rise (start_epoch, ramp_epochs)"
             )
         return torch.stack(parts).sum()
 

@@ -132,6 +132,19 @@ def test_report(cmg, runs, store, kind):
         assert f"| all, as tuples | {len(set(steps))} |" in text  # fewer than a thousand tokens
 
 
+def test_report_of_a_single_level_has_timelines(cmg, root, small):
+    off = ["objectives.club=null", "objectives.reconstruction=null", "training.epochs=1"]
+    one = [
+        "model.codebook.kind=residual",
+        "model.codebook.levels=1",
+        f"data.store={root / 'store'}",
+    ]
+    pretrain(load_config("own-data", [*small, *off, *one]), root / "one-level")
+    said = cmg("report", root / "one-level")
+    assert said.code == 0, said.err
+    assert "Codes over time" in (root / "one-level" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("kind", ["residual", "product", "none"])
 def test_what_needs_one_code_per_step_says_so(runs, store, kind):
     model, opened = load_model(runs[kind]), store

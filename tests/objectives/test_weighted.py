@@ -95,10 +95,10 @@ def test_all_weights_zero(compute):
     losses, _ = compute({name: {"weight": 0.0} for name in TERMS})
     with pytest.raises(ConfigError) as error:
         _ = losses.total
-    assert str(error.value) == (
-        f"no objective with a weight above 0 applies to this batch; weights: {losses.weights}"
+    assert str(error.value).startswith(
+        f"no objective with a weight above 0 applies to this batch; weights: {losses.weights}; "
     )
-    with pytest.raises(ConfigError, match=r"weights: none$"):
+    with pytest.raises(ConfigError, match=r"weights: none; "):
         _ = Losses({}, {}).total
 
 

@@ -131,6 +131,13 @@ def test_resume_refuses_other_configuration_other_data_and_no_run(
     pretrain(tiny_config("training.epochs=1"), run)
     with pytest.raises(CheckpointError, match="another configuration"):
         prepare(tiny_config("training.epochs=2"), run, resume=True)
+    written = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(written.replace("kind: shared", "kind: tied"))
+    with pytest.raises(
+        CheckpointError, match=r"of kind shared, and the run's config.yaml says tied;"
+    ):
+        prepare(read_config(run), run, resume=True)
+    (run / "config.yaml").write_text(written)
     with pytest.raises(CheckpointError, match="no cmg run"):
         prepare(tiny_config(), tmp_path / "none", resume=True)
     with pytest.raises(ConfigError, match="not empty"):

@@ -28,4 +28,13 @@ class Continuous(Quantizer):
         """The features as vectors; no indices and no codes."""
         steps = self.checked(semantic, steps)
         detached = {m: z.detach() for m, z in semantic.items()}
-        return Quantized({}, {}, dict(semantic), detached, steps)
+        return Quantized({}, {}, self.through(semantic, {}, {}), detached, steps)
+
+    def through(
+        self,
+        semantic: Mapping[str, Tensor],
+        indices: Mapping[str, Tensor],
+        codes: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """The features."""
+        return dict(semantic)

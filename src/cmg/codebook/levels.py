@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.codebook.codebook import SharedCodebook, TableOptions, in_batches
+from cmg.codebook.codebook import CodebookOptions, SharedCodebook, TableOptions, in_batches
 from cmg.codebook.quantizer import Features, Quantizer, quantizers
 from cmg.codebook.reset import ResetDraw
 from cmg.errors import ConfigError
@@ -39,8 +39,9 @@ class LeveledCodebook(Quantizer):
         super().__init__(modalities, width, options, generator)
         self.levels, self.level_width = self.divided(width)
         self.size = self.options.size
+        common = self.options.model_dump(include=TableOptions.model_fields.keys() - {"kind"})
         books = (
-            SharedCodebook(modalities, self.level_width, self.options, generator)
+            SharedCodebook(modalities, self.level_width, CodebookOptions(**common), generator)
             for _ in range(self.levels)
         )
         self.books = cast(Sequence[SharedCodebook], nn.ModuleList(books))

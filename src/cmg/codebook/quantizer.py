@@ -75,8 +75,12 @@ class Quantizer(nn.Module):
     ) -> None:
         super().__init__()
         self.modalities = list(modalities)
-        own = (entry.options for entry in quantizers.values() if entry.part is type(self))
-        self.options = options = next(own)() if options is None else options
+        own = [entry.options for entry in quantizers.values() if entry.part is type(self)]
+        self.options = options = own[0]() if options is None else options
+        if own and not isinstance(options, own[0]):
+            raise ConfigError(
+                f"{type(self).__name__} takes {own[0].__name__}, got {type(options).__name__}"
+            )
         self.feature_width = width
         self.width = self.vector_width(width, self.modalities, options)
 
@@ -174,8 +178,17 @@ class Quantizer(nn.Module):
         detached = {m: z.detach() for m, z in semantic.items()}
         indices = self.nearest(detached)
         codes = {m: self.codes_of(m, x) for m, x in indices.items()}
-        vectors = {m: self.seen(m, x, _through(semantic[m], codes[m])) for m, x in indices.items()}
-        return Quantized(indices, codes, vectors, detached, steps)
+        return Quantized(indices, codes, self.through(semantic, indices, codes), detached, steps)
+
+    def through(
+        self,
+        semantic: Mapping[str, Tensor],
+        indices: Mapping[str, Tensor],
+        codes: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """What heads are given of codes e, with gradient straight through to the features z."""
+        straight = {m: z + (codes[m] - z).detach() for m, z in semantic.items()}
+        return {m: self.seen(m, indices[m], x) for m, x in straight.items()}
 
     def seen(self, modality: str, indices: Tensor, codes: Tensor) -> Tensor:
         """What heads are given of codes [..., D] at indices: [..., width]."""
@@ -291,12 +304,7 @@ class Quantizer(nn.Module):
             )
 
 
-quantizers: Registry[type[Quantizer]] = Registry("quantizer")
+quantizers: Registry[type[Quantizer]] = Registry("quantizer", Quantizer, QuantizerOptions)
 """Kinds of quantizers, by ``model.codebook.kind``."""
 quantizer = quantizers.register
 """A class decorator: ``@quantizer(kind, OptionsClass)``."""
-
-
-def _through(z: Tensor, codes: Tensor) -> Tensor:
-    """Codes whose gradient passes straight through to the features."""
-    return z + (codes - z).detach()

@@ -117,7 +117,7 @@ class Objective(nn.Module):
     one's own and is not called by cmg.
 
     Args:
-        options: Weight, and the term's own.
+        options: Weight, and the term's own; None is what it has by default.
 
     Attributes:
         name: Its key in configurations.
@@ -145,10 +145,12 @@ class Objective(nn.Module):
     about: ClassVar[str] = ""
     remedy: ClassVar[str] = ""
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any = None) -> None:
         super().__init__()
-        self.options = options
-        self.name = next((n for n, e in objectives.items() if e.part is type(self)), "objective")
+        own = [entry for entry in objectives.values() if entry.part is type(self)]
+        self.name = own[0].name if own else "objective"
+        default: type[Any] = own[0].options if own else TermOptions
+        self.options: Any = default() if options is None else options
 
     @classmethod
     def build(
@@ -214,7 +216,7 @@ class Objective(nn.Module):
         Returns:
             None where there is nothing to compute it on.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no method term(view, draw)")
 
     def named(self, value: Term | Mapping[str, Tensor] | Tensor | None) -> Term:
         """What :meth:`term` gave, by the names of the log."""
@@ -229,7 +231,7 @@ class Objective(nn.Module):
         return f"{self.options!r}"
 
 
-objectives: Registry[type[Objective]] = Registry("objective")
+objectives: Registry[type[Objective]] = Registry("objective", Objective, TermOptions)
 """Objectives by name."""
 objective = objectives.register
 """A class decorator: ``@objective(name, OptionsClass)``."""

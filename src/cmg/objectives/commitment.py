@@ -27,6 +27,9 @@ class CommitmentOptions(TermOptions):
     form: Literal["as_coded", "paper"] = "as_coded"
 
 
+DEFAULT = CommitmentOptions()  # made here: torch.compile traces no making of options
+
+
 @full_precision
 def commitment_loss(
     semantic: Mapping[str, Tensor],
@@ -48,7 +51,7 @@ def commitment_loss(
     Returns:
         A scalar per modality that some clip of the batch has.
     """
-    options, steps = options or CommitmentOptions(), steps or Steps.of(semantic)
+    options, steps = options or DEFAULT, steps or Steps.of(semantic)
     scale = options.beta * (1.0 if options.form == "as_coded" else 0.5)
     cross = scale / max(1, len(semantic) - 1)
     losses = {}

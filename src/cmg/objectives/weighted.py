@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from cmg.codebook.quantizer import Quantizer
 from cmg.errors import ConfigError
-from cmg.objectives.base import Division, Objective, Scope, View, objectives
+from cmg.objectives.base import Division, Need, Objective, Scope, View, objectives
 from cmg.objectives.options import ObjectiveOptions
 from cmg.process import seeded
 from cmg.registry import PluginError
 from cmg.types import Batch, Losses, Modality
 
-SCOPES: tuple[Scope, ...] = ("batch", "clip")
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+NEEDS: tuple[Need, ...] = get_args(Need)
 
 
 class WeightedObjectives(nn.ModuleDict):
@@ -45,6 +46,7 @@ class WeightedObjectives(nn.ModuleDict):
                 if hasattr(self, name):
                     raise PluginError(f"objective {name!r}: torch.nn has taken the name")
                 term = objectives[name].part.build(own, modalities, width, vectors or width)
+                check_declared(name, term)
                 term.name, self[name] = name, term
 
     def terms(self) -> Iterator[tuple[str, Objective]]:
@@ -124,6 +126,19 @@ class WeightedObjectives(nn.ModuleDict):
     def weight(self, name: str, epoch: float) -> float:
         """Of a term at a point of the run."""
         return self.chosen.terms[name].weight_at(epoch)
+
+
+def check_declared(name: str, term: Objective) -> None:
+    """Refuse a scope or need that nothing would compute.
+
+    Raises:
+        PluginError: naming those that there are.
+    """
+    if term.scope not in SCOPES or not term.needs.issubset(NEEDS):
+        raise PluginError(
+            f"objective {name}: its scope is {' or '.join(SCOPES)}, got {term.scope!r}, and its "
+            f"needs are some of {', '.join(NEEDS)}, got {', '.join(sorted(term.needs)) or 'none'}"
+        )
 
 
 def check_value(name: str, key: str, value: object, weight: float) -> None:

@@ -25,6 +25,7 @@ from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
 from cmg.runs.checkpoint import (
+    Checkpoint,
     Position,
     restore_training,
 )
@@ -330,6 +331,21 @@ def refuse_converted(run: Path) -> None:
         )
 
 
+def refuse_another_kind(checkpoint: Checkpoint, own: RunConfig) -> None:
+    """Refuse a checkpoint whose codebook is not what the run's configuration says.
+
+    Raises:
+        CheckpointError: naming the kinds, or that options differ.
+    """
+    there, here = checkpoint.config.model.codebook, own.model.codebook
+    if there != here:
+        raise CheckpointError(
+            f"{checkpoint.path} has a codebook of kind {there.kind}, and the run's config.yaml "
+            f"says {here.kind}{', with other options' * (there.kind == here.kind)}; put back "
+            "model.codebook as checkpoint.json has it, or begin another run"
+        )
+
+
 def resume_from(training: Pretraining, run: Path) -> None:
     """Put a run's newest checkpoint into `training`, or its start if it has none yet.
 
@@ -343,6 +359,8 @@ def resume_from(training: Pretraining, run: Path) -> None:
             f"{run} was started with another configuration; resume without overrides"
         )
     checkpoint = resumable_checkpoint(run)
+    if checkpoint is not None:
+        refuse_another_kind(checkpoint, own)
     trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
     if trained_on != training.data_hash:
         raise CheckpointError(

@@ -220,5 +220,6 @@ def timeline(data: ReportData, clip: int) -> Timeline:
         classes = data.store.labels[per_step].classes
         longest = max((reach[m] for m in timed(data)), default=0)
         events = [step_classes(classes, v) for v in told[: min(longest, LONGEST)]]
-    codes = {m: data.encoded[m].indices[clip, : min(reach[m], LONGEST)].tolist() for m in reach}
+    indices = {m: next(iter(levels_of(data.encoded[m].indices))) for m in reach}  # the only level
+    codes = {m: x[clip, : min(reach[m], LONGEST)].tolist() for m, x in indices.items()}
     return Timeline(clip, row.id, label, codes, events, max(reach.values()))

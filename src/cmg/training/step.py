@@ -47,7 +47,8 @@ def pretraining_step(
     earlier: list[View] = []
     for _ in range(state.passes - 1):  # [as coded in successors]: codes move in every pass
         earlier.append(together.view(state, own, earlier))
-        fit |= inner_fits(state, earlier[-1], together)
+        if state.learns:
+            fit |= inner_fits(state, earlier[-1], together)
         model.codebook.update(earlier[-1].quantized, draws.reset)
     view = together.view(state, own, earlier)  # features z, private detail, nearest codes
 

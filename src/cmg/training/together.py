@@ -263,7 +263,7 @@ class Divided:
     ) -> Losses:
         """A chunk's share of the terms that are means over clips."""
         rows = chunk.rows.to(state.device)
-        quantized = some_codes(view.quantized, encoded, rows)
+        quantized = some_codes(view, encoded, rows)
         rebuilt = state.reconstruct(encoded, quantized)
         here = View(encoded, quantized, rebuilt, view.quantizer, view.earlier, chunk.rows)
         found = terms(here, frozenset[Scope]({"clip"}))
@@ -313,11 +313,11 @@ def some_clips(batch: Batch, clips: slice) -> Batch:
     return Batch({m: x[clips] for m, x in batch.features.items()}, lengths, batch.ids[clips])
 
 
-def some_codes(quantized: Quantized, encoded: Encoded, rows: Tensor) -> Quantized:
+def some_codes(view: View, encoded: Encoded, rows: Tensor) -> Quantized:
     """The codes of some clips, with the way for gradients to their features."""
-    codes = {m: quantized.codes[m][rows] for m in encoded.semantic}
-    vectors = {m: z + (codes[m] - z).detach() for m, z in encoded.semantic.items()}
-    indices = {m: x[rows] for m, x in quantized.indices.items()}
+    indices = {m: x[rows] for m, x in view.quantized.indices.items()}
+    codes = {m: x[rows] for m, x in view.quantized.codes.items()}
+    vectors = view.quantizer.through(encoded.semantic, indices, codes)
     return Quantized(indices, codes, vectors, encoded.semantic, encoded.steps)
 
 
