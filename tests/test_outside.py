@@ -200,6 +200,12 @@ class Wrong(Objective):
             ConfigError,
             "wrong has no gradient, so it can train nothing",
         ),
+        (lambda z: 1 / 0, ConfigError, "objective wrong cannot be computed: ZeroDivisionError"),
+        (
+            lambda z: {}["audio"],
+            ConfigError,
+            "objective wrong cannot be computed: KeyError: 'audio'",
+        ),
         (lambda z: z.mean(0), ConfigError, "wrong must be a tensor without axes, got ["),
         (
             lambda z: {"audio": 3.0},
@@ -250,10 +256,11 @@ def test_a_scope_or_need_that_nothing_computes(name, value, told, monkeypatch):
         trained("objectives.wrong.weight=1")
 
 
-def test_terms_that_all_rise_are_told_so():
-    off = ["objectives.cross_cpc=null", "objectives.commitment=null"]
+def test_a_term_alone_may_rise_and_not_all_can_start_later():
+    off = ["objectives.cross_cpc=null", "objectives.commitment=null", "training.epochs=1"]
+    trained("objectives.cmcm.ramp_epochs=1", *off)
     with pytest.raises(ConfigError, match=r"not all terms can start later or rise \(start_epoch"):
-        trained("objectives.cmcm.ramp_epochs=1", *off)
+        trained("objectives.cmcm.start_epoch=1", *off)
 
 
 def test_a_name_of_torch():

@@ -18,6 +18,8 @@ from cmg.types import Batch, Losses, Modality
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 NEEDS: tuple[Need, ...] = get_args(Need)
+BROKEN = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError)
+"""What a term that is not written well raises; want of memory, say, is not its fault."""
 
 
 class WeightedObjectives(nn.ModuleDict):
@@ -116,7 +118,12 @@ class WeightedObjectives(nn.ModuleDict):
         for name, term in self.terms():
             if term.scope not in scopes:
                 continue
-            found, weight = term.named(term.term(view, draws.get(name))), self.weight(name, epoch)
+            weight = self.weight(name, epoch)
+            try:
+                found = term.named(term.term(view, draws.get(name)))
+            except BROKEN as error:
+                told = f"{type(error).__name__}: {error}"
+                raise ConfigError(f"objective {name} cannot be computed: {told}") from error
             for key, value in found.values.items():
                 check_value(name, key, value, weight)
                 losses.terms[key], losses.weights[key] = value, weight

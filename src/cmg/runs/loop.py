@@ -194,7 +194,8 @@ class Pretraining:
         dropout = derived_seed(seed, f"dropout{suffix}", step)
         reseed(dropout, self.state.device)
         together = self._together(steps, dropout)
-        return pretraining_step(self.state, own, draws, together, step / len(self.batches))
+        middle = (step + 0.5) / len(self.batches)  # so that a ramp's first step weighs something
+        return pretraining_step(self.state, own, draws, together, middle)
 
     def _together(self, steps: Steps, dropout: int) -> Together:
         """How a step's batch is divided."""
