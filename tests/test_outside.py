@@ -118,6 +118,7 @@ def test_a_run_with_plugins_resumes_to_the_bit(terms, tmp_path):
     assert all(torch.equal(one[n], other[n]) for n in one)
 
 
+@pytest.mark.slow  # ranks and passes are in tests/distributed too
 def test_micro_batches_and_passes_change_nothing(terms):
     double = ["training.precision=float64", "training.passes=2", *OWN]
     one = tensors(trained(*double))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextvars import copy_context
 from importlib import metadata
 
 import pytest
@@ -14,6 +15,7 @@ from cmg import registry
 from cmg.config.load import load_config, override_config, to_yaml
 from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
+from cmg.process import signals_kept
 from cmg.registry import PluginError, Registry
 from cmg.runs.checkpoint import read_checkpoint
 from cmg.runs.folder import read_config
@@ -103,7 +105,8 @@ def test_a_configuration_names_the_plugins_of_its_parts(plugin, monkeypatch):
     assert override_config(without, ["objectives.cmcm.weight=2"]).plugins == ("my_terms",)
     tree = config.model_dump(mode="json")
     assert recorded(tree, "a file") == config == RunConfig.model_validate(tree)
-    start_worker(None, registry.loaded_plugins())  # which loads them in a process of its own
+    with signals_kept():
+        copy_context().run(start_worker, None, registry.loaded_plugins())  # in a process of its own
 
 
 @pytest.fixture

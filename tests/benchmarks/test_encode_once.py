@@ -21,6 +21,7 @@ def test_both_ways_are_measured(tmp_path, monkeypatch, capsys):
     assert "encoding once, the whole run" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_memory_is_measured_for_both_protocols(monkeypatch):
     small(monkeypatch)
     found = evaluation_memory.measure(60, 1)

@@ -7,7 +7,7 @@ import torch
 
 from cmg.codebook import CodebookOptions, ResetOptions, SharedCodebook
 from cmg.errors import ConfigError
-from cmg.objectives import Draws, ObjectiveOptions, View, WeightedObjectives
+from cmg.objectives import CrossCPC, Draws, ObjectiveOptions, View, WeightedObjectives
 from cmg.types import Encoded, Kind, Losses, Modality, Steps
 
 NAMES = ["audio", "video"]
@@ -203,6 +203,6 @@ def test_draws_are_a_function_of_the_generator():
 
 def test_starts_are_drawn_evenly():
     g = torch.Generator().manual_seed(0)
-    draws = [drawn(g, [], Steps(2, 3), 0.0).terms["cross_cpc"] for _ in range(4000)]
+    draws = [CrossCPC.draw(g, [], Steps(2, 3)) for _ in range(4000)]
     shares = torch.histc(torch.tensor(draws), 8, 0.0, 1.0) / 4000
     assert (shares - 1 / 8).abs().max() < 0.02

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
 
+from cmg import registry
 from cmg.data import write_store
 from cmg.errors import ConfigError
 from cmg.models import UnifiedModel
@@ -54,9 +56,9 @@ def sentences(tmp_path, monkeypatch, make_options):
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     monkeypatch.setattr(benchmarks, "entries", dict(benchmarks.entries))
+    monkeypatch.setattr(registry._State, "loaded", [])
+    monkeypatch.delitem(sys.modules, "sentences_of_mine", raising=False)
     use("sentences_of_mine")
-    if "sentences" not in list(benchmarks):  # it was loaded by an earlier test
-        importlib.reload(importlib.import_module("sentences_of_mine"))
     rng = np.random.default_rng(0)
     things = [i % 2 for i in range(60)]
     audio = [rng.normal(2.0 * thing, 0.5, (4, 6)).astype(np.float32) for thing in things]
