@@ -65,6 +65,7 @@ def test_every_variable_is_a_size_of_a_point():
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.slow
 def test_a_point_is_measured(ranks):
     found = measure(Point(4, 3, 2, 8, 8, ranks), steps=2)
     assert len(found.seconds) == 2

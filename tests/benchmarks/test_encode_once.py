@@ -9,6 +9,7 @@ import pytest
 from benchmarks import encode_once, evaluation_memory
 
 
+@pytest.mark.slow
 def test_both_ways_are_measured(tmp_path, monkeypatch, capsys):
     small(monkeypatch)
     file = tmp_path / "found.json"

@@ -33,6 +33,7 @@ def root(tmp_path_factory, shell):
     return folder
 
 
+@pytest.mark.slow
 def test_four_commands_lead_from_nothing_to_every_benchmark(root, cmg):
     data, run = root / "data", root / "run"
     marked = cmg("select", run, "--data", data, "--seeds", 1)

@@ -311,6 +311,7 @@ def large(tmp_path):
     return FeatureStore.open(tmp_path / "large")
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_by_more_workers_it_is_the_same_to_the_byte(large, tmp_path):
     script, out = tmp_path / "run_copy.py", tmp_path / "copy"
     script.write_text(SCRIPT)

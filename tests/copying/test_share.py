@@ -157,6 +157,7 @@ copy_share(FeatureStore.open(sys.argv[1]), sys.argv[2], rank_of(), workers=1, ch
 """
 
 
+@pytest.mark.slow
 def test_two_processes_one_killed_and_started_again_give_the_same_bytes(store, tmp_path, alone):
     out = tmp_path / "shared"
 

@@ -96,6 +96,7 @@ def test_without_restarts_a_killed_rank_ends_the_run(overrides, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in /proc")
+@pytest.mark.slow
 def test_a_killed_rank_comes_back_and_the_run_ends_the_same(overrides, undisturbed, tmp_path):
     run = tmp_path / "run"
     given = overrides(*LONG, "training.keep_checkpoints=3")

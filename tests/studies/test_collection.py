@@ -32,6 +32,7 @@ def root(tmp_path_factory):
     return str(out)
 
 
+@pytest.mark.slow
 def test_lists_are_trained_on_and_benchmarks_scored(root, tiny, tmp_path):
     study = load_study("pretraining-lists")
     plan = plan_study(study, root, tiny, SMALL, seeds=1, only=["list-24k", "list-40k"])

@@ -116,6 +116,7 @@ def test_a_killed_process_leaves_whole_jobs_and_goes_on(run, whole, store, tiny,
     assert files(out) == files(whole)
 
 
+@pytest.mark.slow
 def test_two_workers_find_the_same_numbers(pair, store, tiny, whole, tmp_path):
     plan = plan_study(pair, store, tiny, EPOCHS, 2)
     seen = []

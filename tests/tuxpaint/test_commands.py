@@ -41,6 +41,7 @@ def test_without_the_package_it_fails_and_says_what_to_do(cmg, tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_comparison_has_controls_baselines_and_prompts(cmg, package, tmp_path):
     out = tmp_path / "out"
     said = cmg(

@@ -75,6 +75,7 @@ def test_a_store_with_the_embedding_is_built_and_a_run_on_it_reads_recordings(
     assert list(json.loads(out)["truth"]) == ["synthetic", "own"]
 
 
+@pytest.mark.slow
 def test_a_comparison_writes_its_tables_and_fails_below_the_goal(
     cmg, fake, spoken_folder, tmp_path, monkeypatch
 ):
