@@ -12,7 +12,7 @@ from cmg import registry
 from cmg.codebook import quantizers
 from cmg.config.load import load_config
 from cmg.errors import ConfigError, NonFiniteError
-from cmg.objectives import Objective, TermOptions, objectives
+from cmg.objectives import Objective, Term, TermOptions, objectives
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.registry import PluginError
 from cmg.runs.checkpoint import training_tensors
@@ -221,6 +221,14 @@ def test_a_value_that_cannot_be_added(gives, error, told, monkeypatch):
     with pytest.raises(error) as caught:
         trained("objectives.wrong.weight=1")
     assert told in str(caught.value)
+
+
+def test_a_term_that_ranks_could_not_put_together_is_refused(monkeypatch):
+    objectives.register("wrong", TermOptions)(Wrong)
+    monkeypatch.setattr(Wrong, "scope", "clip")
+    monkeypatch.setattr(Wrong, "gives", staticmethod(lambda z: Term({"other": z.mean()})))
+    with pytest.raises(ConfigError, match="one per modality and nothing beside, got other; leave"):
+        trained("objectives.wrong.weight=1")
 
 
 @pytest.mark.parametrize(

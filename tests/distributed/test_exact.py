@@ -52,6 +52,15 @@ MORE = {
     "mlp": [DOUBLE, "model.temporal.kind=mlp", "model.codebook.reset.source=tokens"],
     "no-reconstruction": [DOUBLE, "objectives.reconstruction=null"],
     "micro": [DOUBLE, "training.micro_batch=2"],
+    "product": [DOUBLE, "model.codebook={kind: product, groups: 4, size: 8}"],
+    "residual": [DOUBLE, "model.codebook={kind: residual, size: 12}"],
+    "tied": [DOUBLE, "model.codebook={kind: tied, size: 12, heads: row}"],
+    "none": [
+        DOUBLE,
+        "model.codebook={kind: none}",
+        "objectives.commitment=null",
+        "objectives.cmcm=null",
+    ],
 }
 """Compared by the slow tests."""
 

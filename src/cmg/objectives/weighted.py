@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cmg.codebook.quantizer import Quantizer
 from cmg.errors import ConfigError
-from cmg.objectives.base import Division, Need, Objective, Scope, View, objectives
+from cmg.objectives.base import Division, Need, Objective, Scope, Term, View, objectives
 from cmg.objectives.options import ObjectiveOptions
 from cmg.process import seeded
 from cmg.registry import PluginError
@@ -118,21 +118,19 @@ class WeightedObjectives(nn.ModuleDict):
         for name, term in self.terms():
             if term.scope not in scopes:
                 continue
-            weight = self.weight(name, epoch)
+            weight = term.options.weight_at(epoch)
             try:
                 found = term.named(term.term(view, draws.get(name)))
             except BROKEN as error:
                 told = f"{type(error).__name__}: {error}"
                 raise ConfigError(f"objective {name} cannot be computed: {told}") from error
+            if term.scope == "clip":
+                check_clip_term(found, name, view.encoded.semantic)
             for key, value in found.values.items():
                 check_value(name, key, value, weight)
                 losses.terms[key], losses.weights[key] = value, weight
             losses.measures |= found.measures
         return losses
-
-    def weight(self, name: str, epoch: float) -> float:
-        """Of a term at a point of the run."""
-        return self.chosen.terms[name].weight_at(epoch)
 
 
 def check_declared(name: str, term: Objective) -> None:
@@ -145,6 +143,21 @@ def check_declared(name: str, term: Objective) -> None:
         raise PluginError(
             f"objective {name}: its scope is {' or '.join(SCOPES)}, got {term.scope!r}, and its "
             f"needs are some of {', '.join(NEEDS)}, got {', '.join(sorted(term.needs)) or 'none'}"
+        )
+
+
+def check_clip_term(found: Term, name: str, modalities: Iterable[str]) -> None:
+    """Refuse what ranks and micro-batches could not put together again.
+
+    Raises:
+        ConfigError: values other than the term's own or its modalities', or measures.
+    """
+    known = {name, *(f"{name}/{m}" for m in modalities)}
+    odd = sorted((found.values.keys() - known) | found.measures.keys())
+    if odd:
+        raise ConfigError(
+            f"objective {name}: a term of scope clip gives a scalar or one per modality and "
+            f"nothing beside, got {', '.join(odd)}; leave that out, or make its scope batch"
         )
 
 
