@@ -1,21 +1,25 @@
 #!/bin/sh
-# What a machine with a GPU can say of cmg in a few minutes: whether a step is exact there, and how
-# often it makes the host wait. Writes one JSON.
+# What a machine with a GPU can say of cmg in a few minutes: whether a step is exact there, how often
+# it makes the host wait, how long it takes. Writes one JSON.
 #
-#   sh benchmarks/gpu.sh [FILE.json]
+#   sh benchmarks/gpu.sh [FILE.json] [--device cpu --quick]
 #
-# Takes the Python that has torch. What cmg needs beside torch and is not there comes from the folder
-# $WHEELS where it is given (a machine without a network), else from the package index.
+# Takes the Python that has torch (PYTHON=...). What the step needs besides and is not there comes,
+# into a temporary folder, from the folder $WHEELS where it is given, else from the package index.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-gpu.json}
+[ $# -eq 0 ] || shift
 python=${PYTHON:-python3}
-where=$(mktemp -d)
-trap 'rm -rf "$where"' EXIT
-"$python" -m venv --system-site-packages "$where/venv"
-if [ -n "${WHEELS:-}" ]; then
-    "$where/venv/bin/pip" install --quiet --no-index --find-links "$WHEELS" pydantic safetensors pyyaml numpy
-else
-    "$where/venv/bin/pip" install --quiet pydantic safetensors pyyaml numpy
+beside=$(mktemp -d)
+trap 'rm -rf "$beside"' EXIT
+missing=$("$python" -c '
+from importlib.util import find_spec
+needed = {"pydantic": "pydantic", "safetensors": "safetensors", "yaml": "pyyaml", "numpy": "numpy"}
+print(*(package for module, package in needed.items() if find_spec(module) is None))')
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086  # several packages
+    "$python" -m pip install --quiet --target "$beside" \
+        ${WHEELS:+--no-index --find-links "$WHEELS"} $missing
 fi
-PYTHONPATH=src:. "$where/venv/bin/python" -m benchmarks.gpu --json "$out"
+PYTHONPATH="src:.:$beside" "$python" -m benchmarks.gpu --json "$out" "$@"

@@ -9,7 +9,7 @@ from typing import get_origin
 import pytest
 import yaml
 
-from cmg.config.load import dotted_keys, load_config, override_config, to_yaml
+from cmg.config.load import collapse_remedies, dotted_keys, load_config, override_config, to_yaml
 from cmg.config.named import METHOD, PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
@@ -454,3 +454,17 @@ def test_published_runs_have_every_published_setting():
         assert set(objectives.weights().values()) == {1.0}
         assert (objectives.club.inner_steps, objectives.club.lr) == (5, 1e-3)
         assert config.model.codebook.size == 400
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "wanted"),
+    [
+        ("digits", [], []),  # it takes tokens already, and has no CLUB
+        ("digits", ["model.codebook.reset.source=codes"], ["model.codebook.reset.source=tokens"]),
+        ("own-data", ["objectives.club.weight=1"], ["objectives.club.weight=0.1"]),
+        ("own-data", [], []),  # CLUB is at 0.1
+        ("digits", ["model.codebook.kind=none"], []),
+    ],
+)
+def test_remedies_of_a_collapse_are_those_that_change_something(preset, overrides, wanted):
+    assert collapse_remedies(load_config(preset, overrides)) == wanted

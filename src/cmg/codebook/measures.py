@@ -207,7 +207,7 @@ def collapse(usage: CodeUsage, remedies: Sequence[str] = ()) -> list[str]:
 
     Args:
         usage: Of any clips; modalities without a step are passed over.
-        remedies: More of them, as overrides: what the objectives of the run can do about it.
+        remedies: More of them, as overrides.
     """
     size, found = usage.size, []
     if not size:
@@ -228,7 +228,7 @@ def collapse(usage: CodeUsage, remedies: Sequence[str] = ()) -> list[str]:
         found.append(f"{100 * usage.shared_share:.0f} % of the {used} used codes are shared")
     if not found:
         return []
-    tried = ", ".join(["a lower optimizer.lr", *remedies, "model.codebook.reset.source=tokens"])
+    tried = ", ".join(["a lower optimizer.lr", *remedies])
     return [
         f"the codebook of {size} codes has collapsed: {'; '.join(found)}. Try {tried}, or more "
         "clips and epochs"

@@ -28,6 +28,7 @@ from cmg.config.values import (
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.models.unified import ModelOptions
+from cmg.objectives.base import objectives
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options, problems
 from cmg.registry import OWN, refuse_missing
@@ -159,6 +160,21 @@ def override_config(
     tree = config.model_dump(mode="json")
     change(tree, overrides, changes)
     return validate(tree, "overrides")
+
+
+def collapse_remedies(config: RunConfig) -> list[str]:
+    """Overrides that help where a codebook collapses, of those that change this configuration."""
+    helpful = [objectives[name].part.remedy for name in config.objectives.terms]
+    helpful.append("model.codebook.reset.source=tokens")
+    return [remedy for remedy in helpful if remedy and changes_something(config, remedy)]
+
+
+def changes_something(config: RunConfig, override: str) -> bool:
+    """Whether a configuration has the key of an override, and another value of it."""
+    try:
+        return override_config(config, [override]) != config
+    except ConfigError:  # another kind of quantizer has no such option
+        return False
 
 
 def change(tree: dict[str, Any], overrides: Sequence[str], changes: Mapping[str, Any]) -> None:

@@ -56,11 +56,6 @@ class ObjectiveOptions(Options):
         given = self.__pydantic_extra__
         return {name: x for name in objectives if (x := given.get(name)) is not None}
 
-    @property
-    def remedies(self) -> list[str]:
-        """Overrides that help where a codebook collapses under these terms."""
-        return [found for name in self.terms if (found := objectives[name].part.remedy)]
-
     def weights(self) -> dict[str, float | None]:
         """Weight of each term, None where it is left out."""
         return {

@@ -71,7 +71,7 @@ class WeightedObjectives(nn.ModuleDict):
         if quantizer.levels == 0 and idle:
             raise ConfigError(
                 f"objectives.{idle[0]} needs codes, but model.codebook.kind={quantizer.kind} has "
-                f"none; leave out {' and '.join(f'objectives.{name}=null' for name in idle)}"
+                f"none; set {' '.join(f'objectives.{name}=null' for name in idle)}"
             )
 
     def prepare(self, batch: Batch, draws: Mapping[str, Any], rows: Tensor) -> Batch:

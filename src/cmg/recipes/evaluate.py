@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cmg.clips import open_clips, open_other, training_split
 from cmg.codebook.measures import collapse
+from cmg.config.load import collapse_remedies
 from cmg.config.schema import RunConfig
 from cmg.data.options import DataOptions
 from cmg.data.source import ClipSource
@@ -64,7 +65,7 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
         codebook_stats(evaluation, step),
         tables,
         config.objectives.weights(),
-        remarks=evaluation.remarks + collapse(usage, config.objectives.remedies),
+        remarks=evaluation.remarks + collapse(usage, collapse_remedies(config)),
     )
 
 

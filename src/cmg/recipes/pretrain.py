@@ -12,7 +12,7 @@ import torch
 
 from cmg.clips import open_clips, training_part
 from cmg.codebook.measures import CodeUsage, collapse
-from cmg.config.load import load_config
+from cmg.config.load import collapse_remedies, load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
@@ -93,7 +93,7 @@ def trained(
 def collapsed(training: Pretraining) -> list[str]:
     """What to say of the codebook at the end of a run, of the clips of :func:`first_features`."""
     usage = first_usage(training.state.model, training.batches)
-    return collapse(usage, training.config.objectives.remedies)
+    return collapse(usage, collapse_remedies(training.config))
 
 
 def prepare(

@@ -10,7 +10,7 @@ import numpy as np
 
 from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
-from cmg.config.load import to_yaml
+from cmg.config.load import collapse_remedies, to_yaml
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
@@ -105,7 +105,7 @@ def gather(folder: Path) -> ReportData:
     usage = code_usage(encoded, model.size)
     results = find_results(folder, demo, checkpoint, store, remarks)
     remarks += (
-        collapse(usage, checkpoint.config.objectives.remedies)
+        collapse(usage, collapse_remedies(checkpoint.config))
         if results is None
         else results.remarks
     )
