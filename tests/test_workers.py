@@ -58,3 +58,17 @@ def test_a_killed_worker_is_told_apart(jobs, monkeypatch):
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(WorkerError, match="workers 1"):
         run_jobs(jobs, lambda *_: None, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [("a child died", "killed from outside"), (False, "cannot start a worker process: closed")],
+)
+def test_a_worker_that_dies_while_another_starts_is_told_the_same(monkeypatch, broken, said):
+    def submit(pool, *_):
+        pool._broken = broken
+        raise OSError("closed")
+
+    monkeypatch.setattr(module.ProcessPoolExecutor, "submit", submit)
+    with pytest.raises(WorkerError, match=said), module.worker_processes(2, None) as work:
+        work(len, "abc")

@@ -52,11 +52,20 @@ def worker_processes(
         remedy: What to do where one is killed.
 
     Raises:
-        WorkerError: a worker was killed from outside.
+        WorkerError: a worker was killed from outside, or cannot be started.
     """
     pool = ProcessPoolExecutor(count, SPAWN, start_worker, (given, loaded_plugins()))
+
+    def submit(work: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        try:
+            return pool.submit(_call, work, item)
+        except OSError as error:  # the pool starts workers here, and may find its pipes closed
+            if pool._broken:
+                raise BrokenProcessPool(str(pool._broken)) from error
+            raise WorkerError(f"cannot start a worker process: {error}; {remedy}") from error
+
     try:
-        yield lambda work, item: pool.submit(_call, work, item)
+        yield submit
     except BrokenProcessPool as error:
         raise WorkerError(
             f"a worker process was killed from outside, most likely for want of memory; {remedy}"
