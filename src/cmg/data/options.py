@@ -21,6 +21,8 @@ class DataOptions(Options):
         modalities: Names to use; null for all of the store.
         train_split: Split to train on, without its labels.
         test_split: Held-out split to evaluate on.
+        val_split: Split that choices are made on, the penalty of a logistic head for one; null:
+            held-out training clips take its place.
         step_seconds: Seconds that the steps of all modalities are brought to; ``auto``: the
             longest of them where they differ; null: steps are taken by their index.
         fraction: Share of the training split to train on, the same clips for every seed and a
@@ -35,6 +37,7 @@ class DataOptions(Options):
     modalities: tuple[str, ...] | None = None  # `list` is a field here
     train_split: str = "train"
     test_split: str = "test"
+    val_split: str | None = None
     step_seconds: Annotated[float, Field(gt=0)] | Literal["auto"] | None = "auto"
     fraction: float = Field(1.0, gt=0.0, le=1.0)
     batch_size: int = Field(80, ge=2)

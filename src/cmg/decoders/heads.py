@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -23,6 +23,11 @@ class ProbeOptions(Options):
             every code) or ``continuous`` (semantic features, a control).
         temperature: Of the posterior: softmax of -d^2 / (temperature * D), d the distance to a
             code and D the width.
+        head: ``linear``, two linear layers by Adam (published); ``logistic``, one by L-BFGS with a
+            penalty, which has no chance in it and reads the mean over steps. Of a posterior it
+            reads the square roots.
+        l2: The penalty of a logistic head, see :func:`cmg.evaluation.logistic.fit_logistic`; null
+            chooses it on held-out training clips, or on ``data.val_split`` where there is one.
         pooling: Of a clip's steps: ``max`` (published) or ``mean``.
         epochs: Passes over the labeled clips.
         batch_size: Clips per step.
@@ -34,6 +39,8 @@ class ProbeOptions(Options):
 
     features: ReadBy = "codes"
     temperature: float = Field(1.0, gt=0.0)
+    head: Literal["linear", "logistic"] = "linear"
+    l2: Annotated[float, Field(gt=0.0)] | None = None
     pooling: Literal["max", "mean"] = "mean"
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(80, ge=1)

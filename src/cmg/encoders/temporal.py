@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cmg.options import Options
@@ -21,6 +21,8 @@ class TemporalOptions(Options):
         heads: Attention heads; 4 in the paper.
         hidden: Feed-forward width (transformer) or hidden width (mlp); 1024 in the paper.
         dropout: 0.1 in the paper.
+        skip: A linear map beside the MLP, added before its LayerNorm; mlp only.
+        input_dropout: Share of the input features that are dropped in training; 0 in the paper.
     """
 
     kind: Literal["transformer", "mlp"] = "transformer"
@@ -28,6 +30,14 @@ class TemporalOptions(Options):
     heads: int = Field(4, ge=1)
     hidden: int = Field(1024, ge=1)
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    skip: bool = False
+    input_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _skip_of_mlp(self) -> TemporalOptions:
+        if self.skip and self.kind != "mlp":
+            raise ValueError("skip is an option of kind mlp; a transformer has its own")
+        return self
 
 
 class TransformerBlock(nn.Module):
@@ -41,6 +51,7 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, in_width: int, width: int, options: TemporalOptions) -> None:
         super().__init__()
+        self.drop = nn.Dropout(options.input_dropout)
         self.input = nn.Linear(in_width, width)
         layer = nn.TransformerEncoderLayer(
             width, options.heads, options.hidden, options.dropout, batch_first=True
@@ -61,7 +72,7 @@ class TransformerBlock(nn.Module):
         if mask is not None:
             # Attention over no key at all is NaN: a clip without any step attends to its padding.
             padding = ~mask & mask.any(1, keepdim=True)
-        encoded: Tensor = self.layers(self.input(x), src_key_padding_mask=padding)
+        encoded: Tensor = self.layers(self.input(self.drop(x)), src_key_padding_mask=padding)
         return encoded
 
 
@@ -71,11 +82,12 @@ class StepMLP(nn.Module):
     Args:
         in_width: C.
         width: D.
-        options: Hidden width and dropout.
+        options: Hidden width, dropout, and whether a linear map goes beside the two layers.
     """
 
     def __init__(self, in_width: int, width: int, options: TemporalOptions) -> None:
         super().__init__()
+        self.drop = nn.Dropout(options.input_dropout)
         self.layers = nn.Sequential(
             nn.Linear(in_width, options.hidden),
             nn.GELU(),
@@ -83,10 +95,14 @@ class StepMLP(nn.Module):
             nn.Linear(options.hidden, width),
             nn.LayerNorm(width),
         )
+        self.skip = nn.Linear(in_width, width) if options.skip else None
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Encode each step, [B, T, C] -> [B, T, D]; `mask` is not needed."""
-        encoded: Tensor = self.layers(x)
+        x = self.drop(x)
+        if self.skip is None:
+            return torch.as_tensor(self.layers(x))
+        encoded: Tensor = self.layers[-1](self.layers[:-1](x) + self.skip(x))
         return encoded
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ClipHead, ProbeOptions, StepHead
 from cmg.errors import DataError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by
+from cmg.evaluation.logistic import LogisticHead, Samples, fit_logistic, vectors_of
 from cmg.evaluation.metrics import top1_accuracy
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.evaluation.training import descend
@@ -26,6 +27,8 @@ from cmg.training.seeding import derived_seed
 from cmg.types import Kind
 
 Task = Literal["clip", "step"]
+HELD_OUT = 5
+"""One in so many clips, or groups of clips, is held out where there is no validation part."""
 NAMED = 4
 """Classes that a remark names before it counts the others."""
 
@@ -39,12 +42,14 @@ class Labeled:
         mask: Steps that exist, bool [N, T].
         labels: int64 [N] (clip) or [N, T] (step), -1 where unlabeled.
         classes: Number of classes.
+        groups: Number of the subject, speaker, ... of each clip, int64 [N]; None if not known.
     """
 
     features: Tensor
     mask: Tensor
     labels: Tensor
     classes: int
+    groups: Tensor | None = None
 
     @property
     def task(self) -> Task:
@@ -65,20 +70,41 @@ class Labeled:
             keep = (labels >= 0).any(1)
         if not bool(keep.any()):
             raise DataError("no clip has both this modality and a label; label some clips first")
-        return Labeled(self.features[keep], self.mask[keep], labels[keep], self.classes)
+        return replace(self, labels=labels).subset(keep)
+
+    def subset(self, keep: Tensor) -> Labeled:
+        """Some of the clips, bool [N]."""
+        groups = None if self.groups is None else self.groups[keep]
+        return Labeled(
+            self.features[keep], self.mask[keep], self.labels[keep], self.classes, groups
+        )
+
+    def parts(self) -> tuple[Labeled, Labeled]:
+        """Four fifths of the clips, and the rest: whole groups where they are known."""
+        groups = self.groups
+        if groups is None or len(torch.unique(groups)) < 2:
+            groups = torch.arange(len(self.labels))
+        names = torch.unique(groups)
+        drawn = torch.from_numpy(permutation(len(names), 0))[: max(1, len(names) // HELD_OUT)]
+        held = torch.isin(groups, names[drawn])
+        return self.subset(~held), self.subset(held)
 
 
 @full_precision
-def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
+def train_head(
+    data: Labeled, options: ProbeOptions, seed: int, val: Labeled | None = None
+) -> nn.Module:
     """Train a head by cross-entropy.
 
     Args:
         data: Labeled features of one modality.
-        options: Epochs, batch size, learning rate.
-        seed: Of the initial weights and the order of the clips.
+        options: Which head, and how it is trained.
+        seed: Of the initial weights and the order of the clips; a logistic head has neither.
+        val: Others of the same modality, to choose the penalty of a logistic head by.
 
     Returns:
-        A :class:`ClipHead` or :class:`StepHead`, in eval mode.
+        A :class:`ClipHead` or :class:`StepHead`, or a
+        :class:`~cmg.evaluation.logistic.LogisticHead`, in eval mode.
 
     Raises:
         DataError: no labeled clip, or labels of a single class.
@@ -90,6 +116,8 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         raise DataError(
             f"all labels are of one class (index {int(seen[0])}); a head needs two or more classes"
         )
+    if options.head == "logistic":
+        return logistic_head(data, options, val)
     with seeded(derived_seed(seed, "head")):
         head = build_head(data, options)
 
@@ -104,6 +132,35 @@ def train_head(data: Labeled, options: ProbeOptions, seed: int) -> nn.Module:
         descend(adam, map(loss, torch.split(order, options.batch_size)))
     check_finite(head.state_dict(), "the head", "lower probe.lr", NonFiniteError)
     return head.eval()
+
+
+def logistic_head(data: Labeled, options: ProbeOptions, val: Labeled | None) -> LogisticHead:
+    """Fit a logistic head to usable clips; the penalty is chosen if it is not given.
+
+    It is chosen on `val`, else on a fifth of the clips, after which all are fitted with it.
+
+    Raises:
+        DataError: too few clips to hold some out.
+    """
+    root = options.features == "posterior"
+    l2 = options.l2
+    if l2 is None:
+        fitted, held = (data, val.usable()) if val is not None else data.parts()
+        found = fit_logistic(
+            *single_vectors(fitted, root), data.classes, held_out=single_vectors(held, root)
+        )
+        if val is not None:
+            return LogisticHead(found.weight, found.bias, data.task == "clip", root).eval()
+        l2 = found.l2
+    found = fit_logistic(*single_vectors(data, root), data.classes, l2)
+    return LogisticHead(found.weight, found.bias, data.task == "clip", root).eval()
+
+
+def single_vectors(data: Labeled, root: bool) -> Samples:
+    """What a logistic head is fitted to: labeled clips, or labeled steps, one by one."""
+    x = vectors_of(data.features, data.mask, data.task == "clip", root)
+    known = data.labels >= 0
+    return Samples(x[known], data.labels[known])
 
 
 def unseen_classes(train: Tensor, test: Tensor, classes: Sequence[str]) -> str | None:
@@ -168,6 +225,7 @@ class Evaluation:
         store: With labels.
         train_split: Whose labels heads are trained on.
         test_split: Held-out clips.
+        val_split: Clips to choose by; None if there are none.
 
     Attributes:
         remarks: What has to be said beside the accuracies so far.
@@ -177,12 +235,19 @@ class Evaluation:
     """
 
     def __init__(
-        self, model: UnifiedModel, store: ClipSource, train_split: str, test_split: str
+        self,
+        model: UnifiedModel,
+        store: ClipSource,
+        train_split: str,
+        test_split: str,
+        val_split: str | None = None,
     ) -> None:
         if not store.labels:
             raise DataError(f"{store.path} has no labels; probing needs a label per clip or step")
         self.model, self.store = model, store
         self.train, self.test = store.split(train_split), store.split(test_split)
+        apart = val_split is not None and val_split != test_split
+        self.val = store.split(val_split) if val_split is not None and apart else None
         self.encoded = {
             train_split: encode_split(model, self.train),
             test_split: encode_split(model, self.test),
@@ -240,7 +305,8 @@ class Evaluation:
             given = (self.model, modality, one.indices, one.semantic)
             vectors = read_by(*given, by, options.temperature)
         labels = step_labels(split.labels(label), one)
-        return Labeled(vectors, one.mask, labels, len(self.store.labels[label].classes))
+        classes = len(self.store.labels[label].classes)
+        return Labeled(vectors, one.mask, labels, classes, groups_of(split))
 
     def transfer(
         self,
@@ -269,14 +335,18 @@ class Evaluation:
         targets = targets or self.modalities_for(label)
         where = [self.test] if splits is None else [self.store.split(s) for s in splits]
         values: dict[str, dict[str, list[float]]] = {split.name: {} for split in where}
+        chance = options.head == "linear" or options.dropout_in_encoder
         for source in sources:
-            for seed in range(first_seed, first_seed + options.seeds):
+            val = None
+            if options.head == "logistic" and self.val is not None:
+                val = self.labeled(self.val, source, label, options)
+            for seed in range(first_seed, first_seed + (options.seeds if chance else 1)):
                 noisy = None
                 if options.dropout_in_encoder:
                     with seeded(seed, self.model.device):
                         noisy = encode_split(self.model, self.train, dropout=True)
                 data = self.labeled(self.train, source, label, options, noisy)
-                head = train_head(data, options, seed)
+                head = train_head(data, options, seed, val)
                 for split in where:
                     for target in targets:
                         held_out = self.labeled(split, target, label, options)
@@ -291,6 +361,15 @@ class Evaluation:
         said = unseen_classes(train.usable().labels, test.usable().labels, classes)
         if said is not None and (remark := f"label {label!r}: {said}") not in self.remarks:
             self.remarks.append(remark)
+
+
+def groups_of(split: Split) -> Tensor | None:
+    """Numbers of the groups that clips name in their ``meta``, int64 [N]; None if some do not."""
+    names = [row.meta.get("group") for row in split.rows]
+    if any(name is None for name in names):
+        return None
+    known = {name: i for i, name in enumerate(dict.fromkeys(map(str, names)))}
+    return torch.tensor([known[str(name)] for name in names])
 
 
 def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:

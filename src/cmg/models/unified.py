@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -39,6 +39,8 @@ class ModelOptions(Options):
             ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
         toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
             CPU in float32; forms differ in speed and rounding (docs/speed.md).
+        token_encoder: What reads tokens in context before the temporal encoder: ``lstm``, two
+            layers in both directions (published), or ``none``.
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
     """
@@ -48,6 +50,7 @@ class ModelOptions(Options):
     spatial_pool: SpatialPooling = "sum"
     map_detail: MapPath = "lean"
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
+    token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True
     codebook: AnyQuantizerOptions = CodebookOptions()
 
@@ -118,7 +121,7 @@ class UnifiedModel(nn.Module):
             self.decoder = nn.ModuleDict()
             for m in modalities:
                 in_width = m.channels
-                if m.kind is Kind.TOKENS:
+                if m.kind is Kind.TOKENS and options.token_encoder == "lstm":
                     self.tokens[m.name] = TokenLSTM(m.channels, m.token_hidden)
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)

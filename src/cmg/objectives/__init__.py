@@ -7,6 +7,13 @@ from cmg.objectives.commitment import Commitment, CommitmentOptions, commitment_
 from cmg.objectives.cross_cpc import CrossCPC, CrossCPCOptions
 from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cmcm import CMCM, CMCMOptions, cmcm_loss
+from cmg.objectives.info_nce import (
+    ClipInfoNCE,
+    InfoNCEOptions,
+    StepInfoNCE,
+    clip_info_nce,
+    step_info_nce,
+)
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -20,21 +27,26 @@ __all__ = [
     "CLUBGroup",
     "CLUBOptions",
     "CMCMOptions",
+    "ClipInfoNCE",
     "Commitment",
     "CommitmentOptions",
     "CrossCPC",
     "CrossCPCOptions",
     "Draws",
+    "InfoNCEOptions",
     "Objective",
     "ObjectiveOptions",
     "Reconstruction",
     "ReconstructionOptions",
+    "StepInfoNCE",
     "Term",
     "TermOptions",
     "View",
     "WeightedObjectives",
+    "clip_info_nce",
     "cmcm_loss",
     "commitment_loss",
     "objectives",
     "reconstruction_loss",
+    "step_info_nce",
 ]

@@ -44,7 +44,8 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
     """
     store = open_clips(config.data)
     data, probe = config.data, config.probe
-    evaluation = Evaluation(model, store, training_split(data), data.test_split)
+    parts = (training_split(data), data.test_split, data.val_split)
+    evaluation = Evaluation(model, store, *parts)
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
     splits = [data.test_split] + [s for s in (ONE_SCAN,) if s in store.splits]
     tables: dict[str, ScoreMap] = {s: {} for s in splits}
@@ -161,7 +162,8 @@ def probe(
     if isinstance(store, str | os.PathLike):
         store = open_other(data, store)
     options = options or ProbeOptions()
-    evaluation = Evaluation(model, store, train_split, test_split)
+    val_split = data.val_split if data.val_split in store.splits else None
+    evaluation = Evaluation(model, store, train_split, test_split, val_split)
     label = label or evaluation.default_label("clip") or evaluation.default_label("step")
     if label is None:
         raise DataError(f"{store.path} has no labels; probing needs some")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from cmg.options import Options
 
@@ -32,6 +34,8 @@ class OptimizerOptions(Options):
 
     Attributes:
         lr: Of the one Adam over encoders, decoders and Cross-CPC; 4e-4 in the paper.
+        weight_decay: Of matrices, decoupled from the gradient (AdamW): a step takes lr times this
+            share of them; 0 in the paper.
         clip: ``per_part`` clips token LSTMs, encoders, Cross-CPC and decoders each on its own
             (published); ``global`` all together.
         clip_norm: 0.5 as coded.
@@ -39,9 +43,25 @@ class OptimizerOptions(Options):
     """
 
     lr: float = Field(4e-4, gt=0.0)
+    weight_decay: float = Field(0.0, ge=0.0)
     clip: Literal["per_part", "global", "none"] = "global"
     clip_norm: float = Field(0.5, gt=0.0)
     schedule: ScheduleOptions = ScheduleOptions()
+
+
+def build_optimizer(
+    parameters: Sequence[nn.Parameter], options: OptimizerOptions
+) -> torch.optim.Optimizer:
+    """Adam over all parameters; with weight decay AdamW, which spares biases, gains and scalars."""
+    if not options.weight_decay:
+        return torch.optim.Adam(parameters, lr=options.lr, fused=True)  # as published
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1]},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    given = [group for group in groups if group["params"]]
+    decay = options.weight_decay
+    return torch.optim.AdamW(given, lr=options.lr, weight_decay=decay, fused=True)
 
 
 def learning_rate(options: OptimizerOptions, step: int, epoch: int, steps_in_all: int) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.weighted import WeightedObjectives
-from cmg.training.optimizer import OptimizerOptions
+from cmg.training.optimizer import OptimizerOptions, build_optimizer
 from cmg.training.options import Precision
 from cmg.types import Batch, Encoded, Modality, Quantized
 
@@ -70,7 +70,7 @@ class TrainingState:
         self._inner = {p for own in self.inner.values() for p in parameters_of(own)}
         self.options = optimizer
         trained = [p for _, p in self.named_parameters()]
-        self.optimizer = torch.optim.Adam(trained, lr=optimizer.lr, fused=True)  # as published
+        self.optimizer = build_optimizer(trained, optimizer)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """What the main Adam trains, by the parts the published recipe clips on their own."""

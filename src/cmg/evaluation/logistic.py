@@ -1,0 +1,174 @@
+"""Multinomial logistic regression with an L2 penalty, by L-BFGS: a head without chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmg.errors import DataError, NonFiniteError
+from cmg.masking import mean_over_time
+from cmg.precision import full_precision
+
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)
+"""L2 that is chosen from, from strong to weak, each fit starting where the last one ended."""
+ITERATIONS = 200
+TOLERANCE = 1e-5
+"""Of the gradient, in units of the loss per unit of a weight."""
+
+
+class Samples(NamedTuple):
+    """Single vectors with their classes.
+
+    Attributes:
+        x: [N, F].
+        labels: int64 [N].
+    """
+
+    x: Tensor
+    labels: Tensor
+
+
+class Fit(NamedTuple):
+    """What was found.
+
+    Attributes:
+        weight: [classes, F], for inputs as they are.
+        bias: [classes].
+        l2: The penalty.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    l2: float
+
+
+class LogisticHead(nn.Module):
+    """Logits of clips or of steps that are linear in their features.
+
+    Args:
+        weight: [classes, F].
+        bias: [classes].
+        per_clip: Whether steps are averaged first.
+        root: Whether features are square roots of (averaged) probabilities.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, per_clip: bool, root: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+        self.per_clip, self.root = per_clip, root
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Classify.
+
+        Args:
+            x: [N, T, F].
+            mask: Steps that exist, bool [N, T]; None if all do.
+
+        Returns:
+            Logits [N, classes] of clips, [N, T, classes] of steps.
+        """
+        x = vectors_of(x, mask, self.per_clip, self.root)
+        return functional.linear(x, self.weight.to(x), self.bias.to(x))
+
+
+def vectors_of(x: Tensor, mask: Tensor | None, per_clip: bool, root: bool) -> Tensor:
+    """What logits are linear in: [N, F] of clips, [N, T, F] of steps; see LogisticHead."""
+    pooled = mean_over_time(x, mask) if per_clip else x
+    return pooled.clamp_min(0.0).sqrt() if root else pooled
+
+
+@full_precision
+def fit_logistic(
+    x: Tensor,
+    labels: Tensor,
+    classes: int,
+    l2: float | Sequence[float] = PENALTIES,
+    held_out: Samples | None = None,
+) -> Fit:
+    """Minimize mean cross-entropy + l2 / 2 * sum of squared weights, biases free, in float64.
+
+    The penalty is on inputs scaled to a mean square of 1, all by one number, so that it means the
+    same whatever the features' unit is. Weights are given for inputs as they are.
+
+    Args:
+        x: [N, F].
+        labels: Class indices, int64 [N].
+        classes: How many there are.
+        l2: The penalty, or several to choose from.
+        held_out: Whose cross-entropy decides; needed for several.
+
+    Returns:
+        Weights and biases in the dtype of `x`, and the penalty.
+
+    Raises:
+        DataError: no sample, or nothing to choose by.
+        NonFiniteError: NaN or infinite features.
+    """
+    grid = [l2] if isinstance(l2, int | float) else sorted(l2, reverse=True)
+    if len(labels) == 0 or (len(grid) > 1 and (held_out is None or len(held_out.labels) == 0)):
+        raise DataError("a logistic head needs labeled clips to fit, and others to choose l2 by")
+    given = x.double()
+    if not bool(torch.isfinite(given).all()):
+        raise NonFiniteError("features of a head are NaN or infinite")
+    scale = given.square().mean().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
+    inputs, back = reduced(given / scale)
+    weight = inputs.new_zeros(classes, inputs.shape[1], requires_grad=True)
+    bias = inputs.new_zeros(classes, requires_grad=True)
+    best: tuple[float, Fit] | None = None
+    for penalty in grid:
+        descend(inputs, labels, weight, bias, penalty)
+        found = weight.detach() if back is None else weight.detach() @ back
+        found, offset = found / scale, bias.detach().clone()
+        loss = 0.0
+        if held_out is not None and len(grid) > 1:
+            logits = functional.linear(held_out.x.double(), found, offset)
+            loss = float(functional.cross_entropy(logits, held_out.labels))
+        if best is None or loss < best[0]:
+            best = loss, Fit(found.to(x.dtype), offset.to(x.dtype), float(penalty))
+    assert best is not None
+    return best[1]
+
+
+def reduced(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Fewer inputs that give the same fit: of more features than samples, their row space.
+
+    Args:
+        x: [N, F].
+
+    Returns:
+        [N, R], and the orthonormal rows [R, F] that lead back; None where nothing is saved.
+    """
+    if x.shape[1] <= x.shape[0]:
+        return x, None
+    q, r = torch.linalg.qr(x.T)
+    return r.T.contiguous(), q.T
+
+
+def descend(x: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> None:
+    """Minimize over `weight` and `bias`, in place, from where they are."""
+    solver = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=ITERATIONS,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=1e-9,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        logits = functional.linear(x, weight, bias)
+        total = functional.cross_entropy(logits, labels) + 0.5 * penalty * weight.square().sum()
+        torch.autograd.backward(total)
+        return total
+
+    with torch.enable_grad():
+        solver.step(loss)  # type: ignore[no-untyped-call]

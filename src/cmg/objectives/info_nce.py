@@ -1,0 +1,212 @@
+"""Symmetric InfoNCE between modalities: of whole clips, and of single steps.
+
+A clip (or a step) of one modality is to be told from the others of the batch by its partner in the
+other modality, and the other way round: with unit vectors a and b of N pairs,
+
+    L = mean_i -log softmax_j(a_i . b_j / temperature)[i]  +  the same of columns,
+
+summed over unordered pairs of modalities. As in van den Oord et al. (2018) and CLIP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmg.errors import DataError
+from cmg.masking import mean_over_time
+from cmg.objectives.base import Objective, TermOptions, View, objectives
+from cmg.precision import full_precision
+from cmg.types import Kind, Modality, Steps, sequences
+
+SHARPEST = 100.0
+"""Largest 1 / temperature that is learned, as in CLIP."""
+
+
+class InfoNCEOptions(TermOptions):
+    """What is contrasted, and how sharply.
+
+    Attributes:
+        temperature: Of the softmax; where it is learned, the one it begins with.
+        learned: Whether it is trained along, down to 1/100.
+        on: Continuous ``features`` z, ``codes`` (quantized vectors, with the gradient straight
+            through), or the sum of ``both``.
+    """
+
+    temperature: float = Field(0.1, gt=0.0)
+    learned: bool = False
+    on: Literal["features", "codes", "both"] = "features"
+
+
+@full_precision
+def clip_info_nce(
+    features: Mapping[str, Tensor], steps: Steps | None = None, temperature: float | Tensor = 0.1
+) -> Tensor | None:
+    """InfoNCE of clips: unit vectors of means over the steps that exist.
+
+    Args:
+        features: [B, T, D] per modality, or [N, D].
+        steps: Which steps exist; None for all. A pair of modalities is contrasted over the clips
+            that have both.
+        temperature: Of the softmax.
+
+    Returns:
+        A scalar; None if no two clips have the same two modalities.
+
+    Raises:
+        DataError: a single clip, which there is nothing to tell from.
+    """
+    features = sequences(features)
+    steps = steps or Steps.of(features)
+    refuse_single(steps)
+    means = {m: unit(mean_over_time(x, steps.mask(m))) for m, x in features.items()}
+    losses = []
+    for a, b in combinations(means, 2):
+        both = steps.clips(a, b)
+        pair = (means[a], means[b]) if both is None else (means[a][both], means[b][both])
+        if len(pair[0]) > 1:
+            score = pair[0] @ pair[1].T / temperature
+            losses.append(-(score.log_softmax(1) + score.log_softmax(0)).diagonal().mean())
+    return torch.stack(losses).sum() if losses else None
+
+
+@full_precision
+def step_info_nce(
+    features: Mapping[str, Tensor], steps: Steps | None = None, temperature: float | Tensor = 0.1
+) -> Tensor | None:
+    """InfoNCE of steps: each is told from the same step of the other clips.
+
+    The mean is over all steps of all clips that both modalities have and at least one other clip
+    has, too.
+
+    Args:
+        features: [B, T, D] per modality whose steps are aligned in time.
+        steps: Which steps exist; None for all.
+        temperature: Of the softmax.
+
+    Returns:
+        A scalar; None if no two clips have a step of the same two modalities.
+
+    Raises:
+        DataError: a single clip, which there is nothing to tell from.
+    """
+    features = sequences(features)
+    steps = steps or Steps.of(features)
+    refuse_single(steps)
+    units = {m: unit(x).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
+    losses = []
+    for a, b in combinations(units, 2):
+        score = units[a] @ units[b].mT / temperature
+        mask = steps.mask(a, b)
+        if mask is None:
+            losses.append(-(score.log_softmax(2) + score.log_softmax(1)).diagonal(0, 1, 2).mean())
+            continue
+        there = mask.T  # [T, B]
+        told = there & (there.sum(1, keepdim=True) > 1)
+        if int((steps.length_of(a, b) > 0).sum()) < 2:
+            continue
+        lowest = torch.finfo(score.dtype).min
+        rows = score.masked_fill(~there[:, None, :], lowest).log_softmax(2).diagonal(0, 1, 2)
+        columns = score.masked_fill(~there[:, :, None], lowest).log_softmax(1).diagonal(0, 1, 2)
+        losses.append(-((rows + columns) * told).sum() / told.sum())
+    return torch.stack(losses).sum() if losses else None
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors of length 1 along the last axis; zero ones stay."""
+    return nn.functional.normalize(x, dim=-1)
+
+
+def refuse_single(steps: Steps) -> None:
+    """Refuse a batch without a negative.
+
+    Raises:
+        DataError: it is of one clip.
+    """
+    if steps.batch_size < 2:
+        raise DataError(
+            "InfoNCE tells each clip from the others of its batch, but this batch has one clip; "
+            "give at least two (data.batch_size)"
+        )
+
+
+class InfoNCE(Objective):
+    """A contrast on features, on codes, or on both."""
+
+    def __init__(self, options: InfoNCEOptions | None = None) -> None:
+        super().__init__(options)
+        if self.options.on != "features":
+            self.needs = frozenset({"codes"})  # type: ignore[misc]
+        if self.options.learned:
+            self.sharpness = nn.Parameter(torch.tensor(-math.log(self.options.temperature)))
+
+    @property
+    def temperature(self) -> float | Tensor:
+        """The one in force."""
+        if not self.options.learned:
+            return float(self.options.temperature)
+        return torch.exp(-self.sharpness.clamp_max(math.log(SHARPEST)))
+
+    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
+        """Of features or of code vectors."""
+        raise NotImplementedError
+
+    def term(self, view: View, draw: None) -> Tensor | None:
+        """The loss on the whole batch."""
+        steps, losses = view.encoded.steps, []
+        if self.options.on != "codes":
+            losses.append(self.contrast(view.encoded.semantic, steps))
+        if self.options.on != "features":
+            losses.append(self.contrast(view.quantized.vectors, steps))
+        found = [loss for loss in losses if loss is not None]
+        return torch.stack(found).sum() if found else None
+
+
+@objectives.register("clip_info_nce", InfoNCEOptions)
+class ClipInfoNCE(InfoNCE):
+    """:func:`clip_info_nce` as a term."""
+
+    title = "InfoNCE of clips"
+    about = "a clip is told from others by its partner in another modality"
+
+    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
+        """See :func:`clip_info_nce`."""
+        return clip_info_nce(features, steps, self.temperature)
+
+
+@objectives.register("step_info_nce", InfoNCEOptions)
+class StepInfoNCE(InfoNCE):
+    """:func:`step_info_nce` as a term, between modalities whose steps are moments.
+
+    Steps of tokens are words, which are aligned with nothing: such modalities are left out.
+    """
+
+    title = "InfoNCE of steps"
+    about = "a step is told from the same step of other clips by its partner in another modality"
+
+    def __init__(
+        self, options: InfoNCEOptions | None = None, aligned: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(options)
+        self.aligned = aligned
+
+    @classmethod
+    def build(
+        cls, options: InfoNCEOptions, modalities: Sequence[Modality], width: int, vectors: int
+    ) -> StepInfoNCE:
+        """Of the modalities that are not words."""
+        return cls(options, [m.name for m in modalities if m.kind is not Kind.TOKENS])
+
+    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
+        """See :func:`step_info_nce`."""
+        known = features if self.aligned is None else self.aligned
+        aligned = {m: x for m, x in features.items() if m in known}
+        if not aligned:
+            return None
+        return step_info_nce(aligned, steps, self.temperature)
