@@ -100,7 +100,8 @@ def test_heads_of_clips_and_of_steps_have_no_chance_in_them():
 def test_held_out_clips_are_whole_groups():
     groups = torch.arange(60) // 6
     fitted, held = labeled(groups=groups).parts()
-    assert len(held.labels) == 12 and len(fitted.labels) == 48
+    assert len(held.labels) == 12
+    assert len(fitted.labels) == 48
     assert not set(held.groups.tolist()) & set(fitted.groups.tolist())
 
 

@@ -21,4 +21,5 @@ def test_matrices_decay_by_lr_times_the_rate_and_vectors_do_not():
 def test_without_it_there_is_one_group_of_adam():
     p = nn.Parameter(torch.ones(2, 2))
     optimizer = build_optimizer([p], OptimizerOptions())
-    assert type(optimizer) is torch.optim.Adam and len(optimizer.param_groups) == 1
+    assert type(optimizer) is torch.optim.Adam
+    assert len(optimizer.param_groups) == 1
