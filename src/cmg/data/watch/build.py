@@ -149,8 +149,8 @@ def windows(number: int, recording: Recording) -> list[Window]:
 def steps(samples: NDArray[np.int16], per_unit: int) -> NDArray[np.float64]:
     """The steps of a recording of one sensor.
 
-    Step j has the 13 samples from number floor(12.5 j) on. Mean and variance are of exact integer
-    sums, so that every machine finds the same numbers.
+    Step j has the 13 samples from :func:`first_sample` on. Mean and variance are of exact sums of
+    whole numbers, so that every machine finds the same.
 
     Args:
         samples: int16 [N, 3] at 25 Hz.
@@ -159,13 +159,18 @@ def steps(samples: NDArray[np.int16], per_unit: int) -> NDArray[np.float64]:
     Returns:
         float64 [steps, 45] in that unit: 13 samples x 3 axes, 3 means, 3 standard deviations.
     """
-    count = max(0, 2 * (len(samples) - SAMPLES) // RATE + 1)
-    starts = np.arange(count) * RATE // 2
+    count = max(0, (2 * (len(samples) - SAMPLES) + 1) // RATE + 1)
+    starts = np.array([first_sample(j) for j in range(count)], np.int64)
     counts = samples.astype(np.int64)[starts[:, None] + np.arange(SAMPLES)]
     sums, squares = counts.sum(1), (counts**2).sum(1)
     spread = np.sqrt(SAMPLES * squares - sums**2) / SAMPLES
-    found = [counts.reshape(count, -1), sums / SAMPLES, spread]
+    found = [counts.reshape(count, SAMPLES * AXES), sums / SAMPLES, spread]
     return np.concatenate(found, axis=1) / per_unit
+
+
+def first_sample(step: int) -> int:
+    """Number of the first sample of a step, floor(12.5 step)."""
+    return step * RATE // 2
 
 
 @dataclass(frozen=True)
