@@ -6,6 +6,8 @@ from cmg.report.media.base import Media
 from cmg.report.media.digits import DigitsMedia
 from cmg.report.media.watch import WatchMedia
 
+__all__ = ["DigitsMedia", "Media", "WatchMedia", "media_of"]
+
 SHOWN: dict[MediaName, type[Media]] = {"digits": DigitsMedia, "watch": WatchMedia}
 """How the clips of embedded sets are shown; of all others, their features are."""
 
