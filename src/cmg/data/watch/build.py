@@ -78,7 +78,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Window:
+class WatchWindow:
     """A clip before its features are scaled.
 
     Attributes:
@@ -126,7 +126,7 @@ def build_watch(path: StrPath, fold: int = 0, overwrite: bool = False) -> Featur
             ]
             for split, chosen in people.items()
         }
-        scales = {s: Scale.of([w.features[s] for w in found["train"]]) for s in PER_UNIT}
+        scales = {s: Standardizer.of([w.features[s] for w in found["train"]]) for s in PER_UNIT}
         for split, of_split in found.items():
             for window in of_split:
                 writer.add(_clip(window, split, scales))
@@ -136,12 +136,12 @@ def build_watch(path: StrPath, fold: int = 0, overwrite: bool = False) -> Featur
     return store
 
 
-def windows(number: int, recording: Recording) -> list[Window]:
+def windows(number: int, recording: Recording) -> list[WatchWindow]:
     """The clips of a recording, given with its number, in the order of time."""
     features = {s: steps(recording.samples[s], PER_UNIT[s]) for s in PER_UNIT}
     count = len(next(iter(features.values())))
     return [
-        Window(number, at * STEP_SECONDS, {s: x[at : at + STEPS] for s, x in features.items()})
+        WatchWindow(number, at * STEP_SECONDS, {s: x[at : at + STEPS] for s, x in features.items()})
         for at in range(0, count - STEPS + 1, HOP)
     ]
 
@@ -174,7 +174,7 @@ def first_sample(step: int) -> int:
 
 
 @dataclass(frozen=True)
-class Scale:
+class Standardizer:
     """Shift and scale of the numbers of a sensor.
 
     Attributes:
@@ -186,7 +186,7 @@ class Scale:
     std: NDArray[np.float64]
 
     @classmethod
-    def of(cls, clips: list[NDArray[np.float64]]) -> Scale:
+    def of(cls, clips: list[NDArray[np.float64]]) -> Standardizer:
         """Mean and standard deviation over all steps of some clips, [10, 45] each.
 
         Sums are exact before they are rounded: they do not depend on the machine.
@@ -205,7 +205,7 @@ def _exact_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([math.fsum(column) for column in values.T.tolist()])
 
 
-def _clip(window: Window, split: str, scales: dict[str, Scale]) -> Clip:
+def _clip(window: WatchWindow, split: str, scales: dict[str, Standardizer]) -> Clip:
     recordings = load_recordings()
     one = recordings.each[window.recording]
     where = f"{one.subject:02d}-{one.side}-{one.exercise}"
