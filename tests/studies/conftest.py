@@ -110,6 +110,7 @@ def untrained(monkeypatch):
         yield None
 
     monkeypatch.setattr("cmg.studies.run.trained_model", trained_model)
+    monkeypatch.setattr("cmg.studies.scorers.StoreScorer", FakeScorer)  # of the command
     return seen
 
 

@@ -210,6 +210,7 @@ def test_what_an_interval_says(values, said):
     [
         (CHOICE, {"only_folds": [3]}, "--only-folds 3: there is no such fold; the study has 0, 1"),
         (CHOICE, {"assignments": ["data.test_split=test"]}, "scored on the split val; leave"),
+        (CHOICE.replace("posterior", "features"), {}, "variant codes/features: probe.features"),
         (CHOICE, {"folds": None}, "has a place for folds; say how many with --folds"),
         (CHOICE.replace("reads: [codes, posterior, continuous]", "x: 1"), {}, "infonce has 2, rec"),
         (

@@ -16,7 +16,7 @@ from cmg.cli.output import WorkersOption, in_terminal, show
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
 
-LEFT = "Stopped after {:g} hours: {} jobs are left. Go on with: {}"
+LEFT = "Stopped after {:g} hours; jobs left: {}. Go on with: {}"
 
 app = group("Studies: ablations, sizes, recipes; list, run, table, merge, best.")
 
@@ -155,7 +155,7 @@ def merge(
 
     summary = merge_studies(out, parts)
     left = len(unfinished_jobs(out, summary.identity))
-    show_study(out, summary, {"left": left}, *([f"{left} jobs are left."] if left else []))
+    show_study(out, summary, {"left": left}, *([f"Jobs left: {left}."] if left else []))
 
 
 @app.command("best")

@@ -90,7 +90,8 @@ def plan_study(
     here = chosen_folds(every, only_folds)
     split = "val" if choose else study.split
     started = base_config(study, named_by(data, every), base, assignments, split)
-    variants = {v.name: variant_config(started, v.rows()[0]) for v in chosen}
+    reads = {v.name: [variant_config(started, row) for row in v.rows()] for v in chosen}
+    variants = {name: configs[0] for name, configs in reads.items()}
     refuse_idle(study, started, chosen, variants)
     refuse_other_split(split, variants)
     configs = {(n, fold): at_fold(c, fold) for fold in here for n, c in variants.items()}
