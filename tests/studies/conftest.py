@@ -88,10 +88,10 @@ def folds(tmp_path_factory):
 
 @dataclass(frozen=True)
 class FakeScorer(StoreScorer):
-    """Makes up a number of the name of the store, the read and the seed; trains nothing."""
+    """Makes up a number of the fold, the read and the seed."""
 
     def score(self, model, config, reads, seed):
-        fold = float(config.data.store[-1])
+        fold = float(config.data.store[-1]) if config.data.store[-1].isdecimal() else 0.0
         features = ("codes", "posterior", "continuous")
         return [
             {"classification/a->b": 10 * fold + seed + 100 * features.index(read.features)}

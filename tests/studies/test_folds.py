@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
+from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
-from cmg.errors import ConfigError
+from cmg.errors import ConfigError, DataError
 from cmg.evaluation.scores import Score
+from cmg.recipes.pretrain import pretrain
 from cmg.studies.definition import read_study
 from cmg.studies.ledger import finished_jobs, open_folder, read_identity, read_job
 from cmg.studies.plan import named_by, plan_study
@@ -18,7 +21,7 @@ from cmg.studies.scorers import StoreScorer
 from cmg.studies.summary import summarized
 from cmg.studies.tables import headlines, metric_table, paired_table, verdict
 
-from .conftest import CHOICE, PAIR, FakeScorer
+from .conftest import CHOICE, MODALITIES, PAIR, FakeScorer
 
 
 def quiet(name, clips, log):
@@ -90,7 +93,10 @@ def test_no_job_begins_after_the_time_is_up_but_the_first_one(go, untrained):
     assert len(finished_jobs(out)) == 2
 
 
-def test_a_choice_never_opens_the_test_split(store, folds, tiny, tmp_path, monkeypatch):
+def test_one_training_is_read_in_several_ways_and_a_choice_never_opens_the_test_split(
+    folds, tiny, tmp_path, monkeypatch
+):
+    """Every read is what a study with `probe.features` set would have found, on the split val."""
     opened = set()
     real = FeatureStore.split
 
@@ -99,34 +105,24 @@ def test_a_choice_never_opens_the_test_split(store, folds, tiny, tmp_path, monke
         return real(self, name)
 
     monkeypatch.setattr(FeatureStore, "split", split)
-    study = read_study(PAIR, "pair", "test")
+    reads = "reads: [codes, posterior, continuous]"
+    study = read_study(PAIR.replace("title: full recipe", f"title: full, {reads}"), "pair", "test")
     plan = plan_study(study, folds, tiny, seeds=1, only=["full"], folds=1, choose=True)
     run_study(prepare_study(plan, tmp_path / "out", StoreScorer()), quiet, 1)
     assert opened == {"train", "val"}
+    (key,) = finished_jobs(tmp_path / "out")
+    job = read_job(tmp_path / "out", key)
+    model = pretrain(job.config).state.model
+    video, control = "classification/audio->video", "classification, continuous features/"
+    for name, found in ({"codes": job.scores} | job.reads).items():
+        probe = job.config.probe.model_copy(update={"features": name})
+        (alone,) = StoreScorer().score(model, job.config, [probe], 0)
+        assert alone[video] == found[video]
+        assert alone[f"{control}audio->video"] == job.scores[f"{control}audio->video"]
+    assert not [name for name in job.reads["posterior"] if "codebook" in name or control in name]
+    plan = plan_study(study, folds, tiny, seeds=1, folds=1)
     with pytest.raises(ConfigError, match=r"test_split = 'val' \(now 'test'\)"):
-        prepare_study(
-            plan_study(study, folds, tiny, seeds=1, folds=1), tmp_path / "out", StoreScorer()
-        )
-
-
-def test_reads_are_what_separate_studies_would_have_found(folds, tiny, tmp_path):
-    """One training, three heads: the numbers of three studies with `probe.features` set."""
-    reads = "reads: [codes, posterior, continuous]"
-    text = PAIR.replace("title: full recipe", f"title: full recipe, {reads}")
-    plan = plan_study(read_study(text, "pair", "t"), folds, tiny, seeds=1, only=["full"], folds=1)
-    run_study(prepare_study(plan, tmp_path / "reads", StoreScorer()), quiet, 1)
-    job = read_job(tmp_path / "reads", finished_jobs(tmp_path / "reads")[0])
-    found = {"codes": job.scores} | job.reads
-    key = "classification/audio->video"
-    for name in ("codes", "posterior"):
-        own = [f"probe.features={name}"]
-        plan = plan_study(read_study(PAIR, "pair", "t"), folds, tiny, own, 1, ["full"], 1)
-        run_study(prepare_study(plan, tmp_path / name, StoreScorer()), quiet, 1)
-        alone = read_job(tmp_path / name, finished_jobs(tmp_path / name)[0]).scores
-        assert alone[key] == found[name][key]
-        control = "classification, continuous features/audio->video"
-        assert alone[control] == found["continuous"][key] == job.scores[control]
-    assert not [name for name in job.reads["posterior"] if "codebook" in name]
+        prepare_study(plan, tmp_path / "out", StoreScorer())
 
 
 def test_computed_controls_are_a_job_per_fold_and_rows_beside_every_seed(go, tmp_path, untrained):
@@ -209,14 +205,18 @@ def test_what_an_interval_says(values, said):
     ("text", "options", "message"),
     [
         (CHOICE, {"only_folds": [3]}, "--only-folds 3: there is no such fold; the study has 0, 1"),
-        (CHOICE, {"assignments": ["data.test_split=test"]}, "scored on the split val; leave"),
+        (
+            CHOICE,
+            {"assignments": ["data.test_split=test"]},
+            "base has data.test_split=test, but a choice",
+        ),
         (CHOICE.replace("posterior", "features"), {}, "variant codes/features: probe.features"),
         (CHOICE, {"folds": None}, "has a place for folds; say how many with --folds"),
         (CHOICE.replace("reads: [codes, posterior, continuous]", "x: 1"), {}, "infonce has 2, rec"),
         (
             CHOICE.replace("optimizer.lr: 0.5", "data.test_split: test"),
             {},
-            "variant codes sets data.test_split=test, but a choice is scored on val alone",
+            "codes has data.test_split=test, but a choice is scored on val alone",
         ),
     ],
 )
@@ -237,6 +237,20 @@ def test_names_of_data_with_folds(store):
     assert named_by("watch", ()) == "watch"
     with pytest.raises(ConfigError, match="is a single folder; with folds, give an embedded set"):
         named_by(store, (0, 1))
+
+
+def test_a_fold_without_a_class_to_learn_from_is_refused(tmp_path, tiny, pair):
+    """The class that only the scored split of fold 1 has is named, before anything is trained."""
+    rng = np.random.default_rng(0)
+    for fold, last in enumerate(("dog", "owl")):
+        features = {m.name: [rng.normal(size=(2, *m.shape)) for _ in range(6)] for m in MODALITIES}
+        labels = {"class": ["cat", "dog", "cat", "dog", "cat", last]}
+        parts = ["train"] * 4 + ["test"] * 2
+        write_store(tmp_path / f"fold-{fold}", features, labels=labels, split=parts)
+    data = str(tmp_path / "fold-{fold}")
+    assert len(plan_study(pair, data, tiny, folds=2, only_folds=[0]).configs) == 2
+    with pytest.raises(DataError, match=r"fold-1.* 'class': 1 of 2 test clips have .*\('owl'\)"):
+        plan_study(pair, data, tiny, folds=2)
 
 
 def test_folds_do_not_mix_with_none(pair, planted, tmp_path):

@@ -18,7 +18,7 @@ from cmg.studies.summary import MEAN, StudySummary, summarized
 
 
 @dataclass(frozen=True)
-class Choice:
+class Winner:
     """The best row of a group.
 
     Attributes:
@@ -52,7 +52,7 @@ class Choice:
         return own | {"score": told, "overrides": self.overrides}
 
 
-def best_of(out: StrPath, metric: str | None = None) -> list[Choice]:
+def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:
     """The best row of every group, by the mean over the directions between modalities.
 
     Args:
@@ -85,7 +85,7 @@ def best_of(out: StrPath, metric: str | None = None) -> list[Choice]:
     return [choice(summary, group, names, chosen) for group, names in groups.items()]
 
 
-def choice(summary: StudySummary, group: str, names: list[str], metric: str) -> Choice:
+def choice(summary: StudySummary, group: str, names: list[str], metric: str) -> Winner:
     """The best row of one group; of equal ones the first."""
     rows = {row.variant.name: row for row in summary.rows}
     best = max(names, key=lambda name: rows[name].scores[f"{metric}/{MEAN}"].mean)
@@ -94,10 +94,10 @@ def choice(summary: StudySummary, group: str, names: list[str], metric: str) -> 
     score = rows[best].scores[f"{metric}/{MEAN}"]
     own = override_config(config, changes={SCORED: "test"})
     own = at_fold(own, next(iter(summary.identity.folds), None))
-    return Choice(group, best, variant.title, len(names), score, overrides, own)
+    return Winner(group, best, variant.title, len(names), score, overrides, own)
 
 
-def write_choice(out: StrPath, found: Choice) -> Path:
+def write_choice(out: StrPath, found: Winner) -> Path:
     """Write the configuration of a choice into the study's folder.
 
     Raises:

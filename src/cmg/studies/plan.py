@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cmg.clips import is_one_store, open_clips
+from cmg.clips import is_one_store, open_clips, training_split
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.source import ClipSource
-from cmg.errors import ConfigError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.evaluation.probe import unseen_classes
 from cmg.recipes.pretrain import chosen_modalities, training_batches
 from cmg.studies.definition import Study, Variant
 
@@ -93,7 +94,7 @@ def plan_study(
     reads = {v.name: [variant_config(started, row) for row in v.rows()] for v in chosen}
     variants = {name: configs[0] for name, configs in reads.items()}
     refuse_idle(study, started, chosen, variants)
-    refuse_other_split(split, variants)
+    refuse_other_split(split, {"base": started} | variants)
     configs = {(n, fold): at_fold(c, fold) for fold in here for n, c in variants.items()}
     hashes, clips = {}, {}
     sources: dict[tuple[str | None, ...], ClipSource] = {}
@@ -101,6 +102,8 @@ def plan_study(
         names = (config.data.store, config.data.list, config.data.lists)
         if names not in sources:
             sources[names] = opened(study, config)
+            if every:
+                refuse_unseen(sources[names], config)
         hashes[where] = sources[names].content_hash
         clips[where] = clips_of(sources[names], config)
     return StudyPlan(study, started, configs, seeds, hashes, clips, every)
@@ -162,6 +165,23 @@ def refuse_uneven(study: Study) -> None:
         )
 
 
+def refuse_unseen(source: ClipSource, config: RunConfig) -> None:
+    """Refuse a fold with a class that heads are asked for and have no clip to learn from.
+
+    Raises:
+        DataError: names the store, and what it lacks.
+    """
+    for name in (n for n, spec in source.labels.items() if spec.per == "clip"):
+        train, scored = training_split(config.data), config.data.test_split
+        known, asked = source.split(train).labels(name), source.split(scored).labels(name)
+        said = unseen_classes(known, asked, source.labels[name].classes)
+        if said is not None:
+            raise DataError(
+                f"{config.data.store}, label {name!r}: {said}; divide the clips so that {train} "
+                f"has every class of {scored}"
+            )
+
+
 def refuse_other_split(split: str, configs: Mapping[str, RunConfig]) -> None:
     """Refuse, where something is chosen, a variant that is scored on something else.
 
@@ -171,8 +191,8 @@ def refuse_other_split(split: str, configs: Mapping[str, RunConfig]) -> None:
     for name, config in configs.items():
         if split == "val" and config.data.test_split != split:
             raise ConfigError(
-                f"variant {name} sets {SCORED}={config.data.test_split}, but a choice is scored on "
-                f"{split} alone; leave it out"
+                f"{name} has {SCORED}={config.data.test_split}, but a choice is scored on {split} "
+                "alone; leave it out"
             )
 
 
@@ -199,10 +219,7 @@ def base_config(
     configuration and data.
     """
     for assignment in assignments:
-        key = assignment.partition("=")[0]
-        refuse_own_key(study, key)
-        if (key, split) == (SCORED, "val"):
-            raise ConfigError(f"a choice is scored on the split val; leave {SCORED}= out")
+        refuse_own_key(study, assignment.partition("=")[0])
     name, overrides = written_out([*base_name(study, data, base, assignments), *assignments])
     named = {o.partition("=")[0] for o in overrides}
     own = {key: value for key, value in study.base.items() if key not in named}
