@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmg.errors import DataError
-from cmg.optional import optional
+from cmg.errors import ConfigError, DataError
 from cmg.pictures.reader import in_eight_bits, open_picture
 
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
@@ -43,10 +42,10 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         DataError: it cannot be drawn, or nothing is on it.
     """
     try:
-        drawn = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else None
+        picture = Image.open(io.BytesIO(_drawn(path))) if path.suffix == ".svg" else None
     except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
         raise DataError(f"cannot draw {path}: {error}") from error
-    picture = in_eight_bits(path, open_picture(path, drawn)).convert("RGBA")
+    picture = (picture or in_eight_bits(path, open_picture(path))).convert("RGBA")
     box = picture.getchannel("A").getbbox()
     if box is None:
         raise DataError(f"{path} is transparent everywhere")
@@ -61,7 +60,10 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _drawn(path: Path) -> bytes:
     """An svg as png."""
-    draw = optional("resvg_py", f"stamps need resvg-py: {INSTALL}").svg_to_bytes
+    try:
+        from resvg_py import svg_to_bytes
+    except ImportError as error:
+        raise ConfigError(f"stamps need resvg-py: {INSTALL}") from error
     root = ElementTree.parse(path).getroot()
     level, depth = [root], 0
     while level:
@@ -74,7 +76,7 @@ def _drawn(path: Path) -> bytes:
     if depth > DEEPEST:
         raise ValueError(f"it is nested {depth} deep, more than {DEEPEST}")
     return bytes(
-        draw(
+        svg_to_bytes(
             svg_string=ElementTree.tostring(root, encoding="unicode"),
             width=SVG_WIDTH,
             height=SVG_HEIGHT,

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 from cmg.errors import DataError
-from cmg.tuxpaint.nouns import is_letter, noun_of, part_of, split_stamps
-from cmg.tuxpaint.pictures import stamp_picture
-from cmg.tuxpaint.stamps import find_stamps, stamps_folder
-from cmg.tuxpaint.store import (
+from projects.tuxpaint.nouns import is_letter, noun_of, part_of, split_stamps
+from projects.tuxpaint.pictures import stamp_picture
+from projects.tuxpaint.stamps import find_stamps, stamps_folder
+from projects.tuxpaint.store import (
     chosen_stamps,
     read_stamps,
     sentence_of,
     trimmed,
     write_stamps,
 )
-from cmg.tuxpaint.views import Components, Scale, in_parts, picture_views, sentence_views
-
-from .drawn import READERS, draw_stamps
+from projects.tuxpaint.tests.drawn import READERS, draw_stamps
+from projects.tuxpaint.views import Components, Scale, in_parts, picture_views, sentence_views
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cmg.errors import DataError
-from cmg.tuxpaint.pictures import _drawn, stamp_picture
+from projects.tuxpaint.pictures import _drawn, stamp_picture
 
 LIME = '<rect x="2" y="1" width="6" height="3" fill="lime"/>'
 
