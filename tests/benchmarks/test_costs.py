@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.costs import (
     VARIABLES,
     Cost,

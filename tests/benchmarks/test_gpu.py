@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-
 from benchmarks.cases import DEMO, Sizes, case_of
 from benchmarks.gpu import after_steps, exactness, furthest, host_waits, main
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from benchmarks.cases import Sizes, case_of
 from benchmarks.looped import LoopedTraining
+
 from cmg.training.step import pretraining_step
 
 SMALL = {

@@ -1,8 +1,8 @@
 """The operation count behind the rates of ``benchmarks.maps``."""
 
 import torch
-
 from benchmarks.maps import LAYERS, layer_flops, rounding, step_flops
+
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.naive import CMCM, CPC, EMA, EVERYTHING, ONE, RESET, Divided, outcome, table
 from safetensors.torch import load_file
 
-from benchmarks.naive import CMCM, CPC, EMA, EVERYTHING, ONE, RESET, Divided, outcome, table
 from cmg.config.load import load_config
 from cmg.data import paired_store
 from cmg.evaluation.results import CodebookStats

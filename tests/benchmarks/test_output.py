@@ -6,11 +6,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
-
-from benchmarks import profile_step, step
 from benchmarks.cases import Sizes
 from benchmarks.groups import GROUPS, group_times
 from benchmarks.timing import Timing, table
+
+from benchmarks import profile_step, step
 
 
 def test_step_json(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """How ``benchmarks.published`` scales the looped form."""
 
 import pytest
-
 from benchmarks.published import on_a_line
 
 

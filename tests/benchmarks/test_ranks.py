@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.ranks import SIZE, Workload, free_port, section
 
 TINY = Workload("lean", "float32", 6, divisor=16, length=3)

@@ -6,8 +6,6 @@ import json
 from types import SimpleNamespace
 
 import pytest
-
-from benchmarks import published, running
 from benchmarks.__main__ import main
 from benchmarks.cases import Sizes, case_of, lean
 from benchmarks.codebook import Extent
@@ -16,6 +14,8 @@ from benchmarks.figures import Figure
 from benchmarks.flops import COMPONENTS, MAPS, OBJECTIVES, REST, nominal_flops
 from benchmarks.published import figures as published_figures
 from benchmarks.targets import targets_table
+
+from benchmarks import published, running
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import fsspec
 import numpy as np
 import pytest
 import torch
+from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
 from cmg.copying.clips import copy_clips
 from cmg.data import Batches, FeatureStore, batches, index
@@ -20,7 +21,6 @@ from cmg.data.prefetch import epoch_ahead
 from cmg.data.rows import IndexedRows, LazyRows
 from cmg.data.share import nested_part
 from cmg.errors import DataError, ModalityError
-from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import shutil
 import struct
 
 import pytest
+from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
 from cmg.data import FeatureStore, verify_store
 from cmg.data.manifest import CLIPS, INDEX, MANIFEST
 from cmg.errors import DataError
-from tests.data.conftest import CLIPS_IN_ALL, random_clips
 
 
 def edit_row(store, clip):
