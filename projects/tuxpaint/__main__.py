@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ import cmg
 from cmg.errors import CmgError, ConfigError, DataError
 from projects.tuxpaint.compare import failing, majority, run_comparison
 from projects.tuxpaint.stamps import LANGUAGES
-from projects.tuxpaint.store import ReadStamps, Text, chosen_stamps, read_stamps, write_stamps
+from projects.tuxpaint.store import ReadStamps, Written, chosen_stamps, read_stamps, write_stamps
 
 STUDY = "study"
 """Folder of the comparison, beside its two stores."""
@@ -30,8 +30,8 @@ def build(
     out: Out,
     source: Source = None,
     text: Annotated[
-        Text, typer.Option(help="Written captions, or prompts of the nouns (they leak it).")
-    ] = "captions",
+        Written, typer.Option(help="Written captions, or prompts of the nouns (they leak it).")
+    ] = Written.CAPTIONS,
     languages: Annotated[
         str, typer.Option(help="Of the recordings, separated by commas.")
     ] = ",".join(LANGUAGES),
@@ -68,7 +68,7 @@ def compare(
     if out.exists() and not study.exists():
         raise DataError(f"{out} exists and is no comparison; name another --out")
     found = read(source, LANGUAGES, stamps)
-    captions, prompts = (kept(found, out / text, text) for text in get_args(Text))
+    captions, prompts = (kept(found, out / text, text) for text in Written)
     summary = run_comparison(captions, prompts, study, overrides or [], seeds, workers)
     typer.echo((study / "table.md").read_text(encoding="utf-8"))
     bad = failing(summary, majority(captions))
@@ -77,7 +77,7 @@ def compare(
         raise typer.Exit(1 if strict else 0)
 
 
-def kept(found: ReadStamps, path: Path, text: Text) -> cmg.FeatureStore:
+def kept(found: ReadStamps, path: Path, text: Written) -> cmg.FeatureStore:
     """The store of a comparison: written, or that of the same stamps that is there already."""
     if not path.exists():
         return write_stamps(found, path, text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +28,19 @@ from projects.tuxpaint.views import (
     word_views,
 )
 
-Text = Literal["captions", "prompts"]
 LABEL = "noun"
 HOP_SECONDS = 0.08
 SILENCE = 0.03
 """Ends of a recording below this part of its loudest moment are cut off."""
 SMOOTHED, KEPT, PADDED = 320, 1600, 3200
 """Samples at 16 kHz: of loudness, kept before and behind a word, and silence put around it."""
+
+
+class Written(StrEnum):
+    """What stands for the text of a stamp: what people wrote, or a sentence made of its noun."""
+
+    CAPTIONS = "captions"
+    PROMPTS = "prompts"
 
 
 @dataclass(frozen=True)
@@ -172,16 +179,20 @@ def trimmed(wave: Array) -> Array:
     return np.pad(wave, (PADDED, PADDED)).astype(np.float32)
 
 
-def sentence_of(stamp: Stamp, text: Text) -> str:
+def sentence_of(stamp: Stamp, text: Written) -> str:
     """The written description of a stamp, or the prompt of its noun."""
     noun = noun_of(stamp.caption)
-    if text == "captions" or noun is None:
+    if text is Written.CAPTIONS or noun is None:
         return stamp.caption
     return prompts_of([noun], read_templates())[noun]
 
 
 def write_stamps(
-    found: ReadStamps, out: Path, text: Text = "captions", seed: int = 0, overwrite: bool = False
+    found: ReadStamps,
+    out: Path,
+    text: Written = Written.CAPTIONS,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> cmg.FeatureStore:
     """A store of stamps.
 
@@ -191,8 +202,7 @@ def write_stamps(
     Args:
         found: What was read.
         out: Folder to be.
-        text: ``captions`` that people wrote, or ``prompts``: a sentence made of the noun, which
-            leaks the label.
+        text: Of a stamp; prompts leak the label.
         seed: Of the splits, the components and the views.
         overwrite: Whether a store at `out` may be replaced.
 
@@ -221,7 +231,7 @@ def write_stamps(
 
 
 def clips_of(
-    found: ReadStamps, splits: Mapping[str, str], text: Text, seed: int
+    found: ReadStamps, splits: Mapping[str, str], text: Written, seed: int
 ) -> Iterator[tuple[Stamp, str, dict[str, Any]]]:
     """Stamp, language and features (views, float16 [N, C] by modality) of every clip."""
     read = found.stamps
@@ -243,8 +253,8 @@ def _draw(*numbers: int) -> np.random.Generator:
     return np.random.default_rng(list(numbers))
 
 
-def _notes(text: Text, readers: StampReaders) -> str:
-    written = "Written descriptions." if text == "captions" else "Prompts made of the nouns."
+def _notes(text: Written, readers: StampReaders) -> str:
+    written = "Written descriptions." if text is Written.CAPTIONS else "Prompts made of the nouns."
     return (
         "Tux Paint stamps (GPL-2, by the Tux Paint contributors): pictures, recorded descriptions. "
         f"{written} Steps are views. video: {readers.video.notes} Principal components. audio: "

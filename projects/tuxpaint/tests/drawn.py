@@ -13,7 +13,7 @@ from projects.tuxpaint.store import StampReaders
 
 COLORS = {"truck": (200, 30, 30), "hat": (30, 30, 200), "flower": (240, 200, 40)}
 PITCH = {"truck": 220, "hat": 440, "flower": 880}
-RATE = 48000
+RATE = 16000
 
 
 def draw_stamps(folder: Path, each: int = 5, languages: tuple[str, ...] = ("es", "fr")) -> Path:
@@ -56,9 +56,9 @@ def _described(
 ) -> None:
     path.with_suffix(".txt").write_text(f"{caption}\nes.utf8=Algo.\n", encoding="utf-8")
     for index, language in enumerate(languages):
-        time = np.arange(int(RATE * rng.uniform(0.4, 0.8))) / RATE
+        time = np.arange(int(RATE * rng.uniform(0.3, 0.5))) / RATE
         wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.03 * index) * time)
-        wave = np.concatenate([np.zeros(2000), wave, np.zeros(3000)])
+        wave = np.concatenate([np.zeros(700), wave, np.zeros(1000)])
         with wave_file.open(str(path.with_name(f"{path.name}_desc_{language}.ogg")), "wb") as file:
             file.setparams((1, 2, RATE, 0, "NONE", ""))  # what it is decides, not what it is called
             file.writeframes((wave * 32767).astype("<i2").tobytes())

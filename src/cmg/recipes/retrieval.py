@@ -164,10 +164,10 @@ def retrieval_of(
         DataError: an unknown label, a row without the key, fewer than two clips with two
             modalities, or embeddings that are not finite.
     """
-    encoded = encode_split(model, split)
     for name in by:
         if name not in ALL_BY:
             raise ConfigError(f"unknown representation {name!r}{did_you_mean(name, ALL_BY)}")
+    encoded = encode_split(model, split)
     if len(encoded) < 2:
         raise DataError(
             f"{split.store.path}: split {split.name!r} has only {', '.join(encoded) or 'nothing'} "
@@ -193,14 +193,14 @@ def galleries_of(split: Split, key: str) -> list[torch.Tensor]:
     Raises:
         DataError: a clip's `meta` lacks the key.
     """
-    found: dict[Any, list[int]] = {}
+    found: dict[str, list[int]] = {}
     for place, row in enumerate(split.rows):
         if key not in row.meta:
             raise DataError(
                 f"{split.store.path}: clip {row.id!r} has no {key!r} in its meta "
                 f"({', '.join(row.meta) or 'nothing'}); galleries are made of what every clip has"
             )
-        found.setdefault(row.meta[key], []).append(place)
+        found.setdefault(str(row.meta[key]), []).append(place)
     return [torch.tensor(members) for members in found.values()]
 
 
