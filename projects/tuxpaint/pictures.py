@@ -41,11 +41,9 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         ConfigError: resvg-py is missing.
         DataError: it cannot be drawn, or nothing is on it.
     """
-    try:
-        picture = Image.open(io.BytesIO(_drawn(path))) if path.suffix == ".svg" else None
-    except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
-        raise DataError(f"cannot draw {path}: {error}") from error
-    picture = (picture or in_eight_bits(path, open_picture(path))).convert("RGBA")
+    is_drawing = path.suffix == ".svg"
+    picture = drawing(path) if is_drawing else in_eight_bits(path, open_picture(path))
+    picture = picture.convert("RGBA")
     box = picture.getchannel("A").getbbox()
     if box is None:
         raise DataError(f"{path} is transparent everywhere")
@@ -56,6 +54,19 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
     scaled = page.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     return np.array(scaled, dtype=np.uint8)
+
+
+def drawing(path: Path) -> Image.Image:
+    """An svg as pixels.
+
+    Raises:
+        ConfigError: resvg-py is missing.
+        DataError: it cannot be drawn.
+    """
+    try:
+        return Image.open(io.BytesIO(_drawn(path)))
+    except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
+        raise DataError(f"cannot draw {path}: {error}") from error
 
 
 def _drawn(path: Path) -> bytes:
