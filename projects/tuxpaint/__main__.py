@@ -10,6 +10,9 @@ import typer
 
 import cmg
 from cmg.errors import CmgError, ConfigError, DataError
+from cmg.report.document import Document, Text, of_tables
+from cmg.report.markdown import markdown
+from cmg.studies.tables import study_tables
 from projects.tuxpaint.compare import failing, majority, run_comparison
 from projects.tuxpaint.stamps import LANGUAGES
 from projects.tuxpaint.store import ReadStamps, Written, chosen_stamps, read_stamps, write_stamps
@@ -70,7 +73,9 @@ def compare(
     found = read(source, LANGUAGES, stamps)
     captions, prompts = (kept(found, out / text, text) for text in Written)
     summary = run_comparison(captions, prompts, study, overrides or [], seeds, workers)
-    typer.echo((study / "table.md").read_text(encoding="utf-8"))
+    tables = of_tables(study_tables(summary, short=True))
+    typer.echo(markdown(Document(summary.study.title, "", [Text(summary.study.about)], tables)))
+    typer.echo(f"More in {study / 'report.html'}")
     bad = failing(summary, majority(captions))
     if bad:
         typer.echo(f"not above majority and shuffled pairs: {', '.join(bad)}", err=True)

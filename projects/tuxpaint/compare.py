@@ -32,13 +32,18 @@ class StampScorer(StoreScorer):
 
     def score(self, model: cmg.UnifiedModel, config: RunConfig, seed: int) -> Scores:
         """See :meth:`cmg.studies.scorers.Scorer.score`."""
-        split = cmg.FeatureStore.open(config.data.store).split(config.data.test_split)
-        found = retrieval_of(model, split, ["mean"], LABEL, galleries="language").scores["mean"][0]
-        scores = super().score(model, config, seed)
-        for name in FIGURES:
-            for direction, told in found.items():
-                scores[f"retrieval {name}/{direction}"] = figures(told)[name]
-        return scores
+        return super().score(model, config, seed) | retrieval_scores(model, config)
+
+
+def retrieval_scores(model: cmg.UnifiedModel, config: RunConfig) -> Scores:
+    """How well test stamps find each other, by figure and direction."""
+    split = cmg.FeatureStore.open(config.data.store).split(config.data.test_split)
+    found = retrieval_of(model, split, ["mean"], LABEL, galleries="language").scores["mean"][0]
+    return {
+        f"retrieval {name}/{direction}": figures(told)[name]
+        for name in FIGURES
+        for direction, told in found.items()
+    }
 
 
 def majority(store: cmg.FeatureStore) -> float:

@@ -278,8 +278,8 @@ def unfinished(
             data.
         DataError: a damaged job file.
     """
-    trained = {plan.configs[name].data.list: found for name, found in plan.hashes.items()}
-    scored = {plan.configs[name].data.list: found for name, found in scored_on.items()}
+    trained = {data_of(plan.configs[name]): found for name, found in plan.hashes.items()}
+    scored = {data_of(plan.configs[name]): found for name, found in scored_on.items()}
     known = {v.name for v in identity.study.rows()}
     done = [key for key in finished_jobs(out) if key.variant in known]
     for key in done:
@@ -288,11 +288,17 @@ def unfinished(
         if record is None:
             continue
         remedy = f"delete {path} to run it again, or choose another --out"
-        refuse_other_config(f"{path} was run", record.config, identity.config(key), remedy)
-        refuse_other_data(path, "trained", record.trained_on, trained.get(record.config.data.list))
-        refuse_other_data(path, "scored", record.scored_on, scored.get(record.config.data.list))
+        config = identity.config(key)  # which says where the data are now
+        refuse_other_config(f"{path} was run", record.config, config, remedy)
+        refuse_other_data(path, "trained", record.trained_on, trained.get(data_of(config)))
+        refuse_other_data(path, "scored", record.scored_on, scored.get(data_of(config)))
     wanted = [JobKey(name, seed) for seed in range(plan.seeds) for name in plan.configs]
     return [key for key in wanted if key not in done]
+
+
+def data_of(config: RunConfig) -> tuple[str, str | None]:
+    """The store or collection, and the list of it, that a job is trained on."""
+    return config.data.store, config.data.list
 
 
 def refuse_other_data(path: Path, verb: str, before: str, now: str | None) -> None:
