@@ -68,8 +68,9 @@ def compare(
 ) -> None:
     """Train on stamps and read unseen ones, with captions and prompts, and all controls."""
     study = out / STUDY
-    if out.exists() and not study.exists():
+    if out.exists() and not (out / Written.CAPTIONS).exists():
         raise DataError(f"{out} exists and is no comparison; name another --out")
+    cmg.load_config("tuxpaint", overrides or [])  # refuses a wrong one before anything is read
     found = read(source, LANGUAGES, stamps)
     captions, prompts = (kept(found, out / text, text) for text in Written)
     summary = run_comparison(captions, prompts, study, overrides or [], seeds, workers)

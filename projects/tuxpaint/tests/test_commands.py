@@ -76,6 +76,7 @@ def test_a_store_is_built_and_what_is_damaged_is_named(tuxpaint, package, tmp_pa
         (("build", "--languages", " ,"), "--languages ''"),
         (("build", "--seed", "-1"), "Invalid value for '--seed'"),
         (("compare", "--seeds", "0"), "Invalid value for '--seeds'"),
+        (("compare", "trainin.epochs=1"), "did you mean 'training.epochs'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(words, told, tuxpaint, package, tmp_path):
