@@ -244,6 +244,19 @@ def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, mad
     assert ours["rows"] == theirs["rows"]
 
 
+def test_a_variant_may_have_a_store_of_its_own_and_goes_on(run, pair, tmp_path):
+    own = tmp_path / "own"
+    paired_store(own, MODALITIES, {"train": 16, "test": 8}, steps=4, classes=3, seed=1)
+    changed = pair.variant("no-cmcm").model_copy(update={"changes": {"data.store": str(own)}})
+    study = pair.model_copy(update={"variants": (pair.variant("full"), changed)})
+    out, trained = run(study=study, seeds=1)
+    assert trained == [("full", 0), ("no-cmcm", 0)]
+    assert run(study=study, seeds=1) == (out, [])
+    paired_store(own, MODALITIES, {"train": 16, "test": 8}, steps=4, classes=3, overwrite=True)
+    with pytest.raises(ConfigError, match=r"no-cmcm.* was trained on data with content hash"):
+        run(study=study, seeds=1)
+
+
 def test_a_study_without_finished_jobs_may_be_changed(run):
     out, _ = run(stop_after=1)
     shutil.rmtree(out / "jobs")

@@ -364,9 +364,9 @@ def unfinished(
             data.
         DataError: a damaged job file.
     """
-    data = {place: config.data.list for place, config in plan.configs.items()}
-    trained = {(data[place], place[1]): found for place, found in plan.hashes.items()}
-    scored = {(data[place], place[1]): found for place, found in scored_on.items()}
+    places = {at: (data_of(config), at[1]) for at, config in plan.configs.items()}
+    trained = {places[at]: found for at, found in plan.hashes.items()}
+    scored = {places[at]: found for at, found in scored_on.items()}
     known = {COMPUTED, *(v.name for v in identity.study.rows())}
     done = [key for key in finished_jobs(out) if key.variant in known]
     for key in done:
@@ -375,13 +375,19 @@ def unfinished(
         if record is None:
             continue
         remedy = f"delete {path} to run it again, or choose another --out"
-        refuse_other_config(f"{path} was run", record.config, identity.config(key), remedy)
-        where = (record.config.data.list, key.fold)
+        config = identity.config(key)  # which says where the data are now
+        refuse_other_config(f"{path} was run", record.config, config, remedy)
+        where = (data_of(config), key.fold)
         refuse_other_data(path, "trained", record.trained_on, trained.get(where))
         refuse_other_data(path, "scored", record.scored_on, scored.get(where))
     variants, folds = (list(dict.fromkeys(part)) for part in zip(*plan.configs, strict=True))
     wanted = planned(variants, folds, plan.seeds, identity.study.computed)
     return [key for key in wanted if key not in done]
+
+
+def data_of(config: RunConfig) -> tuple[str, str | None]:
+    """The store or collection, and the list of it, that a job is trained on."""
+    return config.data.store, config.data.list
 
 
 def refuse_other_data(path: Path, verb: str, before: str, now: str | None) -> None:

@@ -48,7 +48,9 @@ def metric_title(metric: str) -> str:
     """A metric as people read it: ``AVE accuracy``, ``Classification``."""
     head, comma, rest = metric.partition(", ")
     known = benchmarks.entries.get(head)
-    shown = head.capitalize() if known is None else f"{head.upper()} {known.part.headline}"
+    shown = (
+        head[:1].upper() + head[1:] if known is None else f"{head.upper()} {known.part.headline}"
+    )
     return f"{shown}{comma}{rest}"
 
 
