@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from projects.letters.recordings import LETTERS, how_to_get, share_folder
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from cmg.errors import DataError
+from projects.letters.recordings import LETTERS, how_to_get, share_folder
 
 Glyphs = NDArray[np.uint8]
 

@@ -52,7 +52,7 @@ class Voice:
         name: Of the recordings.
         folder: Where they lie below /usr/share.
         language: As the package calls it.
-        speaker: Who speaks: voices of one speaker have one. Where a package names nobody, the voice.
+        speaker: Who speaks, the same for all voices of one; the voice where a package names nobody.
         fold: Whose test part the speaker is in.
         package: Debian's, with the version that was read.
     """

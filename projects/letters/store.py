@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from projects.letters.fonts import PACKAGE, Font, dealt_designs, read_fonts
-from projects.letters.recordings import FOLDS, LETTERS, Recording, Wave, find_recordings, hear
 from numpy.typing import NDArray
 
 import cmg
 from cmg.errors import ConfigError, DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.registry import card_for, load_extractor
+from projects.letters.fonts import PACKAGE, Font, dealt_designs, read_fonts
+from projects.letters.recordings import FOLDS, LETTERS, Recording, Wave, find_recordings, hear
 
 Array = NDArray[np.float32]
 Part = Literal["train", "val", "test"]
