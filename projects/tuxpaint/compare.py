@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cmg
 from cmg.config.schema import RunConfig
+from cmg.decoders.heads import ProbeOptions
 from cmg.recipes.retrieval import retrieval_of
 from cmg.retrieval.evaluate import figures
 from cmg.studies.definition import CONTROLS, Study, Variant
@@ -30,9 +31,12 @@ class StampScorer(StoreScorer):
 
     name: str = "heads on unseen stamps; retrieval by mean code vector, a gallery per language"
 
-    def score(self, model: cmg.UnifiedModel, config: RunConfig, seed: int) -> Scores:
-        """See :meth:`cmg.studies.scorers.Scorer.score`."""
-        return super().score(model, config, seed) | retrieval_scores(model, config)
+    def score(
+        self, model: cmg.UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+    ) -> list[Scores]:
+        """See :meth:`cmg.studies.scorers.Scorer.score`; retrieval asks no head."""
+        first, *more = super().score(model, config, reads, seed)
+        return [first | retrieval_scores(model, config), *more]
 
 
 def retrieval_scores(model: cmg.UnifiedModel, config: RunConfig) -> Scores:

@@ -378,8 +378,11 @@ def unfinished(
         config = identity.config(key)  # which says where the data are now
         refuse_other_config(f"{path} was run", record.config, config, remedy)
         where = (data_of(config), key.fold)
-        refuse_other_data(path, "trained", record.trained_on, trained.get(where))
-        refuse_other_data(path, "scored", record.scored_on, scored.get(where))
+        for verb, before, now in (
+            ("trained", record.trained_on, trained.get(where)),
+            ("scored", record.scored_on, scored.get(where)),
+        ):
+            refuse_other_data(f"{path} was {verb} on data", before, now)
     variants, folds = (list(dict.fromkeys(part)) for part in zip(*plan.configs, strict=True))
     wanted = planned(variants, folds, plan.seeds, identity.study.computed)
     return [key for key in wanted if key not in done]
@@ -390,7 +393,7 @@ def data_of(config: RunConfig) -> tuple[str, str | None]:
     return config.data.store, config.data.list
 
 
-def refuse_other_data(path: Path, verb: str, before: str, now: str | None) -> None:
+def refuse_other_data(what: str, before: str, now: str | None) -> None:
     """Refuse data of another content hash than a finished job saw.
 
     Raises:
@@ -398,6 +401,6 @@ def refuse_other_data(path: Path, verb: str, before: str, now: str | None) -> No
     """
     if now is not None and before != now:
         raise ConfigError(
-            f"{path} was {verb} on data with content hash {before[:12]}, but --data has "
-            f"{now[:12]}; give it the same data, or choose another --out"
+            f"{what} with content hash {before[:12]}, but --data has {now[:12]}; "
+            "give it the same data, or choose another --out"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cmg.clips import is_one_store, open_clips
 from cmg.config.schema import RunConfig
+from cmg.data.parts import refuse_leak
 from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError, DataError, ModalityError
@@ -93,15 +94,14 @@ class StoreScorer:
     computed: Computed | None = None
 
     def check(self, config: RunConfig) -> str:
-        """The store has labels and both splits; see :meth:`Scorer.check`."""
+        """The store has labels and both splits, apart from each other; see :meth:`Scorer.check`."""
         source = open_clips(config.data)
         if not source.labels:
             raise DataError(
                 f"{source.path} has no labels; a study scores heads, which need a label per clip "
                 "or step (import the store again with a label column)"
             )
-        for split in (config.data.train_split, config.data.test_split):
-            source.split(split)
+        refuse_leak(source, config.data.train_split, config.data.test_split)
         return source.content_hash
 
     def unlike_paper(self, config: RunConfig) -> str:
