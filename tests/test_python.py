@@ -67,7 +67,6 @@ ARGUMENTS = {
     "cmg.config.load.load_config": [{"name_or_path": "file.yaml"}],
     "cmg.data.arrays.import_arrays": [{"manifest": "none.csv", "out": "out"}],
     "cmg.data.digits.build.build_digits": [{"path": "full"}],
-    "cmg.data.digits.cache.open_digits": [],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
     "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
     "cmg.data.store.FeatureStore.open": [{"where": "none"}],

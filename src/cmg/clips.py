@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from cmg.data.alignment import aligned
+from cmg.data.embedded import EMBEDDED, is_embedded
 from cmg.data.manifest import MANIFEST, counted_from
 from cmg.data.options import DataOptions
 from cmg.data.remote import is_remote
 from cmg.data.share import nested_part
 from cmg.data.source import ClipSource, Split
-from cmg.data.store import DIGITS, FeatureStore
+from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
 from cmg.places import lies_there
@@ -87,20 +88,20 @@ def _named_clips(data: DataOptions) -> ClipSource:
     if not one_store and not is_remote(data.store) and not os.path.exists(where):
         raise DataError(
             f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
-            "folder or 'digits', and where the store of a run was moved, tell the run: `cmg "
-            "pretrain --out RUN --resume data=STORE`"
+            f"folder or an embedded set ({', '.join(EMBEDDED)}), and where the store of a run was "
+            "moved, tell the run: `cmg pretrain --out RUN --resume data=STORE`"
         )
     return FeatureStore.open(data.store)
 
 
 def whole_path(where: str) -> str:
     """Where a folder is, whatever the current one; names and addresses stay as they are."""
-    return where if where == DIGITS or is_remote(where) else os.path.abspath(where)
+    return where if is_embedded(where) or is_remote(where) else os.path.abspath(where)
 
 
 def is_one_store(where: str) -> bool:
     """Whether `where` names a feature store rather than a collection of them."""
-    return where == DIGITS or os.path.isfile(Path(where) / MANIFEST)
+    return is_embedded(where) or os.path.isfile(Path(where) / MANIFEST)
 
 
 def training_split(data: DataOptions) -> str:

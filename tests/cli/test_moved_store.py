@@ -150,6 +150,7 @@ def test_names_and_addresses_stay_as_typed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for typed, kept in (
         ("digits", "digits"),
+        ("digits:0", "digits:0"),
         ("s3://bucket/store", "s3://bucket/store"),
         ("./digits", str(tmp_path / "digits")),
         ("../st", str(tmp_path.parent / "st")),

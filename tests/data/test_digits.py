@@ -3,8 +3,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import subprocess
-import sys
 import wave
 import zlib
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore, build_digits, open_digits
+from cmg.data import FeatureStore, build_digits
 from cmg.data.digits import archives, load_scans, load_spoken, patches, png_bytes, wav_bytes
 from cmg.data.digits.build import LogMelWords
 from cmg.data.digits.logmel import log_mel
@@ -275,51 +273,9 @@ def test_an_occupied_folder_is_refused_before_the_work(tmp_path, monkeypatch):
         build_digits(tmp_path, 30, 20, words=Unasked())
 
 
-# --- the cache ------------------------------------------------------------------------------
-
-
-def test_the_cache_is_used_and_repaired(tmp_path, monkeypatch):
-    monkeypatch.setenv("CMG_CACHE", str(tmp_path / "deep/cache"))
-    store = open_digits(train_clips=4, test_clips=2)
-    assert store.path.parent == tmp_path / "deep/cache"
-    manifest = store.path / "manifest.json"
-    written = manifest.stat().st_mtime_ns
-    assert open_digits(train_clips=4, test_clips=2).content_hash == store.content_hash
-    assert manifest.stat().st_mtime_ns == written
-    shard = store.path / store.manifest.shards[0].file
-    data = bytearray(shard.read_bytes())
-    data[-1] ^= 1
-    shard.write_bytes(data)
-    repaired = open_digits(train_clips=4, test_clips=2)
-    assert repaired.verify() == []
-    assert repaired.content_hash == store.content_hash
-    assert open_digits(train_clips=6, test_clips=2).path != store.path
-    assert not list(store.path.parent.glob(".*"))
-
-
-def test_the_name_digits_opens_the_cached_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("CMG_CACHE", str(tmp_path))
+def test_the_name_digits_opens_the_set():
     store = FeatureStore.open("digits")
     assert store.splits == {"train": 1500, "test": 500, "test_one_scan": 500}
-
-
-def test_processes_that_build_at_once_share_one_store(tmp_path):
-    program = (
-        "from cmg.data import open_digits\n"
-        f"print(open_digits({str(tmp_path)!r}, train_clips=40, test_clips=20).content_hash)"
-    )
-    command = [sys.executable, "-c", program]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    assert outputs[0] == outputs[1]
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_cache_that_cannot_be_written_names_the_remedy(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="CMG_CACHE"):
-        open_digits(tmp_path / "file/cache", train_clips=4, test_clips=2)
 
 
 # --- media ----------------------------------------------------------------------------------

@@ -46,6 +46,15 @@ JOBS = {
         "objectives.reconstruction.weight=0.5",
         *(f"objectives.{name}.weight=0.3" for name in ("clip_nce", "masked", "critic")),
     ],
+    "contrast": [
+        DOUBLE,
+        "data.store=SPARSE",
+        "objectives.clip_info_nce={on: both, learned: true}",
+        "objectives.step_info_nce={on: codes, learned: false}",
+        "model.temporal={kind: mlp, hidden: 16, dropout: 0.1, skip: true, input_dropout: 0.2}",
+        "model.token_encoder=none",
+        "optimizer.weight_decay=0.01",
+    ],
     "float32": [],
 }
 MORE = {

@@ -47,6 +47,30 @@ def test_mlp_equals_numpy():
     np.testing.assert_allclose(block(x, None).detach().numpy(), expected, rtol=1e-11, atol=1e-13)
 
 
+def test_a_skip_is_a_linear_map_before_the_norm():
+    block, plain = make("mlp", skip=True), make("mlp")
+    plain.layers.load_state_dict(block.layers.state_dict())
+    x = features(2, 3, 5)
+    block.layers[-1], plain.layers[-1] = torch.nn.Identity(), torch.nn.Identity()
+    assert torch.allclose(block(x, None), plain(x, None) + block.skip(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_input_dropout_scales_what_it_leaves_and_rests_in_eval_mode(kind):
+    block, plain = make(kind, input_dropout=0.5, dropout=0.0), make(kind, dropout=0.0)
+    x = features(2, 3, 5)
+    assert torch.equal(block(x, None), plain(x, None))
+    torch.manual_seed(1)
+    dropped = torch.nn.functional.dropout(x, 0.5)
+    torch.manual_seed(1)
+    assert torch.equal(block.train()(x, None), plain(dropped, None))
+
+
+def test_a_transformer_takes_no_skip():
+    with pytest.raises(ValueError, match="skip is an option of kind mlp"):
+        TemporalOptions(kind="transformer", skip=True)
+
+
 def transformer_by_loops(block, x):
     """Post-norm layers on one clip [T, C]; no positions, no final norm."""
     w = weights(block)

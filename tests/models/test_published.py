@@ -108,6 +108,8 @@ def test_as_coded_options():
         "heads": 4,
         "hidden": 1024,
         "dropout": 0.1,
+        "skip": False,
+        "input_dropout": 0.0,
     }
     assert options.codebook.model_dump() == {
         "size": 400,

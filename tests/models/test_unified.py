@@ -125,6 +125,7 @@ def test_mode_comes_back_after_an_error(make_model, make_batch):
 KINDS = {
     "transformer": {"temporal": {"kind": "transformer"}},
     "mlp": {"temporal": {"kind": "mlp"}},
+    "words-alone": {"temporal": {"kind": "mlp", "skip": True}, "token_encoder": "none"},
 }
 LENGTHS = {
     "audio": [5, 3, 0, 1],

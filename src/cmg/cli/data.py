@@ -26,7 +26,10 @@ _STYLES = {"complete": "green", "warning": "yellow", "note": "dim"}
 _FAULT = "bold red"
 app = group("Feature stores and the authors' data: import, check, simulate.")
 app.command("import")(importing.import_)
-Store = Annotated[str, typer.Argument(help="Store folder, its address (s3://...), or `digits`.")]
+Store = Annotated[
+    str,
+    typer.Argument(help="Store folder, its address (s3://...), or the name of an embedded set."),
+]
 
 
 @app.command()
@@ -41,9 +44,10 @@ def info(store: Store) -> None:
 def verify(store: Store) -> None:
     """Recompute checksums, shapes and finiteness; exits with 1 if something is wrong."""
     from cmg.data import FeatureStore, verify_store
+    from cmg.data.embedded import is_embedded
     from cmg.data.remote import is_remote
 
-    if store == "digits" or is_remote(store):
+    if is_embedded(store) or is_remote(store):
         problems = FeatureStore.open(store).verify()
     else:
         problems = verify_store(Path(store))

@@ -34,7 +34,9 @@ def list_studies() -> None:
 @app.command("run")
 def run(
     name: Annotated[str, typer.Argument(help="A named study (`cmg study list`) or YAML file.")],
-    data: Annotated[str, typer.Option(help="Store with labels, `digits`, or a collection.")],
+    data: Annotated[
+        str, typer.Option(help="Store with labels, an embedded set as `digits`, or a collection.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the study; the same one to go on.")],
     overrides: Annotated[
         list[str] | None,

@@ -24,6 +24,7 @@ from cmg.data.manifest import (
     FeatureSpec,
     LabelSpec,
     Manifest,
+    MediaName,
     Record,
     read_manifest,
 )
@@ -57,7 +58,7 @@ class CopyPlan:
     specs: Mapping[str, FeatureSpec]
     labels: Mapping[str, LabelSpec]
     on_error: OnError
-    media: Literal["digits"] | None = None
+    media: MediaName | None = None
     chunk: int = CHUNK
 
     @property

@@ -1,8 +1,8 @@
-"""Data: the feature store, batches by address, importers, the embedded set, synthetic pairs."""
+"""Data: the feature store, batches by address, importers, embedded sets, synthetic pairs."""
 
 from cmg.data.arrays import import_arrays
 from cmg.data.batches import Batches
-from cmg.data.digits import build_digits, open_digits
+from cmg.data.digits import build_digits
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
@@ -26,7 +26,6 @@ __all__ = [
     "build_digits",
     "epoch_ahead",
     "import_arrays",
-    "open_digits",
     "paired_clips",
     "paired_store",
     "verify_store",

@@ -34,6 +34,8 @@ Dtype = Literal["float16", "float32", "float64", "uint8"]
 DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
 Encoding = Literal["dense", "compact"]
 ENCODINGS: tuple[str, ...] = ("dense", "compact")
+MediaName = Literal["digits", "watch", "emoji"]
+"""Embedded sets whose clips can be shown: their rows' `meta` says what is in which step."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -156,7 +158,7 @@ class Manifest(Record):
     labels: dict[str, LabelSpec]
     splits: dict[SplitName, int]
     shards: tuple[Shard, ...]
-    media: Literal["digits"] | None = None
+    media: MediaName | None = None
     notes: str = ""
     clips_sha256: Sha256
     index_sha256: Sha256 | None = None
@@ -232,7 +234,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not os.path.isdir(folder):
         there = lies_there(folder) or (
-            f"there is no such folder{counted_from(folder)}; give a store's folder or 'digits'"
+            f"there is no such folder{counted_from(folder)}; give a store's folder, or the "
+            "name of an embedded set, e.g. 'digits'"
         )
         raise DataError(f"no store at {folder}: {there}")
     if not path.is_file():

@@ -13,8 +13,8 @@ class DataOptions(Options):
     """What a run trains on.
 
     Attributes:
-        store: A store's folder, ``digits`` for the embedded set, or a collection: a folder in the
-            official layout, or what ``cmg data import`` made of one.
+        store: A store's folder, an embedded set as ``digits`` or ``watch:3``, or a collection: a
+            folder in the official layout, or what ``cmg data import`` made of one.
         list: Of a collection, the VGGSound list to train on: ``24k`` is the training split of
             ``40k``.
         lists: Of a collection, a folder with more annotation files.

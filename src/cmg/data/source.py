@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.index import id_key
-from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.manifest import ClipRow, LabelSpec, MediaName
 from cmg.data.rows import ChosenRows, LazyRows
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.types import Modality
@@ -50,8 +50,8 @@ class ClipSource(Protocol):
         """Duration of a step per modality, None where steps are not equally long."""
 
     @property
-    def media(self) -> Literal["digits"] | None:
-        """What the rows' `meta` refers to, see :mod:`cmg.data.digits`."""
+    def media(self) -> MediaName | None:
+        """The embedded set that the rows' `meta` refers to."""
 
     @property
     def notes(self) -> str:

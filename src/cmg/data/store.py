@@ -14,16 +14,17 @@ Nothing in a store is executable, and every file is covered by a SHA-256 in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.embedded import embedded_folder, is_embedded
 from cmg.data.index import RowIndex, id_key, open_index
 from cmg.data.manifest import (
     CLIPS,
@@ -31,6 +32,7 @@ from cmg.data.manifest import (
     FeatureSpec,
     LabelSpec,
     Manifest,
+    MediaName,
     Shard,
     read_manifest,
     read_rows,
@@ -43,9 +45,6 @@ from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.types import Modality
-
-DIGITS = "digits"
-"""The store name that stands for the embedded set; a folder of that name is ``./digits``."""
 
 
 class FeatureStore(HasSplits):
@@ -87,7 +86,7 @@ class FeatureStore(HasSplits):
 
     @classmethod
     def open(cls, where: StrPath) -> FeatureStore:
-        """Open a store by its folder or address, or the embedded set by the name ``"digits"``.
+        """Open a store by its folder or address, or an embedded set: ``"digits"``, ``"watch:3"``.
 
         Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums
         of the shards are for :meth:`verify`. Of a store with an index, only the header of that is
@@ -97,13 +96,13 @@ class FeatureStore(HasSplits):
 
         Raises:
             DataError: the folder is no store, or a file is missing, truncated or edited.
-            ConfigError: an address that the installed packages cannot read.
+            ConfigError: an address that the installed packages cannot read, or no such fold.
         """
         if isinstance(where, str) and is_remote(where):
             return cls._open_remote(where)
-        if isinstance(where, str) and where in BUILT_IN:
-            return BUILT_IN[where]()
-        path = as_path(where, "a store is named by its folder, its address, or 'digits'")
+        if isinstance(where, str) and is_embedded(where):
+            where = embedded_folder(where)
+        path = as_path(where, "a store is named by its folder, its address, or as an embedded set")
         manifest = read_manifest(path)
         for shard in manifest.shards:
             _check_size(path / shard.file, shard)
@@ -187,8 +186,8 @@ class FeatureStore(HasSplits):
         return self.manifest.splits
 
     @property
-    def media(self) -> Literal["digits"] | None:
-        """What the rows' `meta` refers to, see :mod:`cmg.data.digits`."""
+    def media(self) -> MediaName | None:
+        """The embedded set that the rows' `meta` refers to."""
         return self.manifest.media
 
     @property
@@ -319,10 +318,6 @@ def _steps(rows: Sequence[ClipRow], modalities: Iterable[str]) -> dict[str, NDAr
         np.cumsum([row.lengths.get(name, 0) for row in rows], out=ends[1:])
         found[name] = ends
     return found
-
-
-BUILT_IN: dict[str, Callable[[], FeatureStore]] = {}
-"""Sets that cmg builds itself, by the name that opens them."""
 
 
 def _check_size(path: Path, shard: Shard) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from numpy import int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.manifest import ClipRow, LabelSpec
+from cmg.data.manifest import ClipRow, LabelSpec, MediaName
 from cmg.data.source import (
     ClipSource,
     HasSplits,
@@ -71,7 +70,7 @@ class WrappedClips(HasSplits):
         return extractors_of(self.source)
 
     @property
-    def media(self) -> Literal["digits"] | None:
+    def media(self) -> MediaName | None:
         """Of the source."""
         return self.source.media
 

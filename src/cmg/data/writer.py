@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from cmg.data.manifest import (
     FeatureSpec,
     LabelSpec,
     Manifest,
+    MediaName,
     Shard,
     SplitName,
 )
@@ -72,7 +73,7 @@ class StoreWriter:
         path: Folder to be.
         modalities: What is stored of each modality.
         labels: The labels and their classes.
-        media: What the clips' `meta` refers to; ``"digits"`` or None.
+        media: The embedded set that the clips' `meta` refers to.
         notes: Where the data are from, for readers.
         overwrite: Whether a store at `path` may be replaced. Another kind of folder never is.
         shard_bytes: Shards are closed at this size.
@@ -93,7 +94,7 @@ class StoreWriter:
         modalities: Mapping[str, FeatureSpec],
         labels: Mapping[str, LabelSpec] | None = None,
         *,
-        media: Literal["digits"] | None = None,
+        media: MediaName | None = None,
         notes: str = "",
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
@@ -106,7 +107,7 @@ class StoreWriter:
         self._shards: list[Shard] = []
         self.modalities = dict(modalities)
         self.labels = dict(labels or {})
-        self.media: Literal["digits"] | None = media
+        self.media = media
         self.notes = notes
         self._manifest("0" * 64)
         texts = {"notes": notes, "labels": {n: spec.classes for n, spec in self.labels.items()}}

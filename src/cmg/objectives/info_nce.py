@@ -114,7 +114,7 @@ def step_info_nce(
         lowest = torch.finfo(score.dtype).min
         rows = score.masked_fill(~there[:, None, :], lowest).log_softmax(2).diagonal(0, 1, 2)
         columns = score.masked_fill(~there[:, :, None], lowest).log_softmax(1).diagonal(0, 1, 2)
-        losses.append(-((rows + columns) * told).sum() / told.sum())
+        losses.append(-(rows + columns)[told].mean())
     return torch.stack(losses).sum() if losses else None
 
 

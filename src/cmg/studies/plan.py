@@ -10,6 +10,7 @@ from cmg.clips import is_one_store, open_clips
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
+from cmg.data.embedded import is_embedded
 from cmg.data.source import ClipSource
 from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.recipes.pretrain import chosen_modalities, training_batches
@@ -53,7 +54,7 @@ def plan_study(
         study: What to compare.
         data: Store, or collection.
         base: Named run or YAML file that the study varies, or ``published``: the published run of
-            the study's modalities. None takes ``digits`` for the embedded set, else ``own-data``.
+            the study's modalities. None takes that of an embedded set, else ``own-data``.
         assignments: ``key=value`` for all variants, with the short forms of ``cmg pretrain``.
         seeds: Pre-trainings per variant.
         only: Names of variants; None takes all.
@@ -115,7 +116,7 @@ def base_config(study: Study, data: str, base: str | None, assignments: Sequence
 def base_name(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> list[str]:
     """The arguments of ``cmg pretrain`` that name a study's base."""
     if base is None:
-        return ["digits" if data == "digits" else "own-data"]
+        return [data.partition(":")[0] if is_embedded(data) else "own-data"]
     if base != "published":
         return [base]
     wanted = study.base.get("data.modalities")

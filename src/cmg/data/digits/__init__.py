@@ -2,7 +2,6 @@
 
 from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
 from cmg.data.digits.build import build_digits, patches
-from cmg.data.digits.cache import open_digits
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
@@ -14,7 +13,6 @@ __all__ = [
     "build_digits",
     "load_scans",
     "load_spoken",
-    "open_digits",
     "patches",
     "png_bytes",
     "wav_bytes",

@@ -25,6 +25,7 @@ from cmg.data.digits.sentences import (
     tokens,
 )
 from cmg.data.digits.words import LogMelWords, WordFeatures
+from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
@@ -239,3 +240,8 @@ def _clip(
 
 def _generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+EMBEDDED["digits"] = EmbeddedSet(
+    "digits", VERSION, 1, lambda path, _, overwrite: build_digits(path, overwrite=overwrite)
+)

@@ -1,0 +1,93 @@
+"""Sets that cmg builds itself, opened by name as stores are by their folder: ``watch:3``.
+
+A set with folds is that many stores of the same clips, each divided into train, val and test in
+another way; a name without a number is fold 0. A store is built into the cache
+(:func:`~cmg.cache.cache_folder`) once, and verified whenever it is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmg.cache import cache_folder
+from cmg.data.verify import verify_store
+from cmg.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class EmbeddedSet:
+    """A set that cmg builds itself.
+
+    Attributes:
+        name: What opens it; a folder of that name is ``./NAME``.
+        version: Raised whenever a fold becomes other data, so that caches are built anew.
+        folds: How many ways of dividing it there are.
+        build: Writes the store of a fold: folder to be, fold, whether a store there is replaced.
+    """
+
+    name: str
+    version: int
+    folds: int
+    build: Callable[[Path, int, bool], object]
+
+    def cached(self, fold: int = 0) -> Path:
+        """The folder of a fold's store in the cache, built if it is not there or was damaged.
+
+        Processes that build at the same time do no harm: the first one's store is used by all.
+
+        Raises:
+            ConfigError: there is no such fold.
+            DataError: the cache cannot be written (set CMG_CACHE to a folder that can).
+        """
+        if not 0 <= fold < self.folds:
+            raise ConfigError(f"{self.name}:{fold}: there is no such fold; {self.addresses}")
+        path = cache_folder() / f"{self.name}-{self.version}-{fold}"
+        damaged = path.exists()
+        if damaged and not verify_store(path):
+            return path
+        try:
+            self.build(path, fold, damaged)
+        except DataError as error:
+            if path.exists() and not verify_store(path):
+                return path  # Another process was faster.
+            raise DataError(
+                f"{error} (the cache of built sets; CMG_CACHE names another)"
+            ) from error
+        return path
+
+    @property
+    def addresses(self) -> str:
+        """What opens this set, for messages."""
+        if self.folds == 1:
+            return f"{self.name} is not divided into folds: name it {self.name!r}"
+        last = f"{self.name}:{self.folds - 1}"
+        return f"{self.name} has {self.folds} folds, {self.name}:0 to {last}"
+
+
+EMBEDDED: dict[str, EmbeddedSet] = {}
+"""The embedded sets by name; each is entered where it is built."""
+
+
+def is_embedded(where: str) -> bool:
+    """Whether a store's name is that of an embedded set, with or without a fold."""
+    return where.partition(":")[0] in EMBEDDED
+
+
+def embedded_folder(where: str) -> Path:
+    """The folder of an embedded set's store, by its name or the address of a fold.
+
+    Args:
+        where: ``watch`` or ``watch:3``, a name for which :func:`is_embedded` holds.
+
+    Raises:
+        ConfigError: no such fold.
+        DataError: the cache cannot be written.
+    """
+    name, colon, fold = where.partition(":")
+    found = EMBEDDED[name]
+    if colon and not re.fullmatch("[0-9]{1,9}", fold):
+        raise ConfigError(f"{where}: {fold!r} is no number of a fold; {found.addresses}")
+    return found.cached(int(fold or 0))

@@ -1,0 +1,145 @@
+"""InfoNCE of clips and steps: by hand, against loops, with clips and steps that do not exist."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import pytest
+import torch
+
+from cmg.errors import DataError
+from cmg.objectives import ClipInfoNCE, InfoNCEOptions, StepInfoNCE, clip_info_nce, step_info_nce
+from cmg.types import Kind, Modality, Steps
+
+NAMES = ("audio", "video", "text")
+
+
+def some(batch=5, steps=4, width=3, seed=0, names=NAMES):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        m: torch.randn(batch, steps, width, generator=generator, dtype=torch.float64) for m in names
+    }
+
+
+def cosine(x, y):
+    return float(x @ y / (x.norm() * y.norm()))
+
+
+def slow_pair(score):
+    """Both directions of the contrast of a square of scores, one row at a time."""
+    n = len(score)
+    total = 0.0
+    for i in range(n):
+        row = sum(math.exp(score[i][j]) for j in range(n))
+        column = sum(math.exp(score[j][i]) for j in range(n))
+        total -= 2 * score[i][i] - math.log(row) - math.log(column)
+    return total / n
+
+
+def slow_clips(features, lengths, temperature):
+    total = 0.0
+    for a, b in combinations(features, 2):
+        both = [i for i in range(len(features[a])) if lengths[a][i] and lengths[b][i]]
+        mean = {m: [features[m][i, : lengths[m][i]].mean(0) for i in both] for m in (a, b)}
+        if len(both) > 1:
+            total += slow_pair([[cosine(x, y) / temperature for y in mean[b]] for x in mean[a]])
+    return total
+
+
+def slow_steps(features, lengths, temperature):
+    total = 0.0
+    for a, b in combinations(features, 2):
+        found = []
+        for t in range(features[a].shape[1]):
+            here = [i for i in range(len(features[a])) if min(lengths[a][i], lengths[b][i]) > t]
+            if len(here) > 1:
+                score = [
+                    [cosine(features[a][i, t], features[b][j, t]) / temperature for j in here]
+                    for i in here
+                ]
+                found += [slow_pair(score)] * len(here)
+        if found:
+            total += sum(found) / len(found)
+    return total
+
+
+def test_two_orthogonal_clips_by_hand():
+    eye = torch.eye(2)[:, None]
+    expected = 2 * math.log(1 + math.exp(-2.0))  # scores 2 and 0, both directions
+    for contrast in (clip_info_nce, step_info_nce):
+        assert contrast({"a": eye, "b": 7 * eye}, temperature=0.5).item() == pytest.approx(expected)
+
+
+def test_vectors_without_time_are_clips_of_one_step():
+    single = {m: x[:, 0] for m, x in some().items()}
+    expected = clip_info_nce({m: x[:, None] for m, x in single.items()})
+    assert clip_info_nce(single) == expected
+    assert step_info_nce(single).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_against_loops_where_clips_and_steps_are_missing(seed):
+    features = some(seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    lengths = {m: torch.randint(0, 5, (5,), generator=generator) for m in features}
+    steps = Steps(5, 4, lengths)
+    for m, x in features.items():  # whatever stands in the padding must not matter
+        x[~(torch.arange(4) < lengths[m][:, None])] = 1e3
+    for fast, slow in ((clip_info_nce, slow_clips), (step_info_nce, slow_steps)):
+        expected = slow(features, {m: n.tolist() for m, n in lengths.items()}, 0.3)
+        found = fast(features, steps, 0.3)
+        assert (0.0 if found is None else found.item()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_padding_gets_no_gradient():
+    features = {m: x.requires_grad_() for m, x in some(names=("a", "b")).items()}
+    steps = Steps(5, 4, {"a": torch.tensor([4, 3, 2, 1, 0]), "b": torch.tensor([1, 4, 4, 4, 4])})
+    (clip_info_nce(features, steps) + step_info_nce(features, steps)).backward()
+    for m, x in features.items():
+        missing = torch.arange(4) >= steps.length_of(m)[:, None]
+        assert x.grad[missing].abs().max() == 0
+        assert x.grad[~missing].abs().sum() > 0
+
+
+def test_no_two_clips_with_the_same_two_modalities_give_nothing():
+    lengths = {"a": torch.tensor([2, 0, 2]), "b": torch.tensor([2, 2, 0])}
+    features = some(3, 2, names=("a", "b"))
+    assert clip_info_nce(features, Steps(3, 2, lengths)) is None
+    assert step_info_nce(features, Steps(3, 2, lengths)) is None
+
+
+@pytest.mark.parametrize("contrast", [clip_info_nce, step_info_nce])
+def test_a_single_clip_is_refused(contrast):
+    with pytest.raises(DataError, match="one clip; give at least two"):
+        contrast(some(1))
+
+
+def test_words_are_not_contrasted_step_by_step():
+    kinds = [Modality(name=m, kind=Kind.VECTORS, shape=(3,)) for m in ("a", "b")]
+    text = Modality(name="text", kind=Kind.TOKENS, shape=(3,))
+    features = some(names=("a", "b", "text"))
+    term = StepInfoNCE.build(InfoNCEOptions(), [*kinds, text], 3, 3)
+    pair = {m: features[m] for m in ("a", "b")}
+    assert term.contrast(features, None) == step_info_nce(pair)
+    assert StepInfoNCE.build(InfoNCEOptions(), [text], 3, 3).contrast(features, None) is None
+
+
+def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundredth():
+    term = ClipInfoNCE(InfoNCEOptions(temperature=0.2, learned=True)).double()
+    features = some()
+    fixed = clip_info_nce(features, temperature=0.2)
+    assert term.contrast(features, None).item() == pytest.approx(fixed.item(), rel=1e-6)
+    term.contrast(features, None).backward()
+    assert term.sharpness.grad.abs() > 0
+    term.sharpness.data.fill_(50.0)
+    assert term.temperature.item() == pytest.approx(0.01)
+    assert list(ClipInfoNCE().parameters()) == []
+
+
+@pytest.mark.parametrize(
+    ("on", "needs"), [("features", set()), ("codes", {"codes"}), ("both", {"codes"})]
+)
+def test_codes_are_needed_where_they_are_contrasted(on, needs):
+    assert ClipInfoNCE(InfoNCEOptions(on=on)).needs == needs
+    assert ClipInfoNCE.needs == frozenset()
