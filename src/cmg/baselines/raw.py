@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cmg.clips import training_part, training_split
 from cmg.data.options import DataOptions
+from cmg.data.parts import refuse_leak
 from cmg.data.source import ClipSource, Split
 from cmg.errors import DataError
 from cmg.evaluation.probe import groups_of, held_out
@@ -203,24 +204,19 @@ def scaled(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
 def validation(store: ClipSource, data: DataOptions, label: str) -> Split | None:
     """The split to choose by, if it has labels and shares no group with those for other ends."""
     name = data.val_split or "val"
-    if name not in store.splits:
+    if name not in store.splits and data.val_split is None:
         return None
     split = store.split(name)
-    others = [store.split(other) for other in (training_split(data), data.test_split)]
-    shared = set(group_names(split)) & {g for other in others for g in group_names(other)}
-    fits = not shared and bool((split.labels(label) >= 0).any())
-    if data.val_split is not None and not fits:
-        why = f"it shares {min(shared)} with other splits" if shared else "it has no labels"
+    labeled = bool((split.labels(label) >= 0).any())
+    try:
+        refuse_leak(store, name, f"{training_split(data)}+{data.test_split}")
+    except DataError:
+        if data.val_split is not None:
+            raise
+        return None
+    if data.val_split is not None and not labeled:
         raise DataError(
-            f"{store.path}: data.val_split={name}: nothing can be chosen on it, as {why}; name "
-            "another split, or null for held-out training clips"
+            f"{store.path}: data.val_split={name}: no clip has a label {label!r}, so nothing can "
+            "be chosen there; label some, or say null for held-out training clips"
         )
-    return split if fits else None
-
-
-def group_names(split: Split) -> list[str]:
-    """The group of each clip, such as its speaker; one without is its own."""
-    return [
-        f"group {row.meta['group']!r}" if "group" in row.meta else f"clip {row.id!r}"
-        for row in split.rows
-    ]
+    return split if labeled else None

@@ -15,7 +15,8 @@ from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.evaluation.scores import ScoreMap, plain
 from cmg.files import read_json, replace_file
 
-FILE = "baselines.json"
+FILE, FOLDER = "baselines.json", "baselines"
+"""In a run: what was found, and the models that were trained for it, which are runs themselves."""
 INFONCE = "infonce"
 NAMES = (INFONCE, *COMPUTED)
 """Every baseline, in the order of tables."""

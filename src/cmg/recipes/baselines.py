@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cmg.baselines.infonce import infonce_config, is_infonce
 from cmg.baselines.raw import clip_label, raw_clips
-from cmg.baselines.record import INFONCE, NAMES, Baselines, read_baselines
+from cmg.baselines.record import FILE, FOLDER, INFONCE, NAMES, Baselines, read_baselines
 from cmg.baselines.rows import Baseline, computed
 from cmg.clips import open_clips
 from cmg.config.schema import RunConfig
@@ -22,9 +22,6 @@ from cmg.recipes.pretrain import prepare
 from cmg.runs.checkpoint import Checkpoint, Position, load_model, read_checkpoint
 from cmg.runs.folder import CONFIG
 from cmg.runs.loop import Pretraining
-
-FOLDER = Path("baselines")
-"""In the run, of the models that were trained for it: runs themselves."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how far, and of how much."""
@@ -61,7 +58,7 @@ def baselines(
     if found.data_hash != store.content_hash:
         raise DataError(
             f"{run} has baselines of a store with content hash {found.data_hash[:12]}, and was "
-            f"trained on {store.content_hash[:12]}; remove {run / FOLDER} and baselines.json"
+            f"trained on {store.content_hash[:12]}; remove {run / FOLDER} and {FILE} there"
         )
     left = [name for name in only if name in found.missing]
     wanted = [name for name in left if name != INFONCE]
