@@ -22,7 +22,7 @@ AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Part:
+class RawPart:
     """Clips by their raw features.
 
     Attributes:
@@ -37,9 +37,9 @@ class Part:
     labels: Tensor
     paired: Tensor
 
-    def at(self, rows: Tensor) -> Part:
+    def at(self, rows: Tensor) -> RawPart:
         """Some clips, by a bool mask [N]."""
-        return Part(
+        return RawPart(
             {m: x[rows] for m, x in self.features.items()},
             {m: p[rows] for m, p in self.present.items()},
             self.labels[rows],
@@ -73,10 +73,10 @@ class RawClips:
 
     label: str
     classes: int
-    train: Part
-    test: Part
-    fit: Part
-    held: Part
+    train: RawPart
+    test: RawPart
+    fit: RawPart
+    held: RawPart
     chosen_on: str
 
     @property
@@ -149,7 +149,7 @@ def clip_label(store: ClipSource) -> str:
     return found
 
 
-def raw_part(split: Split, names: Sequence[str], label: str) -> Part:
+def raw_part(split: Split, names: Sequence[str], label: str) -> RawPart:
     """The clips of a split, AT_ONCE at a time."""
     features, present = {}, {}
     for name in names:
@@ -166,7 +166,7 @@ def raw_part(split: Split, names: Sequence[str], label: str) -> Part:
                 f"{name!r}; `cmg data verify` names the clips, extract them again"
             )
     labels = split.labels(label)
-    return Part(features, present, labels, torch.ones(len(labels), dtype=torch.bool))
+    return RawPart(features, present, labels, torch.ones(len(labels), dtype=torch.bool))
 
 
 def means(steps: Tensor, lengths: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def means(steps: Tensor, lengths: Tensor) -> Tensor:
     return pooled.sum(1) / lengths.clamp_min(1)[:, None]
 
 
-def scaled(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
+def scaled(parts: Sequence[RawPart], names: Sequence[str]) -> list[RawPart]:
     """Parts with every feature at mean 0 and deviation 1 over the clips of the first one.
 
     Features that are constant there become 0 there.
@@ -204,8 +204,8 @@ def scaled(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
 def validation(store: ClipSource, data: DataOptions, label: str) -> Split | None:
     """The split to choose by, if it has labels and shares no group with those for other ends."""
     name = data.val_split or "val"
-    if name not in store.splits and data.val_split is None:
-        return None
+    if name == data.test_split or (name not in store.splits and data.val_split is None):
+        return None  # where choices themselves are judged on `val`, they are made elsewhere
     split = store.split(name)
     labeled = bool((split.labels(label) >= 0).any())
     try:

@@ -53,7 +53,9 @@ class Baselines:
 
     def told(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        rows = {n: asdict(row) | {"scores": plain(row.scores)} for n, row in self.rows.items()}
+        rows = {
+            n: asdict(row) | {"scores": plain(row.scores, "values")} for n, row in self.rows.items()
+        }
         return asdict(self) | {"rows": rows}
 
     def save(self, run: Path) -> None:

@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmg.baselines.linear import CCA, Affine, Ridge, SharedSpace
-from cmg.baselines.raw import Part, RawClips
+from cmg.baselines.raw import RawClips, RawPart, raw_clips
+from cmg.config.schema import RunConfig
+from cmg.data.source import ClipSource
 from cmg.errors import DataError
 from cmg.evaluation.logistic import PENALTIES, Fit, Samples, fit_logistic
 from cmg.evaluation.scores import Score, ScoreMap
@@ -106,7 +108,7 @@ class RawHeads(dict[str, Heads]):
         return found
 
 
-def samples(part: Part, modality: str, to: Map) -> Samples:
+def samples(part: RawPart, modality: str, to: Map) -> Samples:
     """Labeled clips of a modality in some space.
 
     Raises:
@@ -257,3 +259,12 @@ def computed(
         row = COMPUTED[name](clips, heads)
         row.seconds, row.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
         yield name, row
+
+
+def computed_controls(store: ClipSource, config: RunConfig) -> dict[str, ScoreMap]:
+    """The tables of all of :data:`COMPUTED`, by name.
+
+    Raises:
+        DataError: see :func:`~cmg.baselines.raw.raw_clips`.
+    """
+    return {name: row.scores for name, row in computed(raw_clips(store, config.data))}

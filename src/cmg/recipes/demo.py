@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmg.baselines.infonce import infonce_changes
-from cmg.baselines.raw import raw_clips
 from cmg.baselines.record import INFONCE
-from cmg.baselines.rows import computed
+from cmg.baselines.rows import computed_controls
 from cmg.clips import open_clips
 from cmg.config.load import load_config, override_config
 from cmg.errors import ConfigError
@@ -136,8 +135,7 @@ def run_demo_job(job: Job, send: Report) -> Results | dict[str, ScoreMap]:
     if job.name != BASELINES:
         return run_job(job, send)
     with thread_count(job.config.training.threads):
-        clips = raw_clips(open_clips(job.config.data), job.config.data)
-        return {name: row.scores for name, row in computed(clips)}
+        return computed_controls(open_clips(job.config.data), job.config)
 
 
 def merged_results(jobs: Sequence[Job], found: Sequence[Results | dict[str, ScoreMap]]) -> Results:
