@@ -17,6 +17,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.recipes.baselines import baselines, refuse_changed, refuse_control
 from cmg.recipes.evaluate import evaluate
 from cmg.recipes.pretrain import pretrain
+from cmg.report.baselines import infonce_note
 from cmg.runs.checkpoint import read_checkpoint
 from cmg.runs.loop import Pretraining
 
@@ -160,3 +161,12 @@ def test_unknown_names_and_damaged_files_are_named(run, cmg):
     said = cmg("baselines", run)
     assert (said.code, "baselines.json is damaged" in said.err) == (2, True)
     assert "delete it" in said.err
+
+
+def test_a_benchmark_is_told_of_the_infonce_model(done, run, tmp_path):
+    model = done / "baselines" / "infonce"
+    assert infonce_note(done) == [f"InfoNCE at equal budget: the same command with --model {model}"]
+    assert infonce_note(run) == [
+        f"InfoNCE at equal budget: `cmg baselines {run} --only infonce` trains it"
+    ]
+    assert infonce_note(tmp_path) == []  # a checkpoint by itself, or one of the authors
