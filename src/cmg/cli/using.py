@@ -64,7 +64,8 @@ def probe(
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     say_remarks(found.remarks)
     scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
-    lines, scores["baselines"] = [], {}
+    lines: list[str] = []
+    scores["baselines"] = {}
     known = read_baselines(model)
     same_label = known is None or known.label in ("", found.label)
     if (model / CONFIG).is_file() and data is None and labels is None and same_label:

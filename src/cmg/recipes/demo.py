@@ -79,8 +79,7 @@ def demo_set(name: str, out: Path, seeds: int) -> DemoSet:
     """The jobs on the set of a preset; of the first alone there are scalars for TensorBoard."""
     config = load_config(name)
     variants = VARIANTS | {INFONCE: infonce_changes(config)}
-    first, *others = variant_jobs(config, out, seeds, variants)
-    others.append(Job(BASELINES, config))
+    first, *others = [*variant_jobs(config, out, seeds, variants), Job(BASELINES, config)]
     quiet = {"training.tensorboard": False}
     jobs = [replace(job, config=override_config(job.config, changes=quiet)) for job in others]
     return DemoSet(name, out, [first, *jobs])

@@ -214,7 +214,7 @@ def controls(data: ReportData) -> list[Block]:
         strips.append(dot_strip(across, within, label))
     missing = {"shuffled_pairs", "untrained_encoders"} - set(results.controls)
     every = directions_table(rows)
-    blocks = [
+    blocks: list[Block] = [
         on_page(Text("Classification of held-out clips, in percent.")),
         Grid(controls_table(rows), cls="controls", titled=False, more=strips),
         fill("strip_key", missing=missing),
