@@ -158,6 +158,11 @@ def test_unknown_split(trained, paired):
         Evaluation(trained, paired, "train", "tests")
 
 
+def test_a_choice_on_clips_of_the_test_part_is_refused(trained, paired):
+    with pytest.raises(DataError, match=r"leak: splits 'train\+test' and 'test' share clip"):
+        Evaluation(trained, paired, "train", "test", "train+test")
+
+
 def test_default_labels(evaluation):
     assert evaluation.default_label("clip") == "class"
     assert evaluation.default_label("step") is None

@@ -244,6 +244,30 @@ def test_what_is_not_plain_is_refused_with_file_reason_and_remedy(name):
     assert len(message) < 600
 
 
+@pytest.mark.parametrize("name", ["object array", "record array", "type with metadata"])
+def test_nothing_more_than_lists_of_objects_is_read_where_they_are_asked_for(name):
+    data, _ = MALICIOUS[name]
+    with pytest.raises(DataError, match="refused pickle"):
+        load_plain_pickle(data, "it", objects=True)
+    assert not Harm.ran
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_arrays_of_objects_are_read_as_lists_where_they_are_asked_for(protocol):
+    inner = np.arange(3.0)
+    for array, wanted in (
+        (np.array({"x": [inner]}, dtype=object), {"x": [inner]}),
+        (np.array([1, "a", None], dtype=object), [1, "a", None]),
+    ):
+        found = load_plain_pickle(pickle.dumps(array, protocol), "it", objects=True)
+        assert repr(found) == repr(wanted)
+    itself = np.array([None], dtype=object)
+    itself[0] = itself
+    for bad in (itself, np.array([[1, "a"]], dtype=object)):
+        with pytest.raises(DataError, match="refused pickle"):
+            load_plain_pickle(pickle.dumps(bad, protocol), "it", objects=True)
+
+
 def test_an_extension_code_that_is_registered_is_refused_too():
     copyreg.add_extension(__name__, "touch", 77)
     try:

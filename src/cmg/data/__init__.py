@@ -10,6 +10,7 @@ from cmg.data.prefetch import epoch_ahead
 from cmg.data.source import Split
 from cmg.data.store import FeatureStore
 from cmg.data.verify import verify_store
+from cmg.data.watch import build_watch
 from cmg.data.writer import Clip, StoreWriter
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Split",
     "StoreWriter",
     "build_digits",
+    "build_watch",
     "epoch_ahead",
     "import_arrays",
     "paired_clips",

@@ -7,10 +7,17 @@ another way; a name without a number is fold 0. A store is built into the cache
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cmg.cache import cache_folder
 from cmg.data.verify import verify_store
@@ -91,3 +98,24 @@ def embedded_folder(where: str) -> Path:
     if colon and not re.fullmatch("[0-9]{1,9}", fold):
         raise ConfigError(f"{where}: {fold!r} is no number of a fold; {found.addresses}")
     return found.cached(int(fold or 0))
+
+
+def read_archive(package: str, name: str, sha256: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive that comes with cmg.
+
+    Args:
+        package: Where it lies, e.g. ``cmg.data.digits``.
+        name: Of the file, an ``npz``.
+        sha256: What it has to have.
+
+    Raises:
+        DataError: the archive is missing or damaged.
+    """
+    try:
+        data = resources.files(package).joinpath(name).read_bytes()
+    except OSError as error:
+        raise DataError(f"the embedded archive {name} is missing; reinstall cmg") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(f"the embedded archive {name} is damaged (checksum); reinstall cmg")
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmg.data.batches import permutation
+from cmg.data.parts import refuse_leak
 from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ClipHead, ProbeOptions, StepHead
 from cmg.errors import DataError, NonFiniteError, did_you_mean
@@ -240,7 +241,8 @@ class Evaluation:
         remarks: What has to be said beside the accuracies so far.
 
     Raises:
-        DataError: the store has no labels, or lacks a split.
+        DataError: the store has no labels, lacks a split, or its test and validation clips share a
+            group.
     """
 
     def __init__(
@@ -255,8 +257,10 @@ class Evaluation:
             raise DataError(f"{store.path} has no labels; probing needs a label per clip or step")
         self.model, self.store = model, store
         self.train, self.test = store.split(train_split), store.split(test_split)
-        apart = val_split is not None and val_split != test_split
-        self.val = store.split(val_split) if val_split is not None and apart else None
+        self.val: Split | None = None
+        if val_split is not None and val_split != test_split:
+            refuse_leak(store, val_split, test_split)
+            self.val = store.split(val_split)
         self.encoded = {
             train_split: encode_split(model, self.train),
             test_split: encode_split(model, self.test),

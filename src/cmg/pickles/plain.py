@@ -23,12 +23,13 @@ _NUMBERS = frozenset("b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
 _PLAIN = (bool, int, float, str, bytes, type(None), np.ndarray)
 
 
-def load_plain_pickle(data: bytes, what: str) -> Any:
+def load_plain_pickle(data: bytes, what: str, objects: bool = False) -> Any:
     """The value in a pickle that holds nothing but numbers, texts and arrays of numbers.
 
     Args:
         data: The pickle, protocol 0 to 5; a Python 2 pickle's texts are read as latin-1.
         what: What it is, for messages: a file, or a member of one.
+        objects: Whether an array of such values, of at most one axis, is read: as their list.
 
     Returns:
         Arrays (bool, integer or float, native byte order, read-only), dicts, lists, tuples, texts,
@@ -39,7 +40,7 @@ def load_plain_pickle(data: bytes, what: str) -> Any:
             executed.
     """
     try:
-        value = Machine(data, _MAKERS).run()
+        value = Machine(data, _MAKERS | _OBJECTS if objects else _MAKERS).run()
         _check_plain(value)
     except RefusedPickleError as error:
         raise DataError(
@@ -64,6 +65,12 @@ def _dtype(*arguments: Any) -> Pending:
     return Pending(_dtype_from_state, made=_ordered(native, code[:1]))
 
 
+def _dtype_or_objects(*arguments: Any) -> Pending:
+    if arguments[:1] == ("O8",):
+        return Pending(_dtype_from_state, made=np.dtype(object))
+    return _dtype(*arguments)
+
+
 def _dtype_from_state(dtype: Pending, state: Any) -> np.dtype[Any]:
     plain = isinstance(state, tuple) and len(state) == 8 and state[0] == 3
     if not plain or state[1] not in ("<", ">", "=", "|") or any(x is not None for x in state[2:5]):
@@ -77,10 +84,14 @@ def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
     return dtype.newbyteorder("<") if order == "<" else dtype
 
 
-def _array_from_state(_: Pending, state: Any) -> NDArray[Any]:
+def _array_from_state(_: Pending, state: Any) -> Any:
     if not isinstance(state, tuple) or len(state) not in (4, 5):
         raise RefusedPickleError("an array with a state that numpy does not write")
     shape, dtype, is_fortran, raw = state[-4:]
+    if isinstance(raw, list) and isinstance(dtype, Pending) and dtype.made == np.dtype(object):
+        if shape not in ((), (len(raw),)) or (shape == () and len(raw) != 1):
+            raise RefusedPickleError(f"an array of objects of the shape {shape!r:.80}")
+        return raw if shape else raw[0]
     return _array(raw, dtype, shape, "F" if is_fortran else "C")
 
 
@@ -92,7 +103,7 @@ def _frombuffer(*arguments: Any) -> NDArray[Any]:
 
 def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     kind = dtype.made if isinstance(dtype, Pending) else None
-    if not isinstance(kind, np.dtype):
+    if not isinstance(kind, np.dtype) or kind.hasobject:
         raise RefusedPickleError("an array without a number type")
     if isinstance(raw, str):
         raw = _latin1(raw)
@@ -157,6 +168,8 @@ for _core in ("numpy.core", "numpy._core"):
     _MAKERS[f"{_core}.multiarray", "_reconstruct"] = Maker("_reconstruct", _reconstruct)
     _MAKERS[f"{_core}.multiarray", "scalar"] = Maker("scalar", _scalar)
     _MAKERS[f"{_core}.numeric", "_frombuffer"] = Maker("_frombuffer", _frombuffer)
+
+_OBJECTS = {("numpy", "dtype"): Maker("numpy.dtype", _dtype_or_objects)}
 
 
 def _check_plain(value: Any) -> None:

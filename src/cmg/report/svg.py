@@ -97,6 +97,27 @@ def envelope(wave: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     return np.array([part.max(initial=0) for part in parts], dtype=np.float32)
 
 
+def axes(curves: NDArray[np.float64], size: Point, label: str, at: slice | None = None) -> str:
+    """What a sensor measured along its axes as a small picture.
+
+    Args:
+        curves: [axes, samples] in -1..1; what is beyond is cut.
+        size: Width and height.
+        label: What a screen reader says.
+        at: Samples behind which there is a band.
+    """
+    width, height = size
+    across = np.linspace(1, width - 1, curves.shape[1])
+    up = height / 2 - (height / 2 - 1) * np.clip(curves, -1, 1)
+    band = ""
+    if at is not None:
+        left, right = across[at][0], across[at][-1]
+        band = f'<rect x="{n(left)}" y="0" width="{n(right - left)}" height="{n(height)}"/>'
+    points = (" ".join(f"{n(x)},{n(y)}" for x, y in zip(across, line, strict=True)) for line in up)
+    lines = "".join(f'<polyline points="{line}"/>' for line in points)
+    return svg(width, height, band + lines, label, "axes")
+
+
 def waveform(wave: NDArray[np.float32], bins: int = 28) -> str:
     """The envelope of a sound as a small picture."""
     peaks = envelope(wave, bins).astype(np.float64)

@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.errors import DataError
+from cmg.data.embedded import read_archive
 
 SHA256 = {
     "scans.npz": "a3f163a04ce9e8565f347381122085e89eef4773797597488920e49f9d9a5d0a",
@@ -103,7 +99,7 @@ def load_scans() -> Scans:
     Raises:
         DataError: the archive is missing or damaged.
     """
-    arrays = _load("scans.npz")
+    arrays = read_archive(__package__, "scans.npz", SHA256["scans.npz"])
     return Scans(
         images=arrays["images"],
         digits=arrays["digits"].astype(np.int64),
@@ -118,7 +114,7 @@ def load_spoken() -> Spoken:
     Raises:
         DataError: the archive is missing or damaged.
     """
-    arrays = _load("spoken.npz")
+    arrays = read_archive(__package__, "spoken.npz", SHA256["spoken.npz"])
     return Spoken(
         mulaw=arrays["mulaw"],
         offsets=arrays["offsets"],
@@ -128,14 +124,3 @@ def load_spoken() -> Spoken:
         test_voices=arrays["test_voices"],
         attribution=json.loads(str(arrays["attribution"])),
     )
-
-
-def _load(name: str) -> dict[str, NDArray[Any]]:
-    try:
-        data = resources.files(__package__).joinpath(name).read_bytes()
-    except OSError as error:
-        raise DataError(f"the embedded archive {name} is missing; reinstall cmg") from error
-    if hashlib.sha256(data).hexdigest() != SHA256[name]:
-        raise DataError(f"the embedded archive {name} is damaged (checksum); reinstall cmg")
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}

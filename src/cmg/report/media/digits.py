@@ -1,92 +1,19 @@
-"""What a step looks or sounds like, as HTML with the media inside."""
+"""Steps of the embedded set digits: scans, utterances and words."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
-from cmg.data.digits.media import png_bytes, wav_bytes
+from cmg.data.digits.media import wav_bytes
 from cmg.data.digits.sentences import DIGIT_WORDS, words
 from cmg.data.manifest import ClipRow
-from cmg.data.source import Split
 from cmg.report.html import data_uri
+from cmg.report.media.base import Media, captioned, image
 from cmg.report.samples import Place
 from cmg.report.svg import waveform
-from cmg.types import Kind
-
-_STRIP = 32
-_SCALED_ON = 64
-
-
-def media_of(split: Split) -> Media:
-    """How to show the clips of a store."""
-    return DigitsMedia(split) if split.store.media == "digits" else Media(split)
-
-
-class Media:
-    """Steps of any store: a strip of a vector's values, or the energy of a map's positions.
-
-    Args:
-        split: Whose clips.
-    """
-
-    def __init__(self, split: Split) -> None:
-        self.split = split
-        self._scales: dict[str, float] = {}
-
-    def thumbnail(self, place: Place) -> Markup:
-        """A small picture of a step; empty where there is none."""
-        return self._drawn(place)
-
-    def example(self, place: Place) -> Markup:
-        """A step on its own, with whatever there is to see, hear or read."""
-        where = f"{self.split.rows[place.clip].id}, step {place.step}"
-        return _example(self._drawn(place), where)
-
-    def examples(self, places: Sequence[Place]) -> list[Markup]:
-        """What there is to see of some steps: nothing twice, and at most two sounds."""
-        shown = list(dict.fromkeys(map(self.example, places)))
-        sounds = [html for html in shown if "<audio" in html]
-        return [html for html in shown if html not in sounds[2:]]
-
-    def sound(self, clip: int) -> Markup:
-        """A player of the whole clip; empty where there is none, as features make no sound."""
-        return Markup()
-
-    def words(self, modality: str, clip: int) -> list[str]:
-        """A word per token; empty where they are not known."""
-        return []
-
-    def _drawn(self, place: Place) -> Markup:
-        """The strip or map of a step."""
-        feature = self._feature(place.modality, place.clip)[place.step]
-        maps = self.split.modalities[place.modality].kind is Kind.MAPS
-        if maps:
-            energy = np.sqrt((feature**2).mean(-1))
-            ink = 16 * np.minimum(energy / self._scale(place.modality), 1)
-        else:
-            means = np.array([x.mean() for x in np.array_split(feature, min(_STRIP, len(feature)))])
-            ink = 8 + 8 * np.clip(means / self._scale(place.modality), -1, 1)[None, :]
-        what = "map energy" if maps else "feature values"
-        return _image("map" if maps else "strip", np.round(ink), f"{what} of step {place.step}")
-
-    def _feature(self, modality: str, clip: int) -> NDArray[np.float32]:
-        feature: NDArray[np.float32] = self.split.features(modality, [clip])[0][0].float().numpy()
-        return feature
-
-    def _scale(self, modality: str) -> float:
-        """What a full shade stands for: the 98th percentile of the magnitudes of some clips."""
-        if modality not in self._scales:
-            some = range(min(len(self.split), _SCALED_ON))
-            values = self.split.features(modality, list(some))[0].float().numpy()
-            high = float(np.quantile(np.abs(values), 0.98)) if values.size else 0.0
-            self._scales[modality] = high or 1.0
-        return self._scales[modality]
 
 
 class DigitsMedia(Media):
@@ -138,11 +65,11 @@ class DigitsMedia(Media):
     def _scan(self, place: Place, row: ClipRow) -> Markup:
         feature = self.split.features("video", [place.clip])[0][0][place.step]
         if tuple(feature.shape) != (4, 4, 64):
-            return self._drawn(place)
+            return self.drawn(place)
         ink = feature.float().sum((0, 1)).view(8, 8) * 16
         shown = _media_index(row, "scans", place.step) is not None
         alt = f"scan of a handwritten {_digit(row)}" if shown else "blank page with specks"
-        return _image("scan", ink.round().numpy(), alt)
+        return image("scan", ink.round().numpy(), alt)
 
     def _utterance(self, place: Place, row: ClipRow) -> Markup:
         utterance = _media_index(row, "utterances", place.step)
@@ -152,7 +79,7 @@ class DigitsMedia(Media):
         voice = spoken.voice_names[spoken.voices[utterance]]
         player = _player(spoken.wave(utterance), f"“{_digit(row)}”, voice {voice}")
         said = f"“{DIGIT_WORDS[spoken.digits[utterance]]}”, {voice}"
-        return _example(player, said)
+        return captioned(player, said)
 
 
 def _media_index(row: ClipRow, key: str, step: int) -> int | None:
@@ -168,15 +95,6 @@ def _digit(row: ClipRow) -> str:
     value = row.labels.get("digit")
     known = isinstance(value, int) and 0 <= value < len(DIGIT_WORDS)
     return DIGIT_WORDS[value] if known and isinstance(value, int) else "digit"
-
-
-def _image(cls: str, ink: NDArray[Any], alt: str) -> Markup:
-    uri = data_uri("image/png", png_bytes(ink.astype(np.uint8), 1))
-    return Markup('<img class="{}" src="{}" alt="{}">').format(cls, uri, alt)
-
-
-def _example(shown: Markup, told: str) -> Markup:
-    return Markup('<div class="example">{} <span>{}</span></div>').format(shown, told)
 
 
 def _player(wave: NDArray[np.float32], what: str) -> Markup:

@@ -1,0 +1,18 @@
+"""What a step looks or sounds like, as HTML with the media inside."""
+
+from cmg.data.manifest import MediaName
+from cmg.data.source import Split
+from cmg.report.media.base import Media
+from cmg.report.media.digits import DigitsMedia
+from cmg.report.media.watch import WatchMedia
+
+__all__ = ["DigitsMedia", "Media", "WatchMedia", "media_of"]
+
+SHOWN: dict[MediaName, type[Media]] = {"digits": DigitsMedia, "watch": WatchMedia}
+"""How the clips of embedded sets are shown; of all others, their features are."""
+
+
+def media_of(split: Split) -> Media:
+    """How to show the clips of a store."""
+    media = split.store.media
+    return Media(split) if media is None else SHOWN.get(media, Media)(split)
