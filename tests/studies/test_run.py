@@ -13,6 +13,7 @@ import pytest
 
 from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
+from cmg.studies.definition import CONTROLS
 from cmg.studies.ledger import finished_jobs, read_job
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
@@ -213,6 +214,17 @@ def test_another_study_is_refused(run, pair):
     changed = pair.model_copy(update={"title": "Renamed"})
     with pytest.raises(ConfigError, match="an earlier form of the study"):
         run(study=changed)
+
+
+def test_a_study_of_before_infonce_goes_on(run, pair):
+    """It was a default control from then on; what was finished before stays."""
+    _, before = run(stop_after=1)
+    more = pair.model_copy(update={"controls": (CONTROLS[-1],)})
+    out, trained = run(study=more, seeds=1)
+    assert (before, trained) == ([("full", 0)], [("no-cmcm", 0), ("infonce", 0)])
+    row = next(r for r in summarized(out).rows if r.variant.name == "infonce")
+    assert row.scores["codebook/used"].mean == 0.0
+    assert "classification/mean" in row.differences
 
 
 def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, whole):

@@ -38,6 +38,7 @@ class Variant(Options):
         title: In tables and plots.
         changes: Dotted configuration keys and their values, on top of the study's base.
         scales: Dotted keys whose value in the base is multiplied, e.g. epochs.
+        infonce: Whether it is symmetric InfoNCE at the budget of all this.
         x: Place on the study's axis.
         control: Whether it is a control rather than a part of the comparison.
     """
@@ -46,6 +47,7 @@ class Variant(Options):
     title: str
     changes: Changes = Field(default_factory=dict)
     scales: dict[str, float] = Field(default_factory=dict)
+    infonce: bool = False
     x: float | None = None
     control: bool = False
 
@@ -157,6 +159,7 @@ CONTROLS = (
         title="control: shuffled pairs",
         changes={"data.shuffled_pairs": True},
     ),
+    Variant(name="infonce", title="baseline: InfoNCE, equal budget", infonce=True),
 )
 """The controls of every study that does not bring its own."""
 

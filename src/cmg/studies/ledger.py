@@ -235,7 +235,7 @@ def refuse_other(out: Path, before: Identity, now: Identity) -> None:
         ConfigError: names what differs.
     """
     remedy = "run it with the same arguments, or choose another --out"
-    if before.study != now.study:
+    if as_before(before.study) != as_before(now.study):
         other = before.study.name
         same = "an earlier form of the study" if other == now.study.name else f"the study {other}"
         raise ConfigError(f"{out} holds jobs of {same}; {remedy}")
@@ -245,6 +245,12 @@ def refuse_other(out: Path, before: Identity, now: Identity) -> None:
             f"{remedy}"
         )
     refuse_other_config(f"{out} holds jobs", before.base, now.base, remedy)
+
+
+def as_before(study: Study) -> Study:
+    """A study without the control that the default ones had not before there was InfoNCE."""
+    kept = tuple(control for control in study.controls if not control.infonce)
+    return study.model_copy(update={"controls": kept})
 
 
 def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: str) -> None:
