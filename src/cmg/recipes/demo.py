@@ -79,10 +79,10 @@ def demo_set(name: str, out: Path, seeds: int) -> DemoSet:
     """The jobs on the set of a preset; of the first alone there are scalars for TensorBoard."""
     config = load_config(name)
     variants = VARIANTS | {INFONCE: infonce_changes(config)}
-    first, *others = [*variant_jobs(config, out, seeds, variants), Job(BASELINES, config)]
+    jobs = [*variant_jobs(config, out, seeds, variants), Job(BASELINES, config)]
     quiet = {"training.tensorboard": False}
-    jobs = [replace(job, config=override_config(job.config, changes=quiet)) for job in others]
-    return DemoSet(name, out, [first, *jobs])
+    rest = [replace(job, config=override_config(job.config, changes=quiet)) for job in jobs[1:]]
+    return DemoSet(name, out, [jobs[0], *rest])
 
 
 def prepare_out(out: StrPath, overwrite: bool) -> None:
