@@ -16,7 +16,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
 	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: docs/voices.md)"
-	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: docs/tuxpaint.md)"
+	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: projects/tuxpaint/README.md)"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff: lint and format check; import-linter: the layers of the rooms"
@@ -35,7 +35,7 @@ voices: venv
 
 # SOURCE=--source=FOLDER names an unpacked package; without a package this fails.
 tuxpaint: venv
-	$(BIN)/cmg tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
+	$(BIN)/python -m projects.tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
 
 # All five run even when one fails, so that one call shows everything; pytest's summary comes last.
 # A process per core, with a thread each: tests are small, and two threads would wait for each other.

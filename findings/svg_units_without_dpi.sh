@@ -10,7 +10,7 @@
 # Why it matters: Inkscape writes pages in mm and pt, and lines in pt. Of the 248 svg stamps of Tux
 #   Paint 38 are refused; 9 more are drawn without some of their lines, and nothing tells so. Pictures
 #   for training or for reports that are made of svg files lose parts of what they show.
-# What cmg does: draws with dpi=96 (src/cmg/tuxpaint/pictures.py).
+# What cmg does: draws with dpi=96 (projects/tuxpaint/pictures.py).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -7,12 +7,15 @@ import importlib
 import inspect
 import pkgutil
 import pydoc
+import re
 from pathlib import Path
 
 import pytest
 
 import cmg
 from cmg.errors import CmgError
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_what_there_is_can_be_listed_and_is_known_to_type_checkers():
@@ -27,6 +30,36 @@ def test_what_there_is_can_be_listed_and_is_known_to_type_checkers():
     seen = {a.asname or a.name: node.module for node in imports for a in node.names}
     assert seen == cmg._FROM
     assert {*seen, "__version__"} == set(cmg.__all__)
+
+
+def public():
+    """(module, name) of all that the Python of README and docs imports from modules of cmg."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    code = [b for p in pages for b in re.findall(r"```python\n(.*?)```", p.read_text(), re.DOTALL)]
+    return imported(ast.parse("\n".join(code)))
+
+
+def imported(tree):
+    """(module, name) of every import from a module of cmg."""
+    return {
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "cmg"
+        for alias in node.names
+    }
+
+
+def test_what_pages_import_is_there():
+    assert len(public()) > 30
+    for module, name in public():
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
+
+
+def test_projects_import_what_pages_say_is_public():
+    files = [p for p in (ROOT / "projects").rglob("*.py") if "tests" not in p.parts]
+    assert len(files) > 5
+    hidden = {path.name: imported(ast.parse(path.read_text())) - public() for path in files}
+    assert {name: found for name, found in hidden.items() if found} == {}
 
 
 def test_an_unknown_name_is_answered_by_the_nearest():

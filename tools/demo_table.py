@@ -39,18 +39,29 @@ def main(path: Path) -> None:
     )
 
 
-def put(document: Path, place: str, tables: Path) -> None:
+def put(document: Path, place: str, tables: str) -> None:
     """Replace what stands between the place's two comments in a document."""
+    before, _, after = parted(document, place)
+    document.write_text(before + tables + after, encoding="utf-8")
+
+
+def parted(document: Path, place: str) -> tuple[str, str, str]:
+    """What stands before, between and after the place's two comments, which are kept outside.
+
+    Raises:
+        SystemExit: the document lacks one of them.
+    """
     text = document.read_text(encoding="utf-8")
     begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    new = before + begin + tables.read_text(encoding="utf-8") + end + after
-    document.write_text(new, encoding="utf-8")
+    before, found, rest = text.partition(begin)
+    between, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise SystemExit(f"{document} has no place {place!r}: write {begin}{end} where it goes")
+    return before + begin, between, end + after
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--into":
-        put(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+        put(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]).read_text(encoding="utf-8"))
     else:
         main(Path(sys.argv[1]))

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Put the tables of finished demos into docs/results, docs/digits.md and README.md:
 #   sh tools/refresh_tables.sh runs/demo/results.json runs/published/results.json
+# Those of finished studies, in docs/evidence.md: python tools/evidence.py SET=FOLDER...
 set -eu
 cd "$(dirname "$0")/.."
 [ -x .venv/bin/python ] && python=.venv/bin/python || python=${PYTHON:-python3}

@@ -12,6 +12,7 @@ from cmg.data.options import DataOptions
 from cmg.data.store import FeatureStore
 from cmg.errors import DataError
 from cmg.evaluation.logistic import PENALTIES, Samples, fit_logistic
+from cmg.studies.scorers import scorer_for
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,14 @@ def test_ridge_is_what_slow_loops_find(clips, rows):
     assert row.tries == 2 * (len(RIDGE_PENALTIES) + len(PENALTIES))
     # Maps 5 x 6 + 6 and 6 x 5 + 5, heads 6 x 3 + 3 and 5 x 3 + 3.
     assert row.parameters == 36 + 35 + 21 + 18
+
+
+def test_a_study_computes_them_on_a_store(store, config, rows):
+    found = scorer_for(store).controls(config)
+    assert list(found) == list(COMPUTED)
+    assert found["cca"] == {
+        f"classification/{direction}": score.mean for direction, score in rows["cca"].scores.items()
+    }
 
 
 def test_every_row_is_timed_and_beats_the_majority(rows):

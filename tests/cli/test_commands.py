@@ -171,6 +171,18 @@ def test_runs_is_the_old_name_of_presets(cmg, tmp_path):
     assert cmg("runs", "copy", "digits", tmp_path / "mine.yaml").code == 0
 
 
+@pytest.mark.parametrize(
+    ("group", "words", "command"),
+    [((), ["compare", "--strict", "-x=1"], "compare"), (("data",), ["F", "--out", "x"], "build")],
+)
+def test_an_experiment_that_is_a_project_now_is_named(group, words, command, cmg):
+    for arguments in (words, ["--help"]):
+        said = cmg(*group, "tuxpaint", *arguments)
+        assert said.code == 2
+        assert f"`python -m projects.tuxpaint {command}`" in said.err
+    assert "tuxpaint" not in cmg(*group, "--help").out
+
+
 def test_verify_tells_a_sound_store_from_a_damaged_one(cmg, arrays, tmp_path):
     store = tmp_path / "store"
     cmg("data", "import", "--arrays", arrays({"a": (2,), "b": (3,)}), "--out", store)

@@ -10,7 +10,9 @@ import torch
 
 from cmg.data import FeatureStore
 from cmg.data.inmemory import write_store
-from cmg.recipes.retrieval import lone_classes
+from cmg.errors import DataError
+from cmg.recipes.retrieval import lone_classes, retrieval_of
+from cmg.runs.checkpoint import load_model
 from cmg.types import Kind
 
 from .conftest import SMALL
@@ -79,6 +81,27 @@ def test_evaluation_of_several_runs(cmg, runs, tmp_path):
     again = cmg("evaluate", "retrieval", *args)
     assert again.code == 2
     assert "not empty" in again.err
+
+
+def test_galleries_are_the_clips_that_share_a_value_of_their_meta(runs, tmp_path):
+    """Two galleries of a set that is there twice: each scores as the set alone."""
+    once = FeatureStore.open(runs["store"]).split("test")
+    sides = {m: 2 * list(once.features(m)[0].numpy()) for m in once.store.modalities}
+    twice = write_store(
+        tmp_path / "twice",
+        sides,
+        split="test",
+        labels={"kind": 2 * once.labels("kind").tolist()},
+        kinds={"text": Kind.TOKENS},
+        step_seconds={"audio": 1.0, "video": 1.0},
+        meta=[{"day": day} for day in "ab" for _ in range(len(once))],
+    ).split("test")
+    model = load_model(runs["one"])
+    assert retrieval_of(model, twice, ["mean"], "kind", "day").scores == (
+        retrieval_of(model, once, ["mean"], "kind").scores
+    )
+    with pytest.raises(DataError, match=r"clip-00000' has no 'hour' in its meta \(day\)"):
+        retrieval_of(model, twice, ["mean"], galleries="hour")
 
 
 def test_clips_that_have_no_other_of_their_class_are_remarked(store):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
-from .conftest import PAIR
+from .conftest import CHOICE, PAIR
 
 
 def test_list_names_every_study(cmg):
@@ -31,6 +32,7 @@ def test_run_then_table_then_run_again(cmg, store, tiny, tmp_path):
     assert told == json.loads((out / "study.json").read_text()) | {
         "trained": 4,
         "finished_before": 0,
+        "left": 0,
         "files": [str(out / n) for n in ("table.md", "plot.svg", "report.html")],
     }
     assert told["rows"]["no-cpc"]["seeds"] == [0, 1]
@@ -63,6 +65,25 @@ def test_a_study_of_ones_own_on_the_command_line(cmg, store, tiny, tmp_path):
     assert (tmp_path / "out" / "runs" / "full" / "seed-0" / "checkpoints").is_dir()
 
 
+def test_parts_by_fold_and_by_the_hour_then_merged(cmg, folds, tiny, tmp_path, untrained):
+    study = tmp_path / "choice.yaml"
+    study.write_text(CHOICE)
+    own = ["--only", "plain", "--data", folds, "--base", tiny, "--folds", 3, "--workers", 1]
+    command = ["study", "run", study, *own, "--seeds", 1, "--out"]
+    said = cmg(*command, tmp_path / "a", "--only-folds", "0,1", "--hours", 0)
+    assert said.code == 0
+    again = shlex.join(["cmg", *map(str, command), str(tmp_path / "a"), "--only-folds", "0,1"])
+    last = f"Stopped after 0 hours; jobs left: 1. Go on with: {again} --hours 0"
+    assert said.out.splitlines()[-1] == last
+    told = cmg(*command, tmp_path / "a", "--only-folds", "0,1", "--json").json
+    assert (told["trained"], told["finished_before"], told["left"]) == (1, 1, 0)
+    assert cmg(*command, tmp_path / "b", "--only-folds", "2").code == 0
+    told = cmg("study", "merge", tmp_path / "all", tmp_path / "a", tmp_path / "b", "--json").json
+    assert told["rows"]["plain"]["folds"] == [0, 1, 2]
+    assert told["left"] == 6  # of the variants that were never asked for
+    assert untrained == [("plain 0", "0"), ("plain 0", "1"), ("plain 0", "2")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -71,6 +92,9 @@ def test_a_study_of_ones_own_on_the_command_line(cmg, store, tiny, tmp_path):
         (["ablation-av", "--base", "nothing"], "no preset named 'nothing'"),
         (["ablation-av", "training.seed=1"], "--seeds"),
         (["ablation-avt"], "modalities=audio,video"),
+        (["ablation-av", "--only-folds", "0"], "the study has no folds; say how many with --folds"),
+        (["ablation-av", "--only-folds", "a"], "'a' is no number of a fold, e.g. 0,1,2"),
+        (["ablation-av", "--folds", "2"], "is a single folder; with folds"),
     ],
 )
 def test_errors_are_said_and_nothing_is_written(cmg, store, tmp_path, arguments, message):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cmg.baselines.rows import computed_controls
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.official.collection import open_collection
@@ -36,7 +37,7 @@ def root(tmp_path_factory):
 def test_lists_are_trained_on_and_benchmarks_scored(root, tiny, tmp_path):
     study = load_study("pretraining-lists")
     plan = plan_study(study, root, tiny, SMALL, seeds=1, only=["list-24k", "list-40k"])
-    assert plan.clips["list-40k"] > plan.clips["list-24k"]
+    assert plan.clips["list-40k"] > plan.clips["list-24k", None]
     assert plan.base.data.modalities == ("audio", "video")
     scorer = scorer_for(root)
     assert scorer == TaskScorer(("ave",), "clean", simulated=True)
@@ -62,9 +63,9 @@ def test_scores_are_those_of_the_benchmark(root, tiny):
     """The mean across directions is what `cmg select` would compute for this model."""
     study = load_study("pretraining-lists")
     plan = plan_study(study, root, tiny, [*SMALL, "probe.seeds=2"], only=["list-24k"])
-    config = plan.configs["list-24k"]
+    config = plan.configs["list-24k", None]
     model = pretrain(config).state.model
-    found = TaskScorer(("ave",), "clean").score(model, config, seed=3)
+    (found,) = TaskScorer(("ave",), "clean").score(model, config, [config.probe], seed=3)
     plan = AVE().plan(FrozenData(Opened(open_collection(root, text="none")), model))
     expected = crossing_score(plan, AVE().head_options("clean", 1, ""), [3, 4])
     both = (found["ave/video->audio"] + found["ave/audio->video"]) / 2
@@ -78,7 +79,7 @@ def test_what_does_not_fit_is_refused_before_training(root, tiny, store):
     with pytest.raises(ConfigError, match="which list to train on"):
         plan_study(study, root, tiny, SMALL)
     plan = plan_study(study, root, tiny, [*small, "training.epochs=30", "modalities=av"])
-    config = plan.configs["k50"]
+    config = plan.configs["k50", None]
     with pytest.raises(ConfigError, match=r"training\.epochs = 30.*--protocol clean"):
         TaskScorer(("ave",), "published").check(config)
     assert len(TaskScorer(("ave",), "clean").check(config)) == 64
@@ -91,7 +92,7 @@ def test_what_does_not_fit_is_refused_before_training(root, tiny, store):
 
 
 def test_who_scores_what(root, store):
-    assert scorer_for(store) == scorer_for("digits") == StoreScorer()
+    assert scorer_for(store) == scorer_for("digits") == StoreScorer(computed=computed_controls)
     both = scorer_for(root, "ave, avvp", "published")
     assert both.name == "ave, avvp of simulated data, published protocol"
     assert scorer_for(root, "all").benchmarks == ("ave", "avvp", "ave-avvp", "ucf-vgg")

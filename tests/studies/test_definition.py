@@ -16,6 +16,7 @@ NAMES = [
     "ablation-avt",
     "codebook-size",
     "digits-parts",
+    "evidence",
     "map-detail",
     "pretraining-lists",
     "pretraining-size",
@@ -142,9 +143,18 @@ def test_controls_stand_on_the_reference():
     """Of the size sweep: the untrained encoders have 400 codes too."""
     found = changes(STUDIES["codebook-size"], "untrained-encoders")
     assert found == {"model.codebook.size": 400, "training.codebook_only": True}
-    for study in STUDIES.values():
+    for study in (study for name, study in STUDIES.items() if name != "evidence"):
         assert [v.name for v in study.rows()[-3:]] == CONTROLS
         assert all(v.control for v in study.rows()[-3:])
+
+
+def test_controls_of_the_evidence_stand_on_the_codes():
+    study = STUDIES["evidence"]
+    codes = study.variant("codes").changes
+    own = {"shuffled": {"data.shuffled_pairs": True}, "untrained": {"training.codebook_only": True}}
+    assert {v.name: v.changes for v in study.variants if v.control} == {
+        name: codes | changes for name, changes in own.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,11 @@ GOOD = "title: T\nabout: A\nreference: a\nvariants:\n  - {name: a, title: A}\n"
         (GOOD + "  - {name: a, title: B}\n", "two variants are named a"),
         (GOOD + "  - {name: ../b, title: B}\n", "variants.1.name"),
         (GOOD + "axis: {title: codes}\n", "needs an x for every variant"),
+        (GOOD + "folds: 0\n", "folds: Input should be a valid tuple, got 0"),
+        (GOOD + "folds: [1, 1]\n", "each is named once"),
+        (GOOD.replace("A}", "A, reads: {r: {model.width: 8}}}"), "'r' sets model.width; a read"),
+        (GOOD.replace("name: a", "name: computed"), "names the controls that need no training"),
+        (GOOD.replace("A}", "A, group: ../b}"), "variants.0.group"),
         ("- 1\n", "mapping"),
         (
             GOOD + "paper: {source: S, columns: [x/y], lists: {l: {a: [1.0, 2.0]}}}\n",
@@ -199,6 +214,40 @@ def test_a_study_of_ones_own(tmp_path):
     assert study.name == "mine"
     assert [v.name for v in study.rows()] == ["a", *CONTROLS]
     assert read_study(GOOD + "controls: []\n", "mine", "here").rows() == study.variants
+
+
+READS = """
+title: T
+about: A
+reference: a
+folds: 3
+variants:
+  - {name: a, title: A, group: r, changes: {model.width: 8}, reads: [codes, continuous]}
+  - {name: b, title: B, group: r, reads: {soft: {probe.features: posterior, probe.temperature: 1}}}
+  - {name: c, title: C, group: other}
+"""
+
+
+def test_reads_are_rows_and_what_codes_cost_is_no_try():
+    study = read_study(READS, "s", "here")
+    assert study.folds == (0, 1, 2)
+    rows = [row for v in study.rows() for row in v.rows()]
+    assert [(r.name, r.title, r.control) for r in rows] == [
+        ("a", "A, codes", False),
+        ("a/continuous", "A, continuous", True),
+        ("b", "B, soft", False),
+        ("c", "C", False),
+        ("untrained-encoders", "control: untrained encoders", True),
+        ("shuffled-pairs", "control: shuffled pairs", True),
+        ("infonce", "baseline: InfoNCE, equal budget", True),
+    ]
+    assert study.row("a/continuous").changes == {
+        "model.width": 8,
+        "probe.features": "continuous",
+    }
+    assert study.row("shuffled-pairs").changes["probe.features"] == "codes"
+    assert study.tries() == {"r": ["a", "b"], "other": ["c"]}
+    assert type(study).model_validate(study.model_dump(mode="json")) == study
 
 
 def test_unknown_studies_are_named():

@@ -19,11 +19,11 @@ from .conftest import PAIR
 
 def test_a_plan_counts_clips_and_knows_its_data(pair, store, tiny):
     plan = plan_study(pair, store, tiny, ["training.epochs=3"], seeds=2)
-    assert list(plan.configs) == ["full", "no-cmcm"]
-    assert plan.clips == {"full": 3 * 24, "no-cmcm": 3 * 24}
+    assert list(plan.configs) == [("full", None), ("no-cmcm", None)]
+    assert plan.clips == {("full", None): 3 * 24, ("no-cmcm", None): 3 * 24}
     assert set(plan.hashes.values()) == {FeatureStore.open(store).content_hash}
-    assert plan.configs["no-cmcm"].objectives.cmcm is None
-    assert plan.configs["full"] == plan.base
+    assert plan.configs["no-cmcm", None].objectives.cmcm is None
+    assert plan.configs["full", None] == plan.base
     assert plan.base.training.tensorboard is False
 
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_run_is_refused(study, assignments, options, error, messa
 
 def test_an_idle_variant_is_no_obstacle_where_it_is_left_out(pair, store, tiny):
     plan = plan_study(pair, store, tiny, ["objectives.cmcm=null"], only=["full"])
-    assert list(plan.configs) == ["full"]
+    assert list(plan.configs) == [("full", None)]
 
 
 def test_a_users_modalities_win_over_the_studys(store, tiny):

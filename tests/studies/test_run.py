@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import signal
@@ -11,17 +12,18 @@ import time
 
 import pytest
 
+from cmg.baselines.infonce import infonce_config
 from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
 from cmg.studies.definition import CONTROLS
-from cmg.studies.ledger import finished_jobs, read_job
+from cmg.studies.ledger import JobKey, finished_jobs, read_job
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer
 from cmg.studies.summary import summarized
 from cmg.workers import run_all
 
-from .conftest import MODALITIES, PAIR
+from .conftest import MODALITIES, PAIR, FakeScorer
 
 EPOCHS = ["training.epochs=2"]
 
@@ -35,10 +37,10 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def run(pair, store, tiny, tmp_path):
+def train(pair, store, tiny, tmp_path):
     """Run the study of two variants and two seeds, here and in this process."""
 
-    def go(out="out", data=store, stop_after=None, study=pair, **options):
+    def go(out="out", data=store, stop_after=None, study=pair, scorer=None, **options):
         trained = []
 
         def finished(record):
@@ -49,7 +51,7 @@ def run(pair, store, tiny, tmp_path):
         keep = options.pop("keep_runs", False)
         options = {"assignments": EPOCHS, "seeds": 2} | options
         plan = plan_study(study, data, tiny, **options)
-        prepared = prepare_study(plan, tmp_path / out, StoreScorer(), keep)
+        prepared = prepare_study(plan, tmp_path / out, scorer or StoreScorer(), keep)
         try:
             run_study(prepared, quiet, 1, finished)
         except Killed:
@@ -58,6 +60,18 @@ def run(pair, store, tiny, tmp_path):
         return tmp_path / out, trained
 
     return go
+
+
+@pytest.fixture
+def run(train, untrained):
+    """The same with made-up numbers in place of training."""
+    return functools.partial(train, scorer=FakeScorer())
+
+
+@pytest.fixture
+def made_up(run):
+    """The study with made-up numbers, uninterrupted."""
+    return run("made-up")[0]
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +94,7 @@ def test_seeds_come_first_so_that_every_variant_is_seen_early(run):
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_an_interrupted_study_ends_like_an_uninterrupted_one(run, whole, after):
+def test_an_interrupted_study_ends_like_an_uninterrupted_one(run, made_up, after):
     out, before = run(stop_after=after)
     assert len(before) == len(finished_jobs(out)) == after
     kept = {k: (out / k.file).read_bytes() for k in finished_jobs(out)}
@@ -89,13 +103,13 @@ def test_an_interrupted_study_ends_like_an_uninterrupted_one(run, whole, after):
     assert not set(trained) & set(before)
     for key, content in kept.items():
         assert (out / key.file).read_bytes() == content
-    assert files(out) == files(whole)
+    assert files(out) == files(made_up)
     _, again = run()
     assert again == []
-    assert files(out) == files(whole)
+    assert files(out) == files(made_up)
 
 
-def test_a_killed_process_leaves_whole_jobs_and_goes_on(run, whole, store, tiny, tmp_path):
+def test_a_killed_process_leaves_whole_jobs_and_goes_on(train, whole, store, tiny, tmp_path):
     """SIGKILL at a random moment after the first job, of a real process."""
     study = tmp_path / "pair.yaml"
     study.write_text(PAIR)
@@ -111,7 +125,7 @@ def test_a_killed_process_leaves_whole_jobs_and_goes_on(run, whole, store, tiny,
     _, said = process.communicate()
     assert first.is_file(), said.decode()
     survived = {(k.variant, k.seed) for k in finished_jobs(out)}
-    out, trained = run()
+    out, trained = train()
     assert survived.isdisjoint(trained)
     assert len(survived) + len(trained) == 4
     assert files(out) == files(whole)
@@ -138,7 +152,7 @@ def test_a_job_file_holds_all_that_the_job_was(whole, store):
     assert read_job(whole, key).scores == told["scores"]
 
 
-def test_more_seeds_and_variants_join_what_is_there(run, whole):
+def test_more_seeds_and_variants_join_what_is_there(run, made_up):
     out, trained = run(seeds=1, only=["no-cmcm"])
     assert trained == [("no-cmcm", 0)]
     summary = summarized(out)
@@ -146,17 +160,17 @@ def test_more_seeds_and_variants_join_what_is_there(run, whole):
     assert summary.rows[0].differences == {}
     out, trained = run()
     assert trained == [("full", 0), ("full", 1), ("no-cmcm", 1)]
-    assert files(out) == files(whole)
+    assert files(out) == files(made_up)
 
 
-def test_fewer_seeds_on_a_second_run_still_show_all_that_is_there(run, whole):
+def test_fewer_seeds_on_a_second_run_still_show_all_that_is_there(run, made_up):
     out, _ = run()
     _, trained = run(seeds=1)
     assert trained == []
-    assert files(out) == files(whole)
+    assert files(out) == files(made_up)
 
 
-def test_kept_runs_go_on_from_their_last_checkpoint(run, whole, monkeypatch):
+def test_kept_runs_go_on_from_their_last_checkpoint(train, whole, monkeypatch):
     from cmg.runs.loop import Pretraining
 
     steps = []
@@ -170,20 +184,20 @@ def test_kept_runs_go_on_from_their_last_checkpoint(run, whole, monkeypatch):
 
     monkeypatch.setattr(Pretraining, "_one_step", counted)
     with pytest.raises(Killed):
-        run(keep_runs=True, seeds=1, only=["full"])
+        train(keep_runs=True, seeds=1, only=["full"])
     monkeypatch.setattr(Pretraining, "_one_step", real)
-    out, _ = run(keep_runs=True)
+    out, _ = train(keep_runs=True)
     assert files(out) == files(whole)
     assert len(list((out / "runs").glob("*/seed-*/checkpoints/*"))) == 4 * 2
     assert len((out / "runs/full/seed-0/metrics.jsonl").read_text().splitlines()) == 6
 
 
-def test_a_run_without_a_start_is_made_anew(run, whole):
-    out, _ = run(stop_after=1)
+def test_a_run_without_a_start_is_made_anew(train, whole):
+    out, _ = train(stop_after=1)
     broken = out / "runs" / "no-cmcm" / "seed-0"
     broken.mkdir(parents=True)
     (broken / "config.yaml").write_text("half")
-    out, _ = run(keep_runs=True)
+    out, _ = train(keep_runs=True)
     assert files(out) == files(whole)
 
 
@@ -222,12 +236,11 @@ def test_a_study_of_before_infonce_goes_on(run, pair):
     more = pair.model_copy(update={"controls": (CONTROLS[-1],)})
     out, trained = run(study=more, seeds=1)
     assert (before, trained) == ([("full", 0)], [("no-cmcm", 0), ("infonce", 0)])
-    row = next(r for r in summarized(out).rows if r.variant.name == "infonce")
-    assert row.scores["codebook/used"].mean == 0.0
-    assert "classification/mean" in row.differences
+    record = read_job(out, JobKey("infonce", 0))
+    assert record.config == infonce_config(read_job(out, JobKey("full", 0)).config)
 
 
-def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, whole):
+def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, made_up):
     run(stop_after=1)
     other = str(tmp_path / "other")
     paired_store(other, MODALITIES, {"train": 24, "test": 12}, steps=4, classes=3, seed=1)
@@ -239,8 +252,21 @@ def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, who
     shutil.copytree(store, moved)
     out, trained = run(data=str(moved))
     assert len(trained) == 3
-    ours, theirs = (json.loads((o / "study.json").read_text()) for o in (out, whole))
+    ours, theirs = (json.loads((o / "study.json").read_text()) for o in (out, made_up))
     assert ours["rows"] == theirs["rows"]
+
+
+def test_a_variant_may_have_a_store_of_its_own_and_goes_on(run, pair, tmp_path):
+    own = tmp_path / "own"
+    paired_store(own, MODALITIES, {"train": 16, "test": 8}, steps=4, classes=3, seed=1)
+    changed = pair.variant("no-cmcm").model_copy(update={"changes": {"data.store": str(own)}})
+    study = pair.model_copy(update={"variants": (pair.variant("full"), changed)})
+    out, trained = run(study=study, seeds=1)
+    assert trained == [("full", 0), ("no-cmcm", 0)]
+    assert run(study=study, seeds=1) == (out, [])
+    paired_store(own, MODALITIES, {"train": 16, "test": 8}, steps=4, classes=3, overwrite=True)
+    with pytest.raises(ConfigError, match=r"no-cmcm.* was trained on data with content hash"):
+        run(study=study, seeds=1)
 
 
 def test_a_study_without_finished_jobs_may_be_changed(run):
@@ -297,15 +323,15 @@ def test_data_without_labels_are_refused_before_training(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failing_job_is_named_and_the_finished_ones_stay(run):
+def test_a_failing_job_is_named_and_the_finished_ones_stay(train):
     """The second variant starts its codes from more tokens than there are."""
     from cmg.studies.definition import read_study
 
     text = PAIR.replace("objectives.cmcm: null", "model.codebook.size: 4000")
     study = read_study(text, "pair", "test")
     with pytest.raises(ConfigError, match=r"no-cmcm 0: model\.codebook\.size = 4000"):
-        run(study=study)
-    out, trained = run(study=study, only=["full"])
+        train(study=study)
+    out, trained = train(study=study, only=["full"])
     assert trained == [("full", 1)]
     assert [(k.variant, k.seed) for k in finished_jobs(out)] == [("full", 0), ("full", 1)]
 

@@ -17,6 +17,12 @@ WHOLE = 1000
 PLUGIN = "--plugin"
 """Option of ``cmg`` that every command takes as well."""
 
+MOVED = {
+    "tuxpaint": "python -m projects.tuxpaint compare",
+    "data tuxpaint": "python -m projects.tuxpaint build",
+}
+"""Commands that are experiments, and what stands for them in a checkout; not listed."""
+
 _flags = typer.Typer()
 
 
@@ -79,9 +85,15 @@ class Group(TyperGroup):
         """A command below.
 
         Raises:
-            ConfigError: there is none of that name.
+            ConfigError: there is none of that name, or it is a project by now.
         """
         found = super().get_command(ctx, cmd_name)
+        path = cmd_name if ctx.parent is None else f"{ctx.info_name} {cmd_name}"
+        if path in MOVED:
+            raise ConfigError(
+                f"`cmg {path}` is no part of the package any more: in a checkout of cmg, type "
+                f"`{MOVED[path]}` (projects/README.md)"
+            )
         if found is None and not ctx.resilient_parsing:
             hint = did_you_mean(cmd_name, self.list_commands(ctx))
             raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")

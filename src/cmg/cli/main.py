@@ -27,7 +27,6 @@ from cmg.cli import (
     study,
     tasks,
     training,
-    tuxpaint,
     using,
     voices,
 )
@@ -82,7 +81,6 @@ app.add_typer(data.app, name="data")
 app.add_typer(presets.app, name="presets")
 app.add_typer(presets.app, name="runs", help="Old name of presets.", callback=presets.old_name)
 app.add_typer(study.app, name="study")
-app.add_typer(tuxpaint.app, name="tuxpaint")
 app.add_typer(voices.app, name="voices")
 
 

@@ -1,7 +1,10 @@
-"""``cmg study``: comparisons of several configurations with several seeds each."""
+"""``cmg study``: comparisons of several configurations with several seeds and folds each."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +16,9 @@ from cmg.cli.output import WorkersOption, in_terminal, show
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
 
-app = group("Studies: ablations, sizes, recipes; list, run, table.")
+LEFT = "Stopped after {:g} hours; jobs left: {}. Go on with: {}"
+
+app = group("Studies: ablations, sizes, recipes; list, run, table, merge, best.")
 
 
 @app.command("list")
@@ -46,8 +51,24 @@ def run(
         str | None,
         typer.Option(help="What is varied: a preset, `published`, or FILE.yaml."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Pre-trainings per variant, and per fold.")] = 3,
     only: Annotated[str | None, typer.Option(help="Variants, separated by commas.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Folds of the data: of an embedded set, or a name with {fold}."),
+    ] = None,
+    only_folds: Annotated[
+        str | None, typer.Option(help="Folds to run here, e.g. 0,1,2; `merge` joins the parts.")
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.0, help="After these, begin no further job.", show_default=False)
+    ] = inf,
+    choose: Annotated[
+        bool, typer.Option("--choose", help="Score on the split val; test is never opened.")
+    ] = False,
+    uneven: Annotated[
+        bool, typer.Option("--uneven", help="Groups may have unequal numbers of tries.")
+    ] = False,
     benchmarks: Annotated[
         str | None,
         typer.Option(help="Of a collection: ave, avvp, ave-avvp, ucf-vgg or all; default: ave."),
@@ -60,7 +81,7 @@ def run(
         bool, typer.Option("--keep-runs", help="Keep run folders with their checkpoints.")
     ] = False,
 ) -> None:
-    """Train and score every variant with every seed; the same command goes on after a stop.
+    """Train and score every variant with every seed and fold; the same command goes on.
 
     Writes study.json, table.md, plot.svg and report.html to OUT, and a file per finished job.
     """
@@ -70,14 +91,46 @@ def run(
     from cmg.studies.run import prepare_study, run_study
     from cmg.studies.scorers import scorer_for
 
-    chosen = None if only is None else [v.strip() for v in only.split(",") if v.strip()]
-    study, scorer = load_study(name), scorer_for(data, benchmarks, protocol)
-    plan = plan_study(study, data, base, overrides or [], seeds, chosen)
-    prepared = prepare_study(plan, out, scorer, keep_runs)
+    plan = plan_study(
+        load_study(name),
+        data,
+        base,
+        overrides or [],
+        seeds,
+        None if only is None else commas(only),
+        folds=folds,
+        only_folds=None if only_folds is None else fold_numbers(only_folds),
+        choose=choose,
+        uneven=uneven,
+    )
+    scorer = scorer_for(next(iter(plan.configs.values())).data.store, benchmarks, protocol)
+    prepared, done = prepare_study(plan, out, scorer, keep_runs), list[Any]()
     with ProgressBar(prepared.clips) as bar:
-        summary = run_study(prepared, lambda job, n, log: bar.add(n, log, job), workers)
-    told = {"trained": len(prepared.jobs), "finished_before": prepared.finished}
-    show_study(out, summary, told)
+        summary = run_study(
+            prepared, lambda job, n, log: bar.add(n, log, job), workers, done.append, hours
+        )
+    left = len(prepared.jobs) - len(done)
+    told = {"trained": len(done), "finished_before": prepared.finished, "left": left}
+    again = shlex.join(["cmg", *sys.argv[1:]])
+    show_study(out, summary, told, *([LEFT.format(hours, left, again)] if left else []))
+
+
+def commas(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def fold_numbers(text: str) -> list[int]:
+    """Folds of ``--only-folds``.
+
+    Raises:
+        ConfigError: one is no number.
+    """
+    from cmg.errors import ConfigError
+
+    if wrong := [part for part in commas(text) if not part.isdecimal()]:
+        raise ConfigError(f"--only-folds: {wrong[0]!r} is no number of a fold, e.g. 0,1,2")
+    return [int(part) for part in commas(text)]
 
 
 @app.command("table")
@@ -93,12 +146,49 @@ def table(
     show_study(folder, summary, {})
 
 
-def show_study(out: Path, summary: StudySummary, more: dict[str, Any]) -> None:
+@app.command("merge")
+def merge(
+    out: Annotated[Path, typer.Argument(help="Folder to merge into, new or of the same study.")],
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders to merge.")],
+) -> None:
+    """Make one study of parts that were run apart; a job that two have must be equal."""
+    from cmg.studies.ledger import unfinished_jobs
+    from cmg.studies.merge import merge_studies
+
+    summary = merge_studies(out, parts)
+    left = len(unfinished_jobs(out, summary.identity))
+    show_study(out, summary, {"left": left}, *([f"Jobs left: {left}."] if left else []))
+
+
+@app.command("best")
+def best(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study that was run to choose.")],
+    metric: Annotated[str | None, typer.Option(help="To choose by; default: the first.")] = None,
+) -> None:
+    """Name the best row of a choice, of each group, and what makes it of the base.
+
+    Its whole configuration, to be read on the test split, is written to DIR/best-GROUP.yaml.
+    """
+    from cmg.report.tables import score_text
+    from cmg.studies.choice import best_of, write_choice
+    from cmg.studies.tables import interval_text
+
+    told, lines = {}, []
+    for one in best_of(folder, metric):
+        file = str(write_choice(folder, one))
+        told[one.group] = one.as_dict() | {"file": file}
+        number = f"{score_text(one.score)}, 95 % interval {interval_text(one.score, '.1f')}"
+        lines += [f"{one.group}: {one.title} ({one.row}), the best of {one.tries} tries: {number}"]
+        lines += [f"  {assignment}" for assignment in one.assignments] + [f"  {file}"]
+    show({"best": told}, *lines)
+
+
+def show_study(out: Path, summary: StudySummary, more: dict[str, Any], *last: str) -> None:
     """Print the tables of a study, or its ``study.json``."""
     from cmg.studies.tables import headlines, study_tables
     from cmg.studies.write import PLOT, REPORT, TABLE
 
     shown = [in_terminal(one) for one in study_tables(summary, short=True)]
     files = [str(out / file) for file in (TABLE, PLOT, REPORT) if (out / file).is_file()]
-    lines = [summary.study.title, *headlines(summary), *shown, *files]
+    lines = [summary.study.title, *headlines(summary), *shown, *files, *last]
     show(summary.as_dict() | more | {"files": files}, *lines)

@@ -19,7 +19,7 @@ from cmg.extract.media.pictures import one_picture, picture_series
 from cmg.extract.media.sound import waveform
 from cmg.suffixes import medium_of
 
-__all__ = ["Decoded", "FramePlan", "decode"]
+__all__ = ["Decoded", "FramePlan", "decode", "read_sound"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,22 @@ def decode(
     if sound is not None and sound != video:
         _, wave = _streams(sound, None, rate, start, end, threads, tracks)
     return _joined(pictures, wave, rate, tuple(tracks))
+
+
+def read_sound(path: Path, rate: int) -> NDArray[np.float32]:
+    """A sound, or that of a video: mono, float32 [S].
+
+    Args:
+        path: The file.
+        rate: Samples per second, to which it is resampled.
+
+    Raises:
+        DataError: it is missing, empty, truncated, damaged or has no sound.
+        ConfigError: PyAV is not installed.
+    """
+    wave = decode(None, path, None, rate).wave
+    assert wave is not None  # a file without sound is refused
+    return wave
 
 
 def _streams(

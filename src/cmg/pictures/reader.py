@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,17 +52,13 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     return np.array(picture, np.uint8)
 
 
-def open_picture(path: Path, stream: IO[bytes] | None = None) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
     """A picture, decoded and upright, in the mode of its file.
-
-    Args:
-        path: The file.
-        stream: What to read where the file itself is no picture but a drawing.
 
     Raises:
         DataError: it cannot be read, is too large, or holds several pictures.
     """
-    with _opened(path, stream) as file:
+    with _opened(path) as file:
         _scale_color_key(path, file)
         return _scale_tiff(file, ImageOps.exif_transpose(file))
 
@@ -83,12 +79,12 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     """A picture's file, checked and not decoded."""
     # Opened by its name, an uncompressed gray TIFF with an orientation comes out scrambled.
     with (
         _refused(path),
-        stream or path.open("rb") as content,
+        path.open("rb") as content,
         Image.open(content, formats=tuple(FORMATS)) as file,
     ):
         if file.width * file.height > LARGEST:

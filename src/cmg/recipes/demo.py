@@ -23,7 +23,7 @@ from cmg.recipes.evaluate import RESULTS
 from cmg.recipes.jobs import VARIANTS, Job, by_variant, clips_to_train, run_job, variant_jobs
 from cmg.workers import Report, run_all
 
-RECIPES = {"default": ("digits",), "published": ("digits-published",)}
+RECIPES: dict[str, tuple[str, ...]] = {"default": ("digits",), "published": ("digits-published",)}
 """Presets of each recipe, each with a set of its own; the first is what the report is of."""
 
 MARKER = "demo.json"

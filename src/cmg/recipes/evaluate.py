@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,32 +43,62 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
     Raises:
         DataError: no labels, a missing split, or labels of one class.
     """
-    store = open_clips(config.data)
-    data, probe = config.data, config.probe
+    return evaluate_reads(model, config, [config.probe], seed)[0]
+
+
+def evaluate_reads(
+    model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+) -> list[Results]:
+    """The tables of one model for several heads, which it encodes its clips for once.
+
+    Args:
+        model: Left untouched.
+        config: Its run's, for store and splits.
+        reads: What heads read, and how they are trained; the controls are those of the first.
+        seed: Of the heads.
+
+    Raises:
+        DataError: see :func:`evaluate`.
+    """
+    store, data = open_clips(config.data), config.data
     parts = (training_split(data), data.test_split, data.val_split)
     evaluation = Evaluation(model, store, *parts)
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
-    splits = [data.test_split] + [s for s in (ONE_SCAN,) if s in store.splits]
-    tables: dict[str, ScoreMap] = {s: {} for s in splits}
-    continuous, chance, localization = ScoreMap(), ScoreMap(), ScoreMap()
+    further = [ONE_SCAN] if data.test_split == "test" and ONE_SCAN in store.splits else []
+    splits = [data.test_split, *further]
+    tables = [
+        dict.fromkeys(splits, ScoreMap())
+        if clip is None
+        else evaluation.transfer(clip, read, seed, splits=splits)
+        for read in reads
+    ]
+    chance = ScoreMap()
     if clip is not None:
-        tables = evaluation.transfer(clip, probe, seed, splits=splits)
-        plain = probe.model_copy(update={"features": "continuous"})
-        continuous = evaluation.transfer(clip, plain, seed)[data.test_split]
         guess = 100.0 / len(store.labels[clip].classes)
-        chance = {d: Score.fixed(guess, s.n) for d, s in tables[data.test_split].items()}
-    if step is not None:
-        localization = evaluation.transfer(step, probe, seed)[data.test_split]
+        chance = {d: Score.fixed(guess, s.n) for d, s in tables[0][data.test_split].items()}
+    plain = reads[0].model_copy(update={"features": "continuous"})
+    if plain in reads:
+        continuous = tables[reads.index(plain)][data.test_split]
+    else:
+        continuous = evaluation.transfer(clip, plain, seed)[data.test_split] if clip else {}
+    steps = [
+        ScoreMap() if step is None else evaluation.transfer(step, read, seed)[data.test_split]
+        for read in reads
+    ]
     usage = code_usage(evaluation.encoded[data.test_split], model.size)
-    return Results(
-        tables.pop(data.test_split),
-        localization,
-        {"continuous": continuous, "chance": chance},
-        codebook_stats(evaluation, step),
-        tables,
-        config.objectives.weights(),
-        remarks=evaluation.remarks + collapse(usage, collapse_remedies(config)),
-    )
+    stats, remarks = codebook_stats(evaluation, step), collapse(usage, collapse_remedies(config))
+    return [
+        Results(
+            table.pop(data.test_split),
+            localization,
+            {"continuous": continuous, "chance": chance},
+            stats,
+            table,
+            config.objectives.weights(),
+            remarks=evaluation.remarks + remarks,
+        )
+        for table, localization in zip(tables, steps, strict=True)
+    ]
 
 
 def codebook_stats(evaluation: Evaluation, step_label: str | None) -> CodebookStats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def evaluate_retrieval(
     results = RetrievalResults({one: [] for one in by})
     for checkpoint in checkpoints:
         model = load_model(checkpoint.path, device)
-        own = retrieval_of(model, chosen, encode_split(model, chosen), by, known)
+        own = retrieval_of(model, chosen, by, known)
         for one in by:
             results.scores[one] += own.scores[one]
         results.undefined.update(own.undefined)
@@ -145,30 +145,36 @@ def evaluate_retrieval(
 def retrieval_of(
     model: UnifiedModel,
     split: Split,
-    encoded: Mapping[str, EncodedModality],
     by: Sequence[By] = ALL_BY,
     label: str | None = None,
-    groups: Sequence[torch.Tensor] | None = None,
+    galleries: str | None = None,
 ) -> RetrievalResults:
-    """Scores of a split that is encoded.
+    """Scores of a model on a split.
 
     Args:
-        model: That encoded it.
+        model: Left untouched.
         split: The clips.
-        encoded: Of them.
         by: What clips are compared by.
-        label: For mAP; None leaves it out.
-        groups: Galleries, places in the split; None is one of all.
+        label: Per clip, for mAP; None leaves it out.
+        galleries: Key in the `meta` of rows, e.g. ``language``: clips that share its value are a
+            gallery, and scores are the mean over galleries. None is one gallery of all.
+
+    Raises:
+        ConfigError: an unknown representation.
+        DataError: an unknown label, a row without the key, fewer than two clips with two
+            modalities, or embeddings that are not finite.
     """
     for name in by:
         if name not in ALL_BY:
             raise ConfigError(f"unknown representation {name!r}{did_you_mean(name, ALL_BY)}")
+    encoded = encode_split(model, split)
     if len(encoded) < 2:
         raise DataError(
             f"{split.store.path}: split {split.name!r} has only {', '.join(encoded) or 'nothing'} "
             "of the model's modalities; retrieval goes from one to another"
         )
     classes = None if label is None else split.labels(label)
+    groups = None if galleries is None else galleries_of(split, galleries)
     results = RetrievalResults({}, {}, {"split": split.name, "label": label, "clips": len(split)})
     results.about["remarks"] = [] if classes is None else lone_classes(split, label, classes)
     for one in by:
@@ -179,6 +185,23 @@ def retrieval_of(
         if undefined:
             results.undefined[one] = undefined
     return results
+
+
+def galleries_of(split: Split, key: str) -> list[torch.Tensor]:
+    """Places of the clips that share a value of their `meta`, int64, in the order of first sight.
+
+    Raises:
+        DataError: a clip's `meta` lacks the key.
+    """
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(split.rows):
+        if key not in row.meta:
+            raise DataError(
+                f"{split.store.path}: clip {row.id!r} has no {key!r} in its meta "
+                f"({', '.join(row.meta) or 'nothing'}); galleries are made of what every clip has"
+            )
+        found.setdefault(str(row.meta[key]), []).append(place)
+    return [torch.tensor(members) for members in found.values()]
 
 
 def lone_classes(split: Split, label: str | None, classes: torch.Tensor) -> list[str]:

@@ -33,7 +33,7 @@ from cmg.clips import training_split
 from cmg.data.batches import Batches
 from cmg.data.source import ClipSource, Split
 from cmg.errors import ConfigError, ModalityError, NonFiniteError
-from cmg.evaluation.encoding import encode_split, refuse_unknown
+from cmg.evaluation.encoding import refuse_unknown
 from cmg.evaluation.frozen import Progress, quiet
 from cmg.evaluation.training import descend
 from cmg.files import StrPath
@@ -286,7 +286,7 @@ def two_stage(
                 wrong = variant == "shuffled_pairs"
                 what = f"fit {new} to {pivot}, {variant.replace('_', ' ')}, seed {seed}"
                 join(model, training, pivot, new, options, seed, wrong, partial(progress, what))
-            found = retrieval_of(model, chosen, encode_split(model, chosen), ["mean"], label)
+            found = retrieval_of(model, chosen, ["mean"], label)
             scores[variant] += found.scores["mean"]
     remarks = [remark for c in checkpoints for remark in other_extractors(c, source)]
     if label is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from cmg.config.load import annotation_of, full_key
 from cmg.config.named import STUDY, named, text_of
@@ -15,6 +15,10 @@ from cmg.options import Options, problems
 
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 """A name that is also a folder's."""
+COMPUTED = "computed"
+"""In the place of a variant: the controls of a fold that need no training."""
+CONTINUOUS = "continuous"
+"""The read that shows what codes cost: features before the quantizer."""
 
 
 def typed_changes(changes: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +31,22 @@ def typed_changes(changes: dict[str, Any]) -> dict[str, Any]:
     return {key: typed(value, annotation_of(key)) for key, value in named.items()}
 
 
+def named_reads(value: Any) -> Any:
+    """Reads by name; those of a list are named by the ``probe.features`` that they take."""
+    if not isinstance(value, list | tuple):
+        return value
+    return {str(name): {"probe.features": name} for name in value}
+
+
+def listed_folds(value: Any) -> Any:
+    """Folds; a number of them counts from 0."""
+    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return tuple(range(value)) if whole else value
+
+
 Changes = Annotated[dict[str, Any], AfterValidator(typed_changes)]
+Reads = Annotated[dict[str, Changes], BeforeValidator(named_reads)]
+Folds = Annotated[tuple[int, ...], BeforeValidator(listed_folds)]
 
 
 class Variant(Options):
@@ -41,6 +60,9 @@ class Variant(Options):
         infonce: Whether it is symmetric InfoNCE at the budget of all this.
         x: Place on the study's axis.
         control: Whether it is a control rather than a part of the comparison.
+        reads: What heads read of one pre-training, a row each: changes of ``probe`` by name, or a
+            list of ``probe.features``. The first has the variant's own row.
+        group: Of a choice, those that it is one of the tries for.
     """
 
     name: str = Field(pattern=NAME)
@@ -50,6 +72,32 @@ class Variant(Options):
     infonce: bool = False
     x: float | None = None
     control: bool = False
+    reads: Reads = Field(default_factory=dict)
+    group: str = Field("", pattern=f"^$|{NAME}")
+
+    @model_validator(mode="after")
+    def _reads_only(self) -> Self:
+        for name, changes in self.reads.items():
+            other = [key for key in changes if not key.startswith("probe.")]
+            if other:
+                raise ValueError(f"the read {name!r} sets {other[0]}; a read sets probe.* only")
+        if self.name == COMPUTED:
+            raise ValueError(f"{COMPUTED!r} names the controls that need no training")
+        return self
+
+    def rows(self) -> tuple[Variant, ...]:
+        """A variant per read; beside others, ``continuous`` is a control."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "name": f"{self.name}/{name}" if i else self.name,
+                    "title": f"{self.title}, {name}",
+                    "changes": self.changes | changes,
+                    "control": self.control or (name == CONTINUOUS and len(self.reads) > 1),
+                }
+            )
+            for i, (name, changes) in enumerate(self.reads.items())
+        ) or (self,)
 
 
 class StudyAxis(Options):
@@ -87,7 +135,7 @@ class Study(Options):
         name: Of the file.
         title: What it is.
         about: What a reader must know to read its table.
-        reference: Variant that the others are compared with, seed by seed.
+        reference: Variant that the others are compared with, seed by seed or fold by fold.
         needs: ``collection`` where it trains on lists of one; ``any`` takes a store as well.
         base: Dotted keys set before any variant, unless the command line sets them.
         where_off: Dotted keys and the value they take where the base leaves them out (null), so
@@ -96,6 +144,10 @@ class Study(Options):
         controls: Further variants, each on top of the reference.
         axis: Of a sweep; None for a comparison of names.
         paper: Its figures.
+        folds: Of the data, or how many there are, where the command does not say; with folds, they
+            are what is resampled, and seeds are averaged within them.
+        split: What is scored; ``val`` to choose, which never opens the test split.
+        computed: Whether there are controls that need no training, such as ridge regression.
     """
 
     name: str = Field(pattern=NAME)
@@ -109,6 +161,9 @@ class Study(Options):
     controls: tuple[Variant, ...] = ()
     axis: StudyAxis | None = None
     paper: PaperTable | None = None
+    folds: Folds = ()
+    split: Literal["test", "val"] = "test"
+    computed: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -118,6 +173,8 @@ class Study(Options):
             raise ValueError(f"two variants are named {', '.join(repeated)}")
         if self.reference not in [v.name for v in self.variants]:
             raise ValueError(f"the reference {self.reference!r} is no variant")
+        if len(set(self.folds)) < len(self.folds) or min(self.folds, default=0) < 0:
+            raise ValueError(f"folds {list(self.folds)}: each is named once, counted from 0")
         if self.axis is not None and any(v.x is None for v in self.variants):
             raise ValueError("a study with an axis needs an x for every variant")
         for rows in self.paper.lists.values() if self.paper else ():
@@ -129,8 +186,8 @@ class Study(Options):
         return self
 
     def rows(self) -> tuple[Variant, ...]:
-        """Variants, then controls; a control also has the reference's changes."""
-        base = self.variant(self.reference)
+        """Variants, then controls; a control also has the changes of the reference's own row."""
+        base = self.variant(self.reference).rows()[0]
         controls = (
             control.model_copy(
                 update={
@@ -142,6 +199,22 @@ class Study(Options):
             for control in self.controls
         )
         return (*self.variants, *controls)
+
+    def before_infonce(self) -> Study:
+        """The study without the control that the default ones had not at first."""
+        kept = tuple(control for control in self.controls if not control.infonce)
+        return self.model_copy(update={"controls": kept})
+
+    def row(self, name: str) -> Variant:
+        """The row of a table, by its name: a variant, or one of its further reads."""
+        return next(r for v in self.rows() for r in v.rows() if r.name == name)
+
+    def tries(self) -> dict[str, list[str]]:
+        """The rows that are tries for each group; what codes cost to read is none."""
+        found: dict[str, list[str]] = {}
+        for row in (r for v in self.rows() if v.group for r in v.rows() if not r.control):
+            found.setdefault(row.group, []).append(row.name)
+        return found
 
     def variant(self, name: str) -> Variant:
         """The variant of a name."""

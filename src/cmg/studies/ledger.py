@@ -7,75 +7,119 @@ The layout::
         jobs/<variant>/seed-<n>.json  one finished job: configuration, data, scores
         runs/<variant>/seed-<n>/      its run folder, if runs are kept
         table.md  plot.svg  report.html
+
+Of data with folds, jobs and runs lie in a folder per fold, ``<variant>/fold-<n>/seed-<n>``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cmg.config.load import override_config
 from cmg.config.plugins import recorded, recorded_plugins
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
 from cmg.registry import PluginError, refuse_missing
-from cmg.studies.definition import Study
-from cmg.studies.plan import SEED, StudyPlan, changed_keys, variant_config
+from cmg.studies.definition import COMPUTED, Study
+from cmg.studies.plan import Place, StudyPlan, at_fold, changed_keys, variant_config
 from cmg.studies.scorers import Scores
 
 STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
+JOB_NAME = re.compile(r"([^/]+)(?:/fold-([0-9]+))?/seed-([0-9]+)\.json")
 FORMAT, JOB_FORMAT = "cmg-study", "cmg-study-job"
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class JobKey:
-    """A variant with a seed."""
+    """A variant with a seed, on a fold where the data have some."""
 
     variant: str
     seed: int
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Variant, fold and seed, as the names of its files."""
+        fold = "" if self.fold is None else f"/fold-{self.fold}"
+        return f"{self.variant}{fold}/seed-{self.seed}"
 
     @property
     def file(self) -> str:
         """Below the study's folder."""
-        return f"{JOBS}/{self.variant}/seed-{self.seed}.json"
+        return f"{JOBS}/{self.name}.json"
 
     @property
     def run(self) -> str:
         """Below the study's folder."""
-        return f"{RUNS}/{self.variant}/seed-{self.seed}"
+        return f"{RUNS}/{self.name}"
+
+    @property
+    def place(self) -> Place:
+        """Without the seed."""
+        return self.variant, self.fold
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What all jobs of a folder must share.
+    """What all jobs of a folder must share, and how far they are to go.
 
     Attributes:
         study: What is compared.
         base: Configuration that the variants change.
         scorer: What is measured.
         unlike: Why the paper's figures do not stand beside its own; empty where they do.
+        seeds: Asked for so far.
+        folds: Likewise.
     """
 
     study: Study
     base: RunConfig
     scorer: str
-    unlike: str = field(default="", compare=False)
+    unlike: str = ""
+    seeds: int = 0
+    folds: tuple[int, ...] = ()
+    _configs: dict[str, RunConfig] = field(default_factory=dict, init=False, compare=False)
 
-    def config_of(self, variant: str) -> RunConfig:
-        """The configuration of a variant, seed 0."""
-        return variant_config(self.base, next(v for v in self.study.rows() if v.name == variant))
+    def config_of(self, row: str) -> RunConfig:
+        """The configuration of a row, seed 0: of a variant, or of one of its further reads."""
+        if row not in self._configs:
+            self._configs[row] = variant_config(self.base, self.study.row(row))
+        return self._configs[row]
 
     def config(self, key: JobKey) -> RunConfig:
         """The configuration of one job."""
-        return override_config(self.config_of(key.variant), changes={SEED: key.seed})
+        row = self.study.reference if key.variant == COMPUTED else key.variant
+        own = at_fold(self.config_of(row), key.fold)
+        training = own.training.model_copy(update={"seed": key.seed})
+        return own.model_copy(update={"training": training})
+
+    @property
+    def jobs(self) -> list[JobKey]:
+        """All that the study asks for, seed by seed, with all variants of a fold together."""
+        names = [v.name for v in self.study.rows()]
+        return planned(names, self.folds or (None,), self.seeds, self.study.computed)
+
+    def with_more(self, other: Identity) -> Identity:
+        """The same study with all seeds and folds that either one asks for."""
+        folds = tuple(sorted({*self.folds, *other.folds}))
+        return replace(self, seeds=max(self.seeds, other.seeds), folds=folds)
+
+
+def planned(
+    variants: Sequence[str], folds: Sequence[int | None], seeds: int, computed: bool
+) -> list[JobKey]:
+    """Jobs in their order: what is computed first, then seed by seed, fold by fold."""
+    first = [JobKey(COMPUTED, 0, fold) for fold in folds if computed]
+    return first + [JobKey(v, s, fold) for s in range(seeds) for fold in folds for v in variants]
 
 
 @dataclass(frozen=True)
@@ -83,13 +127,14 @@ class JobRecord:
     """One job; what is found, once it is finished.
 
     Attributes:
-        key: Variant and seed.
+        key: Variant, seed and fold.
         config: What was trained.
         trained_on: Content hash.
         scored_on: Content hash.
         scores: What was found.
         seconds: Wall time of training and scoring.
         machine: Versions and machine.
+        reads: What was found with the further reads, by their name; or the computed controls.
     """
 
     key: JobKey
@@ -99,6 +144,7 @@ class JobRecord:
     scores: Scores = field(default_factory=dict)
     seconds: float = 0.0
     machine: Mapping[str, Any] = field(default_factory=dict)
+    reads: dict[str, Scores] = field(default_factory=dict)
 
     def save(self, out: Path) -> None:
         """Write the job's file, whole or not at all.
@@ -111,9 +157,11 @@ class JobRecord:
             "version": VERSION,
             "variant": self.key.variant,
             "seed": self.key.seed,
+            **({} if self.key.fold is None else {"fold": self.key.fold}),
             "trained_on": self.trained_on,
             "scored_on": self.scored_on,
             "scores": self.scores,
+            **({"reads": self.reads} if self.reads else {}),
             "seconds": round(self.seconds, 3),
             "machine": dict(self.machine),
             "config": self.config.model_dump(mode="json"),
@@ -134,16 +182,19 @@ def read_job(out: Path, key: JobKey) -> JobRecord | None:
         told = read_json(path)
         if told["format"] != JOB_FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}")
-        if (told["variant"], told["seed"]) != (key.variant, key.seed):
-            raise ValueError(f"it is of variant {told['variant']}, seed {told['seed']}")
+        own = JobKey(told["variant"], told["seed"], told.get("fold"))
+        if own != key:
+            fold = "" if own.fold is None else f", fold {own.fold}"
+            raise ValueError(f"it is of variant {own.variant}, seed {own.seed}{fold}")
         return JobRecord(
             key,
             recorded(told["config"], path),
             str(told["trained_on"]),
             str(told["scored_on"]),
-            {str(k): float(v) for k, v in told["scores"].items()},
+            numbers(told["scores"]),
             float(told["seconds"]),
             dict(told["machine"]),
+            {str(read): numbers(found) for read, found in told.get("reads", {}).items()},
         )
     except PluginError:
         raise
@@ -153,14 +204,26 @@ def read_job(out: Path, key: JobKey) -> JobRecord | None:
         ) from error
 
 
+def numbers(told: Mapping[str, Any]) -> Scores:
+    """Scores of JSON."""
+    return {str(key): float(value) for key, value in told.items()}
+
+
 def finished_jobs(out: Path) -> list[JobKey]:
-    """Every job that has a file, ordered by variant and seed."""
+    """Every job that has a file, ordered by variant, fold and seed."""
     keys = []
-    for path in (out / JOBS).glob("*/seed-*.json"):
-        seed = path.stem.removeprefix("seed-")
-        if seed.isdecimal():
-            keys.append(JobKey(path.parent.name, int(seed)))
-    return sorted(keys, key=lambda k: (k.variant, k.seed))
+    for path in (out / JOBS).rglob("seed-*.json"):
+        named = JOB_NAME.fullmatch(path.relative_to(out / JOBS).as_posix())
+        if named is not None:
+            variant, fold, seed = named.groups()
+            keys.append(JobKey(variant, int(seed), None if fold is None else int(fold)))
+    return sorted(keys, key=lambda k: (k.variant, -1 if k.fold is None else k.fold, k.seed))
+
+
+def unfinished_jobs(out: Path, identity: Identity) -> list[JobKey]:
+    """The jobs that a study asks for and that have no file yet."""
+    done = set(finished_jobs(out))
+    return [key for key in identity.jobs if key not in done]
 
 
 def read_identity(out: Path) -> Identity:
@@ -177,7 +240,9 @@ def read_identity(out: Path) -> Identity:
         refuse_missing(recorded_plugins(told), str(path))
         study, base = Study.model_validate(told["study"]), recorded(told["base"], path)
         unlike = str(told.get("without_paper", "run the study again to compare the data with its"))
-        return Identity(study, base, str(told["scorer"]), unlike)
+        folds = tuple(int(fold) for fold in told.get("folds", ()))
+        seeds = told.get("seeds", 1 + max((key.seed for key in finished_jobs(out)), default=0))
+        return Identity(study, base, str(told["scorer"]), unlike, int(seeds), folds)
     except FileNotFoundError as error:
         raise DataError(f"{out} holds no study (no {STUDY}); `cmg study run` makes one") from error
     except PluginError:
@@ -204,6 +269,8 @@ def identity_as_dict(identity: Identity) -> dict[str, Any]:
         "base": identity.base.model_dump(mode="json"),
         "scorer": identity.scorer,
         "without_paper": identity.unlike,
+        "seeds": identity.seeds,
+        "folds": list(identity.folds),
         "plugins": sorted(plugins_of(identity)),
     }
 
@@ -219,7 +286,8 @@ def open_folder(out: Path, identity: Identity) -> None:
         before = read_identity(out)
         if finished_jobs(out):
             refuse_other(out, before, identity)
-        if (before, before.unlike) == (identity, identity.unlike):
+            identity = identity.with_more(before)
+        if before == identity:
             return
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
@@ -228,32 +296,43 @@ def open_folder(out: Path, identity: Identity) -> None:
     replace_file(out / STUDY, json.dumps(identity_as_dict(identity), indent=1).encode())
 
 
-def refuse_other(out: Path, before: Identity, now: Identity) -> None:
+def refuse_other(
+    out: Path,
+    before: Identity,
+    now: Identity,
+    remedy: str = "run it with the same arguments, or choose another --out",
+    told: str = "now",
+) -> None:
     """Refuse to go on with jobs that were run as something else.
+
+    Args:
+        out: Folder of the jobs.
+        before: What they are.
+        now: What they should be.
+        remedy: What to do.
+        told: Before the values that they should have.
 
     Raises:
         ConfigError: names what differs.
     """
-    remedy = "run it with the same arguments, or choose another --out"
-    if as_before(before.study) != as_before(now.study):
+    if before.study.before_infonce() != now.study.before_infonce():
         other = before.study.name
         same = "an earlier form of the study" if other == now.study.name else f"the study {other}"
         raise ConfigError(f"{out} holds jobs of {same}; {remedy}")
     if before.scorer != now.scorer:
         raise ConfigError(
-            f"{out} holds jobs that were scored by {before.scorer}, now it would be {now.scorer}; "
-            f"{remedy}"
+            f"{out} holds jobs that were scored by {before.scorer}, {told} it would be "
+            f"{now.scorer}; {remedy}"
         )
-    refuse_other_config(f"{out} holds jobs", before.base, now.base, remedy)
+    if bool(before.folds) != bool(now.folds):
+        has, wants = ("no folds", "some") if now.folds else ("folds", "none")
+        raise ConfigError(f"{out} holds jobs of data with {has}, {told} it has {wants}; {remedy}")
+    refuse_other_config(f"{out} holds jobs", before.base, now.base, remedy, told)
 
 
-def as_before(study: Study) -> Study:
-    """A study without the control that the default ones had not before there was InfoNCE."""
-    kept = tuple(control for control in study.controls if not control.infonce)
-    return study.model_copy(update={"controls": kept})
-
-
-def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: str) -> None:
+def refuse_other_config(
+    what: str, before: RunConfig, now: RunConfig, remedy: str, told: str = "now"
+) -> None:
     """Refuse a configuration that differs in more than where the data are and what is kept.
 
     Raises:
@@ -263,15 +342,16 @@ def refuse_other_config(what: str, before: RunConfig, now: RunConfig, remedy: st
     changes_nothing = {"data.store", "data.lists", "training.keep_checkpoints"}
     found = {key: pair for key, pair in found.items() if key not in changes_nothing}
     if found:
-        shown = ", ".join(f"{key} = {a!r} (now {b!r})" for key, (a, b) in list(found.items())[:4])
+        first = list(found.items())[:4]
+        shown = ", ".join(f"{key} = {a!r} ({told} {b!r})" for key, (a, b) in first)
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise ConfigError(f"{what} with {shown}{more}; {remedy}")
 
 
 def unfinished(
-    out: Path, identity: Identity, plan: StudyPlan, scored_on: Mapping[str, str]
+    out: Path, identity: Identity, plan: StudyPlan, scored_on: Mapping[Place, str]
 ) -> list[JobKey]:
-    """The jobs of a plan that have no file yet, seed by seed.
+    """The jobs of a plan that have no file yet, seed by seed and fold by fold.
 
     Args:
         out: Folder of the study.
@@ -284,9 +364,10 @@ def unfinished(
             data.
         DataError: a damaged job file.
     """
-    trained = {plan.configs[name].data.list: found for name, found in plan.hashes.items()}
-    scored = {plan.configs[name].data.list: found for name, found in scored_on.items()}
-    known = {v.name for v in identity.study.rows()}
+    places = {at: (data_of(config), at[1]) for at, config in plan.configs.items()}
+    trained = {places[at]: found for at, found in plan.hashes.items()}
+    scored = {places[at]: found for at, found in scored_on.items()}
+    known = {COMPUTED, *(v.name for v in identity.study.rows())}
     done = [key for key in finished_jobs(out) if key.variant in known]
     for key in done:
         path = out / key.file
@@ -294,11 +375,19 @@ def unfinished(
         if record is None:
             continue
         remedy = f"delete {path} to run it again, or choose another --out"
-        refuse_other_config(f"{path} was run", record.config, identity.config(key), remedy)
-        refuse_other_data(path, "trained", record.trained_on, trained.get(record.config.data.list))
-        refuse_other_data(path, "scored", record.scored_on, scored.get(record.config.data.list))
-    wanted = [JobKey(name, seed) for seed in range(plan.seeds) for name in plan.configs]
+        config = identity.config(key)  # which says where the data are now
+        refuse_other_config(f"{path} was run", record.config, config, remedy)
+        where = (data_of(config), key.fold)
+        refuse_other_data(path, "trained", record.trained_on, trained.get(where))
+        refuse_other_data(path, "scored", record.scored_on, scored.get(where))
+    variants, folds = (list(dict.fromkeys(part)) for part in zip(*plan.configs, strict=True))
+    wanted = planned(variants, folds, plan.seeds, identity.study.computed)
     return [key for key in wanted if key not in done]
+
+
+def data_of(config: RunConfig) -> tuple[str, str | None]:
+    """The store or collection, and the list of it, that a job is trained on."""
+    return config.data.store, config.data.list
 
 
 def refuse_other_data(path: Path, verb: str, before: str, now: str | None) -> None:

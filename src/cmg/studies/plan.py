@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cmg.baselines.infonce import infonce_config
-from cmg.clips import is_one_store, open_clips
+from cmg.clips import is_one_store, open_clips, training_split
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.embedded import is_embedded
 from cmg.data.source import ClipSource
-from cmg.errors import ConfigError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.evaluation.probe import unseen_classes
 from cmg.recipes.pretrain import chosen_modalities, training_batches
 from cmg.studies.definition import Study, Variant
 
-SEED = "training.seed"
+SEED, SCORED = "training.seed", "data.test_split"
+FOLD = "{fold}"
+"""In the name of a store: the number of a fold."""
+
+Place = tuple[str, int | None]
+"""A variant on a fold; None where the data have none."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +33,21 @@ class StudyPlan:
 
     Attributes:
         study: What it is.
-        base: Configuration before any variant's changes, seed 0.
-        configs: Configuration of every chosen variant, seed 0.
-        seeds: Pre-trainings per variant, seeds 0 .. seeds - 1.
-        hashes: Content hash of what each chosen variant trains on.
-        clips: Clips that one job of each chosen variant trains on.
+        base: Configuration before any variant's changes, seed 0; its store names no fold yet.
+        configs: Configuration of every chosen variant on every chosen fold, seed 0.
+        seeds: Pre-trainings per variant and fold, seeds 0 .. seeds - 1.
+        hashes: Content hash of what each of them trains on.
+        clips: Clips that one job of each trains on.
+        folds: All of the study, whichever are chosen here; none where seeds are resampled.
     """
 
     study: Study
     base: RunConfig
-    configs: dict[str, RunConfig]
+    configs: dict[Place, RunConfig]
     seeds: int
-    hashes: dict[str, str]
-    clips: dict[str, int]
+    hashes: dict[Place, str]
+    clips: dict[Place, int]
+    folds: tuple[int, ...] = ()
 
 
 def plan_study(
@@ -48,39 +57,145 @@ def plan_study(
     assignments: Sequence[str] = (),
     seeds: int = 3,
     only: Sequence[str] | None = None,
+    folds: int | None = None,
+    only_folds: Sequence[int] | None = None,
+    choose: bool = False,
+    uneven: bool = False,
 ) -> StudyPlan:
     """The configurations of a study, every one of them valid and fit for the data.
 
     Args:
         study: What to compare.
-        data: Store, or collection.
+        data: Store, or collection; with folds a name with ``{fold}`` in it, or an embedded set.
         base: Named run or YAML file that the study varies, or ``published``: the published run of
             the study's modalities. None takes that of an embedded set, else ``own-data``.
         assignments: ``key=value`` for all variants, with the short forms of ``cmg pretrain``.
-        seeds: Pre-trainings per variant.
+        seeds: Pre-trainings per variant, and per fold.
         only: Names of variants; None takes all.
+        folds: How many the data have; None takes those of the study.
+        only_folds: Those to run here; None takes all.
+        choose: Score on the validation split, and never open the test split.
+        uneven: Whether one group may have more tries than another.
 
     Raises:
-        ConfigError: no such variant, a value that does not fit, an assignment that the study itself
-            makes, or a variant that changes nothing under this base.
+        ConfigError: no such variant or fold, a value that does not fit, an assignment that the
+            study itself makes, a variant that changes nothing under this base, or groups that have
+            not as many tries each.
         ModalityError: a modality the data lack.
         DataError: data that cannot be opened or have too few clips.
     """
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds} must be at least 1")
+    if not uneven:
+        refuse_uneven(study)
     chosen = chosen_rows(study, only)
-    started = base_config(study, data, base, assignments)
-    configs = {v.name: variant_config(started, v) for v in chosen}
-    refuse_idle(study, started, chosen, configs)
+    every = study.folds if folds is None else tuple(range(folds))
+    here = chosen_folds(every, only_folds)
+    split = "val" if choose else study.split
+    started = base_config(study, named_by(data, every), base, assignments, split)
+    reads = {v.name: [variant_config(started, row) for row in v.rows()] for v in chosen}
+    variants = {name: configs[0] for name, configs in reads.items()}
+    refuse_idle(study, started, chosen, variants)
+    refuse_other_split(split, {"base": started} | variants)
+    configs = {(n, fold): at_fold(c, fold) for fold in here for n, c in variants.items()}
     hashes, clips = {}, {}
     sources: dict[tuple[str | None, ...], ClipSource] = {}
+    for where, config in configs.items():
+        names = (config.data.store, config.data.list, config.data.lists)
+        if names not in sources:
+            sources[names] = opened(study, config)
+            if every:
+                refuse_unseen(sources[names], config)
+        hashes[where] = sources[names].content_hash
+        clips[where] = clips_of(sources[names], config)
+    return StudyPlan(study, started, configs, seeds, hashes, clips, every)
+
+
+def named_by(data: str, folds: tuple[int, ...]) -> str:
+    """The name of the data, with the place of a fold's number in it where there are folds.
+
+    Raises:
+        ConfigError: a place without folds, or folds of a folder whose name has no place for them.
+    """
+    if not folds and FOLD in data:
+        raise ConfigError(f"{data} has a place for folds; say how many with --folds")
+    if not folds or FOLD in data:
+        return data
+    if os.path.exists(data) or os.path.basename(data) != data:
+        raise ConfigError(
+            f"{data} is a single folder; with folds, give an embedded set, or folders by a name "
+            f"with {FOLD} in it, e.g. {os.path.join(data, f'fold-{FOLD}')}"
+        )
+    return f"{data}:{FOLD}"
+
+
+def at_fold(config: RunConfig, fold: int | None) -> RunConfig:
+    """A configuration on one fold of its data."""
+    if fold is None:
+        return config
+    own = config.data.model_copy(update={"store": config.data.store.replace(FOLD, str(fold))})
+    return config.model_copy(update={"data": own})
+
+
+def chosen_folds(every: tuple[int, ...], only: Sequence[int] | None) -> tuple[int | None, ...]:
+    """The folds to run; None for data without folds.
+
+    Raises:
+        ConfigError: no such fold.
+    """
+    wrong = sorted(set(only or ()) - set(every))
+    if wrong and not every:
+        raise ConfigError("--only-folds: the study has no folds; say how many with --folds")
+    if wrong:
+        known = ", ".join(map(str, every))
+        raise ConfigError(f"--only-folds {wrong[0]}: there is no such fold; the study has {known}")
+    return tuple(f for f in every if only is None or f in only) or (None,)
+
+
+def refuse_uneven(study: Study) -> None:
+    """Refuse a choice in which one group has more tries than another.
+
+    Raises:
+        ConfigError: says how many each has.
+    """
+    tries = study.tries()
+    if len({len(names) for names in tries.values()}) > 1:
+        told = ", ".join(f"{group} has {len(names)}" for group, names in tries.items())
+        raise ConfigError(
+            f"{study.name}: the best of more tries is better by chance alone, but {told}; give "
+            "each group as many, or take --uneven"
+        )
+
+
+def refuse_unseen(source: ClipSource, config: RunConfig) -> None:
+    """Refuse a fold with a class that heads are asked for and have no clip to learn from.
+
+    Raises:
+        DataError: names the store, and what it lacks.
+    """
+    for name in (n for n, spec in source.labels.items() if spec.per == "clip"):
+        train, scored = training_split(config.data), config.data.test_split
+        known, asked = source.split(train).labels(name), source.split(scored).labels(name)
+        said = unseen_classes(known, asked, source.labels[name].classes)
+        if said is not None:
+            raise DataError(
+                f"{config.data.store}, label {name!r}: {said}; divide the clips so that {train} "
+                f"has every class of {scored}"
+            )
+
+
+def refuse_other_split(split: str, configs: Mapping[str, RunConfig]) -> None:
+    """Refuse, where something is chosen, a variant that is scored on something else.
+
+    Raises:
+        ConfigError: names it.
+    """
     for name, config in configs.items():
-        where = (config.data.store, config.data.list, config.data.lists)
-        if where not in sources:
-            sources[where] = opened(study, config)
-        hashes[name] = sources[where].content_hash
-        clips[name] = clips_of(sources[where], config)
-    return StudyPlan(study, started, configs, seeds, hashes, clips)
+        if split == "val" and config.data.test_split != split:
+            raise ConfigError(
+                f"{name} has {SCORED}={config.data.test_split}, but a choice is scored on {split} "
+                "alone; leave it out"
+            )
 
 
 def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:
@@ -97,7 +212,9 @@ def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:
     return [v for v in rows if only is None or v.name in only]
 
 
-def base_config(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> RunConfig:
+def base_config(
+    study: Study, data: str, base: str | None, assignments: Sequence[str], split: str = "test"
+) -> RunConfig:
     """The configuration that a study varies; see :func:`plan_study`.
 
     Seed 0, one thread and no TensorBoard, so that a job's numbers depend on nothing but its
@@ -108,6 +225,7 @@ def base_config(study: Study, data: str, base: str | None, assignments: Sequence
     name, overrides = written_out([*base_name(study, data, base, assignments), *assignments])
     named = {o.partition("=")[0] for o in overrides}
     own = {key: value for key, value in study.base.items() if key not in named}
+    own |= {SCORED: split} if split == "val" else {}
     config = load_config(name, overrides, {"data.store": data} | own)
     late = {k: v for k, v in study.where_off.items() if value_of(config, k) is None}
     late |= {} if config.training.threads else {"training.threads": 1}
@@ -194,7 +312,7 @@ def refuse_idle(
     Raises:
         ConfigError: names them, and the variants that are left.
     """
-    reference = variant_config(base, study.variant(study.reference))
+    reference = variant_config(base, study.variant(study.reference).rows()[0])
     idle = [v.name for v in chosen if v.name != study.reference and configs[v.name] == reference]
     if not idle:
         return

@@ -15,8 +15,9 @@ from cmg.report.html import stylesheet
 from cmg.report.svg import Point, n, rule, svg, text
 from cmg.report.tables import arrow
 from cmg.studies.definition import StudyAxis
+from cmg.studies.scorers import CODEBOOK
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
-from cmg.studies.tables import CODEBOOK, is_headline, is_within, metric_title
+from cmg.studies.tables import is_headline, is_within, metric_title
 
 LABELS, PANEL, GAP, LINE, TOP = 230.0, 330.0, 34.0, 30.0, 64.0
 """Widths of the labels, of a panel and between panels; heights of a row and above the first."""

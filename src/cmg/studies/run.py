@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmg.data.options import DataOptions
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.recipes.jobs import Job, trained_model
 from cmg.runs.folder import CONFIG, RUN, versions
+from cmg.studies.definition import COMPUTED
 from cmg.studies.ledger import (
     Identity,
     JobRecord,
@@ -21,8 +24,8 @@ from cmg.studies.ledger import (
     open_folder,
     unfinished,
 )
-from cmg.studies.plan import StudyPlan
-from cmg.studies.scorers import Scorer
+from cmg.studies.plan import Place, StudyPlan, at_fold
+from cmg.studies.scorers import Scorer, Scores, of_heads
 from cmg.studies.summary import StudySummary, summarized
 from cmg.studies.write import write_study
 from cmg.workers import Report, run_all
@@ -36,11 +39,15 @@ class StudyJob:
         record: What is known of it before.
         scorer: Of the study.
         run: Run folder; None keeps nothing on disk.
+        reads: What heads read, by name; that of the variant's own row first.
+        until: Time after which it is not begun any more.
     """
 
     record: JobRecord
     scorer: Scorer
     run: Path | None
+    reads: dict[str, ProbeOptions]
+    until: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -80,20 +87,34 @@ def prepare_study(
     """
     out = Path(out)
     scored_on = checked(plan, scorer)
-    unlike = scorer.unlike_paper(plan.base) if plan.study.paper is not None else ""
-    identity = Identity(plan.study, plan.base, scorer.name, unlike)
+    variant, fold = next(iter(plan.configs))
+    unlike = scorer.unlike_paper(at_fold(plan.base, fold)) if plan.study.paper is not None else ""
+    identity = Identity(plan.study, plan.base, scorer.name, unlike, plan.seeds, plan.folds)
     open_folder(out, identity)
     left = unfinished(out, identity, plan, scored_on)
     jobs = []
     for key in left:
-        config, name = identity.config(key), key.variant
-        record = JobRecord(key, config, plan.hashes[name], scored_on[name])
-        jobs.append(StudyJob(record, scorer, out / key.run if keep_runs else None))
-    clips = sum(plan.clips[key.variant] for key in left)
+        place = (variant, key.fold) if key.variant == COMPUTED else key.place
+        record = JobRecord(key, identity.config(key), plan.hashes[place], scored_on[place])
+        reads = reads_of(identity, key.variant)
+        jobs.append(StudyJob(record, scorer, out / key.run if keep_runs else None, reads))
+    clips = sum(plan.clips.get(key.place, 0) for key in left)
     return Prepared(out, identity, jobs, len(finished_jobs(out)), clips)
 
 
-def checked(plan: StudyPlan, scorer: Scorer) -> dict[str, str]:
+def reads_of(identity: Identity, variant: str) -> dict[str, ProbeOptions]:
+    """The heads of a variant, by the name of what they read; computed controls have none."""
+    if variant == COMPUTED:
+        return {}
+    one = next(v for v in identity.study.rows() if v.name == variant)
+    names = list(one.reads) or [""]
+    return {
+        name: identity.config_of(row.name).probe
+        for name, row in zip(names, one.rows(), strict=True)
+    }
+
+
+def checked(plan: StudyPlan, scorer: Scorer) -> dict[Place, str]:
     """Content hash of what each variant is scored on; variants of the same data are checked once.
 
     Raises:
@@ -101,12 +122,12 @@ def checked(plan: StudyPlan, scorer: Scorer) -> dict[str, str]:
     """
     known: dict[tuple[DataOptions, int], str] = {}
     found = {}
-    for name, config in plan.configs.items():
+    for place, config in plan.configs.items():
         same = {"fraction": 1.0, "shuffled_pairs": False}  # scoring sees neither
         key = (config.data.model_copy(update=same), config.training.epochs)
         if key not in known:
             known[key] = scorer.check(config)
-        found[name] = known[key]
+        found[place] = known[key]
     return found
 
 
@@ -115,6 +136,7 @@ def run_study(
     report: Report,
     workers: int | None = None,
     finished: Callable[[JobRecord], None] | None = None,
+    hours: float = math.inf,
 ) -> StudySummary:
     """Train and score what is left, then write results, table and plot.
 
@@ -126,35 +148,54 @@ def run_study(
         report: Told of every step.
         workers: Processes, see :func:`cmg.workers.run_all`.
         finished: Told of every job that is done.
+        hours: After which no further job is begun; those that run are ended.
 
     Raises:
-        CmgError: of the first failing job, with its variant and seed in front.
+        CmgError: of the first failing job, with its variant, fold and seed in front.
     """
 
-    def keep(job: StudyJob, record: JobRecord) -> None:
+    def keep(job: StudyJob, record: JobRecord | None) -> None:
+        if record is None:
+            return
         record.save(prepared.out)
         if finished is not None:
             finished(record)
 
-    run_all(prepared.jobs, run_study_job, report, workers, keep)
+    until = time.time() + 3600 * hours
+    jobs = [replace(job, until=until if i else math.inf) for i, job in enumerate(prepared.jobs)]
+    run_all(jobs, run_study_job, report, workers, keep)
     summary = summarized(prepared.out)
     write_study(prepared.out, summary)
     return summary
 
 
-def run_study_job(job: StudyJob, send: Report) -> JobRecord:
-    """Train and score one model in this process.
+def run_study_job(job: StudyJob, send: Report) -> JobRecord | None:
+    """Train and score one model in this process, or compute controls; None where it is too late.
 
     Raises:
-        CmgError: by its own type, with variant and seed in front.
+        CmgError: by its own type, with variant, fold and seed in front.
     """
+    if time.time() > job.until:
+        return None
     started = time.perf_counter()
-    key, config = job.record.key, job.record.config
-    one = Job(f"{key.variant} {key.seed}", config, job.run)
-    with naming(one.name), trained_model(one, send, may_resume(job.run)) as model:
-        scores = job.scorer.score(model, config, config.training.seed)
+    key = job.record.key
+    fold = "" if key.fold is None else f" fold {key.fold}"
+    with naming(f"{key.variant}{fold} {key.seed}"):
+        scores, reads = found_by(job, send)
     seconds = time.perf_counter() - started
-    return replace(job.record, scores=scores, seconds=seconds, machine=versions())
+    return replace(job.record, scores=scores, reads=reads, seconds=seconds, machine=versions())
+
+
+def found_by(job: StudyJob, send: Report) -> tuple[Scores, dict[str, Scores]]:
+    """The numbers of a job, and those of its further reads by their name."""
+    config = job.record.config
+    if not job.reads:
+        return {}, job.scorer.controls(config)
+    one = Job(f"{job.record.key.variant} {job.record.key.seed}", config, job.run)
+    with trained_model(one, send, may_resume(job.run)) as model:
+        found = job.scorer.score(model, config, list(job.reads.values()), config.training.seed)
+    further = list(job.reads)[1:]
+    return found[0], dict(zip(further, map(of_heads, found[1:]), strict=True))
 
 
 @contextmanager

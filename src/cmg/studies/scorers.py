@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import math
 import typing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmg.baselines.rows import computed_controls
 from cmg.clips import is_one_store, open_clips
 from cmg.config.schema import RunConfig
+from cmg.data.source import ClipSource
+from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
-from cmg.evaluation.results import CodebookStats
+from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import ScoreMap
 from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
 from cmg.official.collection import open_collection
 from cmg.official.layout import SIMULATION
-from cmg.recipes.evaluate import evaluate
+from cmg.recipes.evaluate import evaluate_reads
 from cmg.recipes.evaluate_tasks import benchmark_names
 from cmg.tasks.benchmark import Benchmark, find_benchmark
 from cmg.tasks.outcome import Figures
@@ -29,6 +33,11 @@ from cmg.tasks.run import CONTINUOUS, run_plan
 Scores = dict[str, float]
 """A number by ``metric/direction``, e.g. ``classification/audio->video``, or by
 ``codebook/measure``. Metrics are in percent, and higher is better."""
+Computed = Callable[[ClipSource, RunConfig], dict[str, ScoreMap]]
+"""Accuracies in percent by control and direction, of a store with a configuration's splits."""
+
+CODEBOOK, UNQUANTIZED = "codebook", "continuous features"
+"""What is measured of the codes; what is said of a metric where heads read no codes."""
 
 
 class Scorer(typing.Protocol):
@@ -51,13 +60,23 @@ class Scorer(typing.Protocol):
     def unlike_paper(self, config: RunConfig) -> str:
         """Why the paper's figures cannot stand beside these; empty if they can."""
 
-    def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
-        """The numbers of one model.
+    def score(
+        self, model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+    ) -> list[Scores]:
+        """The numbers of one model, for each of several heads.
 
         Args:
             model: Left untouched.
             config: Its run's.
+            reads: What heads read and how they are trained.
             seed: Of the heads.
+        """
+
+    def controls(self, config: RunConfig) -> dict[str, Scores]:
+        """The numbers of what needs no trained model, by name.
+
+        Raises:
+            ConfigError: there is nothing of the kind for these data.
         """
 
 
@@ -66,9 +85,13 @@ class StoreScorer:
     """Heads on the store that the model was trained on, read on its held-out split.
 
     With several heads per direction (``probe.seeds``) a score is their mean.
+
+    Attributes:
+        computed: Controls that need no trained model.
     """
 
     name: str = "heads on the store's held-out split"
+    computed: Computed | None = None
 
     def check(self, config: RunConfig) -> str:
         """The store has labels and both splits; see :meth:`Scorer.check`."""
@@ -86,25 +109,44 @@ class StoreScorer:
         """A store is none of the paper's benchmarks."""
         return "it was scored on other data"
 
-    def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
+    def score(
+        self, model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+    ) -> list[Scores]:
         """Classification and localization per direction, and use of the codebook."""
-        tables = evaluate(model, config, seed)
-        found = {
-            **by_direction("classification", tables.transfer),
-            **by_direction("localization", tables.localization),
-            **by_direction("classification, continuous features", tables.controls["continuous"]),
-        }
-        for split, table in tables.extra_splits.items():
-            found |= by_direction(f"classification, {split}", table)
-        return found | codebook_scores(tables.codebook)
+        return [result_scores(found) for found in evaluate_reads(model, config, reads, seed)]
+
+    def controls(self, config: RunConfig) -> dict[str, Scores]:
+        """Classification per direction; see :meth:`Scorer.controls`."""
+        if self.computed is None:
+            raise ConfigError("this study wants controls that are computed, and there are none")
+        found = self.computed(open_clips(config.data), config)
+        return {name: by_direction("classification", table) for name, table in found.items()}
+
+
+def result_scores(tables: Results) -> Scores:
+    """All that one evaluation found."""
+    found = {
+        **by_direction("classification", tables.transfer),
+        **by_direction("localization", tables.localization),
+        **by_direction(f"classification, {UNQUANTIZED}", tables.controls["continuous"]),
+    }
+    for split, table in tables.extra_splits.items():
+        found |= by_direction(f"classification, {split}", table)
+    return found | codebook_scores(tables.codebook)
+
+
+def of_heads(found: Scores) -> Scores:
+    """Scores without those that are the same whatever heads read."""
+    same = (f"{CODEBOOK}/", f"{UNQUANTIZED}/")
+    return {k: v for k, v in found.items() if not any(part in k for part in same)}
 
 
 def codebook_scores(stats: CodebookStats) -> Scores:
     """Codes in use, perplexity, and the share of the used codes that are shared, in percent."""
     return {
-        "codebook/used": float(stats.used),
-        "codebook/perplexity": float(stats.perplexity),
-        "codebook/shared": 100.0 * stats.shared_share,
+        f"{CODEBOOK}/used": float(stats.used),
+        f"{CODEBOOK}/perplexity": float(stats.perplexity),
+        f"{CODEBOOK}/shared": 100.0 * stats.shared_share,
     }
 
 
@@ -163,20 +205,36 @@ class TaskScorer:
         reasons = (one.unlike(opened) for one in self.registered)
         return next(filter(None, reasons), unlike_training(config))
 
-    def score(self, model: UnifiedModel, config: RunConfig, seed: int) -> Scores:
+    def score(
+        self, model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+    ) -> list[Scores]:
         """Every benchmark in both directions, and use of the codebook on the first set's clips."""
         opened = open_sets(config)
-        data = FrozenData(opened, model, self.protocol, by=config.probe.features)
-        seeds = range(seed, seed + config.probe.seeds)
-        found: Scores = {}
-        for one in self.registered:
-            outcome = run_plan(one.plan(data), self._options(one, config), seeds)
-            found |= headline(one.name, outcome.headline, outcome.figures)
-            name = f"{one.name}, continuous features"
-            found |= headline(name, outcome.headline, outcome.controls[CONTINUOUS])
         first = opened.open(self.registered[0].sets[0])
         usage = code_usage(encode_split(model, first.split("+".join(first.splits))), model.size)
-        return found | codebook_scores(CodebookStats.of(usage, usage))
+        book = codebook_scores(CodebookStats.of(usage, usage))
+        return [self._read(opened, model, config, read, seed) | book for read in reads]
+
+    def controls(self, config: RunConfig) -> dict[str, Scores]:
+        """None yet; see :meth:`Scorer.controls`."""
+        raise ConfigError(
+            f"controls are computed on a store, and {config.data.store} is a collection; leave "
+            "`computed` out of the study"
+        )
+
+    def _read(
+        self, opened: Opened, model: UnifiedModel, config: RunConfig, read: ProbeOptions, seed: int
+    ) -> Scores:
+        """Every benchmark in both directions, for one kind of heads."""
+        data = FrozenData(opened, model, self.protocol, by=read.features)
+        found: Scores = {}
+        for one in self.registered:
+            seeds = range(seed, seed + read.seeds)
+            outcome = run_plan(one.plan(data), self._options(one, config), seeds)
+            found |= headline(one.name, outcome.headline, outcome.figures)
+            name = f"{one.name}, {UNQUANTIZED}"
+            found |= headline(name, outcome.headline, outcome.controls[CONTINUOUS])
+        return found
 
     def _options(self, benchmark: Benchmark, config: RunConfig) -> HeadOptions:
         epochs = config.training.epochs
@@ -211,7 +269,7 @@ def scorer_for(data: str, benchmarks: str | None = None, protocol: str | None = 
                 f"--benchmarks and --protocol are for a collection; {data} is a single store, "
                 "which is scored on its own held-out split"
             )
-        return StoreScorer()
+        return StoreScorer(computed=computed_controls)
     if protocol not in (None, "clean", "published"):
         raise ConfigError(f"unknown protocol {protocol!r}; valid: clean, published")
     names = [name.strip() for name in (benchmarks or "ave").split(",")]

@@ -1,8 +1,8 @@
-"""What a study found: mean and spread over seeds, and differences seed by seed."""
+"""What a study found: mean and spread over seeds or folds, and differences within each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,10 +11,9 @@ from typing import Any
 from cmg.errors import DataError
 from cmg.evaluation.scores import Score, plain
 from cmg.files import StrPath
-from cmg.studies.definition import Study, Variant
+from cmg.studies.definition import COMPUTED, Study, Variant
 from cmg.studies.ledger import (
     Identity,
-    JobKey,
     JobRecord,
     finished_jobs,
     identity_as_dict,
@@ -26,21 +25,28 @@ from cmg.studies.scorers import Scores
 MEAN = "mean"
 """In the place of a direction: the mean over the directions between different modalities."""
 
+Cells = dict[tuple[int | None, int], Scores]
+"""Scores by fold (None of data without folds) and seed."""
+
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A variant's numbers.
+    """The numbers of a variant, of a further read of it, or of a computed control.
+
+    What is resampled is the fold, with seeds averaged inside it; the seed where there are no folds.
 
     Attributes:
-        variant: Which.
+        variant: Which, by the row's own name.
         seeds: Finished ones.
-        scores: Mean and spread over seeds, by ``metric/direction``.
-        differences: Mean and spread of the differences to the reference, each taken within a seed;
-            empty for the reference itself and where no seed has both.
+        folds: Likewise.
+        scores: Mean and spread, by ``metric/direction``.
+        differences: Mean and spread of the differences to the reference, each taken within a seed
+            and a fold; empty for the reference itself and where none has both.
     """
 
     variant: Variant
     seeds: tuple[int, ...]
+    folds: tuple[int, ...]
     scores: dict[str, Score]
     differences: dict[str, Score]
 
@@ -51,7 +57,7 @@ class StudySummary:
 
     Attributes:
         identity: What it is.
-        rows: Variants with a finished job, in the study's order.
+        rows: Those with a finished job, in the study's order.
         trained_on: Content hashes of the data.
         scored_on: Likewise.
     """
@@ -72,6 +78,11 @@ class StudySummary:
         there = {row.variant.name for row in self.rows}
         return [v.name for v in self.study.rows() if v.name not in there]
 
+    @property
+    def paired(self) -> set[str]:
+        """What differences are taken of fold by fold, by ``metric/direction``."""
+        return {key for row in self.rows if row.folds for key in row.differences}
+
     def metrics(self) -> list[str]:
         """Every metric, in the order in which scorers name them."""
         names = dict.fromkeys(key.rpartition("/")[0] for row in self.rows for key in row.scores)
@@ -85,20 +96,13 @@ class StudySummary:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``study.json``; the same for the same jobs, in whatever order they were run."""
-        rows = {
-            row.variant.name: {
-                "title": row.variant.title,
-                "seeds": list(row.seeds),
-                "scores": plain(row.scores),
-                "differences": plain(row.differences),
-            }
-            for row in self.rows
-        }
+        rows = {row.variant.name: row_as_dict(row) for row in self.rows}
         return identity_as_dict(self.identity) | {
             "trained_on": self.trained_on,
             "scored_on": self.scored_on,
             "reference": self.study.reference,
             "missing": self.missing,
+            "tries": self.study.tries(),
             "rows": rows,
         }
 
@@ -111,15 +115,31 @@ def summarized(out: StrPath) -> StudySummary:
     """
     out = Path(out)
     identity = read_identity(out)
-    known = {v.name for v in identity.study.rows()}
+    known = {COMPUTED, *(v.name for v in identity.study.rows())}
     records = [
         record
         for key in finished_jobs(out)
         if key.variant in known and (record := read_job(out, key)) is not None
     ]
-    if not records:
+    if not any(r.key.variant != COMPUTED for r in records):
         raise DataError(f"{out} has no finished job yet; go on with `cmg study run`")
     return summary_of(identity, records)
+
+
+def row_as_dict(row: SummaryRow) -> dict[str, Any]:
+    """For ``study.json``; with folds, also what each fold has and the intervals of differences."""
+    told: dict[str, Any] = {"title": row.variant.title, "seeds": list(row.seeds)}
+    if not row.folds:
+        return told | {"scores": plain(row.scores), "differences": plain(row.differences)}
+    apart = {
+        key: plain(score, "values") | {"interval": score.interval}
+        for key, score in row.differences.items()
+    }
+    return told | {
+        "folds": list(row.folds),
+        "scores": plain(row.scores, "values"),
+        "differences": apart,
+    }
 
 
 def summary_of(identity: Identity, records: Sequence[JobRecord]) -> StudySummary:
@@ -127,31 +147,66 @@ def summary_of(identity: Identity, records: Sequence[JobRecord]) -> StudySummary
 
     Args:
         identity: Of their study.
-        records: One per variant and seed at most.
+        records: One per variant, fold and seed at most.
     """
-    scores: dict[JobKey, Scores] = {r.key: with_mean(r.scores) for r in records}
-    names = [v.name for v in identity.study.rows()]
-    ordered = sorted(records, key=lambda r: (names.index(r.key.variant), r.key.seed))
-    rows = []
-    for variant in identity.study.rows():
-        seeds = tuple(r.key.seed for r in ordered if r.key.variant == variant.name)
-        if not seeds:
-            continue
-        own = {seed: scores[JobKey(variant.name, seed)] for seed in seeds}
-        reference = {
-            seed: scores[key]
-            for seed in seeds
-            if (key := JobKey(identity.study.reference, seed)) in scores
-        }
-        is_reference = variant.name == identity.study.reference
-        differences = {} if is_reference else paired(own, reference)
-        rows.append(SummaryRow(variant, seeds, over_seeds(list(own.values())), differences))
+    found, variants = cells_by_row(records), identity.study.rows()
+    reference = found.get(identity.study.reference, {})
+    names = dict.fromkeys(n for r in records if r.key.variant == COMPUTED for n in r.reads)
+    for name in names:  # whatever the seed, they are the same
+        once = found[name]
+        found[name] = {(fold, seed): once[fold, 0] for fold, seed in reference if (fold, 0) in once}
+    computed = [variants[0].model_copy(update=of_computed(name)) for name in names]
+    rows = [
+        summary_row(row, own, reference if row.name != identity.study.reference else {})
+        for row in [row for v in variants for row in v.rows()] + computed
+        if (own := found.get(row.name))
+    ]
+    order = [v.name for v in variants]
+    trained = [r for name in order for r in records if r.key.variant == name]
     return StudySummary(
         identity,
         tuple(rows),
-        {r.key.variant: r.trained_on for r in ordered},
-        {r.key.variant: r.scored_on for r in ordered},
+        hashes([(r, r.trained_on) for r in trained]),
+        hashes([(r, r.scored_on) for r in trained]),
     )
+
+
+def of_computed(name: str) -> dict[str, Any]:
+    """What the row of a computed control has in the place of a variant's."""
+    return {"name": name, "title": f"computed: {name}", "control": True, "x": None, "group": ""}
+
+
+def cells_by_row(records: Sequence[JobRecord]) -> dict[str, Cells]:
+    """The numbers of some jobs, with means over directions, by the row that they stand in."""
+    found: dict[str, Cells] = {}
+    for record in records:
+        key = record.key
+        first = {key.variant: record.scores} if key.variant != COMPUTED else {}
+        prefix = f"{key.variant}/" if first else ""
+        for row, scores in (first | {f"{prefix}{n}": s for n, s in record.reads.items()}).items():
+            found.setdefault(row, {})[key.fold, key.seed] = with_mean(scores)
+    return found
+
+
+def summary_row(variant: Variant, own: Cells, reference: Cells) -> SummaryRow:
+    """A row, with its differences to the reference where both have a seed and fold."""
+    apart = {
+        cell: {key: own[cell][key] - value for key, value in scores.items() if key in own[cell]}
+        for cell, scores in sorted(reference.items())
+        if cell in own
+    }
+    folds = sorted({fold for fold, _ in own if fold is not None})
+    seeds = sorted({seed for _, seed in own})
+    scores = over_units(dict(sorted(own.items())))
+    return SummaryRow(variant, tuple(seeds), tuple(folds), scores, over_units(apart))
+
+
+def hashes(found: Sequence[tuple[JobRecord, str]]) -> dict[str, str]:
+    """Content hashes by variant, or by variant and fold."""
+    return {
+        r.key.variant + ("" if r.key.fold is None else f"/fold-{r.key.fold}"): told
+        for r, told in found
+    }
 
 
 def with_mean(found: Scores) -> Scores:
@@ -165,21 +220,17 @@ def with_mean(found: Scores) -> Scores:
     return found | {f"{metric}/{MEAN}": fmean(values) for metric, values in crossing.items()}
 
 
-def over_seeds(several: Sequence[Scores]) -> dict[str, Score]:
-    """Mean and sample deviation of every number that all seeds have."""
+def over_units(cells: Cells) -> dict[str, Score]:
+    """Mean and spread over folds of the means over seeds; over seeds where there are no folds."""
+    units: dict[int, list[Scores]] = {}
+    for (fold, seed), scores in cells.items():
+        units.setdefault(seed if fold is None else fold, []).append(scores)
+    within = [mean_scores(several) for several in units.values()]
+    shared = [k for k in within[0] if all(k in one for one in within)] if within else []
+    return {key: Score.of([one[key] for one in within]) for key in shared}
+
+
+def mean_scores(several: Sequence[Scores]) -> Scores:
+    """The mean of every number that all of them have."""
     keys = [k for k in several[0] if all(k in one for one in several)]
-    return {key: Score.of([one[key] for one in several]) for key in keys}
-
-
-def paired(own: Mapping[int, Scores], reference: Mapping[int, Scores]) -> dict[str, Score]:
-    """Mean and sample deviation of the differences within seeds.
-
-    Args:
-        own: Scores per seed.
-        reference: Scores per seed, of the seeds that both have.
-    """
-    differences = [
-        {key: own[seed][key] - value for key, value in scores.items() if key in own[seed]}
-        for seed, scores in reference.items()
-    ]
-    return over_seeds(differences) if differences else {}
+    return {key: fmean(one[key] for one in several) for key in keys}

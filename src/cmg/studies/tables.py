@@ -8,15 +8,17 @@ from cmg.evaluation.scores import Score
 from cmg.report.prose import SIMULATED, count_text
 from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.studies.definition import PaperTable
+from cmg.studies.scorers import CODEBOOK
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
 from cmg.tasks.benchmark import benchmarks
 
-CODEBOOK = "codebook"
 CODEBOOK_COLUMNS = {
     "used": "codes used",
     "perplexity": "perplexity",
     "shared": "% of used codes shared",
 }
+DECIDES = 2.0
+"""Half-width of the 95 % interval of a difference, in points, from which on it says nothing."""
 
 
 def study_tables(summary: StudySummary, short: bool = False) -> list[Table]:
@@ -29,6 +31,7 @@ def study_tables(summary: StudySummary, short: bool = False) -> list[Table]:
     metrics = [m for m in summary.metrics() if m != CODEBOOK]
     first = [m for m in metrics if is_headline(m)]
     tables = [metric_table(summary, metric) for metric in first]
+    tables += [paired_table(summary, m) for m in first if f"{m}/{MEAN}" in summary.paired]
     if not short:
         within = [within_table(summary, metric) for metric in first]
         tables += [table for table in within if table is not None]
@@ -45,7 +48,9 @@ def metric_title(metric: str) -> str:
     """A metric as people read it: ``AVE accuracy``, ``Classification``."""
     head, comma, rest = metric.partition(", ")
     known = benchmarks.entries.get(head)
-    shown = head.capitalize() if known is None else f"{head.upper()} {known.part.headline}"
+    shown = (
+        head[:1].upper() + head[1:] if known is None else f"{head.upper()} {known.part.headline}"
+    )
     return f"{shown}{comma}{rest}"
 
 
@@ -71,6 +76,42 @@ def metric_table(summary: StudySummary, metric: str) -> Table:
     return plain(metric_title(metric), ("", *heads), rows, note)
 
 
+def paired_table(summary: StudySummary, metric: str) -> Table:
+    """The mean over the directions between modalities against the reference, fold by fold."""
+    rows = []
+    for row in summary.rows:
+        apart = row.differences.get(f"{metric}/{MEAN}")
+        if apart is not None:
+            told = (in_text(apart.mean), interval_text(apart), str(apart.n), verdict(apart))
+            rows.append((row.variant.title, *told))
+    reference = summary.study.variant(summary.study.reference).title
+    title = f"{metric_title(metric)}, mean across, against “{reference}”"
+    note = "Differences in points within each fold, seeds averaged inside it; 95 % t-interval."
+    return plain(title, ("", "difference", "95 % interval", "folds", "what it says"), rows, note)
+
+
+def verdict(apart: Score) -> str:
+    """What the interval of a difference says, or how many units would say something."""
+    if apart.interval is None:
+        return "one fold says nothing of others"
+    low, high = apart.interval
+    if (high - low) / 2 > DECIDES:
+        return f"not decidable at this size: {apart.enough(DECIDES)} would decide"
+    return "above" if low > 0 else "below" if high < 0 else "no difference found"
+
+
+def interval_text(score: Score, form: str = "+.1f") -> str:
+    """Both ends of the 95 % interval."""
+    return (
+        "–" if score.interval is None else " to ".join(in_text(end, form) for end in score.interval)
+    )
+
+
+def in_text(value: float, form: str = "+.1f") -> str:
+    """A difference, or another number, with one decimal."""
+    return f"{round(value, 1) + 0.0:{form}}".replace("-", "−")  # no minus before 0.0
+
+
 def within_table(summary: StudySummary, metric: str) -> Table | None:
     """Directions within a modality: what a head reaches without a change of modality."""
     columns = [c for c in summary.columns(metric) if is_within(c)]
@@ -87,6 +128,8 @@ def codebook_table(summary: StudySummary) -> Table:
     columns = [c for c in CODEBOOK_COLUMNS if c in summary.columns(CODEBOOK)]
     rows = []
     for row in summary.rows:
+        if f"{CODEBOOK}/{columns[0]}" not in row.scores:
+            continue
         book = summary.identity.config_of(row.variant.name).model.codebook
         size = getattr(book, "size", 0)
         rows.append((row.variant.title, count_text(size), *cells(row, CODEBOOK, columns)))
@@ -143,28 +186,42 @@ def cells(row: SummaryRow, metric: str, columns: Sequence[str]) -> list[str]:
     for key in (f"{metric}/{column}" for column in columns):
         shown = score_text(row.scores[key]) if key in row.scores else "–"
         apart = row.differences.get(key)
-        found.append(shown if apart is None else f"{shown} ({difference_text(apart)})")
+        if apart is not None:
+            shown = f"{shown} ({difference_text(apart, bool(row.folds))})"
+        found.append(shown)
     return found
 
 
-def difference_text(score: Score) -> str:
-    """A signed difference with its deviation where there is more than one seed."""
-    spread = f" ± {score.std:.1f}" if score.n > 1 else ""
-    return f"{round(score.mean, 1) + 0.0:+.1f}{spread}".replace("-", "−")  # no minus before 0.0
+def difference_text(score: Score, folded: bool) -> str:
+    """A signed difference, with its interval over folds or its deviation over seeds."""
+    if folded:
+        return f"{in_text(score.mean)}; {interval_text(score)}"
+    return in_text(score.mean) + (f" ± {score.std:.1f}" if score.n > 1 else "")
 
 
 def counts_note(summary: StudySummary, percent: bool = True) -> str:
-    """How many seeds, and what the brackets hold."""
-    counts = sorted({len(row.seeds) for row in summary.rows})
-    shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    """How many seeds and folds, and what the brackets hold."""
+    folded = bool(summary.identity.folds)
+    seeds = [len(row.seeds) for row in summary.rows]
+    units = [len(row.folds) for row in summary.rows] if folded else seeds
+    many = max(units) > 1
     unit = "Percent, mean" if percent else "Mean"
-    spread = " ± standard deviation" if counts[-1] > 1 else ""
+    spread = " ± standard deviation" if many else ""
+    over = counted(units, "fold" if folded else "pre-training seed")
+    inside = f", {counted(seeds, 'pre-training seed')} averaged inside each" if folded else ""
     reference = summary.study.variant(summary.study.reference).title
-    return (
-        f"{unit}{spread} over {shown} pre-training seed{'s' if counts[-1] > 1 else ''}; in "
-        f"brackets the difference to “{reference}”"
-        + (", seed by seed, with its own deviation." if counts[-1] > 1 else ".")
+    own = (
+        "fold by fold, with its 95 % interval" if folded else "seed by seed, with its own deviation"
     )
+    return f"{unit}{spread} over {over}{inside}; in brackets the difference to “{reference}”" + (
+        f", {own}." if many else "."
+    )
+
+
+def counted(counts: Sequence[int], what: str) -> str:
+    """``2 to 3 folds``, of rows that differ."""
+    shown = " to ".join(str(n) for n in dict.fromkeys((min(counts), max(counts))))
+    return f"{shown} {what}{'s' if max(counts) > 1 else ''}"
 
 
 def is_within(column: str) -> bool:
@@ -179,6 +236,11 @@ def headlines(summary: StudySummary) -> Sequence[str]:
     lines = [summary.study.about, f"Scored by {scorer}."]
     if "simulated data" in scorer:
         lines.append(SIMULATED)
+    if summary.identity.base.data.test_split == "val":
+        lines.append("A choice: scored on the validation split; the test split was not opened.")
+    if tries := summary.study.tries():
+        told = ", ".join(f"{len(names)} for {group}" for group, names in tries.items())
+        lines.append(f"Tries: {told}.")
     if summary.missing:
         lines.append(f"Not run yet: {', '.join(summary.missing)}.")
     return lines

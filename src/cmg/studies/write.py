@@ -60,15 +60,19 @@ def study_document(summary: StudySummary, drawing: str | None) -> Document:
 
 def plot_note(summary: StudySummary) -> str:
     """What the marks of the plot are."""
+    over = "folds" if summary.identity.folds else "seeds"
     if summary.study.axis is not None:
-        return "Whiskers: standard deviation over seeds. Dashed: the mean of a control."
-    return "Whiskers: standard deviation over seeds. Upright bars: the mean across the directions."
+        return f"Whiskers: standard deviation over {over}. Dashed: the mean of a control."
+    return (
+        f"Whiskers: standard deviation over {over}. Upright bars: the mean across the directions."
+    )
 
 
 def setup(summary: StudySummary) -> list[Block]:
     """The base, and what each variant changes in it."""
     changed = []
-    for row in summary.rows:
+    names = {row.name for v in summary.study.rows() for row in v.rows()}
+    for row in (row for row in summary.rows if row.variant.name in names):
         config = summary.identity.config_of(row.variant.name)
         changes = changed_keys(summary.identity.base, config)
         told = ", ".join(f"{key} = {now!r}" for key, (_, now) in changes.items()) or "nothing"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE
 from cmg.errors import DataError
-from cmg.extract.decode import decode
+from cmg.extract.decode import read_sound
 from cmg.suffixes import medium_of
 from cmg.voices.sound import as_archived
 
@@ -192,6 +192,4 @@ def word(file: Path) -> NDArray[np.float32]:
         DataError: it cannot be read or is no recording of one word.
         ConfigError: PyAV is not installed.
     """
-    wave = decode(None, file, None, SAMPLE_RATE).wave
-    assert wave is not None  # decode refuses a file without sound
-    return as_archived(wave, SAMPLE_RATE, str(file))
+    return as_archived(read_sound(file, SAMPLE_RATE), SAMPLE_RATE, str(file))

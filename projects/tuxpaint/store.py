@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from cmg.data.manifest import FeatureSpec, LabelSpec
-from cmg.data.store import FeatureStore
-from cmg.data.writer import Clip, StoreWriter
+import cmg
 from cmg.errors import ConfigError, DataError
-from cmg.extract.decode import decode
+from cmg.extract.decode import read_sound
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.registry import load_extractor
-from cmg.files import StrPath
 from cmg.text.templates import prompts_of, read_templates
-from cmg.tuxpaint.nouns import classes_of, is_letter, noun_of, part_of, split_stamps
-from cmg.tuxpaint.pictures import stamp_picture
-from cmg.tuxpaint.stamps import LANGUAGES, Stamp, find_stamps
-from cmg.tuxpaint.views import (
+from projects.tuxpaint.nouns import classes_of, is_letter, noun_of, part_of, split_stamps
+from projects.tuxpaint.pictures import stamp_picture
+from projects.tuxpaint.stamps import LANGUAGES, Stamp, find_stamps
+from projects.tuxpaint.views import (
     Array,
     Components,
     Scale,
@@ -29,15 +27,20 @@ from cmg.tuxpaint.views import (
     sentence_views,
     word_views,
 )
-from cmg.types import Kind
 
-Text = Literal["captions", "prompts"]
 LABEL = "noun"
 HOP_SECONDS = 0.08
 SILENCE = 0.03
 """Ends of a recording below this part of its loudest moment are cut off."""
 SMOOTHED, KEPT, PADDED = 320, 1600, 3200
 """Samples at 16 kHz: of loudness, kept before and behind a word, and silence put around it."""
+
+
+class Written(StrEnum):
+    """What stands for the text of a stamp: what people wrote, or a sentence made of its noun."""
+
+    CAPTIONS = "captions"
+    PROMPTS = "prompts"
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,12 @@ def packaged_readers() -> StampReaders:
 
 
 def chosen_stamps(
-    source: StrPath | None = None, languages: Sequence[str] = LANGUAGES, count: int | None = None
+    source: Path | None = None, languages: Sequence[str] = LANGUAGES, count: int | None = None
 ) -> list[Stamp]:
     """The stamps that are read: those that show a thing.
 
     Args:
-        source: See :func:`cmg.tuxpaint.stamps.stamps_folder`.
+        source: See :func:`projects.tuxpaint.stamps.stamps_folder`.
         languages: Whose recordings are read.
         count: How many at most; None is all.
 
@@ -106,7 +109,6 @@ def chosen_stamps(
         ConfigError: no stamp or no language is asked for.
         DataError: there are no stamps, or too few for a class.
     """
-    source = None if source is None else Path(source)
     if not languages or (count is not None and count < 1):
         raise ConfigError(f"--languages {','.join(languages)!r} and --stamps {count}: name one")
     found = [s for s in find_stamps(source, languages) if not is_letter(s.caption)]
@@ -119,14 +121,14 @@ def chosen_stamps(
 def read_stamps(
     stamps: Sequence[Stamp],
     readers: StampReaders | None = None,
-    told: Callable[[], None] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> ReadStamps:
     """Pictures and recordings as features; what is damaged is left out.
 
     Args:
         stamps: See :func:`chosen_stamps`.
         readers: Extractors; None takes those of packages.
-        told: Called when a stamp is read.
+        told: Called with the number of stamps that are read.
 
     Raises:
         ConfigError: a package is missing.
@@ -134,12 +136,12 @@ def read_stamps(
     use = readers or packaged_readers()
     skipped: list[str] = []
     read = []
-    for stamp in stamps:
+    for count, stamp in enumerate(stamps, start=1):
         one = _read(stamp, use, skipped)
         if one is not None:
             read.append(one)
         if told is not None:
-            told()
+            told(count)
     return ReadStamps(read, skipped, use)
 
 
@@ -156,11 +158,10 @@ def _read(stamp: Stamp, readers: StampReaders, skipped: list[str]) -> ReadStamp 
     spoken = {}
     for language, path in stamp.spoken.items():
         try:
-            wave = decode(None, path, None, readers.audio.rate).wave
+            wave = read_sound(path, readers.audio.rate)
         except DataError as error:
             skipped.append(str(error))
             continue
-        assert wave is not None
         windows = readers.audio.extract(trimmed(wave))
         if len(windows):
             spoken[language] = windows
@@ -178,17 +179,21 @@ def trimmed(wave: Array) -> Array:
     return np.pad(wave, (PADDED, PADDED)).astype(np.float32)
 
 
-def sentence_of(stamp: Stamp, text: Text) -> str:
+def sentence_of(stamp: Stamp, text: Written) -> str:
     """The written description of a stamp, or the prompt of its noun."""
     noun = noun_of(stamp.caption)
-    if text == "captions" or noun is None:
+    if text is Written.CAPTIONS or noun is None:
         return stamp.caption
     return prompts_of([noun], read_templates())[noun]
 
 
 def write_stamps(
-    found: ReadStamps, out: StrPath, text: Text = "captions", seed: int = 0, overwrite: bool = False
-) -> FeatureStore:
+    found: ReadStamps,
+    out: Path,
+    text: Written = Written.CAPTIONS,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> cmg.FeatureStore:
     """A store of stamps.
 
     Steps are ten views of a clip's picture, recording and sentence. Splits are by stamp; what is
@@ -197,67 +202,59 @@ def write_stamps(
     Args:
         found: What was read.
         out: Folder to be.
-        text: ``captions`` that people wrote, or ``prompts``: a sentence made of the noun, which
-            leaks the label.
+        text: Of a stamp; prompts leak the label.
         seed: Of the splits, the components and the views.
         overwrite: Whether a store at `out` may be replaced.
 
     Raises:
-        DataError: too few stamps could be read, a negative seed, or `out` is occupied.
+        DataError: too few stamps could be read, or `out` is occupied.
     """
-    out = Path(out)
-    if seed < 0:
-        raise DataError(f"seed {seed} must be at least 0")
-    read, readers = found.stamps, found.readers
-    classes = classes_of([one.stamp for one in read])
-    splits = split_stamps([one.stamp for one in read], classes, seed)
-    said = [readers.text.extract(sentence_of(one.stamp, text)) for one in read]
+    stamps = [one.stamp for one in found.stamps]
+    classes = classes_of(stamps)
+    splits = split_stamps(stamps, classes, seed)
+    clips = list(clips_of(found, splits, text, seed))
+    nouns = [noun_of(stamp.caption) for stamp, _, _ in clips]
+    return cmg.write_store(
+        out,
+        {m: [features[m] for _, _, features in clips] for m in ("audio", "video", "text")},
+        split=[splits[stamp.id] for stamp, _, _ in clips],
+        labels={LABEL: [noun if noun in classes else None for noun in nouns]},
+        classes={LABEL: classes},
+        ids=[f"{stamp.id}.{language}" for stamp, language, _ in clips],
+        meta=[
+            {"stamp": stamp.id, "language": language, "caption": stamp.caption}
+            for stamp, language, _ in clips
+        ],
+        notes=_notes(text, found.readers),
+        overwrite=overwrite,
+    )
+
+
+def clips_of(
+    found: ReadStamps, splits: Mapping[str, str], text: Written, seed: int
+) -> Iterator[tuple[Stamp, str, dict[str, Any]]]:
+    """Stamp, language and features (views, float16 [N, C] by modality) of every clip."""
+    read = found.stamps
+    said = [found.readers.text.extract(sentence_of(one.stamp, text)) for one in read]
     known = [k for k, one in enumerate(read) if splits[one.stamp.id] == "train"]
     maps = np.concatenate([read[k].map.reshape(-1, read[k].map.shape[-1]) for k in known])
     components = Components.of(maps, seed)
     voice = Scale.of(np.concatenate([x for k in known for x in read[k].spoken.values()]))
     words = Scale.of(np.concatenate([said[k] for k in known]))
-    views = {
-        one.stamp.id: (
-            picture_views(components.apply(one.map), _draw(seed, 0, k)),
-            sentence_views(words.apply(said[k]), _draw(seed, 1, k)),
-            {
-                language: word_views(voice.apply(x), _draw(seed, 2, k, j))
-                for j, (language, x) in enumerate(one.spoken.items())
-            },
-        )
-        for k, one in enumerate(read)
-    }
-    first = views[read[0].stamp.id]
-    shapes = {"audio": next(iter(first[2].values())), "video": first[0], "text": first[1]}
-    specs = {
-        m: FeatureSpec(kind=Kind.VECTORS, shape=x.shape[1:], dtype="float16")
-        for m, x in shapes.items()
-    }
-    labels = {LABEL: LabelSpec(classes=classes)}
-    notes = _notes(text, readers)
-    with StoreWriter(out, specs, labels, notes=notes, overwrite=overwrite) as writer:
-        for one in read:
-            noun = noun_of(one.stamp.caption)
-            label = classes.index(noun) if noun in classes else None
-            video, sentence, spoken = views[one.stamp.id]
-            for language, audio in spoken.items():
-                features = {
-                    m: x.astype(np.float16)
-                    for m, x in {"audio": audio, "video": video, "text": sentence}.items()
-                }
-                meta = {"stamp": one.stamp.id, "language": language, "caption": one.stamp.caption}
-                name = f"{one.stamp.id}.{language}"
-                writer.add(Clip(name, splits[one.stamp.id], features, {LABEL: label}, meta))
-    return FeatureStore.open(out)
+    for k, one in enumerate(read):
+        video = picture_views(components.apply(one.map), _draw(seed, 0, k)).astype(np.float16)
+        sentence = sentence_views(words.apply(said[k]), _draw(seed, 1, k)).astype(np.float16)
+        for j, (language, x) in enumerate(one.spoken.items()):
+            audio = word_views(voice.apply(x), _draw(seed, 2, k, j)).astype(np.float16)
+            yield one.stamp, language, {"audio": audio, "video": video, "text": sentence}
 
 
 def _draw(*numbers: int) -> np.random.Generator:
     return np.random.default_rng(list(numbers))
 
 
-def _notes(text: Text, readers: StampReaders) -> str:
-    written = "Written descriptions." if text == "captions" else "Prompts made of the nouns."
+def _notes(text: Written, readers: StampReaders) -> str:
+    written = "Written descriptions." if text is Written.CAPTIONS else "Prompts made of the nouns."
     return (
         "Tux Paint stamps (GPL-2, by the Tux Paint contributors): pictures, recorded descriptions. "
         f"{written} Steps are views. video: {readers.video.notes} Principal components. audio: "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cmg.errors import DataError
-from cmg.tuxpaint.stamps import Stamp
+from projects.tuxpaint.stamps import Stamp
 
 NOUNS = (
     "airplane",

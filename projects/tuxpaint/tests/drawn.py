@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import wave as wave_file
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cmg.tuxpaint.store import StampReaders
-from cmg.types import Kind
-
-from ..extract.media import write_sound
+import cmg
+from projects.tuxpaint.store import StampReaders
 
 COLORS = {"truck": (200, 30, 30), "hat": (30, 30, 200), "flower": (240, 200, 40)}
 PITCH = {"truck": 220, "hat": 440, "flower": 880}
-RATE = 48000
+RATE = 16000
 
 
 def draw_stamps(folder: Path, each: int = 5, languages: tuple[str, ...] = ("es", "fr")) -> Path:
@@ -57,17 +56,18 @@ def _described(
 ) -> None:
     path.with_suffix(".txt").write_text(f"{caption}\nes.utf8=Algo.\n", encoding="utf-8")
     for index, language in enumerate(languages):
-        time = np.arange(int(RATE * rng.uniform(0.4, 0.8))) / RATE
+        time = np.arange(int(RATE * rng.uniform(0.3, 0.5))) / RATE
         wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.03 * index) * time)
-        wave = np.concatenate([np.zeros(2000), wave, np.zeros(3000)])
-        name = path.with_name(f"{path.name}_desc_{language}.ogg")
-        write_sound(name, wave, RATE)
+        wave = np.concatenate([np.zeros(700), wave, np.zeros(1000)])
+        with wave_file.open(str(path.with_name(f"{path.name}_desc_{language}.ogg")), "wb") as file:
+            file.setparams((1, 2, RATE, 0, "NONE", ""))  # what it is decides, not what it is called
+            file.writeframes((wave * 32767).astype("<i2").tobytes())
 
 
 class Pixels:
     """Means of 7 x 7 blocks of pixels."""
 
-    kind, notes, size = Kind.MAPS, "pixels.", (56, 56)
+    kind, notes, size = cmg.Kind.MAPS, "pixels.", (56, 56)
 
     def extract(self, frames):
         """Float32 [N, 7, 7, 3]."""
@@ -78,7 +78,7 @@ class Pixels:
 class Spectra:
     """Log energy of 16 bands of every 80 ms."""
 
-    kind, notes, rate = Kind.VECTORS, "spectra.", 16000
+    kind, notes, rate = cmg.Kind.VECTORS, "spectra.", 16000
 
     def extract(self, wave):
         """Float32 [P, 16]."""
@@ -90,7 +90,7 @@ class Spectra:
 class Letters:
     """Counts of letters of every word."""
 
-    kind, notes = Kind.TOKENS, "letters."
+    kind, notes = cmg.Kind.TOKENS, "letters."
 
     def extract(self, text):
         """Float32 [P, 26]."""

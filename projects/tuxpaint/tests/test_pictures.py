@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cmg.errors import DataError
-from cmg.tuxpaint.pictures import _drawn, stamp_picture
+from projects.tuxpaint.pictures import drawing, stamp_picture
 
 LIME = '<rect x="2" y="1" width="6" height="3" fill="lime"/>'
 
@@ -21,10 +20,6 @@ def svg(path, size, content=LIME):
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     path.write_text(f"<svg {names} {size}>{content}</svg>")
     return path
-
-
-def drawn(path):
-    return Image.open(io.BytesIO(_drawn(path)))
 
 
 def is_lime(picture):
@@ -47,7 +42,7 @@ def test_lines_in_units_are_drawn_too(unit, tmp_path):
     line = f'<path d="M1 3 H9" stroke="lime" stroke-width="1{unit}"/>'
     path = svg(tmp_path / "a.svg", 'width="40" height="20"', line)
     wide = {"pt": 96 / 72, "mm": 96 / 25.4}[unit] * 448 / 40
-    assert abs(np.asarray(drawn(path))[:, 56, 3].astype(bool).sum() - wide) <= 2
+    assert abs(np.asarray(drawing(path))[:, 56, 3].astype(bool).sum() - wide) <= 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def test_a_stamp_of_no_or_of_any_size_is_drawn(size, tmp_path):
     ],
 )
 def test_no_size_is_taken_into_memory_as_a_stamp_asks_for_it(size, pixels, tmp_path):
-    assert drawn(svg(tmp_path / "a.svg", size)).size == pixels
+    assert drawing(svg(tmp_path / "a.svg", size)).size == pixels
 
 
 def test_no_other_file_is_opened_and_no_script_is_run(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.extract.scan_options import LARGEST_CAPTION
 from cmg.files import read_text
 
 INSTALLED = Path("/usr/share/tuxpaint/stamps")
@@ -21,6 +20,8 @@ LANGUAGES = ("bg", "ca", "es", "fr", "ro", "ru")
 """The languages in which nearly every stamp is described, by one main speaker each."""
 PICTURES = (".png", ".svg")
 """In the order of preference."""
+LARGEST = 1_000_000
+"""Bytes of a description."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,6 @@ def find_stamps(source: Path | None = None, languages: Sequence[str] = LANGUAGES
 def _first_line(text: Path) -> tuple[str, str]:
     """It, and why it cannot be read."""
     try:
-        return next(iter(read_text(text, LARGEST_CAPTION).splitlines()), "").strip(), ""
+        return next(iter(read_text(text, LARGEST).splitlines()), "").strip(), ""
     except DataError as error:
         return "", str(error)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmg.errors import DataError
-from cmg.optional import optional
+from cmg.errors import ConfigError, DataError
 from cmg.pictures.reader import in_eight_bits, open_picture
 
 INSTALL = "pip install 'cmg-torch[tuxpaint]'"
@@ -42,11 +41,9 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         ConfigError: resvg-py is missing.
         DataError: it cannot be drawn, or nothing is on it.
     """
-    try:
-        drawn = io.BytesIO(_drawn(path)) if path.suffix == ".svg" else None
-    except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
-        raise DataError(f"cannot draw {path}: {error}") from error
-    picture = in_eight_bits(path, open_picture(path, drawn)).convert("RGBA")
+    is_drawing = path.suffix == ".svg"
+    picture = drawing(path) if is_drawing else in_eight_bits(path, open_picture(path))
+    picture = picture.convert("RGBA")
     box = picture.getchannel("A").getbbox()
     if box is None:
         raise DataError(f"{path} is transparent everywhere")
@@ -59,9 +56,25 @@ def stamp_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.array(scaled, dtype=np.uint8)
 
 
+def drawing(path: Path) -> Image.Image:
+    """An svg as pixels.
+
+    Raises:
+        ConfigError: resvg-py is missing.
+        DataError: it cannot be drawn.
+    """
+    try:
+        return Image.open(io.BytesIO(_drawn(path)))
+    except (OSError, ValueError, SyntaxError) as error:  # the last one is of the XML parser
+        raise DataError(f"cannot draw {path}: {error}") from error
+
+
 def _drawn(path: Path) -> bytes:
     """An svg as png."""
-    draw = optional("resvg_py", f"stamps need resvg-py: {INSTALL}").svg_to_bytes
+    try:
+        from resvg_py import svg_to_bytes
+    except ImportError as error:
+        raise ConfigError(f"stamps need resvg-py: {INSTALL}") from error
     root = ElementTree.parse(path).getroot()
     level, depth = [root], 0
     while level:
@@ -74,7 +87,7 @@ def _drawn(path: Path) -> bytes:
     if depth > DEEPEST:
         raise ValueError(f"it is nested {depth} deep, more than {DEEPEST}")
     return bytes(
-        draw(
+        svg_to_bytes(
             svg_string=ElementTree.tostring(root, encoding="unicode"),
             width=SVG_WIDTH,
             height=SVG_HEIGHT,

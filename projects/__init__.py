@@ -1,0 +1,1 @@
+"""Experiments made with cmg, beside the package: README.md says how to run one."""

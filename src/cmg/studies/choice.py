@@ -1,0 +1,108 @@
+"""What a study chose on its validation split: the best row of every group of tries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmg.config.load import override_config, to_yaml
+from cmg.config.schema import RunConfig
+from cmg.errors import ConfigError
+from cmg.evaluation.scores import Score, plain
+from cmg.files import StrPath, replace_file
+from cmg.studies.ledger import unfinished_jobs
+from cmg.studies.plan import SCORED, at_fold, value_of
+from cmg.studies.summary import MEAN, StudySummary, summarized
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best row of a group.
+
+    Attributes:
+        group: Its name; that of the study, where no variant has a group.
+        row: Name of the best row.
+        title: Likewise.
+        tries: How many rows it is the best of.
+        score: Of the metric that was chosen by.
+        overrides: What makes it of the base, by dotted key.
+        config: The whole configuration, to be read on the test split.
+    """
+
+    group: str
+    row: str
+    title: str
+    tries: int
+    score: Score
+    overrides: dict[str, Any]
+    config: RunConfig
+
+    @property
+    def assignments(self) -> list[str]:
+        """The overrides as ``key=value``."""
+        values = self.overrides.items()
+        return [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in values]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        told = plain(self.score, "values") | {"interval": self.score.interval}
+        own = {"row": self.row, "title": self.title, "tries": self.tries}
+        return own | {"score": told, "overrides": self.overrides}
+
+
+def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:
+    """The best row of every group, by the mean over the directions between modalities.
+
+    Args:
+        out: Folder of a finished study that was scored on a validation split.
+        metric: To choose by; None takes the first.
+
+    Raises:
+        ConfigError: it was scored on the test split, is not finished, or has no such metric.
+        DataError: no study there, or damaged files.
+    """
+    out = Path(out)
+    summary = summarized(out)
+    left = unfinished_jobs(out, summary.identity)
+    if summary.identity.base.data.test_split == "test":
+        raise ConfigError(
+            f"{out} was scored on the test split; a choice is made on the validation split: "
+            "`cmg study run --choose`"
+        )
+    if left:
+        raise ConfigError(
+            f"{out} is not finished: {len(left)} jobs are left, {left[0].name} is the first; "
+            "a choice compares all of them"
+        )
+    known = summary.metrics()
+    chosen = known[0] if metric is None else metric
+    if f"{chosen}/{MEAN}" not in summary.rows[0].scores:
+        raise ConfigError(f"{out} has no mean across of {chosen!r}; it has {', '.join(known)}")
+    rows = [r.name for v in summary.study.variants for r in v.rows() if not r.control]
+    groups = summary.study.tries() or {summary.study.name: rows}
+    return [choice(summary, group, names, chosen) for group, names in groups.items()]
+
+
+def choice(summary: StudySummary, group: str, names: list[str], metric: str) -> Winner:
+    """The best row of one group; of equal ones the first."""
+    rows = {row.variant.name: row for row in summary.rows}
+    best = max(names, key=lambda name: rows[name].scores[f"{metric}/{MEAN}"].mean)
+    variant, config = summary.study.row(best), summary.identity.config_of(best)
+    overrides = {key: value_of(config, key) for key in variant.scales} | variant.changes
+    score = rows[best].scores[f"{metric}/{MEAN}"]
+    own = override_config(config, changes={SCORED: "test"})
+    own = at_fold(own, next(iter(summary.identity.folds), None))
+    return Winner(group, best, variant.title, len(names), score, overrides, own)
+
+
+def write_choice(out: StrPath, found: Winner) -> Path:
+    """Write the configuration of a choice into the study's folder.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    path = Path(out) / f"best-{found.group}.yaml"
+    replace_file(path, to_yaml(found.config).encode())
+    return path

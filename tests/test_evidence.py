@@ -1,0 +1,132 @@
+"""docs/evidence.md shows what its file says, and the file says what the studies found."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from cmg.errors import ConfigError
+from cmg.studies.definition import read_study
+
+from .studies.conftest import planted  # noqa: F401 - a fixture
+
+STUDY = """
+title: T
+about: A
+reference: infonce
+computed: true
+variants:
+  - {name: infonce, title: I}
+  - {name: codes, title: C, reads: [codes, posterior]}
+controls:
+  - {name: shuffled, title: S, changes: {data.shuffled_pairs: true}}
+"""
+AB, BA, AA = (f"classification/{d}" for d in ("a->b", "b->a", "a->a"))
+
+
+@pytest.fixture
+def evidence(request, monkeypatch):
+    monkeypatch.syspath_prepend(request.config.rootpath / "tools")
+    return importlib.import_module("evidence")
+
+
+def cells(*values, more=0.0):
+    """Of two folds: a->b as given, b->a two above it, a->a at 50."""
+    found = {}
+    for fold, value in enumerate(values):
+        found[fold, 0] = {AB: value, BA: value + 2.0, AA: 50.0}
+        if more:
+            key = "classification, continuous features/"
+            found[fold, 0] |= {f"{key}a->b": value + more, f"{key}b->a": value + 2 + more}
+    return found
+
+
+@pytest.fixture
+def folder(planted):  # noqa: F811
+    return planted(
+        read_study(STUDY, "evidence", "test"),
+        {
+            "infonce": cells(10.0, 20.0, more=1.0),
+            "codes": cells(11.0, 24.0, more=3.0),
+            "codes/posterior": cells(12.0, 22.0),
+            "shuffled": cells(1.0, 1.0),
+            "computed": {(0, 0): {}, (1, 0): {}},
+            "computed/ridge": {(f, 0): {AB: 5.0, BA: 5.0} for f in (0, 1)},
+        },
+        folds=range(2),
+        seeds=1,
+    )
+
+
+def test_a_row_by_hand(evidence, folder):
+    """Codes across are 12, 25, InfoNCE 11, 21: differences 1, 4, mean 2.5, deviation 3 / sqrt(2).
+
+    The half-width is 12.7062 x 3 / sqrt(2) / sqrt(2) = 19.059.
+    """
+    found = evidence.evidence_of(folder)
+    assert list(found) == [
+        *("codes", "continuous", "infonce", "ridge", "shuffled", "codes/posterior")
+    ]
+    codes = found["codes"]
+    assert codes["across"] == {
+        **{"mean": 18.5, "std": pytest.approx(13 / 2**0.5), "n": 2},
+        "values": (12.0, 25.0),
+    }
+    assert codes["within"]["values"] == (50.0, 50.0)
+    assert codes["directions"]["a->b"] == {
+        **{"mean": 17.5, "std": pytest.approx(13 / 2**0.5), "n": 2}
+    }
+    paired = codes["paired_to_infonce"]
+    assert [paired[k] for k in ("mean", "low", "high")] == pytest.approx(
+        [2.5, 2.5 - 19.0593, 2.5 + 19.0593], abs=1e-3
+    )
+    assert found["continuous"]["across"]["mean"] == 21.5
+    assert (
+        found["continuous"]["paired_to_infonce"]["mean"] == 5.5
+    )  # to its codes, which it has none
+    assert found["infonce"]["paired_to_infonce"] is None
+    assert (found["ridge"]["across"]["mean"], found["ridge"]["within"]) == (5.0, None)
+
+
+def test_the_tables_say_what_the_file_says(evidence, folder):
+    text = evidence.page_tables(json.loads(json.dumps({"watch": evidence.evidence_of(folder)})))
+    assert "| codes, the default | 18.5 ± 9.2 |" in text
+    row = "| codes, the default | watch | +2.5 | −16.6 to +21.6 |"
+    assert f"{row} not decidable at this size: 7 would decide |" in text
+    assert "| a → b | 17.5 ± 9.2 | 20.5 ± 9.2 | 15.0 ± 7.1 | 5.0 ± 0.0 | 1.0 ± 0.0 |" in text
+    assert "without folds: watch 2." in text
+
+
+def test_the_page_has_the_tables_of_the_committed_file(evidence, request):
+    root = request.config.rootpath
+    told = json.loads((root / evidence.RESULTS / evidence.FILE).read_text())
+    _, shown, _ = importlib.import_module("demo_table").parted(root / evidence.PAGE, evidence.PLACE)
+    assert shown == evidence.page_tables(told)
+
+
+def test_only_finished_studies_of_the_test_split_are_evidence(evidence, folder):
+    with pytest.raises(ConfigError, match="no 'localization' across; it has classification"):
+        evidence.evidence_of(folder, "localization")
+    (folder / "jobs/shuffled/fold-1/seed-0.json").unlink()
+    with pytest.raises(ConfigError, match="is not finished: 1 jobs, from shuffled/fold-1/seed-0"):
+        evidence.evidence_of(folder)
+
+
+def test_sets_join_the_file_and_the_page(evidence, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs/results").mkdir(parents=True)
+    (tmp_path / evidence.RESULTS / evidence.FILE).write_text('{"old": {}}')
+    monkeypatch.setattr(evidence, "page_tables", lambda sets: f"{', '.join(sets)}\n")
+    marks = ["<!-- evidence: begin -->\n", "<!-- evidence: end -->"]
+    (tmp_path / evidence.PAGE).write_text(f"before {marks[0]}gone{marks[1]} after")
+    evidence.main([f"watch={folder}"])
+    assert (
+        tmp_path / evidence.PAGE
+    ).read_text() == f"before {marks[0]}old, watch\n{marks[1]} after"
+    copied = (tmp_path / "docs/results/evidence-watch.json").read_bytes()
+    assert copied == (folder / "study.json").read_bytes()
+    assert list(json.loads((tmp_path / evidence.RESULTS / evidence.FILE).read_text())) == [
+        *("old", "watch")
+    ]
