@@ -18,7 +18,7 @@ def test_list_names_every_study(cmg):
     code, out, _ = cmg("study", "list", "--json")
     told = json.loads(out)["studies"]
     assert told["pretraining-lists"]["needs"] == "collection"
-    assert told["ablation-av"]["variants"][-2:] == ["untrained-encoders", "shuffled-pairs"]
+    assert told["ablation-av"]["variants"][-2:] == ["shuffled-pairs", "infonce"]
 
 
 def test_run_then_table_then_run_again(cmg, store, tiny, tmp_path):

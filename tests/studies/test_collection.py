@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cmg.baselines.rows import computed_controls
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.official.collection import open_collection
@@ -91,7 +92,7 @@ def test_what_does_not_fit_is_refused_before_training(root, tiny, store):
 
 
 def test_who_scores_what(root, store):
-    assert scorer_for(store) == scorer_for("digits") == StoreScorer()
+    assert scorer_for(store) == scorer_for("digits") == StoreScorer(computed=computed_controls)
     both = scorer_for(root, "ave, avvp", "published")
     assert both.name == "ave, avvp of simulated data, published protocol"
     assert scorer_for(root, "all").benchmarks == ("ave", "avvp", "ave-avvp", "ucf-vgg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cmg.baselines.infonce import infonce_config
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 from cmg.studies.definition import load_study, named_studies, read_study
@@ -23,6 +24,7 @@ NAMES = [
     "quantizers",
     "recipes",
 ]
+CONTROLS = ["untrained-encoders", "shuffled-pairs", "infonce"]
 ABLATION = {
     "full": {},
     "no-club": {"objectives.club": None},
@@ -60,6 +62,10 @@ def test_every_variant_is_valid_and_changes_only_what_it_declares(name, base):
         config = variant_config(started, row)
         assert RunConfig.model_validate(config.model_dump()) == config
         declared = [*row.changes, *row.scales]
+        if row.infonce:
+            alone = variant_config(started, row.model_copy(update={"infonce": False}))
+            assert config == infonce_config(alone)
+            continue
         if "model.codebook.kind" in row.changes:
             declared.append("model.codebook")  # another kind has other options
         for key in changed_keys(started, config):
@@ -78,9 +84,9 @@ def test_ablations_switch_off_what_the_papers_rows_say(name, base):
     expected = dict(ABLATION)
     if name == "ablation-avt":
         del expected["no-club-no-cpc"]  # the paper's Table 3 has no such row
-    assert sorted(rows) == sorted(expected)
-    for row in rows:
-        assert changes(study, row, base) == expected[row], row
+    assert sorted(rows) == sorted([*expected, "infonce"])
+    for row, changed in expected.items():
+        assert changes(study, row, base) == changed, row
 
 
 def contains(found, wanted):
@@ -138,8 +144,8 @@ def test_controls_stand_on_the_reference():
     found = changes(STUDIES["codebook-size"], "untrained-encoders")
     assert found == {"model.codebook.size": 400, "training.codebook_only": True}
     for study in (study for name, study in STUDIES.items() if name != "evidence"):
-        assert [v.name for v in study.rows()[-2:]] == ["untrained-encoders", "shuffled-pairs"]
-        assert all(v.control for v in study.rows()[-2:])
+        assert [v.name for v in study.rows()[-3:]] == CONTROLS
+        assert all(v.control for v in study.rows()[-3:])
 
 
 def test_controls_of_the_evidence_stand_on_the_codes():
@@ -206,7 +212,7 @@ def test_a_study_of_ones_own(tmp_path):
     file.write_text(GOOD)
     study = load_study(str(file))
     assert study.name == "mine"
-    assert [v.name for v in study.rows()] == ["a", "untrained-encoders", "shuffled-pairs"]
+    assert [v.name for v in study.rows()] == ["a", *CONTROLS]
     assert read_study(GOOD + "controls: []\n", "mine", "here").rows() == study.variants
 
 
@@ -233,6 +239,7 @@ def test_reads_are_rows_and_what_codes_cost_is_no_try():
         ("c", "C", False),
         ("untrained-encoders", "control: untrained encoders", True),
         ("shuffled-pairs", "control: shuffled pairs", True),
+        ("infonce", "baseline: InfoNCE, equal budget", True),
     ]
     assert study.row("a/continuous").changes == {
         "model.width": 8,

@@ -12,9 +12,11 @@ import time
 
 import pytest
 
+from cmg.baselines.infonce import infonce_config
 from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
-from cmg.studies.ledger import finished_jobs, read_job
+from cmg.studies.definition import CONTROLS
+from cmg.studies.ledger import JobKey, finished_jobs, read_job
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer
@@ -226,6 +228,16 @@ def test_another_study_is_refused(run, pair):
     changed = pair.model_copy(update={"title": "Renamed"})
     with pytest.raises(ConfigError, match="an earlier form of the study"):
         run(study=changed)
+
+
+def test_a_study_of_before_infonce_goes_on(run, pair):
+    """It was a default control from then on; what was finished before stays."""
+    _, before = run(stop_after=1)
+    more = pair.model_copy(update={"controls": (CONTROLS[-1],)})
+    out, trained = run(study=more, seeds=1)
+    assert (before, trained) == ([("full", 0)], [("no-cmcm", 0), ("infonce", 0)])
+    record = read_job(out, JobKey("infonce", 0))
+    assert record.config == infonce_config(read_job(out, JobKey("full", 0)).config)
 
 
 def test_other_data_are_refused_and_moved_data_are_not(run, store, tmp_path, made_up):

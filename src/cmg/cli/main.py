@@ -18,6 +18,7 @@ import typer
 
 from cmg import __version__
 from cmg.cli import (
+    baselines,
     data,
     extract,
     presets,
@@ -58,6 +59,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     extract.extract,
     extract.extractors,
     using.probe,
+    baselines.baselines,
     using.encode,
     using.report,
     using.verify_golden,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import RunOption, in_terminal, show
+from cmg.cli.output import RunOption, in_terminal, say_remarks, show
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def benchmark(
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
+    from cmg.report.baselines import infonce_note
     from cmg.report.benchmarks import benchmark_table
     from cmg.report.evaluation import EVALUATION, evaluation_files, grouped, remarks
     from cmg.report.write import write_folder
@@ -112,6 +113,7 @@ def benchmark(
         )
     tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]
     chosen = " (selected by `cmg select`)" if results.about["selected"] else ""
+    say_remarks(infonce_note(model))
     show(
         plain(results.figures, "paper"),
         *remarks(results),

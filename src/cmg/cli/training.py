@@ -40,8 +40,9 @@ def demo(
     """Learn a codebook from unlabeled pairs and show that it transfers, with controls.
 
     Trains on the embedded set of handwriting, voices and sentences, three seeds, and beside them
-    the controls: shuffled pairs and untrained encoders. Prints the transfer tables and writes a
-    report with sounds and pictures.
+    the controls: shuffled pairs and untrained encoders; and the baselines: InfoNCE at equal budget,
+    ridge, CCA and linear heads on raw features. Prints the transfer tables and writes a report with
+    sounds and pictures.
     """
     from cmg.cli.progress import ProgressBar
     from cmg.files import replace_file
@@ -55,7 +56,8 @@ def demo(
         replace_file(json_file, b"{}\n")  # a path that cannot be written fails now, not at the end
     prepare_out(out, overwrite)
     with ProgressBar(plan.clips) as bar:
-        results = run_demo(out, plan, lambda name, n, log: bar.add(n, log, name), workers)
+        found = run_demo(plan, lambda name, n, log: bar.add(n, log, name), workers)
+    results = next(iter(found.values()))
     written = write_report(out)
     if json_file is not None:
         replace_file(json_file, (json.dumps(results.public(), indent=1) + "\n").encode())

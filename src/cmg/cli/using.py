@@ -40,14 +40,17 @@ def probe(
     """Train a head on one modality of the frozen codebook, read it on another."""
     from dataclasses import asdict
 
+    from cmg.baselines.record import read_baselines
     from cmg.clips import open_clips, open_other, training_split
     from cmg.config.load import override_config
     from cmg.data.labeled import LabeledClips, read_labels
     from cmg.evaluation.scores import plain
     from cmg.inference.readers import other_extractors
     from cmg.recipes.evaluate import probe as run_probe
+    from cmg.report.baselines import beside
     from cmg.report.tables import score_text
     from cmg.runs.checkpoint import load_model, read_checkpoint
+    from cmg.runs.folder import CONFIG
 
     checkpoint = read_checkpoint(model)
     config = override_config(checkpoint.config, [f"probe.seeds={seeds}", *(overrides or [])])
@@ -61,11 +64,18 @@ def probe(
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
     say_remarks(found.remarks)
     scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
+    lines: list[str] = []
+    scores["baselines"] = {}
+    known = read_baselines(model)
+    same_label = known is None or known.label in ("", found.label)
+    if (model / CONFIG).is_file() and data is None and labels is None and same_label:
+        lines, scores["baselines"] = beside(model, known, f"{train_on}->{test_on}")
     show(
         asdict(found) | scores | {"train_on": train_on, "test_on": test_on},
         f"{train_on} -> {test_on}, label {found.label!r}: {score_text(found.transfer)} %",
         f"upper bound {test_on} -> {test_on}: {score_text(found.upper_bound)} %, "
         f"chance {found.chance:.1f} %, {found.transfer.n} heads",
+        *lines,
     )
 
 

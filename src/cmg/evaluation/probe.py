@@ -82,13 +82,22 @@ class Labeled:
 
     def parts(self) -> tuple[Labeled, Labeled]:
         """Four fifths of the clips, and the rest: whole groups where they are known."""
-        groups = self.groups
-        if groups is None or len(torch.unique(groups)) < 2:
-            groups = torch.arange(len(self.labels))
-        names = torch.unique(groups)
-        drawn = torch.from_numpy(permutation(len(names), 0))[: max(1, len(names) // HELD_OUT)]
-        held = torch.isin(groups, names[drawn])
+        held = held_out(self.groups, len(self.labels))
         return self.subset(~held), self.subset(held)
+
+
+def held_out(groups: Tensor | None, clips: int) -> Tensor:
+    """A fifth of some clips, whole groups where they are known: bool [N].
+
+    Args:
+        groups: Number of the group of each clip, int64 [N]; None if not known.
+        clips: N.
+    """
+    if groups is None or len(torch.unique(groups)) < 2:
+        groups = torch.arange(clips)
+    names = torch.unique(groups)
+    drawn = torch.from_numpy(permutation(len(names), 0))[: max(1, len(names) // HELD_OUT)]
+    return torch.isin(groups, names[drawn])
 
 
 @full_precision

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
@@ -18,7 +18,7 @@ from cmg.process import thread_count
 from cmg.recipes.evaluate import evaluate
 from cmg.recipes.pretrain import trained
 from cmg.runs.checkpoint import Position
-from cmg.workers import Report, run_all
+from cmg.workers import Report
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
 
 
 T = TypeVar("T")
-VARIANTS: dict[str, dict[str, bool]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "trained": {},
     "shuffled_pairs": {"data.shuffled_pairs": True},
     "untrained_encoders": {"training.codebook_only": True},
@@ -49,7 +49,7 @@ def variant_jobs(
     config: RunConfig,
     out: Path,
     seeds: int,
-    variants: Mapping[str, Mapping[str, bool]] = VARIANTS,
+    variants: Mapping[str, Mapping[str, Any]] = VARIANTS,
     prefix: str = "",
 ) -> list[Job]:
     """Each variant with each seed; of those ``trained`` the runs are kept.
@@ -112,8 +112,3 @@ def run_job(job: Job, send: Report) -> Results:
     """Train and evaluate one model in this process."""
     with trained_model(job, send) as model:
         return evaluate(model, job.config, job.config.training.seed)
-
-
-def run_jobs(jobs: Sequence[Job], report: Report, workers: int | None = None) -> list[Results]:
-    """Train and evaluate all jobs; see :func:`~cmg.workers.run_all`."""
-    return run_all(jobs, run_job, report, workers)

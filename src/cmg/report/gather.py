@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cmg.baselines.record import Baselines, read_baselines
 from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, to_yaml
@@ -45,9 +46,12 @@ class ReportData:
     """Everything a report tells.
 
     Attributes:
+        folder: Where it is.
         name: Name of the folder.
         demo: Whether it is a demo of several seeds rather than one run.
-        results: Tables; None where the store has no labels to make them with.
+        results: Tables, those of the baselines among the controls; None where the store has no
+            labels to make them with.
+        baselines: What they cost; None where a run has none.
         stats: Use of the codebook, mean over seeds for a demo.
         runs: The logs, that of the example run first.
         checkpoint: Of the example run, whose codes are shown.
@@ -59,9 +63,11 @@ class ReportData:
         remarks: What a reader has to know beside the numbers.
     """
 
+    folder: Path
     name: str
     demo: bool
     results: Results | None
+    baselines: Baselines | None
     stats: CodebookStats
     runs: list[RunLog]
     checkpoint: Checkpoint
@@ -104,6 +110,10 @@ def gather(folder: Path) -> ReportData:
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
     results = find_results(folder, demo, checkpoint, store, remarks)
+    baselines = read_baselines(folder)
+    if results is not None and baselines is not None:
+        results = replace(results, controls=results.controls | baselines.scores)
+        remarks += baselines.remarks
     remarks += (
         collapse(usage, collapse_remedies(checkpoint.config))
         if results is None
@@ -111,9 +121,11 @@ def gather(folder: Path) -> ReportData:
     )
     remarks += control_remarks(checkpoint, store)
     return ReportData(
+        folder=folder,
         name=folder.resolve().name,
         demo=demo,
         results=results,
+        baselines=baselines,
         stats=CodebookStats.of(usage, usage) if results is None else results.codebook,
         runs=[
             RunLog(

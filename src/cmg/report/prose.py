@@ -10,6 +10,21 @@ CONTROLS: dict[str, tuple[str, str]] = {
         "continuous features",
         "The same encoders without the codebook: what quantizing costs.",
     ),
+    "infonce": (
+        "InfoNCE, equal budget",
+        "The same encoders, batches, epochs and heads, without codes, trained by symmetric "
+        "InfoNCE alone: what codes and their objectives are worth.",
+    ),
+    "ridge": (
+        "ridge",
+        "No network: the target's raw features are mapped to the source's by ridge regression.",
+    ),
+    "cca": ("CCA", "No network: both modalities' raw features are projected to a shared space."),
+    "linear": (
+        "linear head on the target",
+        "A head on the mean raw features of the target itself, with its labels, which the others "
+        "never see: an upper bound for what is linear in these.",
+    ),
     "untrained_encoders": (
         "untrained encoders",
         "Encoders stay random and only the codebook learns. MM-EMA writes paired features into "
@@ -22,6 +37,7 @@ CONTROLS: dict[str, tuple[str, str]] = {
         "Trained on wrong pairs, every modality alone unchanged: what is left does not come from "
         "the pairing.",
     ),
+    "majority": ("majority", "Naming the most frequent class of the training clips."),
     "chance": ("chance", "Guessing uniformly among the classes."),
 }
 """Title and explanation of each control, in the order of the table."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from cmg.baselines.record import absent
 from cmg.files import StrPath
+from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
 from cmg.report.curves import Panel, chart, curves_table, panels
 from cmg.report.document import (
@@ -122,6 +124,9 @@ def headline(data: ReportData) -> str:
 
 def _baselines(data: ReportData) -> str:
     names = {
+        "infonce": "symmetric InfoNCE at equal budget",
+        "ridge": "ridge",
+        "cca": "CCA",
         "chance": "chance",
         "shuffled_pairs": "training on shuffled pairs",
         "untrained_encoders": "codes over untrained encoders",
@@ -209,12 +214,17 @@ def controls(data: ReportData) -> list[Block]:
         strips.append(dot_strip(across, within, label))
     missing = {"shuffled_pairs", "untrained_encoders"} - set(results.controls)
     every = directions_table(rows)
-    return [
+    blocks: list[Block] = [
         on_page(Text("Classification of held-out clips, in percent.")),
         Grid(controls_table(rows), cls="controls", titled=False, more=strips),
         fill("strip_key", missing=missing),
+        *(Text(note, "note") for note in missing_note(data.folder, absent(results.controls))),
         Fold(every.title, [every], every.title),
     ]
+    if data.baselines is not None:
+        cost = cost_table(data.baselines)
+        blocks.append(Fold(cost.title, [cost], cost.title))
+    return blocks
 
 
 def objectives_table(data: ReportData) -> Table:

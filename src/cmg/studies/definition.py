@@ -57,6 +57,7 @@ class Variant(Options):
         title: In tables and plots.
         changes: Dotted configuration keys and their values, on top of the study's base.
         scales: Dotted keys whose value in the base is multiplied, e.g. epochs.
+        infonce: Whether it is symmetric InfoNCE at the budget of all this.
         x: Place on the study's axis.
         control: Whether it is a control rather than a part of the comparison.
         reads: What heads read of one pre-training, a row each: changes of ``probe`` by name, or a
@@ -68,6 +69,7 @@ class Variant(Options):
     title: str
     changes: Changes = Field(default_factory=dict)
     scales: dict[str, float] = Field(default_factory=dict)
+    infonce: bool = False
     x: float | None = None
     control: bool = False
     reads: Reads = Field(default_factory=dict)
@@ -198,6 +200,11 @@ class Study(Options):
         )
         return (*self.variants, *controls)
 
+    def before_infonce(self) -> Study:
+        """The study without the control that the default ones had not at first."""
+        kept = tuple(control for control in self.controls if not control.infonce)
+        return self.model_copy(update={"controls": kept})
+
     def row(self, name: str) -> Variant:
         """The row of a table, by its name: a variant, or one of its further reads."""
         return next(r for v in self.rows() for r in v.rows() if r.name == name)
@@ -225,6 +232,7 @@ CONTROLS = (
         title="control: shuffled pairs",
         changes={"data.shuffled_pairs": True},
     ),
+    Variant(name="infonce", title="baseline: InfoNCE, equal budget", infonce=True),
 )
 """The controls of every study that does not bring its own."""
 

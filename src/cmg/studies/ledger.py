@@ -315,7 +315,7 @@ def refuse_other(
     Raises:
         ConfigError: names what differs.
     """
-    if before.study != now.study:
+    if before.study.before_infonce() != now.study.before_infonce():
         other = before.study.name
         same = "an earlier form of the study" if other == now.study.name else f"the study {other}"
         raise ConfigError(f"{out} holds jobs of {same}; {remedy}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cmg.baselines.infonce import infonce_config
 from cmg.clips import is_one_store, open_clips, training_split
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
@@ -283,7 +284,8 @@ def variant_config(base: RunConfig, variant: Variant) -> RunConfig:
         set_value(tree, key, scaled)
     for key, value in variant.changes.items():
         set_value(tree, key, value)
-    return validate(tree, f"variant {variant.name}")
+    found = validate(tree, f"variant {variant.name}")
+    return infonce_config(found) if variant.infonce else found
 
 
 def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
@@ -316,6 +318,7 @@ def refuse_idle(
         return
     left = ",".join(v.name for v in chosen if v.name not in idle)
     keys = {key for v in chosen if v.name in idle for key in (*v.changes, *v.scales)}
+    keys |= {"InfoNCE without codes" for v in chosen if v.name in idle and v.infonce}
     raise ConfigError(
         f"{study.name}: {', '.join(idle)} would be the same as {study.reference}: the base "
         f"already has {', '.join(sorted(keys))} so. Change the base, or take --only {left}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmg.baselines.rows import computed_controls
 from cmg.clips import is_one_store, open_clips
 from cmg.config.schema import RunConfig
 from cmg.data.parts import refuse_leak
@@ -268,7 +269,7 @@ def scorer_for(data: str, benchmarks: str | None = None, protocol: str | None = 
                 f"--benchmarks and --protocol are for a collection; {data} is a single store, "
                 "which is scored on its own held-out split"
             )
-        return StoreScorer()
+        return StoreScorer(computed=computed_controls)
     if protocol not in (None, "clean", "published"):
         raise ConfigError(f"unknown protocol {protocol!r}; valid: clean, published")
     names = [name.strip() for name in (benchmarks or "ave").split(",")]

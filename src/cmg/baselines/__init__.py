@@ -1,0 +1,1 @@
+"""Fair baselines: what pairs and labels give without a codebook, and without a network."""

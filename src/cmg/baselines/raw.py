@@ -1,0 +1,222 @@
+"""Raw features of labeled clips: the mean over a clip's steps, and over the places of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmg.clips import training_part, training_split
+from cmg.data.options import DataOptions
+from cmg.data.parts import refuse_leak
+from cmg.data.source import ClipSource, Split
+from cmg.errors import DataError
+from cmg.evaluation.probe import groups_of, held_out
+
+AT_ONCE = 256
+"""Clips whose steps are in memory together."""
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """Clips by their raw features.
+
+    Attributes:
+        features: float64 [N, F] per modality, zero where a clip lacks it.
+        present: Clips that have the modality, bool [N].
+        labels: Class indices, int64 [N], -1 where unlabeled.
+        paired: Clips that were trained on without their labels, bool [N].
+    """
+
+    features: dict[str, Tensor]
+    present: dict[str, Tensor]
+    labels: Tensor
+    paired: Tensor
+
+    def at(self, rows: Tensor) -> RawPart:
+        """Some clips, by a bool mask [N]."""
+        return RawPart(
+            {m: x[rows] for m, x in self.features.items()},
+            {m: p[rows] for m, p in self.present.items()},
+            self.labels[rows],
+            self.paired[rows],
+        )
+
+    def labeled(self, modality: str) -> tuple[Tensor, Tensor]:
+        """Features [n, F] and labels [n] of the clips that have both."""
+        rows = self.present[modality] & (self.labels >= 0)
+        return self.features[modality][rows], self.labels[rows]
+
+    def pairs(self, first: str, second: str) -> tuple[Tensor, Tensor]:
+        """Features of the clips that have both modalities and were trained on."""
+        rows = self.present[first] & self.present[second] & self.paired
+        return self.features[first][rows], self.features[second][rows]
+
+
+@dataclass(frozen=True)
+class RawClips:
+    """Labeled clips in the parts that baselines need.
+
+    Attributes:
+        label: Of the store, one per clip.
+        classes: How many it has.
+        train: Whose pairs and labels are learned from; every feature has mean 0 and deviation 1.
+        test: Held-out clips.
+        fit: What is learned from where something is chosen.
+        held: Whereby it is chosen; apart from `fit` and `test`.
+        chosen_on: What `held` is, in words.
+    """
+
+    label: str
+    classes: int
+    train: RawPart
+    test: RawPart
+    fit: RawPart
+    held: RawPart
+    chosen_on: str
+
+    @property
+    def directions(self) -> list[tuple[str, str]]:
+        """Every (source, target) between modalities of which training clips have both."""
+        names = permutations(self.train.features, 2)
+        return [(a, b) for a, b in names if len(self.train.pairs(a, b)[0]) > 1]
+
+
+def raw_clips(store: ClipSource, data: DataOptions, label: str | None = None) -> RawClips:
+    """What baselines of a run on some data learn from, choose by and are judged on.
+
+    Choices are made on `data.val_split`, or on the split ``val`` where it has labels and shares no
+    group with training or test clips, else on a fifth of the training clips, whole groups of them.
+
+    Args:
+        store: With a label per clip.
+        data: Splits, modalities, and the share whose pairs are trained on.
+        label: Of the store; None takes its first per clip.
+
+    Raises:
+        DataError: no label per clip, fewer than two modalities that clips have together, labels of
+            a single class, a missing split, or a `data.val_split` that is not apart.
+    """
+    names = list(data.modalities or store.modalities)
+    if len(names) < 2:
+        raise DataError(
+            f"{store.path} has one modality here ({', '.join(names)}); baselines go between two or "
+            "more: add one to the store, or leave data.modalities out"
+        )
+    label = label or clip_label(store)
+    train_split, test_split = store.split(training_split(data)), store.split(data.test_split)
+    train, test = (raw_part(s, names, label) for s in (train_split, test_split))
+    paired = np.isin(train_split.positions, training_part(store, data).positions)
+    train = replace(train, paired=torch.from_numpy(paired))
+    if len(torch.unique(train.labels[train.labels >= 0])) < 2:
+        raise DataError(
+            f"{store.path}: the training clips' labels {label!r} are of fewer than two classes, so "
+            "there is nothing to tell apart; label clips of two or more"
+        )
+    val = validation(store, data, label)
+    held = train if val is None else raw_part(val, names, label)
+    train, test, held = scaled([train, test, held], names)
+    fit, told = train, f"split {val.name!r}" if val else "a fifth of the training clips"
+    if val is None:
+        out = held_out(groups_of(train_split), len(train_split))
+        fit, held = train.at(~out), train.at(out)
+    found = RawClips(label, len(store.labels[label].classes), train, test, fit, held, told)
+    if not found.directions:
+        raise DataError(
+            f"{store.path}: no two training clips have the same two of {', '.join(names)}; "
+            "baselines learn from pairs"
+        )
+    return found
+
+
+def clip_label(store: ClipSource) -> str:
+    """The first label per clip.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = next((n for n, spec in store.labels.items() if spec.per == "clip"), None)
+    if found is None:
+        has = "only labels per step" if store.labels else "no labels"
+        raise DataError(
+            f"{store.path} has {has}; the baselines ridge, cca, linear and majority need a label "
+            "per clip: import the store with one, or take --only infonce"
+        )
+    return found
+
+
+def raw_part(split: Split, names: Sequence[str], label: str) -> RawPart:
+    """The clips of a split, AT_ONCE at a time."""
+    features, present = {}, {}
+    for name in names:
+        parts, there = [], []
+        for start in range(0, len(split), AT_ONCE):
+            chosen = np.arange(start, min(start + AT_ONCE, len(split)))
+            steps, lengths = split.features(name, chosen)
+            parts.append(means(steps, lengths))
+            there.append(lengths > 0)
+        features[name], present[name] = torch.cat(parts), torch.cat(there)
+        if not bool(torch.isfinite(features[name]).all()):
+            raise DataError(
+                f"{split.store.path}: split {split.name!r} has NaN or infinite features of "
+                f"{name!r}; `cmg data verify` names the clips, extract them again"
+            )
+    labels = split.labels(label)
+    return RawPart(features, present, labels, torch.ones(len(labels), dtype=torch.bool))
+
+
+def means(steps: Tensor, lengths: Tensor) -> Tensor:
+    """Means over the steps that exist, and over the places of maps.
+
+    Args:
+        steps: [N, T, C] or [N, T, H, W, C], zero after each clip's end.
+        lengths: int64 [N].
+
+    Returns:
+        float64 [N, C], zero where a clip has no step.
+    """
+    pooled = steps.double().flatten(2, -2).mean(2) if steps.dim() > 3 else steps.double()
+    return pooled.sum(1) / lengths.clamp_min(1)[:, None]
+
+
+def scaled(parts: Sequence[RawPart], names: Sequence[str]) -> list[RawPart]:
+    """Parts with every feature at mean 0 and deviation 1 over the clips of the first one.
+
+    Features that are constant there become 0 there.
+    """
+    first, made = parts[0], [dict[str, Tensor]() for _ in parts]
+    for name in names:
+        seen = first.features[name][first.present[name]]
+        mean, deviation = seen.mean(0), seen.std(0, correction=0)
+        # What is constant but for rounding stays small instead of being blown up.
+        flat = deviation <= 1e-12 * seen.abs().amax(0)
+        unit = deviation.masked_fill(flat, 1.0)
+        for part, features in zip(parts, made, strict=True):
+            there = part.present[name][:, None]
+            features[name] = ((part.features[name] - mean) / unit) * there
+    return [replace(part, features=x) for part, x in zip(parts, made, strict=True)]
+
+
+def validation(store: ClipSource, data: DataOptions, label: str) -> Split | None:
+    """The split to choose by, if it has labels and shares no group with those for other ends."""
+    name = data.val_split or "val"
+    if name == data.test_split or (name not in store.splits and data.val_split is None):
+        return None  # where choices themselves are judged on `val`, they are made elsewhere
+    split = store.split(name)
+    labeled = bool((split.labels(label) >= 0).any())
+    try:
+        refuse_leak(store, name, f"{training_split(data)}+{data.test_split}")
+    except DataError:
+        if data.val_split is not None:
+            raise
+        return None
+    if data.val_split is not None and not labeled:
+        raise DataError(
+            f"{store.path}: data.val_split={name}: no clip has a label {label!r}, so nothing can "
+            "be chosen there; label some, or say null for held-out training clips"
+        )
+    return split if labeled else None

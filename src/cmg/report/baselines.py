@@ -1,0 +1,59 @@
+"""Baselines beside a run: what they cost, and how to get those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cmg.baselines.record import FOLDER, INFONCE, Baselines, absent
+from cmg.evaluation.scores import plain as as_json
+from cmg.report.prose import CONTROLS
+from cmg.report.tables import Table, plain, score_text
+from cmg.runs.checkpoint import list_checkpoints
+from cmg.runs.folder import CONFIG
+
+
+def cost_table(found: Baselines) -> Table:
+    """A row per finished baseline: settings tried, numbers fitted, steps, and time."""
+    rows = []
+    for name in found.scores:
+        row = found.rows[name]
+        counts = (f"{row.tries:,}", f"{row.parameters:,}", f"{row.steps:,}" if row.steps else "–")
+        times = (f"{row.seconds:.1f}", f"{row.cpu_seconds:.1f}")
+        rows.append((CONTROLS[name][0], *counts, *times))
+    columns = ("baseline", "settings tried", "parameters", "steps", "wall seconds", "CPU seconds")
+    note = f"Penalties and dimensions chosen on {found.chosen_on}." if found.chosen_on else ""
+    return plain("What the baselines cost", columns, rows, note)
+
+
+def beside(run: Path, found: Baselines | None, direction: str) -> tuple[list[str], dict[str, Any]]:
+    """What baselines reach in one direction: a line, and as JSON; or which command computes them.
+
+    Args:
+        run: Of the baselines.
+        found: What there is of them; None where nothing is.
+        direction: ``audio->video``.
+    """
+    tables = {} if found is None else found.scores
+    scores = {n: table[direction] for n, table in tables.items() if direction in table}
+    told = ", ".join(f"{CONTROLS[n][0]} {score_text(s)} %" for n, s in scores.items())
+    lines = [f"baselines: {told}"] if told else []
+    return lines + missing_note(run, absent(tables)), as_json(scores)
+
+
+def infonce_note(run: Path) -> list[str]:
+    """How the InfoNCE model of a run is evaluated on a benchmark, or trained."""
+    if not (run / CONFIG).is_file():
+        return []
+    model = run / FOLDER / INFONCE
+    if list_checkpoints(model):
+        return [f"InfoNCE at equal budget: the same command with --model {model}"]
+    return [f"InfoNCE at equal budget: `cmg baselines {run} --only {INFONCE}` trains it"]
+
+
+def missing_note(run: Path, missing: Sequence[str]) -> list[str]:
+    """Which command computes the baselines that a run lacks; nothing where it has all."""
+    if not missing:
+        return []
+    return [f"Not computed yet: {', '.join(missing)}; `cmg baselines {run}` adds them."]

@@ -1,0 +1,46 @@
+"""What InfoNCE at equal budget changes in a run, and what it leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmg.baselines.infonce import infonce_config, is_infonce
+from cmg.config.load import load_config, override_config
+from cmg.studies.plan import changed_keys
+
+
+@pytest.mark.parametrize("preset", ["digits", "own-data", "digits-published"])
+def test_only_codes_and_objectives_go(preset):
+    config = load_config(preset, ["data.store=digits", "probe.epochs=7"])
+    found = infonce_config(config)
+    groups = {".".join(key.split(".")[:2]) for key in changed_keys(config, found)}
+    assert groups == {
+        "model.codebook",
+        *(f"objectives.{n}" for n in found.objectives.weights()),
+    } - {
+        f"objectives.{n}"
+        for n, x in config.objectives.weights().items()
+        if x == found.objectives.weights().get(n)
+    }
+    assert found.model.codebook.kind == "none"
+    assert list(found.objectives.terms) == ["clip_info_nce"]
+    assert is_infonce(found)
+    assert not is_infonce(config)
+
+
+def test_the_contrasts_of_the_run_stay_as_they_are_but_on_features():
+    own = {"clip_info_nce": {"temperature": 0.2, "on": "both"}, "step_info_nce": {"weight": 0.5}}
+    changes = {f"objectives.{name}": options for name, options in own.items()}
+    config = override_config(load_config("digits"), changes=changes)
+    terms = infonce_config(config).objectives.terms
+    assert list(terms) == ["clip_info_nce", "step_info_nce"]
+    assert (terms["clip_info_nce"].temperature, terms["clip_info_nce"].on) == (0.2, "features")
+    assert terms["step_info_nce"].weight == 0.5
+
+
+def test_heads_on_a_posterior_read_features_instead():
+    config = load_config("digits", ["probe.features=posterior"])
+    assert infonce_config(config).probe.features == "codes"
+    assert infonce_config(load_config("digits", ["probe.features=continuous"])).probe.features == (
+        "continuous"
+    )
