@@ -121,7 +121,7 @@ def test_a_step_hears_the_hundred_frames_around_its_middle(tmp_path):
             np.testing.assert_allclose(found[step], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("step", [0.03, 1.0, 2.3])
+@pytest.mark.parametrize("step", [0.03, 2.3])
 def test_short_and_empty_waves(tmp_path, step):
     options = LoadOptions(weights=checkpoint(tmp_path / "c.pth"), step_seconds=step)
     extractor = load_extractor("aisfx", options)

@@ -124,5 +124,5 @@ def test_the_page_of_extractors_has_the_row_of_every_card():
     ]
     assert rows == expected
     packaged = [card.get for card in CARDS if card.get.startswith("pip install --no-deps")]
-    assert len(packaged) == 4
+    assert len(packaged) == 5
     assert all(get in page for get in packaged)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import files_identity, identity_of
+from cmg.extract.mel import spectrogram, triangles
 from cmg.extract.packages import package_file
 from cmg.extract.steps import step_count, step_of
 from cmg.extract.torch_weights import sound, unpickled
@@ -44,8 +45,6 @@ LOUDEST = 9.457798957824707
 WIDTHS = (64, 128, 256, 512)
 WIDTH = WIDTHS[-1]
 BATCH = 8
-AT_ONCE = 4096
-"""Mel frames that are computed at a time."""
 
 NUMBERS: list[Any] = [
     np.dtype,
@@ -124,9 +123,7 @@ def mel_filters() -> NDArray[np.float64]:
     top = _mel(np.array(RATE / 2))
     edges = np.linspace(0, top, BANDS + 2)
     bins = _mel(np.arange(READS // 2 + 1) * RATE / READS)
-    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
-    weights = np.maximum(0, triangles)
+    weights = np.ascontiguousarray(triangles(bins, edges).T)
     found: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return found
 
@@ -148,13 +145,10 @@ def log_mel(wave: NDArray[np.float32], filters: NDArray[np.float64]) -> NDArray[
     """
     count = -(-(len(wave) + HOP) // HOP)
     line = np.pad(wave, (READS // 2, READS))
-    views = np.lib.stride_tricks.sliding_window_view(line, READS)[::HOP][:count]
-    window = np.hanning(READS)
-    found = np.empty((count, BANDS), dtype=np.float32)
-    for first in range(0, count, AT_ONCE):
-        power = np.abs(np.fft.rfft(views[first : first + AT_ONCE] * window, axis=1)) ** 2
-        found[first : first + AT_ONCE] = np.log10(1 + 1e4 * power @ filters.T)
-    return found
+    frames = np.lib.stride_tricks.sliding_window_view(line, READS)[::HOP][:count]
+    return spectrogram(
+        frames, np.hanning(READS), READS, BANDS, lambda x: np.log10(1 + 1e4 * x**2 @ filters.T)
+    )
 
 
 class EmbeddingNet(nn.Module):

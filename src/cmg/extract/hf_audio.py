@@ -47,7 +47,8 @@ def load(options: LoadOptions) -> SoundNetwork:
     else:
         raise ConfigError(
             f"{files.folder} holds a {type(model).__name__}; use an AST, or a model that hears "
-            "waves (wav2vec 2.0, HuBERT, WavLM, ...); clap:MODEL is for CLAP"
+            "waves (wav2vec 2.0, HuBERT, WavLM, ...); clap:MODEL is for CLAP, whisper-tiny-en for "
+            "Whisper"
         )
     notes = (
         f"{type(model).__name__} of {options.model} ({files.identity[:12]}), last layer, mean of "

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.extract.mel import periodic_hann, spectrogram, triangles
+
 RATE = 16_000
 READS, HOP, FFT = 400, 160, 512
 """Samples of a mel frame (25 ms), from one to the next (10 ms), and of the transform."""
@@ -27,8 +29,6 @@ FRAMES = 96
 """Mel frames of a window: 0.96 s."""
 LEAST = READS + (FRAMES - 1) * HOP
 """Samples that the first window reads: 0.975 s."""
-AT_ONCE = 4096
-"""Mel frames that are computed at a time."""
 
 
 def frame_count(samples: int) -> int:
@@ -46,39 +46,31 @@ def log_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Computed in float64. M counts complete frames: 998 of 10 s.
     """
-    count = frame_count(len(wave))
-    found = np.empty((count, BANDS), dtype=np.float32)
-    if count == 0:
-        return found
-    views = np.lib.stride_tricks.sliding_window_view(wave, READS)[::HOP]
-    window, filters = periodic_hann(), mel_filters()
-    for first in range(0, count, AT_ONCE):
-        magnitudes = np.abs(np.fft.rfft(views[first : first + AT_ONCE] * window, FFT, axis=1))
-        found[first : first + AT_ONCE] = np.log(magnitudes @ filters + OFFSET)
-    return found
+    if frame_count(len(wave)) == 0:
+        return np.empty((0, BANDS), dtype=np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(wave, READS)[::HOP]
+    filters = mel_filters()
+    return spectrogram(
+        frames, periodic_hann(READS), FFT, BANDS, lambda x: np.log(x @ filters + OFFSET)
+    )
 
 
-def windows(spectrogram: NDArray[np.float32], hop: int = FRAMES) -> NDArray[np.float32]:
+def windows(mel: NDArray[np.float32], hop: int = FRAMES) -> NDArray[np.float32]:
     """Windows of 96 frames.
 
     Args:
-        spectrogram: [M, 64].
+        mel: [M, 64].
         hop: Frames from one window to the next.
 
     Returns:
         A view [n, 96, 64]: 10 windows of 10 s, 5 of 5 s; what is left at the end is in none.
     """
-    count = window_count(len(spectrogram), hop)
+    count = window_count(len(mel), hop)
     if count == 0:
         return np.empty((0, FRAMES, BANDS), dtype=np.float32)
-    views = np.lib.stride_tricks.sliding_window_view(spectrogram, FRAMES, axis=0)
+    views = np.lib.stride_tricks.sliding_window_view(mel, FRAMES, axis=0)
     found: NDArray[np.float32] = views[::hop].transpose(0, 2, 1)
     return found
-
-
-def periodic_hann() -> NDArray[np.float64]:
-    """One period of a raised cosine over 400 samples, whose next would be 0: [400]."""
-    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(READS) / READS))
 
 
 @cache
@@ -88,10 +80,7 @@ def mel_filters() -> NDArray[np.float64]:
     The first bin (0 Hz) weighs nothing.
     """
     edges = np.linspace(_mel(np.array(LOWEST)), _mel(np.array(HIGHEST)), BANDS + 2)
-    bins = _mel(np.linspace(0, RATE / 2, FFT // 2 + 1))[:, None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
-    found = np.maximum(0, triangles)
+    found = triangles(_mel(np.linspace(0, RATE / 2, FFT // 2 + 1)), edges)
     found[0] = 0
     found.flags.writeable = False
     return found
