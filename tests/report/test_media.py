@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cmg.data import FeatureStore
+from cmg.data.emoji import load_pictures
 from cmg.data.watch import load_recordings
-from cmg.report.media import WatchMedia, media_of
+from cmg.report.media import EmojiMedia, WatchMedia, media_of
 from cmg.report.samples import Place
 
 
@@ -56,3 +60,37 @@ def test_a_clip_whose_source_is_unknown_shows_its_features(watch, meta, monkeypa
     place = Place("gyroscope", 0, 1)
     assert 'class="strip"' in media.thumbnail(place)
     assert 'class="strip"' in media.example(place)
+
+
+@pytest.fixture(scope="module")
+def cat():
+    """The test clips of emoji, and which of them is the cat."""
+    split = FeatureStore.open("emoji:3").split("val+test+train")
+    return split, next(k for k, row in enumerate(split.rows) if row.id == "1F408")
+
+
+def test_a_step_of_an_emoji_is_its_drawing_or_one_of_its_words(cat):
+    split, k = cat
+    media = media_of(split)
+    assert isinstance(media, EmojiMedia)
+    shown = media.thumbnail(Place("noto", k, 3))
+    uri = re.search(r'src="data:image/png;base64,([^"]+)" alt="cat, drawn for noto"', shown)
+    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(uri[1]))).convert("RGB"))
+    drawn = load_pictures()["noto"][split.rows[k].meta["concept"]]
+    assert (pixels == drawn).all()
+    assert media.examples([Place("noto", k, 0), Place("noto", k, 7)]) == [
+        f'<div class="example">{shown} <span>cat (noto)</span></div>'
+    ], "views of one drawing are shown once"
+    assert media.words("text_de", k) == ["Katze", "Haustier", "miau", "Tier"]
+    assert media.thumbnail(Place("text_de", k, 2)) == ""
+    assert "<mark>miau</mark> <span>cat</span>" in media.example(Place("text_de", k, 2))
+
+
+@pytest.mark.parametrize("meta", [{}, {"concept": 1377, "phrases": {"text": ["cat"]}}])
+def test_an_emoji_that_is_not_known_shows_its_features(cat, meta, monkeypatch):
+    split, k = cat
+    media = media_of(split)
+    row = split.rows[k].model_copy(update={"meta": meta})
+    monkeypatch.setattr(media.split, "rows", [row])
+    assert 'class="strip"' in media.thumbnail(Place("noto", 0, 1))
+    assert 'class="strip"' in media.example(Place("text", 0, 1))

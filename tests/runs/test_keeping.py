@@ -213,7 +213,7 @@ def test_an_edited_description_is_left_alone(full, tmp_path):
     assert kept(tmp_path / "run")[10] == WEIGHTS
 
 
-NEWEST = ["own-data", "digits", "digits-published", "tuxpaint", "watch"]
+NEWEST = ["own-data", "digits", "digits-published", "tuxpaint", "watch", "emoji"]
 EPOCHS = ["audio-video-text", "audio-video", "audio-text", "video-text", "simulated"]
 
 

@@ -3,6 +3,7 @@
 from cmg.data.arrays import import_arrays
 from cmg.data.batches import Batches
 from cmg.data.digits import build_digits
+from cmg.data.emoji import build_emoji
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
@@ -25,6 +26,7 @@ __all__ = [
     "Split",
     "StoreWriter",
     "build_digits",
+    "build_emoji",
     "build_watch",
     "epoch_ahead",
     "import_arrays",

@@ -6,7 +6,6 @@ three axes of a sensor, their mean and their standard deviation.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from cmg.data.batches import permutation
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.parts import GROUP, refuse_absent_classes, refuse_leak
+from cmg.data.scaling import Standardizer
 from cmg.data.store import FeatureStore
 from cmg.data.watch.archive import AXES, PER_UNIT, RATE, Recording, load_recordings
 from cmg.data.writer import Clip, StoreWriter
@@ -171,38 +171,6 @@ def steps(samples: NDArray[np.int16], per_unit: int) -> NDArray[np.float64]:
 def first_sample(step: int) -> int:
     """Number of the first sample of a step, floor(12.5 step)."""
     return step * RATE // 2
-
-
-@dataclass(frozen=True)
-class Standardizer:
-    """Shift and scale of the numbers of a sensor.
-
-    Attributes:
-        mean: float64 [45].
-        std: float64 [45].
-    """
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, clips: list[NDArray[np.float64]]) -> Standardizer:
-        """Mean and standard deviation over all steps of some clips, [10, 45] each.
-
-        Sums are exact before they are rounded: they do not depend on the machine.
-        """
-        values = np.concatenate(clips)
-        mean = _exact_sums(values) / len(values)
-        return cls(mean, np.sqrt(_exact_sums((values - mean) ** 2) / len(values)))
-
-    def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Features [10, 45] in units of what these were."""
-        scaled: NDArray[np.float32] = ((features - self.mean) / self.std).astype(np.float32)
-        return scaled
-
-
-def _exact_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([math.fsum(column) for column in values.T.tolist()])
 
 
 def _clip(window: WatchWindow, split: str, scales: dict[str, Standardizer]) -> Clip:

@@ -4,11 +4,16 @@ from cmg.data.manifest import MediaName
 from cmg.data.source import Split
 from cmg.report.media.base import Media
 from cmg.report.media.digits import DigitsMedia
+from cmg.report.media.emoji import EmojiMedia
 from cmg.report.media.watch import WatchMedia
 
-__all__ = ["DigitsMedia", "Media", "WatchMedia", "media_of"]
+__all__ = ["DigitsMedia", "EmojiMedia", "Media", "WatchMedia", "media_of"]
 
-SHOWN: dict[MediaName, type[Media]] = {"digits": DigitsMedia, "watch": WatchMedia}
+SHOWN: dict[MediaName, type[Media]] = {
+    "digits": DigitsMedia,
+    "watch": WatchMedia,
+    "emoji": EmojiMedia,
+}
 """How the clips of embedded sets are shown; of all others, their features are."""
 
 
