@@ -106,7 +106,7 @@ VOICES = (
 
 
 @dataclass(frozen=True)
-class Recording:
+class SpokenLetter:
     """One letter as one voice says it.
 
     Attributes:
@@ -132,7 +132,7 @@ class Heard:
         skipped: Why others were left out.
     """
 
-    recordings: list[Recording]
+    recordings: list[SpokenLetter]
     waves: list[Wave]
     skipped: list[str]
 
@@ -159,7 +159,7 @@ def how_to_get(packages: Sequence[str]) -> str:
 
 def find_recordings(
     source: Path | None = None, voices: Sequence[Voice] = VOICES
-) -> list[Recording]:
+) -> list[SpokenLetter]:
     """The recordings of single letters A to Z, by voice and letter.
 
     Other letters of an alphabet (Ñ, Å, Hungarian DZS), other alphabets, syllables, digits and
@@ -186,7 +186,7 @@ def find_recordings(
             "then --source FOLDER"
         )
     return [
-        Recording(f"{voice.name}.{letter}", voice, letter, files[letter])
+        SpokenLetter(f"{voice.name}.{letter}", voice, letter, files[letter])
         for voice, files in named.items()
         for letter in sorted(files)
     ]
@@ -215,7 +215,7 @@ def _files(root: Path, voice: Voice) -> dict[str, Path]:
     return found
 
 
-def hear(recordings: Sequence[Recording], rate: int) -> Heard:
+def hear(recordings: Sequence[SpokenLetter], rate: int) -> Heard:
     """Recordings as words, each sound once.
 
     A damaged file is left out, and so is a sound that another recording has too, sample for
@@ -229,7 +229,7 @@ def hear(recordings: Sequence[Recording], rate: int) -> Heard:
         ConfigError: PyAV is not installed.
     """
     skipped: list[str] = []
-    same: dict[str, list[tuple[Recording, Wave]]] = {}
+    same: dict[str, list[tuple[SpokenLetter, Wave]]] = {}
     for one in recordings:
         try:
             wave = word(decode(None, one.path, None, rate).wave, rate)

@@ -18,7 +18,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.registry import card_for, load_extractor
 from projects.letters.fonts import PACKAGE, Font, dealt_designs, read_fonts
-from projects.letters.recordings import FOLDS, LETTERS, Recording, Wave, find_recordings, hear
+from projects.letters.recordings import FOLDS, LETTERS, SpokenLetter, Wave, find_recordings, hear
 
 Array = NDArray[np.float32]
 Part = Literal["train", "val", "test"]
@@ -68,7 +68,7 @@ class Letters:
         components: See :class:`Reading`.
     """
 
-    recordings: list[Recording]
+    recordings: list[SpokenLetter]
     sounds: Array
     fonts: list[Font]
     skipped: list[str]

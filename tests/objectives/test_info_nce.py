@@ -8,9 +8,11 @@ from itertools import combinations
 import pytest
 import torch
 
+from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.errors import DataError
 from cmg.objectives import ClipInfoNCE, InfoNCEOptions, StepInfoNCE, clip_info_nce, step_info_nce
-from cmg.types import Kind, Modality, Steps
+from cmg.objectives.base import View
+from cmg.types import Encoded, Kind, Modality, Steps
 
 NAMES = ("audio", "video", "text")
 
@@ -138,8 +140,43 @@ def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundred
 
 
 @pytest.mark.parametrize(
-    ("on", "needs"), [("features", set()), ("codes", {"codes"}), ("both", {"codes"})]
+    ("on", "needs"),
+    [(["features"], set()), (["codes"], {"codes"}), (["features", "posterior"], {"codes"})],
 )
 def test_codes_are_needed_where_they_are_contrasted(on, needs):
     assert ClipInfoNCE(InfoNCEOptions(on=on)).needs == needs
     assert ClipInfoNCE.needs == frozenset()
+
+
+def test_of_distributions_the_roots_are_contrasted_by_hand():
+    """Products of rooted distributions are Bhattacharyya coefficients: 1 with itself, 0.6 here."""
+    p = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)
+    coefficient = 2 * math.sqrt(0.09)
+    expected = 2 * math.log(1 + math.exp((coefficient - 1) / 0.1))
+    for contrast in (clip_info_nce, step_info_nce):
+        found = contrast({"a": p, "b": p}, temperature=0.1, probabilities=True)
+        assert found.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_clip_has_the_mean_of_its_steps_distributions():
+    p = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]])
+    same = clip_info_nce({"a": p, "b": p}, probabilities=True)
+    assert same.item() == pytest.approx(2 * math.log(2), rel=1e-6)
+
+
+def test_what_is_contrasted_is_added():
+    features, steps = some(names=("a", "b")), Steps(5, 4)
+    codebook = SharedCodebook(["a", "b"], 3, CodebookOptions(size=6, start="uniform")).double()
+    codebook.codes.copy_(torch.randn(6, 3, generator=torch.Generator().manual_seed(1)))
+    quantized = codebook.lookup(features, steps)
+    view = View(Encoded({}, features, {}, {}, steps), quantized, {}, codebook)
+    posterior = {m: codebook.posterior(m, z, 0.3) for m, z in features.items()}
+    parts = {
+        "features": clip_info_nce(features, steps),
+        "codes": clip_info_nce(quantized.vectors, steps),
+        "posterior": clip_info_nce(posterior, steps, probabilities=True),
+    }
+    term = ClipInfoNCE(InfoNCEOptions(on=list(parts), softness=0.3))
+    assert term.term(view, None).item() == pytest.approx(sum(x.item() for x in parts.values()))
+    alone = ClipInfoNCE(InfoNCEOptions(on=["posterior"], softness=0.3)).term(view, None)
+    assert alone.item() == pytest.approx(parts["posterior"].item())

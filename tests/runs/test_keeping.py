@@ -18,7 +18,7 @@ from cmg.runs.checkpoint import TRAINING, list_checkpoints, load_model, read_che
 from cmg.runs.folder import read_config
 from cmg.runs.keeping import drop_training, thin
 from cmg.saved import load_tensors
-from cmg.studies.ledger import refuse_other_config
+from cmg.studies.agreement import refuse_other_config
 
 from .test_resume import assert_same_bits, bits
 

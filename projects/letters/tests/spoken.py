@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ImageFont
 
 from projects.letters.fonts import FOLDER, Font
-from projects.letters.recordings import LETTERS, Recording, Voice
+from projects.letters.recordings import LETTERS, SpokenLetter, Voice
 from projects.letters.store import Letters
 
 RATE = 8000
@@ -71,7 +71,7 @@ def made_up_letters(folds: int = 8, fonts: int = 64, lacking: str = "") -> Lette
     rng = np.random.default_rng(0)
     voices = [Voice(f"v{k}", "", "en", f"s{k}", k, "p") for k in range(folds)]
     recordings = [
-        Recording(f"{voice.name}.{letter}", voice, letter, Path())
+        SpokenLetter(f"{voice.name}.{letter}", voice, letter, Path())
         for voice in voices
         for letter in LETTERS
         if f"{voice.fold}:{letter}" != lacking

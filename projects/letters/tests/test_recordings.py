@@ -11,7 +11,7 @@ from projects.letters.recordings import (
     KLETTRES,
     LETTERS,
     VOICES,
-    Recording,
+    SpokenLetter,
     find_recordings,
     hear,
     word,
@@ -93,7 +93,7 @@ def test_a_noisy_recording_is_cut_where_its_noise_begins():
 
 def test_a_sound_is_kept_once_and_not_under_two_letters(tmp_path):
     def recording(letter, path):
-        return Recording(f"{GERMAN.name}.{letter}-{path.stem}", GERMAN, letter, path)
+        return SpokenLetter(f"{GERMAN.name}.{letter}-{path.stem}", GERMAN, letter, path)
 
     silent = sing(tmp_path / "silent.wav", 0.0)
     (tmp_path / "broken.wav").write_bytes(b"no sound")

@@ -5,15 +5,17 @@ other modality, and the other way round: with unit vectors a and b of N pairs,
 
     L = mean_i -log softmax_j(a_i . b_j / temperature)[i]  +  the same of columns,
 
-summed over unordered pairs of modalities. As in van den Oord et al. (2018) and CLIP.
+summed over unordered pairs of modalities. As in van den Oord et al. (2018) and CLIP. Vectors are
+features z, code vectors, or square roots of a distribution over the codes, whose products are
+Bhattacharyya coefficients: the contrast that CMCM means, on what heads of soft codes read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -29,6 +31,11 @@ SHARPEST = 100.0
 """Largest 1 / temperature that is learned, as in CLIP."""
 
 
+Contrasted = Literal["features", "codes", "posterior"]
+FLOOR = 1e-8
+"""Added to probabilities before their square root, whose slope is infinite at 0."""
+
+
 class InfoNCEOptions(TermOptions):
     """What is contrasted, and how sharply.
 
@@ -36,17 +43,22 @@ class InfoNCEOptions(TermOptions):
         temperature: Of the softmax; where it is learned, the one it begins with.
         learned: Whether it is trained along, down to 1/100.
         on: Continuous ``features`` z, ``codes`` (quantized vectors, with the gradient straight
-            through), or the sum of ``both``.
+            through), or the ``posterior`` over codes; of several the contrasts are added.
+        softness: Temperature of that posterior, as ``probe.temperature`` is.
     """
 
     temperature: float = Field(0.1, gt=0.0)
     learned: bool = False
-    on: Literal["features", "codes", "both"] = "features"
+    on: Annotated[tuple[Contrasted, ...], Field(min_length=1)] = ("features",)
+    softness: float = Field(0.1, gt=0.0)
 
 
 @full_precision
 def clip_info_nce(
-    features: Mapping[str, Tensor], steps: Steps | None = None, temperature: float | Tensor = 0.1
+    features: Mapping[str, Tensor],
+    steps: Steps | None = None,
+    temperature: float | Tensor = 0.1,
+    probabilities: bool = False,
 ) -> Tensor | None:
     """InfoNCE of clips: unit vectors of means over the steps that exist.
 
@@ -55,6 +67,7 @@ def clip_info_nce(
         steps: Which steps exist; None for all. A pair of modalities is contrasted over the clips
             that have both.
         temperature: Of the softmax.
+        probabilities: Whether they are distributions, whose means are rooted.
 
     Returns:
         A scalar; None if no two clips have the same two modalities.
@@ -65,7 +78,8 @@ def clip_info_nce(
     features = sequences(features)
     steps = steps or Steps.of(features)
     refuse_single(steps)
-    means = {m: unit(mean_over_time(x, steps.mask(m))) for m, x in features.items()}
+    given = {m: mean_over_time(x, steps.mask(m)) for m, x in features.items()}
+    means = {m: unit(x, probabilities) for m, x in given.items()}
     losses = []
     for a, b in combinations(means, 2):
         both = steps.clips(a, b)
@@ -78,7 +92,10 @@ def clip_info_nce(
 
 @full_precision
 def step_info_nce(
-    features: Mapping[str, Tensor], steps: Steps | None = None, temperature: float | Tensor = 0.1
+    features: Mapping[str, Tensor],
+    steps: Steps | None = None,
+    temperature: float | Tensor = 0.1,
+    probabilities: bool = False,
 ) -> Tensor | None:
     """InfoNCE of steps: each is told from the same step of the other clips.
 
@@ -89,6 +106,7 @@ def step_info_nce(
         features: [B, T, D] per modality whose steps are aligned in time.
         steps: Which steps exist; None for all.
         temperature: Of the softmax.
+        probabilities: Whether they are distributions, which are rooted.
 
     Returns:
         A scalar; None if no two clips have a step of the same two modalities.
@@ -99,7 +117,7 @@ def step_info_nce(
     features = sequences(features)
     steps = steps or Steps.of(features)
     refuse_single(steps)
-    units = {m: unit(x).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
+    units = {m: unit(x, probabilities).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
     losses = []
     for a, b in combinations(units, 2):
         score = units[a] @ units[b].mT / temperature
@@ -118,9 +136,9 @@ def step_info_nce(
     return torch.stack(losses).sum() if losses else None
 
 
-def unit(x: Tensor) -> Tensor:
-    """Vectors of length 1 along the last axis; zero ones stay."""
-    return nn.functional.normalize(x, dim=-1)
+def unit(x: Tensor, probabilities: bool = False) -> Tensor:
+    """Vectors of length 1 along the last axis, of distributions their square roots."""
+    return nn.functional.normalize((x + FLOOR).sqrt() if probabilities else x, dim=-1)
 
 
 def refuse_single(steps: Steps) -> None:
@@ -137,11 +155,11 @@ def refuse_single(steps: Steps) -> None:
 
 
 class InfoNCE(Objective):
-    """A contrast on features, on codes, or on both."""
+    """A contrast on features, on codes, on posteriors, or on several of them."""
 
     def __init__(self, options: InfoNCEOptions | None = None) -> None:
         super().__init__(options)
-        if self.options.on != "features":
+        if set(self.options.on) != {"features"}:
             self.needs = frozenset({"codes"})  # type: ignore[misc]
         if self.options.learned:
             self.sharpness = nn.Parameter(torch.tensor(-math.log(self.options.temperature)))
@@ -153,19 +171,30 @@ class InfoNCE(Objective):
             return float(self.options.temperature)
         return torch.exp(-self.sharpness.clamp_max(math.log(SHARPEST)))
 
-    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
-        """Of features or of code vectors."""
+    def contrast(
+        self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
+    ) -> Tensor | None:
+        """Of features, code vectors or distributions."""
         raise NotImplementedError
 
     def term(self, view: View, draw: None) -> Tensor | None:
         """The loss on the whole batch."""
-        steps, losses = view.encoded.steps, []
-        if self.options.on != "codes":
-            losses.append(self.contrast(view.encoded.semantic, steps))
-        if self.options.on != "features":
-            losses.append(self.contrast(view.quantized.vectors, steps))
+        read: dict[Contrasted, Callable[[], Mapping[str, Tensor]]] = {
+            "features": lambda: view.encoded.semantic,
+            "codes": lambda: view.quantized.vectors,
+            "posterior": lambda: self.posterior(view),
+        }
+        given = {name: read[name]() for name in dict.fromkeys(self.options.on)}
+        losses = [
+            self.contrast(x, view.encoded.steps, name == "posterior") for name, x in given.items()
+        ]
         found = [loss for loss in losses if loss is not None]
         return torch.stack(found).sum() if found else None
+
+    def posterior(self, view: View) -> dict[str, Tensor]:
+        """Distributions over codes, [B, T, K], of levels one beside the other."""
+        soft, book = self.options.softness, view.quantizer
+        return {m: book.posterior(m, z, soft).flatten(2) for m, z in view.encoded.semantic.items()}
 
 
 @objectives.register("clip_info_nce", InfoNCEOptions)
@@ -175,9 +204,11 @@ class ClipInfoNCE(InfoNCE):
     title = "InfoNCE of clips"
     about = "a clip is told from others by its partner in another modality"
 
-    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
+    def contrast(
+        self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
+    ) -> Tensor | None:
         """See :func:`clip_info_nce`."""
-        return clip_info_nce(features, steps, self.temperature)
+        return clip_info_nce(features, steps, self.temperature, probabilities)
 
 
 @objectives.register("step_info_nce", InfoNCEOptions)
@@ -203,10 +234,12 @@ class StepInfoNCE(InfoNCE):
         """Of the modalities that are not words."""
         return cls(options, [m.name for m in modalities if m.kind is not Kind.TOKENS])
 
-    def contrast(self, features: Mapping[str, Tensor], steps: Steps | None) -> Tensor | None:
+    def contrast(
+        self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
+    ) -> Tensor | None:
         """See :func:`step_info_nce`."""
         known = features if self.aligned is None else self.aligned
         aligned = {m: x for m, x in features.items() if m in known}
         if not aligned:
             return None
-        return step_info_nce(aligned, steps, self.temperature)
+        return step_info_nce(aligned, steps, self.temperature, probabilities)

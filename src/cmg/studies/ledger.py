@@ -28,8 +28,9 @@ from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError, DataError
 from cmg.files import read_json, replace_file
 from cmg.registry import PluginError, refuse_missing
+from cmg.studies.agreement import data_of, refuse_other_config, refuse_other_data
 from cmg.studies.definition import COMPUTED, Study
-from cmg.studies.plan import Place, StudyPlan, at_fold, changed_keys, variant_config
+from cmg.studies.plan import Place, StudyPlan, at_fold, variant_config
 from cmg.studies.scorers import Scores
 
 STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
@@ -330,24 +331,6 @@ def refuse_other(
     refuse_other_config(f"{out} holds jobs", before.base, now.base, remedy, told)
 
 
-def refuse_other_config(
-    what: str, before: RunConfig, now: RunConfig, remedy: str, told: str = "now"
-) -> None:
-    """Refuse a configuration that differs in more than where the data are and what is kept.
-
-    Raises:
-        ConfigError: names the keys with both values.
-    """
-    found = changed_keys(before, now)
-    changes_nothing = {"data.store", "data.lists", "training.keep_checkpoints"}
-    found = {key: pair for key, pair in found.items() if key not in changes_nothing}
-    if found:
-        first = list(found.items())[:4]
-        shown = ", ".join(f"{key} = {a!r} ({told} {b!r})" for key, (a, b) in first)
-        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-        raise ConfigError(f"{what} with {shown}{more}; {remedy}")
-
-
 def unfinished(
     out: Path, identity: Identity, plan: StudyPlan, scored_on: Mapping[Place, str]
 ) -> list[JobKey]:
@@ -386,21 +369,3 @@ def unfinished(
     variants, folds = (list(dict.fromkeys(part)) for part in zip(*plan.configs, strict=True))
     wanted = planned(variants, folds, plan.seeds, identity.study.computed)
     return [key for key in wanted if key not in done]
-
-
-def data_of(config: RunConfig) -> tuple[str, str | None]:
-    """The store or collection, and the list of it, that a job is trained on."""
-    return config.data.store, config.data.list
-
-
-def refuse_other_data(what: str, before: str, now: str | None) -> None:
-    """Refuse data of another content hash than a finished job saw.
-
-    Raises:
-        ConfigError: they differ.
-    """
-    if now is not None and before != now:
-        raise ConfigError(
-            f"{what} with content hash {before[:12]}, but --data has {now[:12]}; "
-            "give it the same data, or choose another --out"
-        )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmg.errors import ConfigError
 from cmg.files import StrPath, replace_file
+from cmg.studies.agreement import refuse_other_config
 from cmg.studies.ledger import (
     STUDY,
     JobKey,
@@ -16,7 +17,6 @@ from cmg.studies.ledger import (
     read_identity,
     read_job,
     refuse_other,
-    refuse_other_config,
 )
 from cmg.studies.scorers import Scores
 from cmg.studies.summary import StudySummary, summarized
