@@ -129,7 +129,7 @@ def test_the_method_that_a_preset_has_changes_nothing(name):
 @pytest.mark.parametrize(
     ("method", "text", "message"),
     [
-        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: dcid, "),
+        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: contrast, dcid, "),
         (
             "digits",
             "",
@@ -245,8 +245,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 
 TERMS = (
-    "; valid: club, cmcm, commitment, cross_cpc, reconstruction; one of your own comes with "
-    "--plugin MODULE (in Python cmg.use)"
+    "; valid: clip_info_nce, club, cmcm, commitment, cross_cpc, reconstruction, step_info_nce; "
+    "one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 
 

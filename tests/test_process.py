@@ -21,12 +21,12 @@ from cmg.launching import launch, under_launch
 from cmg.process import environment, seeded, signals_kept, thread_count
 from cmg.recipes.encode_media import write_codes
 from cmg.recipes.evaluate import evaluate_run
-from cmg.recipes.jobs import Job, run_jobs
+from cmg.recipes.jobs import Job, run_job
 from cmg.recipes.pretrain import prepare
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, two_stage
 from cmg.training import allocation
-from cmg.workers import OWN_PROCESS
+from cmg.workers import OWN_PROCESS, run_all
 
 SMALL = [
     "data.batch_size=5",
@@ -81,7 +81,7 @@ CALLS = {
     ),
     "resume": lambda store, run, out: cmg.pretrain(config(store), run, resume=True),
     "prepare": lambda store, run, out: prepare(config(store)),
-    "jobs": lambda store, run, out: run_jobs([Job("x", config(store))], lambda *_: None),
+    "jobs": lambda store, run, out: run_all([Job("x", config(store))], run_job, lambda *_: None),
     "load, probe, encode": probed,
     "evaluate": lambda store, run, out: evaluate_run(run),
     "retrieval": lambda store, run, out: evaluate_retrieval([run]),

@@ -100,6 +100,8 @@ ARGUMENTS = {
     "cmg.config.load.load_config": [{"name_or_path": "file.yaml"}],
     "cmg.data.arrays.import_arrays": [{"manifest": "none.csv", "out": "out"}],
     "cmg.data.digits.build.build_digits": [{"path": "full"}],
+    "cmg.data.emoji.build.build_emoji": [{"path": "full"}],
+    "cmg.data.watch.build.build_watch": [{"path": "full"}],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
     "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
     "cmg.data.store.FeatureStore.open": [{"where": "none"}],

@@ -12,7 +12,8 @@ import pytest
 from cmg import workers as module
 from cmg.config.load import load_config
 from cmg.errors import DataError, WorkerError
-from cmg.recipes.jobs import Job, run_jobs
+from cmg.recipes.jobs import Job, run_job
+from cmg.workers import run_all
 
 QUICK = ["training.epochs=1", "training.tensorboard=false", "probe.epochs=1"]
 
@@ -31,14 +32,14 @@ def test_numbers_do_not_depend_on_the_number_of_workers(jobs):
 
         return report
 
-    assert run_jobs(jobs, count(1), workers=1) == run_jobs(jobs, count(2), workers=2)
+    assert run_all(jobs, run_job, count(1), 1) == run_all(jobs, run_job, count(2), 2)
     assert seen == {1: 3000, 2: 3000}
 
 
 def test_a_failing_job_raises_its_own_error(jobs):
     broken = [jobs[0], Job("bad", load_config("digits", ["data.train_split=trian", *QUICK]))]
     with pytest.raises(DataError, match="did you mean 'train'"):
-        run_jobs(broken, lambda *_: None, workers=2)
+        run_all(broken, run_job, lambda *_: None, 2)
 
 
 def test_a_killed_worker_is_told_apart(jobs, monkeypatch):
@@ -57,7 +58,7 @@ def test_a_killed_worker_is_told_apart(jobs, monkeypatch):
     monkeypatch.setattr(module, "ProcessPoolExecutor", kept)
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(WorkerError, match="workers 1"):
-        run_jobs(jobs, lambda *_: None, workers=2)
+        run_all(jobs, run_job, lambda *_: None, 2)
 
 
 @pytest.mark.parametrize(

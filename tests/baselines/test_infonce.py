@@ -30,14 +30,14 @@ def test_only_codes_and_objectives_go(preset):
 
 def test_the_contrasts_of_the_run_stay_as_they_are_but_on_features():
     own = {
-        "clip_info_nce": {"temperature": 0.2, "on": ("features", "codes")},
+        "clip_info_nce": {"temperature": 0.2, "of": ("features", "codes")},
         "step_info_nce": {"weight": 0.5},
     }
     changes = {f"objectives.{name}": options for name, options in own.items()}
     config = override_config(load_config("digits"), changes=changes)
     terms = infonce_config(config).objectives.terms
     assert list(terms) == ["clip_info_nce", "step_info_nce"]
-    assert (terms["clip_info_nce"].temperature, terms["clip_info_nce"].on) == (0.2, ("features",))
+    assert (terms["clip_info_nce"].temperature, terms["clip_info_nce"].of) == (0.2, ("features",))
     assert terms["step_info_nce"].weight == 0.5
 
 

@@ -218,8 +218,9 @@ def test_a_copied_method_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_
 def test_a_named_run_meets_other_modalities(oddly_named, name):
     store = FeatureStore.open(oddly_named / "st")
     config = load_config(name)
-    if "text" in (config.data.modalities or ()):
-        with pytest.raises(ModalityError, match=r"data\.modalities: store .* no modality 'text'"):
+    foreign = set(config.data.modalities or ()) - {"audio", "video"}
+    if foreign:
+        with pytest.raises(ModalityError, match=r"data\.modalities: store .* no modality '(\w+)'"):
             chosen_modalities(store, config)
         return
     found = chosen_modalities(store, config)

@@ -49,8 +49,8 @@ JOBS = {
     "contrast": [
         DOUBLE,
         "data.store=SPARSE",
-        "objectives.clip_info_nce={on: [features, codes, posterior], learned: true}",
-        "objectives.step_info_nce={on: [codes], learned: false}",
+        "objectives.clip_info_nce={of: [features, codes, posterior], learned: true}",
+        "objectives.step_info_nce={of: [codes], learned: false}",
         "model.temporal={kind: mlp, hidden: 16, dropout: 0.1, skip: true, input_dropout: 0.2}",
         "model.token_encoder=none",
         "optimizer.weight_decay=0.01",

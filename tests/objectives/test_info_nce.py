@@ -140,11 +140,11 @@ def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundred
 
 
 @pytest.mark.parametrize(
-    ("on", "needs"),
+    ("of", "needs"),
     [(["features"], set()), (["codes"], {"codes"}), (["features", "posterior"], {"codes"})],
 )
-def test_codes_are_needed_where_they_are_contrasted(on, needs):
-    assert ClipInfoNCE(InfoNCEOptions(on=on)).needs == needs
+def test_codes_are_needed_where_they_are_contrasted(of, needs):
+    assert ClipInfoNCE(InfoNCEOptions(of=of)).needs == needs
     assert ClipInfoNCE.needs == frozenset()
 
 
@@ -176,7 +176,7 @@ def test_what_is_contrasted_is_added():
         "codes": clip_info_nce(quantized.vectors, steps),
         "posterior": clip_info_nce(posterior, steps, probabilities=True),
     }
-    term = ClipInfoNCE(InfoNCEOptions(on=list(parts), softness=0.3))
+    term = ClipInfoNCE(InfoNCEOptions(of=list(parts), softness=0.3))
     assert term.term(view, None).item() == pytest.approx(sum(x.item() for x in parts.values()))
-    alone = ClipInfoNCE(InfoNCEOptions(on=["posterior"], softness=0.3)).term(view, None)
+    alone = ClipInfoNCE(InfoNCEOptions(of=["posterior"], softness=0.3)).term(view, None)
     assert alone.item() == pytest.approx(parts["posterior"].item())

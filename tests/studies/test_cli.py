@@ -92,8 +92,8 @@ def test_parts_by_fold_and_by_the_hour_then_merged(cmg, folds, tiny, tmp_path, u
         (["ablation-av", "--base", "nothing"], "no preset named 'nothing'"),
         (["ablation-av", "training.seed=1"], "--seeds"),
         (["ablation-avt"], "modalities=audio,video"),
-        (["ablation-av", "--only-folds", "0"], "the study has no folds; say how many with --folds"),
-        (["ablation-av", "--only-folds", "a"], "'a' is no number of a fold, e.g. 0,1,2"),
+        (["ablation-av", "--only-folds", "0"], "for a study with folds; say how many with --folds"),
+        (["ablation-av", "--only-folds", "a"], "e.g. 0,1,2, and 'a' is none"),
         (["ablation-av", "--folds", "2"], "is a single folder; with folds"),
     ],
 )

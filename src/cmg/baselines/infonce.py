@@ -20,9 +20,9 @@ def infonce_changes(config: RunConfig) -> dict[str, Any]:
     """
     given = config.objectives.model_dump(mode="json")
     terms: dict[str, Any] = dict.fromkeys(given)
-    terms[CLIPS] = (given.get(CLIPS) or {}) | {"on": ("features",)}
+    terms[CLIPS] = (given.get(CLIPS) or {}) | {"of": ("features",)}
     if given.get(STEPS):
-        terms[STEPS] = given[STEPS] | {"on": ("features",)}
+        terms[STEPS] = given[STEPS] | {"of": ("features",)}
     changes = {"model.codebook.kind": "none", "objectives": terms}
     # Without codes there is no posterior; heads on "codes" then read the features.
     return changes | ({} if config.probe.features != "posterior" else {"probe.features": "codes"})

@@ -129,7 +129,9 @@ def fold_numbers(text: str) -> list[int]:
     from cmg.errors import ConfigError
 
     if wrong := [part for part in commas(text) if not part.isdecimal()]:
-        raise ConfigError(f"--only-folds: {wrong[0]!r} is no number of a fold, e.g. 0,1,2")
+        raise ConfigError(
+            f"--only-folds takes numbers of folds, e.g. 0,1,2, and {wrong[0]!r} is none"
+        )
     return [int(part) for part in commas(text)]
 
 

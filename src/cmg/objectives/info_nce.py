@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from cmg.errors import DataError
@@ -36,20 +36,27 @@ FLOOR = 1e-8
 """Added to probabilities before their square root, whose slope is infinite at 0."""
 
 
+def several(given: Any) -> Any:
+    """A single name as a tuple of one."""
+    return (given,) if isinstance(given, str) else given
+
+
 class InfoNCEOptions(TermOptions):
     """What is contrasted, and how sharply.
 
     Attributes:
         temperature: Of the softmax; where it is learned, the one it begins with.
         learned: Whether it is trained along, down to 1/100.
-        on: Continuous ``features`` z, ``codes`` (quantized vectors, with the gradient straight
+        of: Continuous ``features`` z, ``codes`` (quantized vectors, with the gradient straight
             through), or the ``posterior`` over codes; of several the contrasts are added.
         softness: Temperature of that posterior, as ``probe.temperature`` is.
     """
 
     temperature: float = Field(0.1, gt=0.0)
     learned: bool = False
-    on: Annotated[tuple[Contrasted, ...], Field(min_length=1)] = ("features",)
+    of: Annotated[tuple[Contrasted, ...], Field(min_length=1), BeforeValidator(several)] = (
+        "features",
+    )
     softness: float = Field(0.1, gt=0.0)
 
 
@@ -159,7 +166,7 @@ class InfoNCE(Objective):
 
     def __init__(self, options: InfoNCEOptions | None = None) -> None:
         super().__init__(options)
-        if set(self.options.on) != {"features"}:
+        if set(self.options.of) != {"features"}:
             self.needs = frozenset({"codes"})  # type: ignore[misc]
         if self.options.learned:
             self.sharpness = nn.Parameter(torch.tensor(-math.log(self.options.temperature)))
@@ -184,7 +191,7 @@ class InfoNCE(Objective):
             "codes": lambda: view.quantized.vectors,
             "posterior": lambda: self.posterior(view),
         }
-        given = {name: read[name]() for name in dict.fromkeys(self.options.on)}
+        given = {name: read[name]() for name in dict.fromkeys(self.options.of)}
         losses = [
             self.contrast(x, view.encoded.steps, name == "posterior") for name, x in given.items()
         ]

@@ -145,7 +145,7 @@ def chosen_folds(every: tuple[int, ...], only: Sequence[int] | None) -> tuple[in
     """
     wrong = sorted(set(only or ()) - set(every))
     if wrong and not every:
-        raise ConfigError("--only-folds: the study has no folds; say how many with --folds")
+        raise ConfigError("--only-folds is for a study with folds; say how many with --folds")
     if wrong:
         known = ", ".join(map(str, every))
         raise ConfigError(f"--only-folds {wrong[0]}: there is no such fold; the study has {known}")
