@@ -101,6 +101,35 @@ def say(line: str | None = None) -> None:
         sys.exit(2)
 
 
+def demo_record(sets: Mapping[str, Results]) -> dict[str, Any]:
+    """What ``cmg demo --json`` promises: the keys of the first set, and every set by its name."""
+    told = {
+        name: one.public() | {"across": across_of(one), "remarks": one.remarks}
+        for name, one in sets.items()
+    }
+    return next(iter(sets.values())).public() | {"sets": told}
+
+
+def across_of(results: Results) -> dict[str, float]:
+    """Mean across modalities of the model's heads and of every control, by name."""
+    from cmg.report.tables import control_rows, means_across
+
+    return means_across(control_rows(results.transfer, results.controls))
+
+
+def demo_tables(sets: Mapping[str, Results]) -> list[Any]:
+    """A demo for a terminal: set by set, and last how they compare."""
+    from cmg.report.tables import sets_table
+
+    if len(sets) == 1:
+        return [line for results in sets.values() for line in results_tables(results)]
+    shown: list[Any] = []
+    for name, results in sets.items():
+        shown += [f"The set {name}", *results_tables(results), ""]
+    means = {name: across_of(results) for name, results in sets.items()}
+    return [*shown, in_terminal(sets_table(means))]
+
+
 def results_tables(results: Results) -> list[Any]:
     """An evaluation for a terminal: the tables of the report."""
     from cmg.report.tables import control_rows, directions_table, transfer_matrix
