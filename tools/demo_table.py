@@ -33,7 +33,7 @@ def main(path: Path) -> None:
     )
     print(
         f"\nCodebook on held-out clips: {used.size} codes, {used.used:.1f} used, perplexity "
-        f"{used.perplexity:.1f} over event steps, {100 * used.shared_share:.0f} % of the used "
+        f"{used.perplexity:.1f} over {results.counted_steps}, {100 * used.shared_share:.0f} % of the used "
         f"codes shared by two or more modalities. Objective weights: {weights}. "
         f"Wall time {results.seconds:.0f} s on two CPU cores."
     )

@@ -151,7 +151,7 @@ def results_tables(results: Results) -> list[Any]:
     return [
         *shown,
         f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity {used.perplexity:.1f} "
-        f"over event steps, {100 * used.shared_share:.0f} % of the used codes shared"
+        f"over {results.counted_steps}, {100 * used.shared_share:.0f} % of the used codes shared"
         if used.size
         else "Codebook: none (model.codebook.kind=none)",
         f"Objective weights: {weights}",

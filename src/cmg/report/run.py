@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,10 +76,17 @@ def run_document(data: ReportData, *others: ReportData) -> Document:
         sections[f"set-{other.name}"] = Section(f"The set {other.set_name}", set_blocks(other))
     seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
     kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
-    return Document(data.name, kicker, opening(data), sections)
+    return Document(data.name, kicker, [*headlines(data, others), *opening(data)], sections)
 
 
-def side_by_side(sets: list[ReportData]) -> dict[str, Section]:
+def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
+    """The result in a sentence or two, of each set where there are several."""
+    if not others:
+        return [Text(headline(data), "headline")]
+    return [Text(f"{one.set_name}: {headline(one)}", "headline") for one in (data, *others)]
+
+
+def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
     """What heads reach on each set of a demo, codes and all others."""
     means, remarks = {}, []
     for data in sets:
@@ -93,7 +101,7 @@ def side_by_side(sets: list[ReportData]) -> dict[str, Section]:
 
 
 def set_blocks(data: ReportData) -> list[Block]:
-    """A further set of a demo in one section: the result and controls, the rest to unfold."""
+    """A further set of a demo in one section: tables and controls, the rest to unfold."""
     shown, folded = ("transfer", "controls"), ("objectives", "training", "usage", "setup")
     sections = run_sections(data)
     blocks: list[Block] = opening(replace(data, remarks=[]))  # they stand where sets are compared
@@ -125,10 +133,9 @@ def run_sections(data: ReportData) -> dict[str, Section]:
 
 
 def opening(data: ReportData) -> list[Block]:
-    """The result in short, key numbers, and what the data are."""
+    """Key numbers, and what the data are."""
     short, about = Text(data_in_short(data)), about_data(data)
     return [
-        Text(headline(data), "headline"),
         InWords(short),
         *(Text(remark, "remark") for remark in data.remarks),
         fill("tiles", tiles=tiles(data)),
