@@ -103,18 +103,13 @@ def say(line: str | None = None) -> None:
 
 def demo_record(sets: Mapping[str, Results]) -> dict[str, Any]:
     """What ``cmg demo --json`` promises: the keys of the first set, and every set by its name."""
+    from cmg.report.tables import means_across
+
     told = {
-        name: one.public() | {"across": across_of(one), "remarks": one.remarks}
+        name: one.public() | {"across": means_across(one), "remarks": one.remarks}
         for name, one in sets.items()
     }
     return next(iter(sets.values())).public() | {"sets": told}
-
-
-def across_of(results: Results) -> dict[str, float]:
-    """Mean across modalities of the model's heads and of every control, by name."""
-    from cmg.report.tables import control_rows, means_across
-
-    return means_across(control_rows(results.transfer, results.controls))
 
 
 def demo_tables(sets: Mapping[str, Results]) -> list[Any]:
@@ -126,8 +121,7 @@ def demo_tables(sets: Mapping[str, Results]) -> list[Any]:
     shown: list[Any] = []
     for name, results in sets.items():
         shown += [f"The set {name}", *results_tables(results), ""]
-    means = {name: across_of(results) for name, results in sets.items()}
-    return [*shown, in_terminal(sets_table(means))]
+    return [*shown, in_terminal(sets_table(sets))]
 
 
 def results_tables(results: Results) -> list[Any]:

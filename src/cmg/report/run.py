@@ -40,7 +40,6 @@ from cmg.report.tables import (
     crossing,
     directions_table,
     mean_of,
-    means_across,
     plain,
     sets_table,
     transfer_matrix,
@@ -88,15 +87,14 @@ def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
 
 def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
     """What heads reach on each set of a demo, codes and all others."""
-    means, remarks = {}, []
+    results, remarks = {}, []
     for data in sets:
-        results = data.results
-        assert results is not None, "a demo has results"
-        means[data.set_name] = means_across(control_rows(results.transfer, results.controls))
+        assert data.results is not None, "a demo has results"
+        results[data.set_name] = data.results
         told = data.remarks if data is not sets[0] else []
         remarks += [Text(f"{data.set_name}: {remark}", "remark") for remark in told]
     about = Text(f"Sections that name no set are of {sets[0].set_name}.", "note")
-    table = sets_table(means)
+    table = sets_table(results)
     return {"sets": Section(table.title, [table, *remarks, about])}
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.report.prose import CONTROLS
+
+if TYPE_CHECKING:
+    from cmg.evaluation.results import Results
 
 
 @dataclass(frozen=True)
@@ -128,22 +132,20 @@ def controls_table(rows: Mapping[str, ScoreMap]) -> Table:
     return plain("Controls", columns, out)
 
 
-def means_across(rows: Mapping[str, ScoreMap]) -> dict[str, float]:
-    """Mean of every row's directions between modalities, in percent."""
+def means_across(results: Results) -> dict[str, float]:
+    """Mean over directions between modalities of codes and of every control, in percent."""
+    rows = control_rows(results.transfer, results.controls)
     across = {name: crossing(scores) for name, scores in rows.items()}
     return {name: mean_of(scores) for name, scores in across.items() if scores}
 
 
-def sets_table(sets: Mapping[str, Mapping[str, float]]) -> Table:
-    """A row per heads: their mean across modalities on each set, and how far codes are ahead.
-
-    Args:
-        sets: :func:`means_across` of each set, ``codes`` among its rows.
-    """
+def sets_table(sets: Mapping[str, Results]) -> Table:
+    """A row per heads: their mean across modalities on each set, and how far codes are ahead."""
+    of_sets = [means_across(results) for results in sets.values()]
     body = []
-    for name in dict.fromkeys(name for means in sets.values() for name in means):
+    for name in dict.fromkeys(name for means in of_sets for name in means):
         row = [CONTROLS.get(name, (name, ""))[0]]
-        for means in sets.values():
+        for means in of_sets:
             found, ahead = means.get(name), "–"
             if found is not None and name != "codes":
                 ahead = f"{means['codes'] - found:+.1f}"
