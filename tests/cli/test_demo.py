@@ -12,8 +12,10 @@ from io import StringIO
 import pytest
 
 from cmg.cli import main as entry
+from cmg.evaluation.results import CodebookStats, Results
+from cmg.evaluation.scores import Score
 from cmg.recipes import demo as recipe
-from cmg.recipes.demo import fold_remarks, plan_demo
+from cmg.recipes.demo import fold_remarks, plan_demo, seed_remarks
 
 BRIEF = {"digits": ["training.epochs=9"], "watch": ["training.epochs=1", "probe.epochs=2"]}
 """Digits of 14, enough for all that is asked below; nothing asks how well watch does."""
@@ -121,9 +123,26 @@ def test_sets_stand_side_by_side(demo):
 def test_the_published_recipe_is_of_digits_alone(tmp_path):
     (only,) = plan_demo(tmp_path, "published", seeds=2).sets
     assert (only.name, only.out) == ("digits", tmp_path)
-    names = [job.name for job in only.jobs]
-    assert names == [f"{v} {s}" for v in recipe.VARIANTS | {"infonce": {}} for s in (0, 1)] + [
-        "baselines"
+    variants = ("trained", "infonce", "shuffled_pairs", "untrained_encoders")
+    assert [job.name for job in only.jobs] == [
+        *(f"{variant} {seed}" for variant in variants for seed in (0, 1)),
+        "baselines",
+    ]
+
+
+def test_controls_of_the_second_set_are_of_one_seed_and_it_says_so(tmp_path):
+    _, watch = plan_demo(tmp_path, seeds=2).sets
+    assert [job.name for job in watch.jobs] == [
+        *("trained 0", "trained 1", "infonce 0", "infonce 1"),
+        *("shuffled_pairs 0", "untrained_encoders 0", "baselines"),
+    ]
+    two, one = ({"a->b": Score.of([50.0] * n)} for n in (2, 1))
+    stats = CodebookStats(8, 8.0, 4.0, 0.5)
+    even = Results(two, {}, {"shuffled_pairs": two, "ridge": one}, stats)
+    assert seed_remarks(even) == []
+    uneven = Results(two, {}, {"shuffled_pairs": one, "untrained_encoders": one}, stats)
+    assert seed_remarks(uneven) == [
+        "shuffled pairs and untrained encoders are of one seed, all else that is trained of 2."
     ]
 
 

@@ -33,7 +33,9 @@ def demo(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="`default`, or `published`: as coded.")] = "default",
-    seeds: Annotated[int, typer.Option(help="Pre-trainings per variant.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Pre-trainings per variant; one of controls on watch.")
+    ] = 3,
     workers: WorkersOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo in OUT.")] = False,
 ) -> None:

@@ -85,14 +85,25 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     first, *others = map(load_config, RECIPES[recipe])
     sets = [demo_set(first, out, seeds)]
-    sets += [demo_set(one, out / set_name(one.data.store), seeds) for one in others]
+    sets += [demo_set(one, out / set_name(one.data.store), seeds, 1) for one in others]
     return DemoPlan(sets, sum(clips_to_train(one.jobs[:-1]) for one in sets))
 
 
-def demo_set(config: RunConfig, out: Path, seeds: int) -> DemoSet:
-    """The jobs on the set of a preset; of the first alone there are scalars for TensorBoard."""
-    variants = VARIANTS | {INFONCE: infonce_changes(config)}
-    jobs = [*variant_jobs(config, out, seeds, variants), Job(BASELINES, config)]
+def demo_set(config: RunConfig, out: Path, seeds: int, control_seeds: int | None = None) -> DemoSet:
+    """The jobs on a set; of the first alone there are scalars for TensorBoard.
+
+    Args:
+        config: Of the models in question.
+        out: Folder of the set.
+        seeds: Pre-trainings of these, and of InfoNCE.
+        control_seeds: Of each control; None for as many. A demo of two sets has to end in two
+            minutes, and what controls show is far larger than what seeds differ in.
+    """
+    compared = {TRAINED: VARIANTS[TRAINED], INFONCE: infonce_changes(config)}
+    controls = {name: changes for name, changes in VARIANTS.items() if name != TRAINED}
+    jobs = variant_jobs(config, out, seeds, compared)
+    jobs += variant_jobs(config, out, control_seeds or seeds, controls)
+    jobs.append(Job(BASELINES, config))
     quiet = {"training.tensorboard": False}
     rest = [replace(job, config=override_config(job.config, changes=quiet)) for job in jobs[1:]]
     return DemoSet(set_name(config.data.store), out, [jobs[0], *rest])
@@ -137,7 +148,8 @@ def run_demo(
     of_sets = [merged_results([next(found) for _ in one.jobs]) for one in plan.sets]
     results = {}
     for one, result in zip(plan.sets, of_sets, strict=True):
-        remarks = [*fold_remarks(one.jobs[0].config.data.store), *result.remarks]
+        remarks = [*fold_remarks(one.jobs[0].config.data.store), *seed_remarks(result)]
+        remarks += result.remarks
         results[one.name] = replace(result, remarks=remarks, seconds=clock() - start)
         results[one.name].save(one.out / RESULTS)
     return results
@@ -168,6 +180,19 @@ def merged_results(found: Sequence[Results | dict[str, ScoreMap]]) -> Results:
             tables.setdefault(name, []).append(table)
     controls = {name: merged(several) for name, several in tables.items()}
     return replace(own, controls=controls | own.controls)
+
+
+def seed_remarks(results: Results) -> list[str]:
+    """What has to be said where controls are of fewer seeds than the model."""
+    of_all = max((score.n for score in results.transfer.values()), default=0)
+    few = [
+        name.replace("_", " ")
+        for name in VARIANTS
+        if any(score.n < of_all for score in results.controls.get(name, {}).values())
+    ]
+    if not few:
+        return []
+    return [f"{' and '.join(few)} are of one seed, all else that is trained of {of_all}."]
 
 
 def fold_remarks(store: str) -> list[str]:
