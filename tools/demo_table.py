@@ -1,17 +1,19 @@
-"""Print the tables of a demo's results.json as Markdown, or put such a file into a document.
+"""Print tables of a demo's results.json as Markdown, or put such a file into a document.
 
 python tools/demo_table.py runs/demo/results.json > docs/results/demo-default.md
+python tools/demo_table.py --sets digits=runs/demo/results.json watch=runs/demo/watch/results.json
 python tools/demo_table.py --into README.md demo-table docs/results/demo-default.md
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cmg.evaluation.results import Results
-from cmg.report.markdown import table
-from cmg.report.tables import control_rows, directions_table, transfer_matrix
+from cmg.report.markdown import table, text
+from cmg.report.tables import control_rows, directions_table, sets_table, transfer_matrix
 
 
 def main(path: Path) -> None:
@@ -33,10 +35,20 @@ def main(path: Path) -> None:
     )
     print(
         f"\nCodebook on held-out clips: {used.size} codes, {used.used:.1f} used, perplexity "
-        f"{used.perplexity:.1f} over event steps, {100 * used.shared_share:.0f} % of the used "
-        f"codes shared by two or more modalities. Objective weights: {weights}. "
+        f"{used.perplexity:.1f} over {results.counted_steps}, {100 * used.shared_share:.0f} % of "
+        f"the used codes shared by two or more modalities. Objective weights: {weights}. "
         f"Wall time {results.seconds:.0f} s on two CPU cores."
     )
+
+
+def side_by_side(files: Sequence[str]) -> None:
+    """Print how sets compare, given as ``NAME=FILE``, and what has to be said of each."""
+    named = [given.partition("=") for given in files]
+    sets = {name: Results.load(Path(file)) for name, _, file in named}
+    print(table(sets_table(sets)))
+    for name, results in sets.items():
+        for remark in results.remarks:
+            print(f"\n{text(f'{name}: {remark}')}")
 
 
 def put(document: Path, place: str, tables: str) -> None:
@@ -51,9 +63,9 @@ def parted(document: Path, place: str) -> tuple[str, str, str]:
     Raises:
         SystemExit: the document lacks one of them.
     """
-    text = document.read_text(encoding="utf-8")
+    whole = document.read_text(encoding="utf-8")
     begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
-    before, found, rest = text.partition(begin)
+    before, found, rest = whole.partition(begin)
     between, ended, after = rest.partition(end)
     if not found or not ended:
         raise SystemExit(f"{document} has no place {place!r}: write {begin}{end} where it goes")
@@ -63,5 +75,7 @@ def parted(document: Path, place: str) -> tuple[str, str, str]:
 if __name__ == "__main__":
     if sys.argv[1] == "--into":
         put(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]).read_text(encoding="utf-8"))
+    elif sys.argv[1] == "--sets":
+        side_by_side(sys.argv[2:])
     else:
         main(Path(sys.argv[1]))

@@ -1,27 +1,54 @@
-"""The demo, end to end, as a newcomer types it (one seed; `make demo` runs three)."""
+"""The demo, end to end (one seed, trained for less; `make demo` runs three, in full)."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 
+from cmg.cli import main as entry
+from cmg.evaluation.results import CodebookStats, Results
+from cmg.evaluation.scores import Score
+from cmg.recipes import demo as recipe
+from cmg.recipes.demo import fold_remarks, plan_demo, seed_remarks
+
+BRIEF = {"digits": ["training.epochs=9"], "watch": ["training.epochs=1", "probe.epochs=2"]}
+"""Digits of 14, enough for all that is asked below; nothing asks how well watch does."""
+
 
 @pytest.fixture(scope="module")
-def demo(shell, tmp_path_factory):
+def demo(tmp_path_factory):
+    """What was printed, the folder, and the JSON."""
     folder = tmp_path_factory.mktemp("demo")
-    out, file = folder / "out", folder / "demo.json"
-    said = shell(
-        "demo", "--out", out, "--json", file, "--seeds", 1, CMG_CACHE=str(folder / "cache")
-    )
-    assert said.code == 0, said.err
-    return said, out, json.loads(file.read_text())
+    out, file, load = folder / "out", folder / "demo.json", recipe.load_config
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        patch.setenv("CMG_CACHE", str(folder / "cache"))
+        patch.setattr(recipe, "load_config", lambda name: load(name, BRIEF.get(name, [])))
+        line = ["cmg", "demo", "--out", str(out), "--json", str(file), "--seeds", "1"]
+        patch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as stop:
+            entry.main()
+        assert not stop.value.code
+    signal.signal(signal.SIGINT, handler)
+    return said.getvalue(), out, json.loads(file.read_text())
 
 
 def test_json_has_exactly_the_promised_keys(demo):
     _, _, told = demo
-    assert set(told) == {"transfer", "localization", "controls", "codebook", "seconds"}
+    keys = {"transfer", "localization", "controls", "codebook", "seconds"}
+    assert set(told) == keys | {"sets"}
+    assert list(told["sets"]) == ["digits", "watch"]
+    for one in told["sets"].values():
+        assert set(one) == keys | {"across", "remarks"}
+        assert set(one["controls"]) == set(told["controls"])
+        assert set(one["across"]) == {"codes", *told["controls"]}
+    assert {key: told["sets"]["digits"][key] for key in keys} == {key: told[key] for key in keys}
     assert set(told["controls"]) == {
         "shuffled_pairs",
         "untrained_encoders",
@@ -66,11 +93,62 @@ def test_codebook_transfers_and_controls_do_not(demo):
 def test_table_and_report_say_the_same_numbers(demo):
     said, out, told = demo
     shown = f"{told['transfer']['audio->video']['mean']:.1f}"
-    assert shown in said.out
+    assert shown in said
     assert shown in (out / "report.md").read_text()
     assert shown in (out / "report.html").read_text()
-    assert re.search(r"cross_cpc 1.*club off", said.out)
-    assert "test_one_scan" in said.out
+    assert re.search(r"cross_cpc 1.*club off", said)
+    assert "test_one_scan" in said
+
+
+def test_sets_stand_side_by_side(demo):
+    said, out, told = demo
+    digits, watch = told["sets"].values()
+    crossed = [s["mean"] for d, s in watch["transfer"].items() if len(set(d.split("->"))) == 2]
+    assert watch["across"]["codes"] == sum(crossed) / 2
+    row = ["ridge"]
+    for across in (digits["across"], watch["across"]):
+        row += [f"{across['ridge']:.1f}", f"{across['codes'] - across['ridge']:+.1f}"]
+    pages = [(out / "report.md").read_text(), said.replace("│", "|")]
+    for text in pages:
+        assert row in [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
+        assert "fold 0 of 10 alone, tested on one person: that is no verdict" in text
+    page = (out / "report.html").read_text()
+    assert page.index('id="sets"') < page.index('id="transfer"') < page.index('id="set-watch"')
+    assert "watch: fold 0 of 10 alone" in page
+    assert digits["remarks"] == []
+    assert watch["remarks"][:1] == fold_remarks("watch")
+    assert json.loads((out / "watch" / "results.json").read_text())["remarks"] == watch["remarks"]
+
+
+def test_the_published_recipe_is_of_digits_alone(tmp_path):
+    (only,) = plan_demo(tmp_path, "published", seeds=2).sets
+    assert (only.name, only.out) == ("digits", tmp_path)
+    variants = ("trained", "infonce", "shuffled_pairs", "untrained_encoders")
+    assert [job.name for job in only.jobs] == [
+        *(f"{variant} {seed}" for variant in variants for seed in (0, 1)),
+        "baselines",
+    ]
+
+
+def test_controls_of_the_second_set_are_of_one_seed_and_it_says_so(tmp_path):
+    _, watch = plan_demo(tmp_path, seeds=2).sets
+    assert [job.name for job in watch.jobs] == [
+        *("trained 0", "trained 1", "infonce 0", "infonce 1"),
+        *("shuffled_pairs 0", "untrained_encoders 0", "baselines"),
+    ]
+    two, one = ({"a->b": Score.of([50.0] * n)} for n in (2, 1))
+    stats = CodebookStats(8, 8.0, 4.0, 0.5)
+    even = Results(two, {}, {"shuffled_pairs": two, "ridge": one}, stats)
+    assert seed_remarks(even) == []
+    uneven = Results(two, {}, {"shuffled_pairs": one, "untrained_encoders": one}, stats)
+    assert seed_remarks(uneven) == [
+        "shuffled pairs and untrained encoders are of one seed, all else that is trained of 2."
+    ]
+
+
+def test_a_fold_is_named_and_a_set_without_folds_needs_no_word():
+    assert fold_remarks("digits") == []
+    assert fold_remarks("watch:3")[0].startswith("fold 3 of 10 alone, tested on one person")
 
 
 @pytest.mark.slow
@@ -78,15 +156,15 @@ def test_first_run_is_the_named_run(demo, shell, tmp_path):
     """The demo trains with the builders, step and checkpoint of `cmg pretrain digits`."""
     _, out, _ = demo
     run = tmp_path / "run"
-    said = shell("pretrain", "digits", "training.epochs=14", "--out", run)
+    said = shell("pretrain", "digits", *BRIEF["digits"], "--out", run)
     assert said.code == 0, said.err
     one = sorted((run / "checkpoints").iterdir())[-1]
     other = sorted((out / "seed-0" / "checkpoints").iterdir())[-1]
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
-def test_demo_does_not_overwrite(demo, shell):
+def test_demo_does_not_overwrite(demo, cmg):
     _, out, _ = demo
-    said = shell("demo", "--out", out)
+    said = cmg("demo", "--out", out)
     assert said.code == 2
     assert "--overwrite" in said.err

@@ -158,9 +158,16 @@ def test_unknown_split(trained, paired):
         Evaluation(trained, paired, "train", "tests")
 
 
-def test_a_choice_on_clips_of_the_test_part_is_refused(trained, paired):
-    with pytest.raises(DataError, match=r"leak: splits 'train\+test' and 'test' share clip"):
-        Evaluation(trained, paired, "train", "test", "train+test")
+@pytest.mark.parametrize(
+    ("parts", "shared"),
+    [
+        (("train", "test", "train+test"), r"'train\+test' and 'test'"),
+        (("train", "test", "train"), "'train' and 'train'"),  # a penalty chosen on what it saw
+    ],
+)
+def test_a_choice_on_clips_of_another_part_is_refused(trained, paired, parts, shared):
+    with pytest.raises(DataError, match=f"leak: splits {shared} share clip"):
+        Evaluation(trained, paired, *parts)
 
 
 def test_default_labels(evaluation):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def demo(root, labeled) -> Path:
     changed.save(root / "demo" / "results.json")
     (root / "demo" / "demo.json").write_text(json.dumps({"format": "cmg-demo"}))
     return root / "demo"
+
+
+@pytest.fixture(scope="session")
+def two_sets(root, demo) -> Path:
+    """A demo with a further set, which is the same one here."""
+    shutil.copytree(demo, root / "two_sets")
+    shutil.copytree(demo / "seed-0", root / "two_sets" / "more" / "seed-0")
+    shutil.copy(demo / "results.json", root / "two_sets" / "more")
+    return root / "two_sets"
 
 
 def read(folder, out=None) -> tuple[str, str]:

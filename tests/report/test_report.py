@@ -8,10 +8,12 @@ import pytest
 
 from cmg.codebook.measures import CodeUsage
 from cmg.data.digits import build_digits
-from cmg.evaluation.results import Results
+from cmg.evaluation.results import CodebookStats, Results
+from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import pretrain
 from cmg.report.gather import gather
 from cmg.report.samples import timelines
+from cmg.report.tables import sets_table
 
 from .conftest import EVIL, MODALITIES, Page, config, markdown_tables, read
 
@@ -79,6 +81,27 @@ def test_demo_shows_controls_and_every_seed(demo):
     assert "total loss" in first
     assert first.count("<polyline") == 2
     assert as_dict(page.tables["Provenance"])["seeds", "value"] == "0, 1"
+
+
+def test_sets_are_compared_by_their_mean_across():
+    def directions(across):
+        return {f"{a}->{b}": Score.of([100.0 if a == b else across]) for a in "xy" for b in "xy"}
+
+    one = CodebookStats(8, 8.0, 4.0, 0.5)
+    asymmetric = directions(60.0) | {"y->x": Score.of([50.0])}
+    sets = {
+        "first": Results(asymmetric, {}, {"ridge": directions(57.5)}, one),
+        "second": Results(directions(40.0), {}, {"infonce": directions(30.0)}, one),
+    }
+    found = sets_table(sets)
+    assert found.columns == (
+        "heads read", "first", "first: codes ahead by", "second", "second: codes ahead by",
+    )  # fmt: skip
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["codes", "55.0", "–", "40.0", "–"],
+        ["ridge", "57.5", "-2.5", "–", "–"],
+        ["InfoNCE, equal budget", "–", "–", "30.0", "+10.0"],
+    ]
 
 
 def test_objectives_and_their_weights(labeled):
@@ -177,7 +200,7 @@ def test_everything_is_escaped(evil):
     assert all(r"\| y" in row for row in rows)
 
 
-@pytest.mark.parametrize("which", ["labeled", "unlabeled", "evil", "demo"])
+@pytest.mark.parametrize("which", ["labeled", "unlabeled", "evil", "two_sets"])
 def test_self_contained_and_accessible(which, request):
     html, _ = read(request.getfixturevalue(which))
     page = Page(html)

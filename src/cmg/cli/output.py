@@ -101,6 +101,29 @@ def say(line: str | None = None) -> None:
         sys.exit(2)
 
 
+def demo_record(sets: Mapping[str, Results]) -> dict[str, Any]:
+    """What ``cmg demo --json`` promises: the keys of the first set, and every set by its name."""
+    from cmg.report.tables import means_across
+
+    told = {
+        name: one.public() | {"across": means_across(one), "remarks": one.remarks}
+        for name, one in sets.items()
+    }
+    return next(iter(sets.values())).public() | {"sets": told}
+
+
+def demo_tables(sets: Mapping[str, Results]) -> list[Any]:
+    """A demo for a terminal: set by set, and last how they compare."""
+    from cmg.report.tables import sets_table
+
+    if len(sets) == 1:
+        return [line for results in sets.values() for line in results_tables(results)]
+    shown: list[Any] = []
+    for name, results in sets.items():
+        shown += [f"The set {name}", *results_tables(results), ""]
+    return [*shown, in_terminal(sets_table(sets))]
+
+
 def results_tables(results: Results) -> list[Any]:
     """An evaluation for a terminal: the tables of the report."""
     from cmg.report.tables import control_rows, directions_table, transfer_matrix
@@ -122,7 +145,7 @@ def results_tables(results: Results) -> list[Any]:
     return [
         *shown,
         f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity {used.perplexity:.1f} "
-        f"over event steps, {100 * used.shared_share:.0f} % of the used codes shared"
+        f"over {results.counted_steps}, {100 * used.shared_share:.0f} % of the used codes shared"
         if used.size
         else "Codebook: none (model.codebook.kind=none)",
         f"Objective weights: {weights}",

@@ -33,12 +33,14 @@ class EmbeddedSet:
         version: Raised whenever a fold becomes other data, so that caches are built anew.
         folds: How many ways of dividing it there are.
         build: Writes the store of a fold: folder to be, fold, whether a store there is replaced.
+        tested: What a fold tests on, in words; empty where it says nothing of other folds.
     """
 
     name: str
     version: int
     folds: int
     build: Callable[[Path, int, bool], object]
+    tested: str = ""
 
     def cached(self, fold: int = 0) -> Path:
         """The folder of a fold's store in the cache, built if it is not there or was damaged.
@@ -81,6 +83,11 @@ EMBEDDED: dict[str, EmbeddedSet] = {}
 def is_embedded(where: str) -> bool:
     """Whether a store's name is that of an embedded set, with or without a fold."""
     return where.partition(":")[0] in EMBEDDED
+
+
+def set_name(where: str) -> str:
+    """What tables of several sets call a store: an embedded set without its fold."""
+    return where.partition(":")[0] if is_embedded(where) else where
 
 
 def embedded_folder(where: str) -> Path:

@@ -241,8 +241,8 @@ class Evaluation:
         remarks: What has to be said beside the accuracies so far.
 
     Raises:
-        DataError: the store has no labels, lacks a split, or its test and validation clips share a
-            group.
+        DataError: the store has no labels, lacks a split, or its validation clips share a group
+            with those for training or test.
     """
 
     def __init__(
@@ -260,6 +260,7 @@ class Evaluation:
         self.val: Split | None = None
         if val_split is not None and val_split != test_split:
             refuse_leak(store, val_split, test_split)
+            refuse_leak(store, train_split, val_split)
             self.val = store.split(val_split)
         self.encoded = {
             train_split: encode_split(model, self.train),

@@ -96,6 +96,11 @@ class Results:
             list(dict.fromkeys(remark for one in several for remark in one.remarks)),
         )
 
+    @property
+    def counted_steps(self) -> str:
+        """Which steps the codebook's perplexity is over, in words."""
+        return "event steps" if self.localization else "all steps"
+
     def told(self) -> dict[str, Any]:
         """Everything as JSON values."""
         tables = ("transfer", "localization", "controls", "extra_splits")

@@ -14,16 +14,29 @@ from cmg.baselines.record import INFONCE
 from cmg.baselines.rows import computed_controls
 from cmg.clips import open_clips
 from cmg.config.load import load_config, override_config
+from cmg.config.schema import RunConfig
+from cmg.data.embedded import EMBEDDED, set_name
 from cmg.errors import ConfigError
 from cmg.evaluation.results import Results
-from cmg.evaluation.scores import ScoreMap
+from cmg.evaluation.scores import ScoreMap, merged
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.process import thread_count
-from cmg.recipes.evaluate import RESULTS
-from cmg.recipes.jobs import VARIANTS, Job, by_variant, clips_to_train, run_job, variant_jobs
+from cmg.recipes.evaluate import RESULTS, evaluate_transfer
+from cmg.recipes.jobs import (
+    TRAINED,
+    VARIANTS,
+    Job,
+    clips_to_train,
+    run_job,
+    trained_model,
+    variant_jobs,
+)
 from cmg.workers import Report, run_all
 
-RECIPES: dict[str, tuple[str, ...]] = {"default": ("digits",), "published": ("digits-published",)}
+RECIPES: dict[str, tuple[str, ...]] = {
+    "default": ("digits", "watch"),
+    "published": ("digits-published",),
+}
 """Presets of each recipe, each with a set of its own; the first is what the report is of."""
 
 MARKER = "demo.json"
@@ -36,7 +49,7 @@ class DemoSet:
     """What a demo runs on one set.
 
     Attributes:
-        name: Preset.
+        name: Of the set, without a fold.
         out: Folder of its runs and results.
         jobs: Every variant with every seed, and what is computed without training.
     """
@@ -70,19 +83,30 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
         raise ConfigError(f"unknown recipe {recipe!r}; valid: {', '.join(RECIPES)}")
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
-    first, *others = RECIPES[recipe]
-    sets = [demo_set(first, out, seeds)] + [demo_set(n, out / n, seeds) for n in others]
+    first, *others = map(load_config, RECIPES[recipe])
+    sets = [demo_set(first, out, seeds)]
+    sets += [demo_set(one, out / set_name(one.data.store), seeds, 1) for one in others]
     return DemoPlan(sets, sum(clips_to_train(one.jobs[:-1]) for one in sets))
 
 
-def demo_set(name: str, out: Path, seeds: int) -> DemoSet:
-    """The jobs on the set of a preset; of the first alone there are scalars for TensorBoard."""
-    config = load_config(name)
-    variants = VARIANTS | {INFONCE: infonce_changes(config)}
-    jobs = [*variant_jobs(config, out, seeds, variants), Job(BASELINES, config)]
+def demo_set(config: RunConfig, out: Path, seeds: int, control_seeds: int | None = None) -> DemoSet:
+    """The jobs on a set; of the first alone there are scalars for TensorBoard.
+
+    Args:
+        config: Of the models in question.
+        out: Folder of the set.
+        seeds: Pre-trainings of these, and of InfoNCE.
+        control_seeds: Of each control; None for as many. A demo of two sets has to end in two
+            minutes, and what controls show is far larger than what seeds differ in.
+    """
+    compared = {TRAINED: VARIANTS[TRAINED], INFONCE: infonce_changes(config)}
+    controls = {name: changes for name, changes in VARIANTS.items() if name != TRAINED}
+    jobs = variant_jobs(config, out, seeds, compared)
+    jobs += variant_jobs(config, out, control_seeds or seeds, controls)
+    jobs.append(Job(BASELINES, config))
     quiet = {"training.tensorboard": False}
     rest = [replace(job, config=override_config(job.config, changes=quiet)) for job in jobs[1:]]
-    return DemoSet(name, out, [jobs[0], *rest])
+    return DemoSet(set_name(config.data.store), out, [jobs[0], *rest])
 
 
 def prepare_out(out: StrPath, overwrite: bool) -> None:
@@ -121,35 +145,64 @@ def run_demo(
     """
     start = clock()
     found = iter(run_all([j for one in plan.sets for j in one.jobs], run_demo_job, report, workers))
-    of_sets = [merged_results(one.jobs, [next(found) for _ in one.jobs]) for one in plan.sets]
+    of_sets = [merged_results([next(found) for _ in one.jobs]) for one in plan.sets]
     results = {}
     for one, result in zip(plan.sets, of_sets, strict=True):
-        results[one.name] = replace(result, seconds=clock() - start)
+        remarks = [*fold_remarks(one.jobs[0].config.data.store), *seed_remarks(result)]
+        remarks += result.remarks
+        results[one.name] = replace(result, remarks=remarks, seconds=clock() - start)
         results[one.name].save(one.out / RESULTS)
     return results
 
 
 def run_demo_job(job: Job, send: Report) -> Results | dict[str, ScoreMap]:
-    """Train and evaluate one model, or compute what needs none, in this process."""
-    if job.name != BASELINES:
+    """Train and evaluate one model, or compute what needs none, in this process.
+
+    Returns:
+        Everything of a model in question; the transfer table of a control, by name.
+    """
+    if job.name == BASELINES:
+        with thread_count(job.config.training.threads):
+            return computed_controls(open_clips(job.config.data), job.config)
+    variant, _, seed = job.name.rpartition(" ")
+    if variant == TRAINED:
         return run_job(job, send)
-    with thread_count(job.config.training.threads):
-        return computed_controls(open_clips(job.config.data), job.config)
+    with trained_model(job, send) as model:
+        return {variant: evaluate_transfer(model, job.config, int(seed))}
 
 
-def merged_results(jobs: Sequence[Job], found: Sequence[Results | dict[str, ScoreMap]]) -> Results:
+def merged_results(found: Sequence[Results | dict[str, ScoreMap]]) -> Results:
     """The trained models' results over seeds, with those of all others as controls."""
-    tables: dict[str, ScoreMap] = {}
-    trained: list[Job] = []
-    results: list[Results] = []
-    for job, one in zip(jobs, found, strict=True):
-        if isinstance(one, Results):
-            trained.append(job)
-            results.append(one)
-        else:
-            tables |= one
-    several = by_variant(trained, results)
-    merged = {name: Results.merged(seeds) for name, seeds in several.items()}
-    own = merged.pop("trained")
-    controls = {name: found.transfer for name, found in merged.items()} | own.controls | tables
-    return replace(own, controls=controls)
+    own = Results.merged([one for one in found if isinstance(one, Results)])
+    tables: dict[str, list[ScoreMap]] = {}
+    for one in found:
+        for name, table in {} if isinstance(one, Results) else one.items():
+            tables.setdefault(name, []).append(table)
+    controls = {name: merged(several) for name, several in tables.items()}
+    return replace(own, controls=controls | own.controls)
+
+
+def seed_remarks(results: Results) -> list[str]:
+    """What has to be said where controls are of fewer seeds than the model."""
+    of_all = max((score.n for score in results.transfer.values()), default=0)
+    few = [
+        name.replace("_", " ")
+        for name in VARIANTS
+        if any(score.n < of_all for score in results.controls.get(name, {}).values())
+    ]
+    if not few:
+        return []
+    return [f"{' and '.join(few)} are of one seed, all else that is trained of {of_all}."]
+
+
+def fold_remarks(store: str) -> list[str]:
+    """What has to be said of a set that is shown by one of its folds."""
+    name, _, fold = store.partition(":")
+    found = EMBEDDED[name]
+    if found.folds == 1:
+        return []
+    return [
+        f"fold {fold or 0} of {found.folds} alone, tested on {found.tested}: that is no verdict. "
+        f"`cmg study run evidence --data {name} --folds {found.folds} --out STUDY` is over all of "
+        f"them (docs/{name}.md, docs/evidence.md)."
+    ]

@@ -60,9 +60,8 @@ def evaluate_reads(
     Raises:
         DataError: see :func:`evaluate`.
     """
-    store, data = open_clips(config.data), config.data
-    parts = (training_split(data), data.test_split, data.val_split)
-    evaluation = Evaluation(model, store, *parts)
+    evaluation, data = evaluation_of(model, config), config.data
+    store = evaluation.store
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
     further = [ONE_SCAN] if data.test_split == "test" and ONE_SCAN in store.splits else []
     splits = [data.test_split, *further]
@@ -99,6 +98,26 @@ def evaluate_reads(
         )
         for table, localization in zip(tables, steps, strict=True)
     ]
+
+
+def evaluation_of(model: UnifiedModel, config: RunConfig) -> Evaluation:
+    """A model on the parts of its run's store.
+
+    Raises:
+        DataError: no labels, a missing split, or parts that share what they must not.
+    """
+    data = config.data
+    parts = (training_split(data), data.test_split, data.val_split)
+    return Evaluation(model, open_clips(data), *parts)
+
+
+def evaluate_transfer(model: UnifiedModel, config: RunConfig, seed: int) -> ScoreMap:
+    """Only the transfer table of :func:`evaluate`, which is all that is told of a control."""
+    evaluation = evaluation_of(model, config)
+    label = evaluation.default_label("clip")
+    if label is None:
+        return {}
+    return evaluation.transfer(label, config.probe, seed)[config.data.test_split]
 
 
 def codebook_stats(evaluation: Evaluation, step_label: str | None) -> CodebookStats:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
@@ -36,9 +36,9 @@ class Job:
     run: Path | None = None
 
 
-T = TypeVar("T")
+TRAINED = "trained"
 VARIANTS: dict[str, dict[str, Any]] = {
-    "trained": {},
+    TRAINED: {},
     "shuffled_pairs": {"data.shuffled_pairs": True},
     "untrained_encoders": {"training.codebook_only": True},
 }
@@ -65,7 +65,7 @@ def variant_jobs(
     for name, changes in variants.items():
         for seed in range(seeds):
             own = override_config(config, changes={"training.seed": seed, **changes})
-            run = out / "-".join([*first, f"seed-{seed}"]) if name == "trained" else None
+            run = out / "-".join([*first, f"seed-{seed}"]) if name == TRAINED else None
             told = " ".join([*first, name, str(seed)])
             jobs.append(Job(told, own, run))
     return jobs
@@ -80,14 +80,6 @@ def clips_to_train(jobs: Sequence[Job]) -> int:
     config = jobs[0].config
     split = FeatureStore.open(config.data.store).split(config.data.train_split)
     return Batches(split, config.data.batch_size).count * config.training.epochs * len(jobs)
-
-
-def by_variant(jobs: Sequence[Job], results: Sequence[T]) -> dict[str, list[T]]:
-    """What was found, seed by seed, for each variant of some jobs."""
-    found: dict[str, list[T]] = {}
-    for job, result in zip(jobs, results, strict=True):
-        found.setdefault(job.name.rpartition(" ")[0], []).append(result)
-    return found
 
 
 class Relay:

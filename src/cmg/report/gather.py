@@ -13,12 +13,14 @@ from cmg.clips import open_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, to_yaml
 from cmg.data.batches import Batches
+from cmg.data.embedded import set_name
 from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
+from cmg.recipes.demo import MARKER
 from cmg.recipes.evaluate import RESULTS, evaluate_run
 from cmg.runs.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
 from cmg.runs.folder import CONFIG, RUN, read_facts, read_metrics
@@ -84,6 +86,11 @@ class ReportData:
         return self.split.store
 
     @property
+    def set_name(self) -> str:
+        """Of the clips, in tables of several sets."""
+        return set_name(self.checkpoint.config.data.store)
+
+    @property
     def modalities(self) -> list[str]:
         """Modalities whose codes are known, in the model's order."""
         return list(self.encoded)
@@ -145,6 +152,20 @@ def gather(folder: Path) -> ReportData:
     )
 
 
+def sets_of(folder: Path) -> list[Path]:
+    """A folder to report on, and those below it that a demo keeps its further sets in."""
+    if not (folder / MARKER).is_file():
+        return [folder]
+    further = (path.parent for path in folder.glob(f"*/{RESULTS}"))
+    return [folder, *sorted(path for path in further if runs_of(path))]
+
+
+def runs_of(folder: Path) -> list[Path]:
+    """The runs of a demo on one set, by seed."""
+    seeds = [path for path in folder.glob("seed-*") if list_checkpoints(path)]
+    return sorted(seeds, key=lambda path: (len(path.name), path.name))
+
+
 def example_runs(folder: Path) -> list[Path]:
     """The runs of a folder, the one whose codes are shown first: `folder` itself, or its seeds.
 
@@ -153,9 +174,8 @@ def example_runs(folder: Path) -> list[Path]:
     """
     if list_checkpoints(folder) or (folder / "checkpoint.json").is_file():
         return [folder]
-    seeds = [p for p in folder.glob("seed-*") if list_checkpoints(p)]
-    if seeds:
-        return sorted(seeds, key=lambda p: (len(p.name), p.name))
+    if seeds := runs_of(folder):
+        return seeds
     state = "does not exist" if not folder.exists() else "holds no cmg run and no cmg demo"
     if (folder / CONFIG).is_file():
         state = "has no checkpoint yet"

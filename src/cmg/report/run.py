@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -23,7 +25,7 @@ from cmg.report.document import (
     Section,
     Text,
 )
-from cmg.report.gather import ReportData, gather
+from cmg.report.gather import ReportData, gather, sets_of
 from cmg.report.html import fill, on_page
 from cmg.report.media import media_of
 from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
@@ -39,6 +41,7 @@ from cmg.report.tables import (
     directions_table,
     mean_of,
     plain,
+    sets_table,
     transfer_matrix,
 )
 from cmg.report.write import pages, replace_files
@@ -50,7 +53,7 @@ def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
     A run that has not been evaluated is evaluated first, if its store has labels.
 
     Args:
-        folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
+        folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``, with all its sets.
         out: Folder for the two files; None for `folder`. Earlier reports in it are replaced.
 
     Returns:
@@ -60,12 +63,59 @@ def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
         CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
         DataError: the store or the results are missing or damaged, or `out` cannot be written.
     """
-    document = run_document(gather(Path(folder)))
+    document = run_document(*map(gather, sets_of(Path(folder))))
     return replace_files(Path(folder if out is None else out), pages(document))
 
 
-def run_document(data: ReportData) -> Document:
-    """The whole report."""
+def run_document(data: ReportData, *others: ReportData) -> Document:
+    """The whole report of a run or a demo, and what a demo found on further sets."""
+    sections = side_by_side([data, *others]) if others else {}
+    sections |= run_sections(data)
+    for other in others:
+        sections[f"set-{other.name}"] = Section(f"The set {other.set_name}", set_blocks(other))
+    seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
+    kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
+    return Document(data.name, kicker, [*headlines(data, others), *opening(data)], sections)
+
+
+def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
+    """The result in a sentence or two, of each set where there are several."""
+    if not others:
+        return [Text(headline(data), "headline")]
+    return [Text(f"{one.set_name}: {headline(one)}", "headline") for one in (data, *others)]
+
+
+def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
+    """What heads reach on each set of a demo, codes and all others."""
+    results, remarks = {}, []
+    for data in sets:
+        assert data.results is not None, "a demo has results"
+        results[data.set_name] = data.results
+        told = data.remarks if data is not sets[0] else []
+        remarks += [Text(f"{data.set_name}: {remark}", "remark") for remark in told]
+    about = Text(f"Sections that name no set are of {sets[0].set_name}.", "note")
+    table = sets_table(results)
+    return {"sets": Section(table.title, [table, *remarks, about])}
+
+
+def set_blocks(data: ReportData) -> list[Block]:
+    """A further set of a demo in one section: tables and controls, the rest to unfold."""
+    shown, folded = ("transfer", "controls"), ("objectives", "training", "usage", "setup")
+    sections = run_sections(data)
+    blocks: list[Block] = opening(replace(data, remarks=[]))  # they stand where sets are compared
+    for name in shown:
+        if name in sections:
+            blocks += sections[name].blocks
+    for name in folded:
+        if name in sections:
+            title = f"{sections[name].title}: {data.set_name}"
+            blocks.append(Fold(title, sections[name].blocks, title))
+    more = f"`cmg report {data.folder}` writes the whole report of this set, clip by clip."
+    return [*blocks, Text(more, "note")]
+
+
+def run_sections(data: ReportData) -> dict[str, Section]:
+    """Everything about one set, by anchor."""
     colors = modality_colors(data.modalities)
     sections = {}
     if found := matrices(data):
@@ -77,16 +127,13 @@ def run_document(data: ReportData) -> Document:
         sections["training"] = Section("Training", training(data, curves))
     sections |= code_sections(data, media_of(data.split), colors)
     sections["setup"] = Section("Configuration", setup(data))
-    seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
-    kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
-    return Document(data.name, kicker, opening(data), sections)
+    return sections
 
 
 def opening(data: ReportData) -> list[Block]:
-    """The result in short, key numbers, and what the data are."""
+    """Key numbers, and what the data are."""
     short, about = Text(data_in_short(data)), about_data(data)
     return [
-        Text(headline(data), "headline"),
         InWords(short),
         *(Text(remark, "remark") for remark in data.remarks),
         fill("tiles", tiles=tiles(data)),

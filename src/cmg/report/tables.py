@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.report.prose import CONTROLS
+
+if TYPE_CHECKING:
+    from cmg.evaluation.results import Results
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,35 @@ def controls_table(rows: Mapping[str, ScoreMap]) -> Table:
         out.append((title, *texts, why))
     columns = ("heads read", "across, mean", "lowest", "highest", "within", "what it tells")
     return plain("Controls", columns, out)
+
+
+def means_across(results: Results) -> dict[str, float]:
+    """Mean over directions between modalities of codes and of every control, in percent."""
+    rows = control_rows(results.transfer, results.controls)
+    across = {name: crossing(scores) for name, scores in rows.items()}
+    return {name: mean_of(scores) for name, scores in across.items() if scores}
+
+
+def sets_table(sets: Mapping[str, Results]) -> Table:
+    """A row per heads: their mean across modalities on each set, and how far codes are ahead."""
+    of_sets = [means_across(results) for results in sets.values()]
+    body = []
+    for name in dict.fromkeys(name for means in of_sets for name in means):
+        row = [CONTROLS.get(name, (name, ""))[0]]
+        for means in of_sets:
+            found, ahead = means.get(name), "–"
+            if found is not None and name != "codes":
+                ahead = f"{means['codes'] - found:+.1f}"
+            row += ["–" if found is None else f"{found:.1f}", ahead]
+        body.append(row)
+    columns = ["heads read"]
+    for name in sets:
+        columns += [name, f"{name}: codes ahead by"]
+    note = (
+        "Accuracy on held-out clips in percent, mean of all directions between modalities and of "
+        "all seeds; codes win where they are ahead by more than 0."
+    )
+    return plain("Mean across modalities", columns, body, note)
 
 
 def directions_table(rows: Mapping[str, ScoreMap]) -> Table:

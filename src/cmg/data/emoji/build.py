@@ -193,4 +193,4 @@ def _spec(kind: Kind, features: NDArray[np.float16]) -> FeatureSpec:
     return FeatureSpec(kind=kind, shape=features.shape[1:], dtype="float16")
 
 
-EMBEDDED["emoji"] = EmbeddedSet("emoji", VERSION, FOLDS, build_emoji)
+EMBEDDED["emoji"] = EmbeddedSet("emoji", VERSION, FOLDS, build_emoji, "one draw of concepts")

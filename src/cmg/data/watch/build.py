@@ -191,4 +191,4 @@ def _clip(window: WatchWindow, split: str, scales: dict[str, Standardizer]) -> C
     )
 
 
-EMBEDDED["watch"] = EmbeddedSet("watch", VERSION, FOLDS, build_watch)
+EMBEDDED["watch"] = EmbeddedSet("watch", VERSION, FOLDS, build_watch, "one person")
