@@ -22,6 +22,7 @@ NAMES = [
     "pretraining-size",
     "pretraining-size-equal-steps",
     "quantizers",
+    "recipe-choice",
     "recipes",
 ]
 CONTROLS = ["untrained-encoders", "shuffled-pairs", "infonce"]
@@ -49,12 +50,21 @@ def changes(study, variant, base="digits"):
     return {key: now for key, (_, now) in found.items()}
 
 
+OF_CONTRAST = ("evidence", "recipe-choice")
+"""Whose base is a preset of `method=contrast`, and whose controls are rows of their own, or none."""
+
+
 def test_studies_that_come_with_the_package():
     assert sorted(STUDIES) == NAMES
 
 
-@pytest.mark.parametrize("base", ["digits", "published", "own-data"])
-@pytest.mark.parametrize("name", NAMES)
+ANY = [name for name in NAMES if name != "recipe-choice"]
+BASES = [(name, base) for name in ANY for base in ("digits", "published", "own-data")]
+
+
+@pytest.mark.parametrize(
+    ("name", "base"), [*BASES, *((n, b) for n in OF_CONTRAST for b in ("watch", "emoji"))]
+)
 def test_every_variant_is_valid_and_changes_only_what_it_declares(name, base):
     study = STUDIES[name]
     started = base_config(study, "digits", base, [])
@@ -96,7 +106,8 @@ def contains(found, wanted):
 
 
 def test_every_row_of_the_embedded_set_differs_from_the_reference():
-    for study in STUDIES.values():
+    chosen = [study for name, study in STUDIES.items() if name not in OF_CONTRAST]
+    for study in chosen:
         reference = changes(study, study.reference)
         others = [changes(study, v.name) for v in study.rows() if v.name != study.reference]
         assert all(found != reference for found in others), study.name
@@ -143,7 +154,7 @@ def test_controls_stand_on_the_reference():
     """Of the size sweep: the untrained encoders have 400 codes too."""
     found = changes(STUDIES["codebook-size"], "untrained-encoders")
     assert found == {"model.codebook.size": 400, "training.codebook_only": True}
-    for study in (study for name, study in STUDIES.items() if name != "evidence"):
+    for study in (study for name, study in STUDIES.items() if name not in OF_CONTRAST):
         assert [v.name for v in study.rows()[-3:]] == CONTROLS
         assert all(v.control for v in study.rows()[-3:])
 
