@@ -51,7 +51,7 @@ def changes(study, variant, base="digits"):
 
 
 OF_CONTRAST = ("evidence", "recipe-choice")
-"""Their base is a preset of `method=contrast`, and their controls are rows of their own, or none."""
+"""Their base is a preset of `method=contrast`, and their controls are their own rows, or none."""
 
 
 def test_studies_that_come_with_the_package():
