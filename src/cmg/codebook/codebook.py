@@ -21,6 +21,7 @@ from cmg.codebook.kmeans import kmeans
 from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
 from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule, random_reset
 from cmg.errors import ConfigError
+from cmg.precision import full_precision
 from cmg.types import Quantized
 
 
@@ -135,6 +136,16 @@ class SharedCodebook(Quantizer):
     def distances(self, modality: str, z: Tensor) -> Tensor:
         """See :meth:`Quantizer.distances`."""
         return distance_to_codes(self.compared(z), self.compared(self.table(modality)))
+
+    @full_precision
+    def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
+        """See :meth:`Quantizer.posterior`; |z|^2 is the same for all codes and left out."""
+        codes = self.compared(self.table(modality))
+        center = middle(codes)
+        x, codes = (self.compared(z) - center).flatten(0, -2), codes - center
+        scale = temperature * codes.shape[-1]
+        score = torch.addmm((codes * codes).sum(-1) / -scale, x, codes.T, alpha=2.0 / scale)
+        return score.softmax(-1).view(*z.shape[:-1], -1)
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
