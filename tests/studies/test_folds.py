@@ -193,11 +193,15 @@ def test_a_fold_counts_once_however_many_seeds_it_has(pair, planted):
         ((-1.0, -1.1, -1.2), "below"),
         ((-0.1, 0.0, 0.1), "no difference found"),
         ((0.0, 10.0), "not decidable at this size: 51 would decide"),
+        ((20.0, 30.0, 40.0), "above; by how much is not decidable at this size: 99 would decide"),
         ((3.0,), "one fold says nothing of others"),
     ],
 )
 def test_what_an_interval_says(values, said):
-    """0 and 10: deviation sqrt(50); of 51, 2.0086 sqrt(50 / 51) = 1.989, of 50 2.010."""
+    """0 and 10: deviation sqrt(50); of 51, 2.0086 sqrt(50 / 51) = 1.989, of 50 2.010.
+
+    20, 30, 40: 30 - 4.3027 10 / sqrt(3) = 5.2 is above 0; of 99, 1.9845 10 / sqrt(99) = 1.994.
+    """
     assert verdict(Score.of(values)) == said
 
 

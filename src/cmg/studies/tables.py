@@ -95,9 +95,11 @@ def verdict(apart: Score) -> str:
     if apart.interval is None:
         return "one fold says nothing of others"
     low, high = apart.interval
+    side = "above" if low > 0 else "below" if high < 0 else ""
     if (high - low) / 2 > DECIDES:
-        return f"not decidable at this size: {apart.enough(DECIDES)} would decide"
-    return "above" if low > 0 else "below" if high < 0 else "no difference found"
+        open_still = f"not decidable at this size: {apart.enough(DECIDES)} would decide"
+        return f"{side}; by how much is {open_still}" if side else open_still
+    return side or "no difference found"
 
 
 def interval_text(score: Score, form: str = "+.1f") -> str:
