@@ -148,6 +148,12 @@ def test_codes_are_needed_where_they_are_contrasted(of, needs):
     assert ClipInfoNCE.needs == frozenset()
 
 
+def test_something_has_to_be_contrasted():
+    assert InfoNCEOptions(of="codes").of == ("codes",)
+    with pytest.raises(ValueError, match="at least one of features, codes, posterior"):
+        InfoNCEOptions(of=[])
+
+
 def test_of_distributions_the_roots_are_contrasted_by_hand():
     """Products of rooted distributions are Bhattacharyya coefficients: 1 with itself, 0.6 here."""
     p = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)

@@ -37,7 +37,9 @@ FLOOR = 1e-8
 
 
 def several(given: Any) -> Any:
-    """A single name as a tuple of one."""
+    """A single name as a tuple of one; none at all is refused."""
+    if isinstance(given, tuple | list) and not given:
+        raise ValueError("name at least one of features, codes, posterior")
     return (given,) if isinstance(given, str) else given
 
 
@@ -54,9 +56,7 @@ class InfoNCEOptions(TermOptions):
 
     temperature: float = Field(0.1, gt=0.0)
     learned: bool = False
-    of: Annotated[tuple[Contrasted, ...], Field(min_length=1), BeforeValidator(several)] = (
-        "features",
-    )
+    of: Annotated[tuple[Contrasted, ...], BeforeValidator(several)] = ("features",)
     softness: float = Field(0.1, gt=0.0)
 
 
