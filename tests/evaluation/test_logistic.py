@@ -70,6 +70,14 @@ def test_the_penalty_is_the_one_whose_held_out_loss_is_least():
     assert 0.0001 < chosen < 1.0
 
 
+def test_the_path_of_penalties_ends_where_held_out_samples_only_get_worse():
+    x, labels = samples()
+    fit = fit_logistic(x, labels, 3, held_out=Samples(x, (labels + 1) % 3))
+    assert (fit.l2, fit.tried) == (PENALTIES[0], 3)
+    every = fit_logistic(x, labels, 3, held_out=Samples(x, labels))  # the same: never worse
+    assert (every.l2, every.tried) == (PENALTIES[-1], len(PENALTIES))
+
+
 def test_clips_are_means_of_their_steps_and_posteriors_are_rooted():
     x = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [9.0, 9.0]]])
     mask = torch.tensor([[True, True, False]])

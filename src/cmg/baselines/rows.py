@@ -22,7 +22,7 @@ from cmg.baselines.raw import RawClips, RawPart, raw_clips
 from cmg.config.schema import RunConfig
 from cmg.data.source import ClipSource
 from cmg.errors import DataError
-from cmg.evaluation.logistic import PENALTIES, Fit, Samples, fit_logistic
+from cmg.evaluation.logistic import Fit, Samples, fit_logistic
 from cmg.evaluation.scores import Score, ScoreMap
 
 RIDGE_PENALTIES = tuple(10.0 ** (half / 2) for half in range(8, -9, -1))
@@ -144,9 +144,9 @@ def linear(clips: RawClips, heads: RawHeads) -> Baseline:
     """Heads on raw features of the target itself: what a direction could reach at most."""
     row, within = Baseline(), {}
     for target in clips.train.features:
-        head = heads[target].whole
+        tried, head = heads[target].apart.tried, heads[target].whole
         within[target] = right(head, samples(clips.test, target, same))
-        row.add(f"{target}->{target}", within[target], len(PENALTIES), head)
+        row.add(f"{target}->{target}", within[target], tried, head)
         row.chosen[f"{target}->{target}"] = {"l2": head.l2}
     for source, target in clips.directions:
         row.add(f"{source}->{target}", within[target], 0)
@@ -166,7 +166,7 @@ def ridge(clips: RawClips, heads: RawHeads) -> Baseline:
         penalty = max(tried, key=tried.__getitem__)
         to, direction = whole.at(penalty), f"{source}->{target}"
         found = right(head.whole, samples(clips.test, target, to))
-        row.add(direction, found, len(tried) + len(PENALTIES), to, head.whole)
+        row.add(direction, found, len(tried) + head.apart.tried, to, head.whole)
         row.chosen[direction] = {"penalty": penalty, "l2": head.whole.l2}
     return row
 
@@ -188,11 +188,12 @@ def cca(clips: RawClips, heads: RawHeads) -> Baseline:
             penalty, columns = max(tried, key=tried.__getitem__)
             fitted, final = sides[penalty].leading(columns), whole.at(penalty).leading(columns)
             final = final.turned() if turned else final
-            head = Heads.of(clips, source, fitted.first, final.first).whole
+            heads = Heads.of(clips, source, fitted.first, final.first)
+            head, tries = heads.whole, len(tried) + heads.apart.tried
             found = right(head, samples(clips.test, target, final.second))
             parts = (final.first, final.second, head)
             direction = f"{source}->{target}"
-            row.add(direction, found, len(tried) + len(PENALTIES), *parts)
+            row.add(direction, found, tries, *parts)
             row.chosen[direction] = {"penalty": penalty, "dimensions": columns, "l2": head.l2}
     return row
 
