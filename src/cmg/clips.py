@@ -11,6 +11,7 @@ from cmg.data.alignment import aligned
 from cmg.data.embedded import EMBEDDED, is_embedded
 from cmg.data.manifest import MANIFEST, counted_from
 from cmg.data.options import DataOptions
+from cmg.data.parts import refuse_leak
 from cmg.data.remote import is_remote
 from cmg.data.share import nested_part
 from cmg.data.source import ClipSource, Split
@@ -52,6 +53,29 @@ def open_clips(data: DataOptions) -> ClipSource:
             other steps.
     """
     return aligned(_named_clips(data), data.step_seconds, data.modalities)
+
+
+def open_training_clips(data: DataOptions) -> ClipSource:
+    """:func:`open_clips`, where a validation split that cannot serve is refused before training.
+
+    Raises:
+        ConfigError: as above.
+        DataError: as above; no such `data.val_split`, or it shares a group with another part.
+    """
+    store = open_clips(data)
+    if (val := data.val_split) is None:
+        return store
+    try:
+        store.split(val)
+    except DataError as error:
+        raise DataError(
+            f"data.val_split: {error}; without one (data.val_split=null), choices are made on "
+            "held-out training clips"
+        ) from error
+    refuse_leak(store, training_split(data), val)
+    if val != data.test_split and data.test_split in store.splits:
+        refuse_leak(store, val, data.test_split)
+    return store
 
 
 def open_other(data: DataOptions, store: StrPath) -> ClipSource:

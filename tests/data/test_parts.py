@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cmg.clips import open_training_clips
 from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter
+from cmg.data.options import DataOptions
 from cmg.data.parts import refuse_absent_classes, refuse_leak
 from cmg.data.store import FeatureStore
 from cmg.errors import DataError
@@ -51,6 +53,27 @@ def test_a_shared_group_is_refused_and_named(store, groups, splits, told):
     found = store(*zip(("train", "val", "test"), groups, (0, 0, 0), strict=True))
     with pytest.raises(DataError, match=f"store: leak: .*{told} what is chosen on one"):
         refuse_leak(found, *splits)
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "told"),
+    [
+        ("vall", "test", r"data.val_split: .*'vall'.*; without one \(data.val_split=null\)"),
+        ("val", "test", "leak: splits 'val' and 'test' share group 2;"),
+        ("train", "test", "leak: splits 'train' and 'train' share group 1;"),
+    ],
+)
+def test_a_validation_split_is_looked_at_before_training(store, val, test, told):
+    found = store(("train", 1, 0), ("val", 2, 0), ("test", 2, 0))
+    data = DataOptions(store=str(found.path), val_split=val, test_split=test)
+    with pytest.raises(DataError, match=told):
+        open_training_clips(data)
+
+
+def test_choices_are_judged_on_the_validation_split_itself(store):
+    found = store(("train", 1, 0), ("val", 2, 0), ("test", 2, 0))
+    data = DataOptions(store=str(found.path), val_split="val", test_split="val")
+    assert set(open_training_clips(data).splits) == {"train", "val", "test"}
 
 
 def test_it_says_how_many_more_are_shared(store):

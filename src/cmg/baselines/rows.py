@@ -188,8 +188,8 @@ def cca(clips: RawClips, heads: RawHeads) -> Baseline:
             penalty, columns = max(tried, key=tried.__getitem__)
             fitted, final = sides[penalty].leading(columns), whole.at(penalty).leading(columns)
             final = final.turned() if turned else final
-            heads = Heads.of(clips, source, fitted.first, final.first)
-            head, tries = heads.whole, len(tried) + heads.apart.tried
+            chosen = Heads.of(clips, source, fitted.first, final.first)
+            head, tries = chosen.whole, len(tried) + chosen.apart.tried
             found = right(head, samples(clips.test, target, final.second))
             parts = (final.first, final.second, head)
             direction = f"{source}->{target}"

@@ -129,8 +129,9 @@ def fit_logistic(
     weight = inputs.new_zeros(classes, inputs.shape[1], requires_grad=True)
     bias = inputs.new_zeros(classes, requires_grad=True)
     best: tuple[float, Fit] | None = None
-    rises = 0
-    for tried, penalty in enumerate(grid, start=1):
+    tried = rises = 0
+    for penalty in grid:
+        tried += 1
         descend(inputs, labels, weight, bias, penalty)
         found = weight.detach() if back is None else weight.detach() @ back
         found, offset = found / scale, bias.detach().clone()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cmg.clips import open_clips, training_part
+from cmg.clips import open_training_clips, training_part
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, load_config
 from cmg.config.schema import ModelSection, RunConfig
@@ -138,7 +138,7 @@ def prepare_alone(
     if resume and run is not None:
         refuse_converted(run)
     options = config.training
-    store = open_clips(config.data)
+    store = open_training_clips(config.data)
     config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, ranks)
