@@ -23,6 +23,7 @@ NAMES = [
     "pretraining-size-equal-steps",
     "quantizers",
     "recipe-choice",
+    "recipe-parts",
     "recipes",
 ]
 CONTROLS = ["untrained-encoders", "shuffled-pairs", "infonce"]
@@ -50,7 +51,7 @@ def changes(study, variant, base="digits"):
     return {key: now for key, (_, now) in found.items()}
 
 
-OF_CONTRAST = ("evidence", "recipe-choice")
+OF_CONTRAST = ("evidence", "recipe-choice", "recipe-parts")
 """Their base is a preset of `method=contrast`, and their controls are their own rows, or none."""
 
 
@@ -58,7 +59,7 @@ def test_studies_that_come_with_the_package():
     assert sorted(STUDIES) == NAMES
 
 
-ANY = [name for name in NAMES if name != "recipe-choice"]
+ANY = [name for name in NAMES if name not in OF_CONTRAST[1:]]
 BASES = [(name, base) for name in ANY for base in ("digits", "published", "own-data")]
 
 
