@@ -203,6 +203,6 @@ def fold_remarks(store: str) -> list[str]:
         return []
     return [
         f"fold {fold or 0} of {found.folds} alone, tested on {found.tested}: that is no verdict. "
-        f"`cmg study run evidence --data {name} --folds {found.folds} --out STUDY` is over all of "
-        f"them (docs/{name}.md, docs/evidence.md)."
+        f"Over all of them (docs/{name}.md, docs/evidence.md): "
+        f"cmg study run evidence --data {name} --folds {found.folds} --out STUDY"
     ]
