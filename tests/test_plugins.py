@@ -89,15 +89,15 @@ def test_an_installed_plugin_is_loaded_without_a_word(plugin, monkeypatch):
     entry = metadata.EntryPoint("mine", "my_terms", registry.ENTRY_POINTS)
     monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] * (group == entry.group))
     monkeypatch.setattr(registry._State, "installed", False)
-    assert load_config("digits").plugins == ("my_terms",)
+    assert load_config(method="light").plugins == ("my_terms",)
     assert registry.loaded_plugins() == ("my_terms",)
 
 
 def test_a_configuration_names_the_plugins_of_its_parts(plugin, monkeypatch):
-    assert load_config("digits").plugins == ()
+    assert load_config(method="light").plugins == ()
     monkeypatch.syspath_prepend(plugin.parent)
     package.use("my_terms")
-    config = load_config("digits")
+    config = load_config(method="light")
     assert config.plugins == ("my_terms",)
     assert yaml.safe_load(to_yaml(config))["plugins"] == ["my_terms"]
     without = override_config(config, ["objectives.cmcm=null"])

@@ -22,7 +22,7 @@ def trained(cmg, arrays, tmp_path, small):
     store, run = tmp_path / "store", tmp_path / "run"
     told = cmg("data", "import", "--arrays", arrays(FOUR), "--out", store, "--kind", "text=tokens")
     assert told.code == 0, told.err
-    told = cmg("pretrain", f"data={store}", *small, "--out", run)
+    told = cmg("pretrain", f"data={store}", "method=full", *small, "--out", run)
     assert told.code == 0, told.err
     return store, run
 
@@ -93,7 +93,14 @@ def test_a_run_that_has_collapsed_says_so_at_its_end_and_in_its_report(
         cmg("data", "import", "--arrays", arrays({"a": (2,), "b": (3,)}), "--out", store).code == 0
     )
     apart = ["model.codebook.start=uniform", "model.codebook.reset.enabled=false"]
-    args = [f"data={store}", *small, *apart, "training.codebook_only=true", "training.epochs=1"]
+    args = [
+        f"data={store}",
+        "method=full",
+        *small,
+        *apart,
+        "training.codebook_only=true",
+        "training.epochs=1",
+    ]
     said = cmg("pretrain", *args, "--out", run, "--json")
     assert said.code == 0, said.err
     assert len(said.json["remarks"]) == 1
@@ -138,7 +145,7 @@ def test_without_a_time_axis_the_predictive_term_is_same_step_nce(cmg, arrays, t
     csv = arrays({"audio": (5,), "video": (4,)}, steps=1)
     store, run = tmp_path / "store", tmp_path / "run"
     cmg("data", "import", "--arrays", csv, "--out", store)
-    told = cmg("pretrain", f"data={store}", *small, "--out", run)
+    told = cmg("pretrain", f"data={store}", "method=full", *small, "--out", run)
     assert told.code == 0, told.err
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert all(line["loss/same_step_nce"] > 0 for line in lines)

@@ -48,19 +48,19 @@ def test_sizes_follow_the_store_unless_they_are_given(make, cmg, tmp_path):
     store, _ = make({"a": 1.0, "b": 1.0}, steps=40)
     said = cmg("pretrain", f"data={store}", *QUICK, "training.epochs=1", "--out", tmp_path / "run")
     assert said.code == 0, said.err
-    # 24 training clips x 40 steps x 2 modalities = 1,920 tokens: 19 codes, in sixteens 16.
-    assert "model.codebook.size=16" in said.err
+    # 24 training clips x 40 steps x 2 modalities = 1,920 tokens: 192 codes.
+    assert "model.codebook.size=192" in said.err
     assert "training.epochs" not in said.err
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert (config["model"]["codebook"]["size"], config["training"]["epochs"]) == (16, 1)
+    assert (config["model"]["codebook"]["size"], config["training"]["epochs"]) == (192, 1)
 
 
 @pytest.mark.parametrize(
     ("clips", "steps", "wanted"),
     [
         (24, 4, {"model.codebook.size": 16, "training.epochs": 200}),
-        (800, 4, {"model.codebook.size": 64, "training.epochs": 200}),  # 9 batches: 167 ... 200
-        (8000, 4, {"model.codebook.size": 400, "training.epochs": 20}),
+        (800, 4, {"model.codebook.size": 640, "training.epochs": 200}),  # 9 batches: 167 ... 200
+        (8000, 4, {"model.codebook.size": 2048, "training.epochs": 20}),
     ],
 )
 def test_the_rule_of_the_sizes(make, clips, steps, wanted):
@@ -72,7 +72,7 @@ def test_the_rule_of_the_sizes(make, clips, steps, wanted):
     config = load_config("own-data", [f"data={store}"])
     found = sizes(FeatureStore.open(store), config)
     tokens, batches = clips * steps * 2, max(1, clips // 80)
-    assert found["model.codebook.size"] == min(400, max(16, tokens // 100 // 16 * 16))
+    assert found["model.codebook.size"] == min(2048, max(16, tokens // 10 // 16 * 16))
     assert found["training.epochs"] == min(200, max(10, -(-1500 // batches)))
     assert found["model.codebook.size"] == wanted["model.codebook.size"]
 

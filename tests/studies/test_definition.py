@@ -18,6 +18,7 @@ NAMES = [
     "digits-parts",
     "evidence",
     "map-detail",
+    "own-data-sizes",
     "pretraining-lists",
     "pretraining-size",
     "pretraining-size-equal-steps",
@@ -44,14 +45,14 @@ ABLATION = {
 }
 
 
-def changes(study, variant, base="digits"):
+def changes(study, variant, base=None):
     started = base_config(study, "digits", base, [])
     row = next(v for v in study.rows() if v.name == variant)
     found = changed_keys(started, variant_config(started, row))
     return {key: now for key, (_, now) in found.items()}
 
 
-OF_CONTRAST = ("evidence", "recipe-choice", "recipe-parts")
+OF_CONTRAST = ("evidence", "own-data-sizes", "recipe-choice", "recipe-parts")
 """Their base is a preset of `method=contrast`, and their controls are their own rows, or none."""
 
 
@@ -60,7 +61,7 @@ def test_studies_that_come_with_the_package():
 
 
 ANY = [name for name in NAMES if name not in OF_CONTRAST[1:]]
-BASES = [(name, base) for name in ANY for base in ("digits", "published", "own-data")]
+BASES = [(name, base) for name in ANY for base in (None, "digits", "published", "own-data")]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_every_variant_is_valid_and_changes_only_what_it_declares(name, base):
             assert value_of(config, key) == factor * value_of(started, key)
 
 
-@pytest.mark.parametrize("base", ["digits", "own-data", "published"])
+@pytest.mark.parametrize("base", [None, "own-data", "published"])
 @pytest.mark.parametrize("name", ["ablation-av", "ablation-avt"])
 def test_ablations_switch_off_what_the_papers_rows_say(name, base):
     study = STUDIES[name]
@@ -115,12 +116,16 @@ def test_every_row_of_the_embedded_set_differs_from_the_reference():
 
 
 def test_an_ablation_has_every_part_on_even_where_the_base_leaves_it_out():
-    """The run `digits` has neither reconstruction nor CLUB; own-data has CLUB at 0.1."""
+    """`light`, which the paper's parts are taken from, has neither reconstruction nor CLUB."""
     study = STUDIES["ablation-av"]
-    digits = base_config(study, "digits", "digits", [])
-    assert set(digits.objectives.weights().values()) == {1.0}
-    assert digits.data.modalities == ("audio", "video")
-    assert base_config(study, "digits", "own-data", []).objectives.weights()["club"] == 0.1
+    weights = {"reconstruction", "commitment", "cross_cpc", "club", "cmcm"}
+    for data in ("digits", "somewhere"):
+        config = base_config(study, data, None, [])
+        assert config.objectives.weights() == dict.fromkeys(weights, 1.0)
+        assert config.data.modalities == ("audio", "video")
+    asked = base_config(study, "digits", None, ["method=full"])
+    assert asked.objectives.weights() == dict.fromkeys(weights, 1.0) | {"club": 0.1}
+    assert base_config(study, "digits", "own-data", []).objectives.clip_info_nce is not None
 
 
 def test_published_base_is_the_published_run_of_the_studys_modalities():

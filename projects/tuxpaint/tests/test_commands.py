@@ -96,8 +96,8 @@ def test_what_is_not_above_its_controls_is_named():
         scores = {key: Score.of([value]) for key, value in zip(keys, values, strict=True)}
         return SimpleNamespace(variant=SimpleNamespace(name=name), scores=scores)
 
-    trained = row("trained", 40.0, 60.0, 1.0, 9.0, 30.0, 1.0, 1.0)
-    shuffled = row("shuffled-pairs", 10.0, 60.0, 90.0, 3.0, 30.0, 2.0, 9.0)
+    trained = row("codes", 40.0, 60.0, 1.0, 9.0, 30.0, 1.0, 1.0)
+    shuffled = row("shuffled", 10.0, 60.0, 90.0, 3.0, 30.0, 2.0, 9.0)
     summary = SimpleNamespace(rows=(trained, shuffled))
     assert failing(summary, 39.0) == ["classification/b->a", "retrieval mAP/a->b"]
     assert failing(summary, 40.0) == [*keys[:2], "retrieval mAP/a->b"]
@@ -112,19 +112,20 @@ def test_a_comparison_has_controls_and_prompts_and_goes_on(tuxpaint, package, tm
     study = tmp_path / "out" / "study"
     found = json.loads((study / "study.json").read_text())
     rows = {name: row["scores"] for name, row in found["rows"].items()}
-    assert set(rows) == {"trained", "prompts", "untrained-encoders", "shuffled-pairs"}
+    assert {"codes", "codes/soft", "infonce", "shuffled", "untrained", "before"} < set(rows)
+    assert {"prompts", "ridge", "cca", "majority"} < set(rows)
     assert "10 clips of 5 unseen stamps, 3 nouns. Of the clips 40.0 %" in found["study"]["about"]
     names = ("audio", "video", "text")
-    assert {f"classification/{a}->{b}" for a in names for b in names} <= set(rows["trained"])
+    assert {f"classification/{a}->{b}" for a in names for b in names} <= set(rows["codes"])
     # Colors, pitches and letters tell the nouns apart.
-    assert rows["trained"]["classification/audio->video"]["mean"] > 40 + 20
+    assert rows["codes"]["classification/audio->video"]["mean"] > 40 + 20
     table = (study / "table.md").read_text()
     assert "## Retrieval mAP" in table
     assert "## Retrieval mAP" in said.out
     assert said.out.splitlines()[-1] == f"More in {study / 'report.html'}"
     again = tuxpaint(*command, "1")
     assert (again.code, again.out) == (0, said.out), again.err
-    assert (study / "runs" / "trained" / "seed-0" / "config.yaml").is_file()
+    assert (study / "runs" / "codes" / "seed-0" / "config.yaml").is_file()
     other = tuxpaint(*command, "1", "--stamps", "20")
     assert other.code == 2
     assert "holds other stamps" in other.err

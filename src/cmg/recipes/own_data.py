@@ -8,9 +8,9 @@ from cmg.clips import training_part
 from cmg.config.schema import RunConfig
 from cmg.data.source import ClipSource
 
-TOKENS_PER_CODE = 100
-SIZES = (16, 400)
-"""Smallest and largest codebook; 400 is the paper's."""
+TOKENS_PER_CODE = 10
+SIZES = (16, 2048)
+"""Smallest and largest codebook."""
 STEPS = 1500
 LEAST_EPOCHS, MOST_EPOCHS = 10, 200
 
@@ -18,7 +18,7 @@ LEAST_EPOCHS, MOST_EPOCHS = 10, 200
 def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     """Codebook size and epochs for the training clips of a store, by configuration key.
 
-    One code per 100 steps of all modalities together, from 16 to 400 in sixteens; epochs that make
+    One code per 10 steps of all modalities together, from 16 to 2048 in sixteens; epochs that make
     about 1,500 steps, from 10 to 200. See docs/own-data.md.
 
     Raises:

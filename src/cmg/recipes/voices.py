@@ -151,6 +151,8 @@ def wilson_interval(percent: float, words: int) -> tuple[float, float]:
 
 STORE = "store"
 """Folder, within that of a comparison, of the store with the speech embedding."""
+METHOD = "light"
+"""What the comparison was fixed with, before recordings were read."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ def plan_voices(
     Args:
         out: An empty folder or none yet.
         words: Recordings; the held-out synthetic voices are read too.
-        overrides: ``key=value`` for the run ``digits``.
+        overrides: ``key=value`` for the preset ``digits`` with :data:`METHOD`.
         seeds: Pre-trainings per variant.
 
     Raises:
@@ -284,7 +286,9 @@ def plan_voices(
     refuse_occupied(out)
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds} must be at least 1")
-    base = override_config(load_config("digits"), [*overrides, "training.tensorboard=false"])
+    base = override_config(
+        load_config("digits", method=METHOD), [*overrides, "training.tensorboard=false"]
+    )
     everything = [synthetic_words(), *words]
     jobs, baselines, clips = [], [], 0
     for audio in AUDIO:

@@ -137,6 +137,8 @@ class Study(Options):
         about: What a reader must know to read its table.
         reference: Variant that the others are compared with, seed by seed or fold by fold.
         needs: ``collection`` where it trains on lists of one; ``any`` takes a store as well.
+        method: What is varied where neither a base nor a method is asked for, in place of the
+            default's: a study of the paper's parts needs a method that has them.
         base: Dotted keys set before any variant, unless the command line sets them.
         where_off: Dotted keys and the value they take where the base leaves them out (null), so
             that there is something to switch off.
@@ -155,6 +157,7 @@ class Study(Options):
     about: str
     reference: str
     needs: Literal["any", "collection"] = "any"
+    method: str | None = None
     base: Changes = Field(default_factory=dict)
     where_off: Changes = Field(default_factory=dict)
     variants: tuple[Variant, ...] = Field(min_length=1)

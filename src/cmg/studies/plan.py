@@ -68,7 +68,8 @@ def plan_study(
         study: What to compare.
         data: Store, or collection; with folds a name with ``{fold}`` in it, or an embedded set.
         base: Named run or YAML file that the study varies, or ``published``: the published run of
-            the study's modalities. None takes that of an embedded set, else ``own-data``.
+            the study's modalities. None takes that of an embedded set, else ``own-data``, with the
+            study's method if it has one.
         assignments: ``key=value`` for all variants, with the short forms of ``cmg pretrain``.
         seeds: Pre-trainings per variant, and per fold.
         only: Names of variants; None takes all.
@@ -235,7 +236,9 @@ def base_config(
 def base_name(study: Study, data: str, base: str | None, assignments: Sequence[str]) -> list[str]:
     """The arguments of ``cmg pretrain`` that name a study's base."""
     if base is None:
-        return [data.partition(":")[0] if is_embedded(data) else "own-data"]
+        own = data.partition(":")[0] if is_embedded(data) else "own-data"
+        asked = any(a.startswith("method=") for a in assignments)
+        return [own] if asked or study.method is None else [own, f"method={study.method}"]
     if base != "published":
         return [base]
     wanted = study.base.get("data.modalities")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from cmg.baselines.rows import computed_controls
 from cmg.clips import is_one_store, open_clips
 from cmg.config.schema import RunConfig
 from cmg.data.parts import refuse_leak
-from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split
@@ -34,9 +33,6 @@ from cmg.tasks.run import CONTINUOUS, run_plan
 Scores = dict[str, float]
 """A number by ``metric/direction``, e.g. ``classification/audio->video``, or by
 ``codebook/measure``. Metrics are in percent, and higher is better."""
-Computed = Callable[[ClipSource, RunConfig], dict[str, ScoreMap]]
-"""Accuracies in percent by control and direction, of a store with a configuration's splits."""
-
 CODEBOOK, UNQUANTIZED = "codebook", "continuous features"
 """What is measured of the codes; what is said of a metric where heads read no codes."""
 
@@ -86,13 +82,9 @@ class StoreScorer:
     """Heads on the store that the model was trained on, read on its held-out split.
 
     With several heads per direction (``probe.seeds``) a score is their mean.
-
-    Attributes:
-        computed: Controls that need no trained model.
     """
 
     name: str = "heads on the store's held-out split"
-    computed: Computed | None = None
 
     def check(self, config: RunConfig) -> str:
         """The store has labels and both splits, apart from each other; see :meth:`Scorer.check`."""
@@ -117,9 +109,7 @@ class StoreScorer:
 
     def controls(self, config: RunConfig) -> dict[str, Scores]:
         """Classification per direction; see :meth:`Scorer.controls`."""
-        if self.computed is None:
-            raise ConfigError("this study wants controls that are computed, and there are none")
-        found = self.computed(open_clips(config.data), config)
+        found = computed_controls(open_clips(config.data), config)
         return {name: by_direction("classification", table) for name, table in found.items()}
 
 
@@ -269,7 +259,7 @@ def scorer_for(data: str, benchmarks: str | None = None, protocol: str | None = 
                 f"--benchmarks and --protocol are for a collection; {data} is a single store, "
                 "which is scored on its own held-out split"
             )
-        return StoreScorer(computed=computed_controls)
+        return StoreScorer()
     if protocol not in (None, "clean", "published"):
         raise ConfigError(f"unknown protocol {protocol!r}; valid: clean, published")
     names = [name.strip() for name in (benchmarks or "ave").split(",")]
