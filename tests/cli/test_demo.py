@@ -17,8 +17,11 @@ from cmg.evaluation.scores import Score
 from cmg.recipes import demo as recipe
 from cmg.recipes.demo import fold_remarks, plan_demo, seed_remarks
 
-BRIEF = {"digits": ["training.epochs=9"], "watch": ["training.epochs=1", "probe.epochs=2"]}
+BRIEF = {"digits": ["training.epochs=9"], "watch": ["training.epochs=1"]}
 """Digits of 14, enough for all that is asked below; nothing asks how well watch does."""
+JOBS = ["trained 0", "trained 1", "infonce 0", "infonce 1"]
+JOBS += ["shuffled_pairs 0", "untrained_encoders 0", "baselines"]
+"""Of a set, with two seeds."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_codebook_transfers_and_controls_do_not(demo):
     # Raw means already tell digits: what these tables cannot show is why others are needed.
     assert min(s["mean"] for s in told["controls"]["cca"].values()) >= 80
     assert told["controls"]["infonce"]["audio->video"]["mean"] >= 97
-    assert told["codebook"]["shared_share"] >= 0.6
+    assert told["codebook"]["shared_share"] >= 0.5
     assert told["codebook"]["perplexity"] >= 20
 
 
@@ -96,7 +99,7 @@ def test_table_and_report_say_the_same_numbers(demo):
     assert shown in said
     assert shown in (out / "report.md").read_text()
     assert shown in (out / "report.html").read_text()
-    assert re.search(r"cross_cpc 1.*club off", said)
+    assert re.search(r"commitment 1.*clip_info_nce 1.*step_info_nce 1", said)
     assert "test_one_scan" in said
 
 
@@ -123,19 +126,12 @@ def test_sets_stand_side_by_side(demo):
 def test_the_published_recipe_is_of_digits_alone(tmp_path):
     (only,) = plan_demo(tmp_path, "published", seeds=2).sets
     assert (only.name, only.out) == ("digits", tmp_path)
-    variants = ("trained", "infonce", "shuffled_pairs", "untrained_encoders")
-    assert [job.name for job in only.jobs] == [
-        *(f"{variant} {seed}" for variant in variants for seed in (0, 1)),
-        "baselines",
-    ]
+    assert [job.name for job in only.jobs] == JOBS
 
 
-def test_controls_of_the_second_set_are_of_one_seed_and_it_says_so(tmp_path):
-    _, watch = plan_demo(tmp_path, seeds=2).sets
-    assert [job.name for job in watch.jobs] == [
-        *("trained 0", "trained 1", "infonce 0", "infonce 1"),
-        *("shuffled_pairs 0", "untrained_encoders 0", "baselines"),
-    ]
+def test_controls_are_of_one_seed_and_it_says_so(tmp_path):
+    for one in plan_demo(tmp_path, seeds=2).sets:
+        assert [job.name for job in one.jobs] == JOBS
     two, one = ({"a->b": Score.of([50.0] * n)} for n in (2, 1))
     stats = CodebookStats(8, 8.0, 4.0, 0.5)
     even = Results(two, {}, {"shuffled_pairs": two, "ridge": one}, stats)

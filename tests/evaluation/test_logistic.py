@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError, NonFiniteError
-from cmg.evaluation.logistic import PENALTIES, LogisticHead, Samples, fit_logistic
+from cmg.evaluation.logistic import PENALTIES, LogisticHead, Samples, counted, fit_logistic
 from cmg.evaluation.probe import Labeled, accuracy, train_head
 
 
@@ -130,3 +130,16 @@ def test_what_cannot_be_fitted_is_refused():
     x[3, 1] = torch.nan
     with pytest.raises(NonFiniteError, match="NaN"):
         fit_logistic(x, labels, 3, 0.1)
+
+
+def test_samples_that_are_alike_are_counted_and_fitted_as_if_each_stood_alone():
+    """By hand: three distinct pairs of vector and label among six; the fit is that of all six."""
+    a, b = [0.0, 2.0], [1.0, -1.0]
+    x = torch.tensor([a, b, a, a, b, a], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 1, 1, 0])
+    rows, kinds, shares = counted(x, labels)
+    found = {
+        (tuple(r.tolist()), int(k)): float(s) for r, k, s in zip(rows, kinds, shares, strict=True)
+    }
+    assert found == {((0.0, 2.0), 0): 3 / 6, ((0.0, 2.0), 1): 1 / 6, ((1.0, -1.0), 1): 2 / 6}
+    assert gradient(x, labels, fit_logistic(x, labels, 2, 0.1), 0.1).abs().max() < 2e-5

@@ -85,24 +85,24 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     first, *others = map(load_config, RECIPES[recipe])
     sets = [demo_set(first, out, seeds)]
-    sets += [demo_set(one, out / set_name(one.data.store), seeds, 1) for one in others]
+    sets += [demo_set(one, out / set_name(one.data.store), seeds) for one in others]
     return DemoPlan(sets, sum(clips_to_train(one.jobs[:-1]) for one in sets))
 
 
-def demo_set(config: RunConfig, out: Path, seeds: int, control_seeds: int | None = None) -> DemoSet:
+def demo_set(config: RunConfig, out: Path, seeds: int) -> DemoSet:
     """The jobs on a set; of the first alone there are scalars for TensorBoard.
+
+    Controls have one seed: a demo of two sets has to end in two minutes.
 
     Args:
         config: Of the models in question.
         out: Folder of the set.
         seeds: Pre-trainings of these, and of InfoNCE.
-        control_seeds: Of each control; None for as many. A demo of two sets has to end in two
-            minutes, and what controls show is far larger than what seeds differ in.
     """
     compared = {TRAINED: VARIANTS[TRAINED], INFONCE: infonce_changes(config)}
     controls = {name: changes for name, changes in VARIANTS.items() if name != TRAINED}
     jobs = variant_jobs(config, out, seeds, compared)
-    jobs += variant_jobs(config, out, control_seeds or seeds, controls)
+    jobs += variant_jobs(config, out, 1, controls)
     jobs.append(Job(BASELINES, config))
     quiet = {"training.tensorboard": False}
     rest = [replace(job, config=override_config(job.config, changes=quiet)) for job in jobs[1:]]
