@@ -71,11 +71,41 @@ def test_the_penalty_is_the_one_whose_held_out_loss_is_least():
 
 
 def test_the_path_of_penalties_ends_where_held_out_samples_only_get_worse():
-    x, labels = samples()
-    fit = fit_logistic(x, labels, 3, held_out=Samples(x, (labels + 1) % 3))
-    assert (fit.l2, fit.tried) == (PENALTIES[0], 3)
+    x, labels = samples(30, 20, noise=2.0)
+    fit = fit_logistic(x, labels, 3, held_out=samples(300, 20, noise=2.0, seed=0))
+    assert fit.tried == PENALTIES.index(fit.l2) + 3 < len(PENALTIES)
     every = fit_logistic(x, labels, 3, held_out=Samples(x, labels))  # the same: never worse
     assert (every.l2, every.tried) == (PENALTIES[-1], len(PENALTIES))
+    never = fit_logistic(x, labels, 3, held_out=Samples(x, (labels + 1) % 3))
+    assert (never.l2, never.tried) == (PENALTIES[0], len(PENALTIES))
+
+
+def test_a_held_out_loss_that_rises_before_it_falls_does_not_end_the_path():
+    """A loud feature, right four times of five, misleads strong penalties; a soft one is sure.
+
+    Held out, the loud one is wrong as often: the loss rises at first, and is far less at the end.
+    """
+    labels = torch.arange(100) % 2
+    sign = 2.0 * labels.double() - 1
+    loud = 10 * sign * torch.where(torch.arange(100) % 10 < 8, 1.0, -1.0)
+    fit = fit_logistic(
+        torch.stack([loud, sign], 1),
+        labels,
+        2,
+        held_out=Samples(torch.stack([-loud, sign], 1), labels),
+    )
+    assert (fit.l2, fit.tried) == (PENALTIES[-1], len(PENALTIES))
+
+
+def test_held_out_samples_of_classes_that_are_not_fitted_have_no_say():
+    x, labels = samples(30, 20, noise=2.0)
+    held = samples(300, 20, noise=2.0, seed=0)
+    unknown = Samples(torch.cat([held.x, 5 * x]), torch.cat([held.labels, torch.full((30,), 3)]))
+    assert fit_logistic(x, labels, 4, held_out=unknown).l2 == (
+        fit_logistic(x, labels, 4, held_out=held).l2
+    )
+    with pytest.raises(DataError, match=r"classes that no other clip has; give probe\.l2"):
+        fit_logistic(x, labels, 4, held_out=Samples(x, torch.full((30,), 3)))
 
 
 def test_clips_are_means_of_their_steps_and_posteriors_are_rooted():

@@ -16,8 +16,9 @@ from cmg.precision import full_precision
 PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)
 """L2 that is chosen from, from strong to weak, each fit starting where the last one ended."""
 RISES = 2
-"""So often in a row a loss of held-out samples above the least one ends the path: the weakest
-penalties take most of the time, and would only fit the samples more closely."""
+"""So often in a row a loss of held-out samples above the least one ends the path, once there was
+a better one than the strongest's: the weakest penalties take most of the time, and would only fit
+the samples more closely."""
 ITERATIONS = 200
 TOLERANCE = 1e-5
 """Of the gradient, in units of the loss per unit of a weight."""
@@ -108,8 +109,10 @@ def fit_logistic(
         labels: Class indices, int64 [N].
         classes: How many there are.
         l2: The penalty, or several to choose from, of which the weak ones are not tried after the
-            held-out loss was twice in a row above its least.
-        held_out: Whose cross-entropy decides; needed for several.
+            held-out loss was twice in a row above its least, unless that is the strongest's.
+        held_out: Whose cross-entropy decides; needed for several. Those of classes without a
+            sample to fit are left out: no penalty lets a head know them, and their loss rises the
+            surer it is.
 
     Returns:
         Weights and biases in the dtype of `x`, and the penalty.
@@ -121,6 +124,14 @@ def fit_logistic(
     grid = [l2] if isinstance(l2, int | float) else sorted(l2, reverse=True)
     if len(labels) == 0 or (len(grid) > 1 and (held_out is None or len(held_out.labels) == 0)):
         raise DataError("a logistic head needs labeled clips to fit, and others to choose l2 by")
+    if held_out is not None:
+        known = torch.isin(held_out.labels, labels)
+        held_out = Samples(held_out.x[known], held_out.labels[known])
+        if not known.any():
+            raise DataError(
+                "all clips that l2 is chosen by are of classes that no other clip has; give "
+                "probe.l2, e.g. 0.01, or a data.val_split with the classes of the training split"
+            )
     given = x.double()
     if not bool(torch.isfinite(given).all()):
         raise NonFiniteError("features of a head are NaN or infinite")
@@ -142,7 +153,7 @@ def fit_logistic(
             loss = float(functional.cross_entropy(logits, held_out.labels))
         if best is None or loss < best[0]:
             best, rises = (loss, Fit(found.to(x.dtype), offset.to(x.dtype), float(penalty))), 0
-        else:
+        elif best[1].l2 < grid[0]:
             rises += 1
             if rises == RISES:
                 break
