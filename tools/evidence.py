@@ -38,10 +38,13 @@ TITLES = {
     REFERENCE: "InfoNCE, equal budget",
     "ridge": "ridge regression, raw features",
     "cca": "CCA, raw features",
+    "linear": "linear head on the target's raw features",
     "shuffled": "control: shuffled pairs",
     "untrained": "control: untrained encoders",
     "majority": "the most frequent class",
     "before": "the defaults of commit 409785a",
+    "codes/hard": "codes, read hard",
+    "codes/soft": "codes, read soft",
 }
 """Of the rows, in the order of the tables; others come after them, by their own names."""
 
