@@ -21,6 +21,7 @@ from cmg.saved import flat
 
 OUTSIDE = Path(__file__).parent / "outside"
 SMALL = [
+    "method=light",
     "training.epochs=2",
     "data.fraction=0.15",
     "data.batch_size=20",

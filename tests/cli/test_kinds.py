@@ -65,7 +65,9 @@ def runs(root, store, small):
         two = ["data.modalities=[audio,video]", f"data.store={root / 'store'}"]
         sized = small if kind != "none" else [x for x in small if "codebook" not in x]
         pretrain(
-            load_config("own-data", [*two, *sized, "training.epochs=1", *off, *overrides]),
+            load_config(
+                "own-data", ["method=full", *two, *sized, "training.epochs=1", *off, *overrides]
+            ),
             root / kind,
         )
         made[kind] = root / kind
@@ -139,7 +141,7 @@ def test_report_of_a_single_level_has_timelines(cmg, root, small):
         "model.codebook.levels=1",
         f"data.store={root / 'store'}",
     ]
-    pretrain(load_config("own-data", [*small, *off, *one]), root / "one-level")
+    pretrain(load_config("own-data", ["method=full", *small, *off, *one]), root / "one-level")
     said = cmg("report", root / "one-level")
     assert said.code == 0, said.err
     assert "Codes over time" in (root / "one-level" / "report.html").read_text()
@@ -268,3 +270,14 @@ def test_a_kind_of_ones_own(root, store, small):
         )
     finally:
         quantizers.entries.pop("rounded", None)
+
+
+def test_a_continuous_model_of_the_default_is_told_what_to_contrast(cmg, store, root, tmp_path):
+    """The remedies that are named are enough."""
+    args = ["pretrain", f"data={root / 'store'}", "data.modalities=[audio,video]"]
+    args += ["model.codebook.kind=none", "training.epochs=1", "training.tensorboard=false"]
+    said = cmg(*args, "--out", tmp_path / "run")
+    assert said.code == 2
+    remedies = said.err.partition("none; set ")[2].split()
+    assert remedies == ["objectives.commitment=null", "objectives.clip_info_nce.of=[features]"]
+    assert cmg(*args, *remedies, "--out", tmp_path / "run").code == 0

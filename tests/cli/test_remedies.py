@@ -112,7 +112,7 @@ def test_every_key_that_an_error_names_exists():
             said = " ".join(
                 text_of(n) for n in ast.walk(node) if isinstance(n, ast.JoinedStr | ast.Constant)
             )
-            keys = re.findall(rf"(?<![\w./])(?:{groups})(?:\.[a-z_]+)+", said)
+            keys = re.findall(rf"(?<![\w./])(?:{groups})(?:\.[a-z_0-9]+)+", said)
             missing = [k for k in keys if k not in known and not k.endswith(".safetensors")]
             if missing:
                 found[f"{path}:{node.lineno}"] = missing

@@ -69,9 +69,14 @@ class WeightedObjectives(nn.ModuleDict):
         """
         idle = [name for name, term in self.terms() if "codes" in term.needs]
         if quantizer.levels == 0 and idle:
+            remedies = [
+                f"objectives.{name}" + (".of=[features]" if hasattr(own, "of") else "=null")
+                for name, own in self.chosen.terms.items()
+                if name in idle
+            ]
             raise ConfigError(
                 f"objectives.{idle[0]} needs codes, but model.codebook.kind={quantizer.kind} has "
-                f"none; set {' '.join(f'objectives.{name}=null' for name in idle)}"
+                f"none; set {' '.join(remedies)}"
             )
 
     def prepare(self, batch: Batch, draws: Mapping[str, Any], rows: Tensor) -> Batch:

@@ -19,7 +19,8 @@ def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     """Codebook size and epochs for the training clips of a store, by configuration key.
 
     One code per 10 steps of all modalities together, from 16 to 2048 in sixteens; epochs that make
-    about 1,500 steps, from 10 to 200. See docs/own-data.md.
+    about 1,500 steps, from 10 to 200. See docs/own-data.md. A quantizer of a kind that has no size
+    gets none.
 
     Raises:
         DataError: the store lacks the split.
@@ -31,4 +32,7 @@ def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     size = min(most, max(least, tokens // TOKENS_PER_CODE // 16 * 16))
     batches = max(1, len(split) // config.data.batch_size)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(STEPS / batches)))
-    return {"model.codebook.size": size, "training.epochs": epochs}
+    found = {"model.codebook.size": size, "training.epochs": epochs}
+    if not hasattr(config.model.codebook, "size"):
+        del found["model.codebook.size"]
+    return found
