@@ -26,7 +26,7 @@ STYLE = (
 
 def figure(rows: dict[str, Any]) -> str:
     """A line per row of a study, from its features to its codes."""
-    found = [
+    found: list[tuple[str, float, float]] = [
         (row["title"], row["scores"][FEATURES]["mean"], row["scores"][CODES]["mean"])
         for row in rows.values()
         if {CODES, FEATURES} <= row["scores"].keys()

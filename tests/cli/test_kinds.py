@@ -62,7 +62,7 @@ def runs(root, store, small):
     for kind, overrides in KINDS.items():
         off = ["objectives.commitment=null"] if kind == "none" else []
         off += ["objectives.cmcm=null", "objectives.club=null", "objectives.reconstruction=null"]
-        two = ["data.modalities=[audio,video]", f"data.store={root / 'store'}"]
+        two = ["method=full", "data.modalities=[audio,video]", f"data.store={root / 'store'}"]
         sized = small if kind != "none" else [x for x in small if "codebook" not in x]
         pretrain(
             load_config(
