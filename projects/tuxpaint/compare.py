@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cmg
 from cmg.config.schema import RunConfig
@@ -42,7 +43,8 @@ class StampScorer(StoreScorer):
 def retrieval_scores(model: cmg.UnifiedModel, config: RunConfig) -> Scores:
     """How well test stamps find each other, by figure and direction."""
     split = cmg.FeatureStore.open(config.data.store).split(config.data.test_split)
-    by = "continuous" if config.model.codebook.kind == "none" else "mean"
+    codes = config.model.codebook.kind != "none"
+    by: Literal["mean", "continuous"] = "mean" if codes else "continuous"
     found = retrieval_of(model, split, [by], LABEL, galleries="language").scores[by][0]
     return {
         f"retrieval {name}/{direction}": figures(told)[name]
