@@ -65,28 +65,29 @@ def evaluate_reads(
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
     further = [ONE_SCAN] if data.test_split == "test" and ONE_SCAN in store.splits else []
     splits = [data.test_split, *further]
+    distinct = [read for i, read in enumerate(reads) if read not in reads[:i]]
     tables = [
         dict.fromkeys(splits, ScoreMap())
         if clip is None
         else evaluation.transfer(clip, read, seed, splits=splits)
-        for read in reads
+        for read in distinct
     ]
     chance = ScoreMap()
     if clip is not None:
         guess = 100.0 / len(store.labels[clip].classes)
         chance = {d: Score.fixed(guess, s.n) for d, s in tables[0][data.test_split].items()}
     plain = reads[0].model_copy(update={"features": "continuous"})
-    if plain in reads:
-        continuous = tables[reads.index(plain)][data.test_split]
+    if plain in distinct:
+        continuous = tables[distinct.index(plain)][data.test_split]
     else:
         continuous = evaluation.transfer(clip, plain, seed)[data.test_split] if clip else {}
     steps = [
         ScoreMap() if step is None else evaluation.transfer(step, read, seed)[data.test_split]
-        for read in reads
+        for read in distinct
     ]
     usage = code_usage(evaluation.encoded[data.test_split], model.size)
     stats, remarks = codebook_stats(evaluation, step), collapse(usage, collapse_remedies(config))
-    return [
+    results = [
         Results(
             table.pop(data.test_split),
             localization,
@@ -98,6 +99,7 @@ def evaluate_reads(
         )
         for table, localization in zip(tables, steps, strict=True)
     ]
+    return [results[distinct.index(read)] for read in reads]
 
 
 def evaluation_of(model: UnifiedModel, config: RunConfig) -> Evaluation:
