@@ -16,6 +16,8 @@ from cmg.data.inmemory import write_store
 from cmg.data.store import FeatureStore
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import encode_split
+from cmg.evaluation.probe import Evaluation
+from cmg.recipes.evaluate import evaluate_reads
 from cmg.recipes.known_clips import known_clips
 from cmg.recipes.media_codes import code_steps
 from cmg.recipes.pretrain import pretrain
@@ -281,3 +283,19 @@ def test_a_continuous_model_of_the_default_is_told_what_to_contrast(cmg, store, 
     remedies = said.err.partition("none; set ")[2].split()
     assert remedies == ["objectives.commitment=null", "objectives.clip_info_nce.of=[features]"]
     assert cmg(*args, *remedies, "--out", tmp_path / "run").code == 0
+
+
+def test_reads_that_are_the_same_are_fitted_once(runs, monkeypatch):
+    config = read_checkpoint(runs["tied"]).config
+    fitted, transfer = [], Evaluation.transfer
+
+    def counted(self, label, options, *rest, **more):
+        fitted.append(options.features)
+        return transfer(self, label, options, *rest, **more)
+
+    monkeypatch.setattr(Evaluation, "transfer", counted)
+    hard, z = (config.probe.model_copy(update={"features": x}) for x in ("codes", "continuous"))
+    one, other, again = evaluate_reads(load_model(runs["tied"]), config, [hard, z, hard], 0)
+    assert fitted == ["codes", "continuous"]
+    assert again.transfer == one.transfer != {}
+    assert other.transfer == one.controls["continuous"]
