@@ -43,7 +43,7 @@ def figure(rows: dict[str, Any]) -> str:
     parts = [STYLE, '<rect width="100%" height="100%"/>']
     parts.append(text(LABELS, 18, "right across modalities, per cent"))
     parts.append(text(LABELS, 36, "ring: heads on features; dot: heads on codes", "small"))
-    for tick in nice_ticks(low, high):
+    for tick in (tick for tick in nice_ticks(low, high) if low <= tick <= high):
         parts.append(rule((at(tick), TOP - 8), (at(tick), bottom), "grid"))
         parts.append(text(at(tick), bottom + 16, tick_text(tick), "small", "middle"))
     for i, (title, features, codes) in enumerate(found):
