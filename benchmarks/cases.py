@@ -23,7 +23,7 @@ from cmg.types import Batch, Kind, Modality
 
 DEMO = "demo"
 SIZES = (DEMO, *BUILDERS)
-"""Names of the sizes: the demo (named run ``digits``) and the published builders."""
+"""Names of the sizes: the demo (``digits`` with ``method=light``) and the published builders."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def case_of(name: str, sizes: Sizes | None = None) -> Case:
     if sizes.codes is not None:
         given["model.codebook.size"] = sizes.codes
     overrides = [f"{key}={value}" for key, value in given.items()]
-    config = load_config("digits" if name == DEMO else name, overrides)
+    preset, method = ("digits", "light") if name == DEMO else (name, None)
+    config = load_config(preset, overrides, method=method)
     modalities = demo_modalities(config) if name == DEMO else published_modalities(name)
     return Case(name, modalities, config, sizes.batch, sizes.length)
 

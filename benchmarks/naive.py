@@ -191,7 +191,14 @@ def commanded(seed: int, devices: int = 1, *more: str) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="cmg-naive-") as folder:
         run = Path(folder) / "run"
         command = [sys.executable, "-m", "cmg", "pretrain", "digits", f"training.seed={seed}"]
-        command += ["training.threads=1", "training.tensorboard=false", *more, "--out", str(run)]
+        command += [
+            "method=light",
+            "training.threads=1",
+            "training.tensorboard=false",
+            *more,
+            "--out",
+            str(run),
+        ]
         command += ["--devices", str(devices)] if devices > 1 else []
         variables = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
@@ -204,7 +211,7 @@ def commanded(seed: int, devices: int = 1, *more: str) -> Outcome:
 def emulated(seed: int, ranks: int, apart: frozenset[str], *more: str) -> Outcome:
     """Train the demo in this process with some parts divided, and evaluate it."""
     given = [f"training.seed={seed}", "training.threads=1", *more]
-    config = load_config("digits", given)
+    config = load_config("digits", given, method="light")
     training = Divided.of(prepare(config), ranks, apart)
     training.train()
     found = evaluate(training.state.model, config, seed)

@@ -17,7 +17,8 @@ from cmg.evaluation.scores import Score
 from cmg.recipes import demo as recipe
 from cmg.recipes.demo import fold_remarks, plan_demo, seed_remarks
 
-BRIEF = {"digits": ["training.epochs=9"], "watch": ["training.epochs=1"]}
+SMALL = ["model.width=64", "model.temporal.hidden=128"]
+BRIEF = {"digits": ["training.epochs=9", *SMALL], "watch": ["training.epochs=1"]}
 """Digits of 14, enough for all that is asked below; nothing asks how well watch does."""
 JOBS = ["trained 0", "trained 1", "infonce 0", "infonce 1"]
 JOBS += ["shuffled_pairs 0", "untrained_encoders 0", "baselines"]

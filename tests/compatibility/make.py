@@ -286,6 +286,7 @@ def study() -> None:
     """A finished study; it trains what is not in the folder yet."""
     Path("pair.yaml").write_text(STUDY)
     small = [*SMALL, "training.epochs=1", "model.temporal={kind: mlp, hidden: 8}", "probe.epochs=1"]
+    small.append("method=full")  # which own-data had
     where = ("--data", "stores/seconds", "--base", "own-data", "--out", "study")
     cmg("study", "run", "pair.yaml", *where, "--seeds", 1, "--workers", 1, *small)
     Path("study/report.html").unlink()

@@ -12,6 +12,7 @@ from cmg.config.load import load_config
 from cmg.data import FeatureStore, write_store
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.errors import ConfigError, DataError
+from cmg.studies.definition import load_study
 from cmg.studies.plan import base_name
 
 
@@ -100,7 +101,9 @@ def test_a_cache_that_cannot_be_written_names_the_remedy(folded, monkeypatch):
 def test_an_address_is_one_store_and_its_preset_starts_studies(folded, where):
     assert is_one_store(where)
     assert whole_path(where) == where
-    assert base_name(None, where, None, []) == [where.partition(":")[0]]
+    name = where.partition(":")[0]
+    assert base_name(load_study("evidence"), where, None, []) == [name]
+    assert base_name(load_study("ablation-av"), where, None, []) == [name, "method=light"]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
