@@ -59,22 +59,22 @@ def test_sizes_follow_the_store_unless_they_are_given(make, cmg, tmp_path):
     ("clips", "steps", "wanted"),
     [
         (24, 4, {"model.codebook.size": 16, "training.epochs": 200}),
-        (800, 4, {"model.codebook.size": 640, "training.epochs": 200}),  # 9 batches: 167 ... 200
-        (8000, 4, {"model.codebook.size": 2048, "training.epochs": 20}),
+        (800, 4, {"model.codebook.size": 640, "training.epochs": 150}),  # in 10 batches
+        (8000, 4, {"model.codebook.size": 2048, "training.epochs": 15}),
     ],
 )
 def test_the_rule_of_the_sizes(make, clips, steps, wanted):
-    from cmg.config.load import load_config
+    from cmg.config.load import load_config, override_config
     from cmg.data import FeatureStore
     from cmg.recipes.own_data import sizes
 
     store, _ = make({"a": 1.0, "b": 1.0}, clips=clips, steps=steps, splits=("train",))
     config = load_config("own-data", [f"data={store}"])
-    found = sizes(FeatureStore.open(store), config)
-    tokens, batches = clips * steps * 2, max(1, clips // 80)
-    assert found["model.codebook.size"] == min(2048, max(16, tokens // 10 // 16 * 16))
-    assert found["training.epochs"] == min(200, max(10, -(-1500 // batches)))
-    assert found["model.codebook.size"] == wanted["model.codebook.size"]
+    assert sizes(FeatureStore.open(store), config) == wanted
+    continuous = override_config(config, ["model.codebook.kind=none"])
+    assert sizes(FeatureStore.open(store), continuous) == {
+        "training.epochs": wanted["training.epochs"]
+    }
 
 
 @pytest.mark.slow

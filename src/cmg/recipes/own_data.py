@@ -32,7 +32,5 @@ def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
     size = min(most, max(least, tokens // TOKENS_PER_CODE // 16 * 16))
     batches = max(1, len(split) // config.data.batch_size)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(STEPS / batches)))
-    found = {"model.codebook.size": size, "training.epochs": epochs}
-    if not hasattr(config.model.codebook, "size"):
-        del found["model.codebook.size"]
-    return found
+    sized = hasattr(config.model.codebook, "size")
+    return ({"model.codebook.size": size} if sized else {}) | {"training.epochs": epochs}
