@@ -47,6 +47,16 @@ def test_parts_make_the_study_that_was_never_divided(part, tmp_path):
     assert unfinished_jobs(whole, summary.identity) == []
 
 
+def test_a_variant_may_ask_for_fewer_seeds_than_the_others(part, choice):
+    fewer = {"wide": {"seeds": 1}}
+    variants = tuple(v.model_copy(update=fewer.get(v.name, {})) for v in choice.variants)
+    whole = part("whole", CELLS, study=choice.model_copy(update={"variants": variants}))
+    identity = read_identity(whole)
+    assert [(k.fold, k.seed) for k in identity.jobs if k.variant == "wide"] == [(0, 0), (1, 0)]
+    assert sorted((k.fold, k.seed) for k in identity.jobs if k.variant == "plain") == CELLS
+    assert unfinished_jobs(whole, identity) == []
+
+
 def test_a_part_may_be_merged_into_another(part, planted, choice):
     a, b = part("a", CELLS[:2]), part("b", CELLS[2:])
     kept = {key: (a / key.file).read_bytes() for key in finished_jobs(a)}

@@ -63,6 +63,7 @@ class Variant(Options):
         reads: What heads read of one pre-training, a row each: changes of ``probe`` by name, or a
             list of ``probe.features``. The first has the variant's own row.
         group: Of a choice, those that it is one of the tries for.
+        seeds: Pre-trainings at most, as a control needs fewer; None: as many as the others.
     """
 
     name: str = Field(pattern=NAME)
@@ -74,6 +75,7 @@ class Variant(Options):
     control: bool = False
     reads: Reads = Field(default_factory=dict)
     group: str = Field("", pattern=f"^$|{NAME}")
+    seeds: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _reads_only(self) -> Self:

@@ -107,7 +107,7 @@ class Identity:
     def jobs(self) -> list[JobKey]:
         """All that the study asks for, seed by seed, with all variants of a fold together."""
         names = [v.name for v in self.study.rows()]
-        return planned(names, self.folds or (None,), self.seeds, self.study.computed)
+        return planned(self.study, names, self.folds or (None,), self.seeds)
 
     def with_more(self, other: Identity) -> Identity:
         """The same study with all seeds and folds that either one asks for."""
@@ -116,11 +116,13 @@ class Identity:
 
 
 def planned(
-    variants: Sequence[str], folds: Sequence[int | None], seeds: int, computed: bool
+    study: Study, variants: Sequence[str], folds: Sequence[int | None], seeds: int
 ) -> list[JobKey]:
     """Jobs in their order: what is computed first, then seed by seed, fold by fold."""
-    first = [JobKey(COMPUTED, 0, fold) for fold in folds if computed]
-    return first + [JobKey(v, s, fold) for s in range(seeds) for fold in folds for v in variants]
+    first = [JobKey(COMPUTED, 0, fold) for fold in folds if study.computed]
+    last = {name: study.row(name).seeds or seeds for name in variants}
+    every = (JobKey(v, s, fold) for s in range(seeds) for fold in folds for v in variants)
+    return first + [key for key in every if key.seed < last[key.variant]]
 
 
 @dataclass(frozen=True)
@@ -367,5 +369,5 @@ def unfinished(
         ):
             refuse_other_data(f"{path} was {verb} on data", before, now)
     variants, folds = (list(dict.fromkeys(part)) for part in zip(*plan.configs, strict=True))
-    wanted = planned(variants, folds, plan.seeds, identity.study.computed)
+    wanted = planned(identity.study, variants, folds, plan.seeds)
     return [key for key in wanted if key not in done]
