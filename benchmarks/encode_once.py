@@ -15,10 +15,8 @@ import argparse
 import copy
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,8 @@ from torch import Tensor
 
 from benchmarks.figures import Figure, Section, markdown
 from cmg.data.batches import permutation
-from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import Split, members
+from cmg.data.clips import About, Clips
+from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.training import HeadJob, HeadOptions
 from cmg.models.published import audio_video
@@ -45,61 +43,48 @@ EPOCHS, DIRECTIONS = 30, 2
 TILE = 64
 
 
-class RandomAVE:
-    """AVE's shape: 28 classes, three splits, features that repeat after 64 clips.
+@dataclass(frozen=True)
+class Tiles:
+    """Features that repeat after :data:`TILE` clips; a :class:`~cmg.data.clips.Read`."""
+
+    features: dict[str, Tensor]
+
+    def __call__(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features [B, T, *shape] and lengths."""
+        found = self.features[modality][torch.from_numpy(clips % TILE)]
+        return found, torch.full((len(clips),), STEPS)
+
+
+def random_ave(clips: int) -> Clips:
+    """AVE's shape: a class per clip of 28, in turn, and an event at every second.
 
     Args:
         clips: Of the training split; val and test keep their proportion.
     """
-
-    path = Path("random")
-    media = None
-    notes = "random features"
-    content_hash = "0" * 64
-
-    def __init__(self, clips: int) -> None:
-        rest = max(CLASSES, round(clips * HELD_OUT / TRAIN))
-        self.splits = {"train": clips, "val": rest, "test": rest}
-        rng = np.random.default_rng(0)
-        self.tiles = {m: tile(rng, x.shape) for m, x in self.modalities.items()}
-
-    @cached_property
-    def modalities(self) -> dict[str, Modality]:
-        """The paper's audio and video."""
-        return dict(audio_video_modalities())
-
-    @property
-    def step_seconds(self) -> dict[str, float | None]:
-        """A second a step."""
-        return dict.fromkeys(self.modalities, 1.0)
-
-    @cached_property
-    def labels(self) -> dict[str, LabelSpec]:
-        """A class per clip, and an event at every second."""
-        names = [f"class {c}" for c in range(CLASSES)]
-        event = LabelSpec(classes=(*names, "background"), per="step", multiple=True)
-        return {"category": LabelSpec(classes=tuple(names)), "event": event}
-
-    @cached_property
-    def rows(self) -> Sequence[ClipRow]:
-        """Classes in turn."""
-        names = [name for name, count in self.splits.items() for _ in range(count)]
-        assert Counter(names) == self.splits
-        lengths = dict.fromkeys(self.modalities, STEPS)
-        return [
-            ClipRow(id=f"{i}", split=name, lengths=lengths, labels=labels_of(i % CLASSES))
-            for i, name in enumerate(names)
-        ]
-
-    def split(self, name: str) -> Split:
-        """The clips of one split."""
-        return Split(self, name, members(self, name))
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape] and lengths."""
-        return self.tiles[modality][torch.from_numpy(clips % TILE)], torch.full(
-            (len(clips),), STEPS
-        )
+    rest = max(CLASSES, round(clips * HELD_OUT / TRAIN))
+    splits = {"train": clips, "val": rest, "test": rest}
+    rng = np.random.default_rng(0)
+    modalities = audio_video_modalities()
+    names = tuple(f"class {c}" for c in range(CLASSES))
+    event = LabelSpec(classes=(*names, "background"), per="step", multiple=True)
+    about = About(
+        path=Path("random"),
+        specs={
+            m: FeatureSpec(kind=x.kind, shape=x.shape, step_seconds=1.0)
+            for m, x in modalities.items()
+        },
+        labels={"category": LabelSpec(classes=names), "event": event},
+        fingerprint=str,
+        notes="random features",
+    )
+    lengths = dict.fromkeys(modalities, STEPS)
+    of = [name for name, count in splits.items() for _ in range(count)]
+    rows = (
+        ClipRow(id=f"{i}", split=name, lengths=lengths, labels=labels_of(i % CLASSES))
+        for i, name in enumerate(of)
+    )
+    tiles = {m: tile(rng, x.shape) for m, x in modalities.items()}
+    return Clips.of_rows(about, rows, Tiles(tiles))
 
 
 def labels_of(category: int) -> dict[str, int | list[int] | list[list[int]] | None]:
@@ -123,7 +108,7 @@ def tile(rng: np.random.Generator, shape: Sequence[int]) -> Tensor:
 class Only:
     """A collection of one source."""
 
-    source: RandomAVE
+    source: Clips
     path: Path = Path("random")
 
     @property
@@ -131,22 +116,22 @@ class Only:
         """AVE."""
         return ["ave"]
 
-    def open(self, name: str) -> RandomAVE:
+    def open(self, name: str) -> Clips:
         """The source."""
         return self.source
 
 
-def random_model(source: RandomAVE) -> UnifiedModel:
+def random_model(source: Clips) -> UnifiedModel:
     """The published audio-video model, untrained, with codes among its features."""
     model = audio_video().eval()
-    batch = Batch({m: source.tiles[m] for m in model.modalities})
+    batch = Batch({m: source.features(m, range(TILE))[0] for m in model.modalities})
     z = torch.cat([x.flatten(0, 1) for x in model.semantics(batch).values()])
     chosen = torch.from_numpy(permutation(len(z), 0)[: model.size])
     model.codebook.codes.copy_(z[chosen])
     return model
 
 
-def clean_run(source: RandomAVE, model: UnifiedModel, seeds: int) -> None:
+def clean_run(source: Clips, model: UnifiedModel, seeds: int) -> None:
     """The whole clean run."""
     plan = AVE().plan(FrozenData(Opened(Only(source)), model))
     crossing_score(plan, HeadOptions(epochs=EPOCHS), range(seeds))
@@ -160,15 +145,15 @@ class EachEpoch:
         model: Its float64 copy is used.
     """
 
-    def __init__(self, source: RandomAVE, model: UnifiedModel) -> None:
+    def __init__(self, source: Clips, model: UnifiedModel) -> None:
         self.source = source
         self.model = copy.deepcopy(model).double()
         self.split = source.split("train")
-        self.labels = self.split.labels("category")
+        self.labels = self.split.label("category")
 
     def codes(self, modality: str, clips: Tensor, training: bool) -> Tensor:
         """Code vectors of a batch, [B, T, D]."""
-        x, _ = self.source.gather(modality, clips.numpy())
+        x, _ = self.source.features(modality, clips.numpy())
         self.model.train(training)
         with torch.no_grad():
             encoded = self.model.represent(Batch({modality: x.double()}), detail=False)
@@ -219,7 +204,7 @@ def timed(work: Callable[[], None]) -> dict[str, float]:
 
 def measure(clips: int, epochs: int, seeds: int) -> dict[str, Any]:
     """Both ways, in seconds."""
-    source = RandomAVE(clips)
+    source = random_ave(clips)
     model = random_model(source)
     slow = EachEpoch(source, model)
     part = timed(lambda: slow.run(epochs))

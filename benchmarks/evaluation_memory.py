@@ -42,7 +42,7 @@ def measure(clips: int, seeds: int) -> dict[str, Any]:
     """Peak per protocol, in MiB."""
     source = RandomAVE(clips)
     model = random_model(source)
-    found: dict[str, Any] = {"clips": len(source.rows), "seeds": seeds}
+    found: dict[str, Any] = {"clips": len(source), "seeds": seeds}
     for protocol in PROTOCOLS:
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)  # what was freed counts for nothing

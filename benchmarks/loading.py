@@ -33,10 +33,10 @@ from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Section, read_figures
 from cmg.copying.clips import copy_clips
 from cmg.data.batches import Batches
+from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow, FeatureSpec
 from cmg.data.prefetch import epoch_ahead
-from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.official.dataset import OfficialDataset
 from cmg.official.loaders import ZipFolder
 from cmg.types import Kind
@@ -77,7 +77,7 @@ def write_zips(folder: Path, clips: int) -> None:
                 archive.writestr(f"{name}.pkl", data)
 
 
-def zip_source(folder: Path, clips: int) -> OfficialDataset:
+def zip_source(folder: Path, clips: int) -> Clips:
     """The zips through the reader of the official layout."""
     rows = [
         ClipRow(
@@ -94,7 +94,8 @@ def zip_source(folder: Path, clips: int) -> OfficialDataset:
         for m, kind in (("audio", Kind.VECTORS), ("video", Kind.MAPS))
     }
     loaders = {m: ZipFolder.of(folder / m, "vggsound", m) for m in SHAPES}
-    return OfficialDataset("vggsound40k", folder, rows, specs, {}, {m: loaders[m] for m in SHAPES})
+    found = OfficialDataset("vggsound40k", folder, rows, specs, {}, loaders)
+    return found.opened()
 
 
 def drop_from_cache(folder: Path) -> None:
@@ -109,7 +110,7 @@ def drop_from_cache(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def read_pass(source: ClipSource, batch: int, epoch: int, limit: int, threads: int = 0) -> float:
+def read_pass(source: Clips, batch: int, epoch: int, limit: int, threads: int = 0) -> float:
     """Clips per second over random batches of about `limit` clips."""
     batches = Batches(source.split("train"), batch, seed=epoch)
     clips = 0
@@ -123,7 +124,7 @@ def read_pass(source: ClipSource, batch: int, epoch: int, limit: int, threads: i
 
 
 def read_all(
-    openers: Mapping[str, tuple[Path, Callable[[], ClipSource]]],
+    openers: Mapping[str, tuple[Path, Callable[[], Clips]]],
     batch: int,
     turns: int,
     limit: int,
@@ -162,7 +163,7 @@ def rate_summary(rates: Mapping[str, list[float]]) -> dict[str, dict[str, Any]]:
     return told
 
 
-def profile_import(source: ClipSource, out: Path) -> dict[str, Any]:
+def profile_import(source: Clips, out: Path) -> dict[str, Any]:
     """Shares of an import's time in one process, by what it is spent on.
 
     The profiler slows calls of Python functions and nothing else, so Python's is an upper bound.
@@ -191,7 +192,7 @@ def _phase(where: str) -> str:
     return "Python"
 
 
-def time_imports(source: ClipSource, out: Path, turns: int) -> dict[str, Any]:
+def time_imports(source: Clips, out: Path, turns: int) -> dict[str, Any]:
     """Clips per second of whole imports with one and two workers, taking turns."""
     rates: dict[str, list[float]] = {"1 worker": [], "2 workers": []}
     for _ in range(turns):
@@ -226,13 +227,13 @@ def measure(folder: Path, clips: int, batch: int, turns: int, limit: int) -> dic
     """Everything, in `folder`."""
     write_zips(folder / "zips", clips)
     source = zip_source(folder / "zips", clips)
-    openers: dict[str, tuple[Path, Callable[[], ClipSource]]] = {
+    openers: dict[str, tuple[Path, Callable[[], Clips]]] = {
         ZIPS: (folder / "zips", lambda: zip_source(folder / "zips", clips))
     }
     for name, (encoding, dtype) in FORMS.items():
         path = folder / name.replace(" ", "-")
         copy_clips(source, path, encoding=encoding, dtype=dtype, workers=1)
-        openers[name] = (path, lambda path=path: FeatureStore.open(path))
+        openers[name] = (path, lambda path=path: open_store(path))
     sizes = {name: round(folder_bytes(path) / 1e6, 1) for name, (path, _) in openers.items()}
     before = anonymous_megabytes()
     reading = {

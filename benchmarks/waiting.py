@@ -26,7 +26,7 @@ from benchmarks.published import BF16, LEAN, OURS, SIZE, Extent, our_case
 from cmg.data.batches import Batches
 from cmg.data.manifest import FeatureSpec
 from cmg.data.prefetch import prefetch
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.training.step import pretraining_step
 from cmg.types import Kind
@@ -107,7 +107,7 @@ def measure(extent: Extent, amount: Amount, folder: Path) -> dict[str, Figure]:
     """Waiting and working of every form, read ahead and when asked."""
     case = extent.case()
     write_store(case, folder / "store", amount.clips)
-    split = FeatureStore.open(folder / "store").split("train")
+    split = open_store(folder / "store").split("train")
     found = {}
     for name in SHOWN:
         for how, workers in WORKERS.items():

@@ -65,7 +65,7 @@ def run(store, tmp_path_factory):
 
 
 def probed(store, run, out):
-    model, opened = cmg.load(run), cmg.FeatureStore.open(store)
+    model, opened = cmg.load(run), cmg.open_clips(store)
     options = config(store).probe
     cmg.probe(model, opened, "a", "b", options=options)
     write_codes(model, opened, out / "codes.jsonl")
@@ -186,7 +186,7 @@ def test_what_the_caller_does_with_torch_changes_no_training(store, around):
 
     def trained():
         model = cmg.pretrain(config(store)).state.model
-        found = cmg.probe(model, cmg.FeatureStore.open(store), "a", "b")
+        found = cmg.probe(model, cmg.open_clips(store), "a", "b")
         return [*model.state_dict().values(), torch.tensor(found.transfer.mean)]
 
     wanted = trained()

@@ -93,7 +93,7 @@ def doors():
                     yield f"{found.__module__}.{function.__qualname__}", function
 
 
-RECORDS = {"FeatureStore", "Diagnosis", "SimulateOptions"}
+RECORDS = {"Clips", "Diagnosis", "SimulateOptions"}
 """Classes made by a door, whose own fields are paths or are converted there."""
 
 ARGUMENTS = {
@@ -104,7 +104,7 @@ ARGUMENTS = {
     "cmg.data.watch.build.build_watch": [{"path": "full"}],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
     "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
-    "cmg.data.store.FeatureStore.open": [{"where": "none"}],
+    "cmg.data.store.Clips.open": [{"where": "none"}],
     "cmg.data.verify.verify_store": [{"path": "none"}],
     "cmg.data.writer.StoreWriter.__init__": [],
     "cmg.golden.verify.verify_golden": [{"folder": "none"}],
@@ -174,9 +174,9 @@ def test_a_string_and_every_path_are_the_same(name, tmp_path, monkeypatch):
         (lambda: cmg.load_config(3), "a configuration is a preset, .*; got a int"),
         (lambda: cmg.load(None), "a model is named by .*; got a NoneType"),
         (lambda: cmg.probe([], "digits", "audio", "video"), "a model is named by .*; got a list"),
-        (lambda: cmg.FeatureStore.open(None), "a store is named by .*; got a NoneType"),
+        (lambda: cmg.open_clips(None), "a store is named by .*; got a NoneType"),
         (lambda: cmg.load("long" * 90), "does not exist"),
-        (lambda: cmg.FeatureStore.open("long" * 90), "no store at"),
+        (lambda: cmg.open_clips("long" * 90), "no store at"),
     ],
 )
 def test_what_is_no_path_is_told_what_to_give(call, message):

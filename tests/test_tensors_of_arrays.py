@@ -73,7 +73,7 @@ def by_writer(x, path, **how):
     with StoreWriter(path / "store", {"m": spec}) as writer:
         for i, clip in enumerate(x):
             writer.add(Clip(str(i), "train", {"m": clip}))
-    return first_split(cmg.FeatureStore.open(path / "store"))
+    return first_split(cmg.open_clips(path / "store"))
 
 
 def by_compact_writer(x, path):

@@ -231,7 +231,7 @@ def pairs_of(letters: Letters, fold: int, seed: int = 0) -> list[Pair]:
 
 def write_letters(
     letters: Letters, out: Path, fold: int, seed: int = 0, overwrite: bool = False
-) -> cmg.FeatureStore:
+) -> cmg.Clips:
     """A fold as a store with modalities ``audio`` and ``image``, one step each.
 
     Args:

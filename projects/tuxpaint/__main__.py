@@ -83,11 +83,11 @@ def compare(
         raise typer.Exit(1 if strict else 0)
 
 
-def kept(found: ReadStamps, path: Path, text: Written) -> cmg.FeatureStore:
+def kept(found: ReadStamps, path: Path, text: Written) -> cmg.Clips:
     """The store of a comparison: written, or that of the same stamps that is there already."""
     if not path.exists():
         return write_stamps(found, path, text)
-    store = cmg.FeatureStore.open(path)
+    store = cmg.open_clips(path)
     wanted = {f"{one.stamp.id}.{name}" for one in found.stamps for name in one.spoken}
     if {row.id for row in store.rows} != wanted:
         raise ConfigError(

@@ -42,7 +42,7 @@ class StampScorer(StoreScorer):
 
 def retrieval_scores(model: cmg.UnifiedModel, config: RunConfig) -> Scores:
     """How well test stamps find each other, by figure and direction."""
-    split = cmg.FeatureStore.open(config.data.store).split(config.data.test_split)
+    split = cmg.open_clips(config.data.store).split(config.data.test_split)
     codes = config.model.codebook.kind != "none"
     by: Literal["mean", "continuous"] = "mean" if codes else "continuous"
     found = retrieval_of(model, split, [by], LABEL, galleries="language").scores[by][0]
@@ -53,13 +53,13 @@ def retrieval_scores(model: cmg.UnifiedModel, config: RunConfig) -> Scores:
     }
 
 
-def majority(store: cmg.FeatureStore) -> float:
+def majority(store: cmg.Clips) -> float:
     """Share of the most frequent noun among the test clips, percent."""
-    seen = Counter(int(label) for label in store.split("test").labels(LABEL) if label >= 0)
+    seen = Counter(int(label) for label in store.split("test").label(LABEL) if label >= 0)
     return 100.0 * max(seen.values()) / sum(seen.values())
 
 
-def stamp_study(captions: cmg.FeatureStore, prompts: cmg.FeatureStore) -> Study:
+def stamp_study(captions: cmg.Clips, prompts: cmg.Clips) -> Study:
     """The named study `evidence`, and its codes on text that contains the label.
 
     Args:
@@ -80,8 +80,8 @@ def stamp_study(captions: cmg.FeatureStore, prompts: cmg.FeatureStore) -> Study:
 
 
 def run_comparison(
-    captions: cmg.FeatureStore,
-    prompts: cmg.FeatureStore,
+    captions: cmg.Clips,
+    prompts: cmg.Clips,
     out: Path,
     overrides: Sequence[str] = (),
     seeds: int = 3,

@@ -100,7 +100,7 @@ def classes_of(stamps: Sequence[Stamp]) -> tuple[str, ...]:
 
 
 def split_stamps(stamps: Sequence[Stamp], nouns: Sequence[str], seed: int = 0) -> dict[str, str]:
-    """Split of every stamp; all recordings of a stamp are in one split.
+    """Clips of every stamp; all recordings of a stamp are in one split.
 
     Of each noun a fifth of the stamps, at least one, is `test`, as many are `val`, the others and
     the stamps of no noun are `train`.

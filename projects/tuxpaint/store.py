@@ -193,7 +193,7 @@ def write_stamps(
     text: Written = Written.CAPTIONS,
     seed: int = 0,
     overwrite: bool = False,
-) -> cmg.FeatureStore:
+) -> cmg.Clips:
     """A store of stamps.
 
     Steps are ten views of a clip's picture, recording and sentence. Splits are by stamp; what is

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmg.clips import open_clips
     from cmg.codebook.codebook import CodebookOptions, SharedCodebook
     from cmg.codebook.continuous import Continuous
     from cmg.codebook.levels import (
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from cmg.codebook.tied import TiedCodebook, TiedOptions
     from cmg.config.load import load_config
     from cmg.data.batches import Batches
+    from cmg.data.clips import Clips
     from cmg.data.inmemory import write_store
-    from cmg.data.store import FeatureStore
     from cmg.models.unified import ModelOptions, UnifiedModel
     from cmg.objectives.base import Objective, TermOptions, View, objective
     from cmg.objectives.club import CLUBGroup, CLUBOptions
@@ -51,13 +52,13 @@ __all__ = [
     "CLUBGroup",
     "CLUBOptions",
     "CMCMOptions",
+    "Clips",
     "CodebookOptions",
     "Commitment",
     "CommitmentOptions",
     "Continuous",
     "CrossCPC",
     "CrossCPCOptions",
-    "FeatureStore",
     "Kind",
     "Modality",
     "ModelOptions",
@@ -82,6 +83,7 @@ __all__ = [
     "load",
     "load_config",
     "objective",
+    "open_clips",
     "pretrain",
     "probe",
     "quantizer",
@@ -97,13 +99,13 @@ _FROM = {
     "CLUBOptions": "cmg.objectives.club",
     "CMCM": "cmg.objectives.cmcm",
     "CMCMOptions": "cmg.objectives.cmcm",
+    "Clips": "cmg.data.clips",
     "CodebookOptions": "cmg.codebook.codebook",
     "Commitment": "cmg.objectives.commitment",
     "CommitmentOptions": "cmg.objectives.commitment",
     "Continuous": "cmg.codebook.continuous",
     "CrossCPC": "cmg.objectives.cross_cpc",
     "CrossCPCOptions": "cmg.objectives.cross_cpc",
-    "FeatureStore": "cmg.data.store",
     "Kind": "cmg.types",
     "Modality": "cmg.types",
     "ModelOptions": "cmg.models.unified",
@@ -127,6 +129,7 @@ _FROM = {
     "load": "cmg.runs.checkpoint",
     "load_config": "cmg.config.load",
     "objective": "cmg.objectives.base",
+    "open_clips": "cmg.clips",
     "pretrain": "cmg.recipes.pretrain",
     "probe": "cmg.recipes.evaluate",
     "quantizer": "cmg.codebook.quantizer",

@@ -1,4 +1,4 @@
-"""Where a run's clips are from: a feature store, or a list of a collection."""
+"""The door to clips: a feature store, an embedded set, or a set or list of a collection."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cmg.data.alignment import aligned
+from cmg.data.clips import Clips
 from cmg.data.embedded import EMBEDDED, is_embedded
 from cmg.data.manifest import MANIFEST, counted_from
 from cmg.data.options import DataOptions
 from cmg.data.parts import refuse_leak
 from cmg.data.remote import is_remote
-from cmg.data.share import nested_part
-from cmg.data.source import ClipSource, Split
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
 from cmg.places import lies_there
@@ -44,25 +42,74 @@ TRAINING_LISTS: dict[Literal["24k", "40k", "81k", "90k", "179k"], TrainingList] 
 }
 
 
-def open_clips(data: DataOptions) -> ClipSource:
-    """The clips that a configuration names, with steps of one duration if it says so.
+def open_clips(where: StrPath, list: str | None = None, *, lists: StrPath | None = None) -> Clips:
+    """Open clips, wherever they are.
+
+    Args:
+        where: A store's folder or address, an embedded set as ``"digits"`` or ``"watch:3"``, or a
+            collection: a folder in the official layout, or what ``cmg data import`` made of one.
+        list: Of a collection: one of its sets, as ``ave``, or a list to pre-train on, as ``24k``.
+        lists: Of a collection, a folder with more annotation files.
 
     Raises:
         ConfigError: a collection without a list, or a list of a single store.
-        DataError: it cannot be opened, the collection lacks the list, or labels per step forbid
-            other steps.
+        DataError: it cannot be opened, or the collection lacks the list.
     """
-    return aligned(_named_clips(data), data.step_seconds, data.modalities)
+    where = os.fspath(where)
+    one_store = is_one_store(where)
+    if list is not None:
+        if one_store:
+            raise ConfigError(
+                f"data.list={list}: {where} is a single store; leave the list out "
+                "(data.list=null), or give a folder in the official layout or a collection "
+                "imported from one"
+            )
+        from cmg.official.collection import open_collection
+
+        named: dict[str, str] = {name: of.source for name, of in TRAINING_LISTS.items()}
+        return open_collection(where, lists=lists).open(named.get(list, list))
+    if not one_store and not is_remote(where):
+        _refuse_no_store(where)
+    return open_store(where)
 
 
-def open_training_clips(data: DataOptions) -> ClipSource:
-    """:func:`open_clips`, where a validation split that cannot serve is refused before training.
+def _refuse_no_store(where: str) -> None:
+    if os.path.isdir(where):
+        if there := lies_there(where):
+            raise ConfigError(f"{where} is no single store (no {MANIFEST}); {there}")
+        raise ConfigError(
+            f"{where} is no single store (no {MANIFEST}). If it is a folder in the official "
+            "layout, or a collection imported from one, say which list to train on: "
+            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}. If it is a folder of arrays, "
+            "`cmg data import --arrays CSV --out STORE` makes a store of those that a CSV lists"
+        )
+    if not os.path.exists(where):
+        raise DataError(
+            f"no store at {where}: there is no such folder{counted_from(Path(where))}; give a "
+            f"store's folder or an embedded set ({', '.join(EMBEDDED)}), and where the store of a "
+            "run was moved, tell the run: `cmg pretrain --out RUN --resume data=STORE`"
+        )
+
+
+def configured_clips(data: DataOptions) -> Clips:
+    """The clips that a configuration names, with steps of one duration if it says so.
+
+    Raises:
+        ConfigError: see :func:`open_clips`.
+        DataError: likewise; or labels per step forbid other steps.
+    """
+    found = open_clips(data.store, data.list, lists=data.lists)
+    return found.on_grid(data.step_seconds, data.modalities)
+
+
+def training_clips(data: DataOptions) -> Clips:
+    """:func:`configured_clips`, where a useless validation split is refused before training.
 
     Raises:
         ConfigError: as above.
         DataError: as above; no such `data.val_split`, or it shares a group with another part.
     """
-    store = open_clips(data)
+    store = configured_clips(data)
     if (val := data.val_split) is None:
         return store
     try:
@@ -78,44 +125,13 @@ def open_training_clips(data: DataOptions) -> ClipSource:
     return store
 
 
-def open_other(data: DataOptions, store: StrPath) -> ClipSource:
+def open_other(data: DataOptions, store: StrPath) -> Clips:
     """Another store, with steps as those of the configuration.
 
     Raises:
         DataError: it cannot be opened, or labels per step forbid other steps.
     """
-    return aligned(FeatureStore.open(store), data.step_seconds, data.modalities)
-
-
-def _named_clips(data: DataOptions) -> ClipSource:
-    one_store = is_one_store(data.store)
-    if data.list is not None:
-        if one_store:
-            raise ConfigError(
-                f"data.list={data.list}: {data.store} is a single store; leave the list out "
-                "(data.list=null), or give a folder in the official layout or a collection "
-                "imported from one"
-            )
-        from cmg.official.collection import open_collection
-
-        return open_collection(data.store, lists=data.lists).open(TRAINING_LISTS[data.list].source)
-    if not one_store and os.path.isdir(data.store):
-        if there := lies_there(data.store):
-            raise ConfigError(f"{data.store} is no single store (no {MANIFEST}); {there}")
-        raise ConfigError(
-            f"{data.store} is no single store (no {MANIFEST}). If it is a folder in the official "
-            "layout, or a collection imported from one, say which list to train on: "
-            f"{', '.join(f'list={name}' for name in TRAINING_LISTS)}. If it is a folder of arrays, "
-            "`cmg data import --arrays CSV --out STORE` makes a store of those that a CSV lists"
-        )
-    where = Path(data.store)
-    if not one_store and not is_remote(data.store) and not os.path.exists(where):
-        raise DataError(
-            f"no store at {where}: there is no such folder{counted_from(where)}; give a store's "
-            f"folder or an embedded set ({', '.join(EMBEDDED)}), and where the store of a run was "
-            "moved, tell the run: `cmg pretrain --out RUN --resume data=STORE`"
-        )
-    return FeatureStore.open(data.store)
+    return open_store(store).on_grid(data.step_seconds, data.modalities)
 
 
 def whole_path(where: str) -> str:
@@ -133,7 +149,7 @@ def training_split(data: DataOptions) -> str:
     return data.train_split if data.list is None else TRAINING_LISTS[data.list].split
 
 
-def training_part(store: ClipSource, data: DataOptions) -> Split:
+def training_part(store: Clips, data: DataOptions) -> Clips:
     """The clips that a configuration trains on: its share of the training split.
 
     Raises:
@@ -145,4 +161,4 @@ def training_part(store: ClipSource, data: DataOptions) -> Split:
     except DataError as error:
         key = f"data.train_split={name}" if data.list is None else f"data.list={data.list}"
         raise DataError(f"{key}: {error}") from error
-    return nested_part(split, data.fraction)
+    return split.share(data.fraction)

@@ -19,6 +19,8 @@ from cmg.errors import ConfigError, DataError
 StrPath = str | os.PathLike[str]
 """What names a file or a folder."""
 
+DIGESTED = 1 << 20
+"""Bytes of a block with a checksum of its own."""
 LARGEST_TEXT = 1_000_000_000
 """Bytes of a text file that are read at most."""
 
@@ -74,6 +76,19 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digests(path: Path) -> tuple[str, bytes]:
+    """SHA-256 of a file as 64 hexadecimal digits, and those of its blocks, 32 bytes each.
+
+    A block has :data:`DIGESTED` bytes, the last one what is left.
+    """
+    whole, blocks = hashlib.sha256(), bytearray()
+    with path.open("rb") as stream:
+        while block := stream.read(DIGESTED):
+            whole.update(block)
+            blocks += hashlib.sha256(block).digest()
+    return whole.hexdigest(), bytes(blocks)
 
 
 def bytes_below(folder: Path) -> int:

@@ -9,7 +9,7 @@ import torch
 from cmg.baselines.raw import raw_clips
 from cmg.baselines.rows import COMPUTED, RIDGE_PENALTIES, computed
 from cmg.data.options import DataOptions
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import DataError
 from cmg.evaluation.logistic import PENALTIES, Samples, fit_logistic
 from cmg.studies.scorers import scorer_for
@@ -17,7 +17,7 @@ from cmg.studies.scorers import scorer_for
 
 @pytest.fixture(scope="module")
 def clips(store):
-    return raw_clips(FeatureStore.open(store), DataOptions())
+    return raw_clips(open_store(store), DataOptions())
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from cmg.data import FeatureStore
+from cmg.data import open_store, verify_store
 from cmg.recipes.extract import ExtractOptions, extract
 
 from ..extract.media import (
@@ -97,8 +97,8 @@ def test_a_folder_of_200_with_5_broken_files_is_done_and_names_them(extracted):
     reasons = {clip["id"]: clip["reason"] for clip in told["skipped"]}
     assert "clip010.wav" in reasons["low/clip010"]
     assert "clip133.png" in reasons["high/clip133"]
-    store = FeatureStore.open(out)
-    assert store.verify() == []
+    store = open_store(out)
+    assert verify_store(store.path) == []
     assert set(store.labels["kind"].classes) == {"low", "high"}
     assert told["modalities"]["video"]["clips"] == told["modalities"]["audio"]["clips"] == 195
     assert store.extractors["video"].startswith("transformers-vision:")
@@ -132,7 +132,7 @@ def test_whole_sounds_are_kept_and_a_choice_of_tracks_is_recorded(tmp_path, netw
     assert said.code == 0, said.err
     assert "left out" not in said.out
     assert "clips with several tracks: 1, which was read" in said.out
-    rows = {row.id: row for row in FeatureStore.open(out).rows}
+    rows = {row.id: row for row in open_store(out).rows}
     assert {name: row.lengths["audio"] for name, row in rows.items()} == {
         "quiet": 8, "two": 2, "tracks": 1
     }  # fmt: skip
@@ -218,7 +218,7 @@ def test_a_fixed_file_is_noticed(few, networks, cmg, tmp_path):
     assert cmg("extract", few, "--out", out, *networks[:2]).code == 2
     again = cmg("extract", few, "--out", out, *networks[:2], "--workers", 1, "--overwrite")
     assert again.code == 0, again.err
-    assert len(FeatureStore.open(out).rows) == 40
+    assert len(open_store(out).rows) == 40
 
 
 def test_a_caption_in_another_encoding_leaves_out_its_clip_alone(networks, reader, cmg, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore, verify_store
+from cmg.data import open_store, verify_store
 from cmg.official.collection import ImportedCollection, open_collection
 from cmg.recipes import import_official as module
 from cmg.simulate import SimulateOptions, simulate
@@ -44,10 +44,10 @@ def same_clips(source, store):
     assert store.labels == source.labels
     assert store.step_seconds == source.step_seconds
     assert store.modalities == source.modalities
-    clips = np.arange(len(source.rows))
+    clips = np.arange(len(source))
     for modality in source.modalities:
-        x, n = source.gather(modality, clips)
-        y, m = store.gather(modality, clips)
+        x, n = source.features(modality, clips)
+        y, m = store.features(modality, clips)
         assert y.dtype == torch.float32
         assert torch.equal(x.to(torch.float32), y)
         assert torch.equal(n, m)
@@ -71,7 +71,7 @@ def test_every_set_is_imported_exactly(cmg, simulated, tmp_path):
         store = imported.open(name)
         same_clips(official.open(name), store)
         assert verify_store(out / name) == []
-        assert told["clips"] == len(store.rows)
+        assert told["clips"] == len(store)
         assert told["content_hash"] == store.content_hash
         assert {s.encoding for s in store.manifest.modalities.values()} == {"compact"}
     assert "segment" in imported.open("vggsound40k").labels
@@ -89,7 +89,7 @@ def test_an_import_can_be_made_dense_and_half(cmg, root, tmp_path):
     assert said.code == 0
     assert 0 < said.json["stores"]["ucf101all"]["rounding"]["video"] < 0.01
     one = cmg("data", "import", tmp_path / "a/ucf101all", "--out", tmp_path / "c", *dense, "--json")
-    stores = [FeatureStore.open(tmp_path / where) for where in ("a/ucf101all", "b/ucf101all", "c")]
+    stores = [open_store(tmp_path / where) for where in ("a/ucf101all", "b/ucf101all", "c")]
     assert one.json["stores"]["c"]["content_hash"] == stores[1].content_hash
     assert stores[2].content_hash == stores[1].content_hash
     exact, _ = stores[0].split("all").features("video")

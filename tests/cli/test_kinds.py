@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from cmg.codebook import Quantizer, QuantizerOptions, quantizers
 from cmg.config.load import load_config, validate
 from cmg.data.inmemory import write_store
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import encode_split
 from cmg.evaluation.probe import Evaluation
@@ -86,7 +86,7 @@ def test_a_run_is_read_as_it_was(runs, kind):
 
 @pytest.mark.parametrize("kind", LEVELS)
 def test_encoded_files_hold_what_the_model_says(cmg, runs, root, kind):
-    model, opened = load_model(runs[kind]), FeatureStore.open(root / "store")
+    model, opened = load_model(runs[kind]), open_store(root / "store")
     split = opened.split("test")
     for suffix in ("jsonl", "safetensors"):
         out = root / f"{kind}.{suffix}"

@@ -8,7 +8,7 @@ import torch
 
 from cmg.data.batches import Batches
 from cmg.data.paired import paired_store
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import CheckpointError
 from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.recipes.known_clips import NEAREST, known_clips, nearest_clips
@@ -47,7 +47,7 @@ def slowly(model, store, split, code, modality):
     for position, row in enumerate(store.rows):
         length = row.lengths.get(modality, 0)
         if row.split == split and length:
-            x, _ = store.gather(modality, np.array([position]))
+            x, _ = store.features(modality, np.array([position]))
             z = model.semantics(Batch({modality: x}))[modality][0]
             distances = (z - model.codebook.codes[code]).double().square().sum(1).sqrt()
             found.append((float(distances.min()), position, int(distances.argmin())))
@@ -72,7 +72,7 @@ def test_the_nearest_clips_are_those_of_a_slow_search(model, store):
 
 
 def test_a_clip_counts_once_and_fewer_clips_leave_places_empty(model, store):
-    few = store.split("train").subset(range(4))
+    few = store.split("train").only(range(4))
     for modality, table in nearest_clips(model, few).items():
         have = int((few.lengths(modality) > 0).sum())
         assert (table.clips >= 0).sum(1).tolist() == [have] * 6
@@ -86,7 +86,7 @@ def test_the_index_is_made_once_and_kept_without_pickles(model, store, tmp_path,
     (file,) = tmp_path.iterdir()
     assert file.suffix == ".safetensors"
     monkeypatch.setattr("cmg.recipes.known_clips.nearest_clips", None)  # must not be needed
-    again = known_clips(model, tmp_path, FeatureStore.open(store.path), "train")
+    again = known_clips(model, tmp_path, open_store(store.path), "train")
     assert again.of(2) == known.of(2)
     monkeypatch.undo()
     assert known_clips(model, tmp_path, store, "test").of(2) != known.of(2)
@@ -119,7 +119,7 @@ def test_known_steps_tell_id_class_and_distance(model, store, tmp_path):
 
 def test_codes_of_a_clip_are_the_models_with_true_distances(model, store):
     clip = next(i for i, r in enumerate(store.rows) if r.lengths == {"sound": 4, "words": 4})
-    split = store.split("train").subset([clip])
+    split = store.split("train").only([clip])
     features = {m: split.features(m)[0][0] for m in ("sound", "words")}
     found = code_steps(model, features, "one")
     expected = model.encode({m: x[None] for m, x in features.items()})

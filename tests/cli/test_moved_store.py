@@ -14,7 +14,7 @@ from cmg.config.load import load_config
 from cmg.config.named import PRESET, named
 from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ModalityError
 from cmg.recipes.pretrain import chosen_modalities
 from cmg.runs.checkpoint import list_checkpoints, load_model, read_checkpoint
@@ -75,7 +75,7 @@ def test_a_run_finds_its_store_from_every_folder_and_after_moves(
 
 def test_a_moved_store_is_taken_where_its_content_agrees(project, tmp_path, cmg, monkeypatch):
     root = project(tmp_path / "p")
-    hashed = FeatureStore.open("st").content_hash
+    hashed = open_store("st").content_hash
     other = write_store(tmp_path / "other", {m: np.ones((4, 2, 5)) for m in ("audio", "video")})
     Path("st").rename("moved")
     told = cmg("pretrain", "--out", "run", "--resume")
@@ -216,7 +216,7 @@ def test_a_copied_method_trains_on_modalities_of_ones_own(oddly_named, cmg, tmp_
 @pytest.mark.filterwarnings("ignore:model")
 @pytest.mark.parametrize("name", named(PRESET))
 def test_a_named_run_meets_other_modalities(oddly_named, name):
-    store = FeatureStore.open(oddly_named / "st")
+    store = open_store(oddly_named / "st")
     config = load_config(name)
     foreign = set(config.data.modalities or ()) - {"audio", "video"}
     if foreign:

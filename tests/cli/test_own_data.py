@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cmg.data import Clip, FeatureSpec, StoreWriter
+from cmg.data import Clip, FeatureSpec, StoreWriter, open_store
 from cmg.runs.folder import read_metrics
 from cmg.types import Kind
 
@@ -65,16 +65,13 @@ def test_sizes_follow_the_store_unless_they_are_given(make, cmg, tmp_path):
 )
 def test_the_rule_of_the_sizes(make, clips, steps, wanted):
     from cmg.config.load import load_config, override_config
-    from cmg.data import FeatureStore
     from cmg.recipes.own_data import sizes
 
     store, _ = make({"a": 1.0, "b": 1.0}, clips=clips, steps=steps, splits=("train",))
     config = load_config("own-data", [f"data={store}"])
-    assert sizes(FeatureStore.open(store), config) == wanted
+    assert sizes(open_store(store), config) == wanted
     continuous = override_config(config, ["model.codebook.kind=none"])
-    assert sizes(FeatureStore.open(store), continuous) == {
-        "training.epochs": wanted["training.epochs"]
-    }
+    assert sizes(open_store(store), continuous) == {"training.epochs": wanted["training.epochs"]}
 
 
 @pytest.mark.slow

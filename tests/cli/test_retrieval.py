@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore
+from cmg.data import open_store
 from cmg.data.inmemory import write_store
 from cmg.errors import DataError
 from cmg.recipes.retrieval import lone_classes, retrieval_of
@@ -85,7 +85,7 @@ def test_evaluation_of_several_runs(cmg, runs, tmp_path):
 
 def test_galleries_are_the_clips_that_share_a_value_of_their_meta(runs, tmp_path):
     """Two galleries of a set that is there twice: each scores as the set alone."""
-    once = FeatureStore.open(runs["store"]).split("test")
+    once = open_store(runs["store"]).split("test")
     sides = {m: 2 * list(once.features(m)[0].numpy()) for m in once.store.modalities}
     twice = write_store(
         tmp_path / "twice",
@@ -110,14 +110,14 @@ def test_clips_that_have_no_other_of_their_class_are_remarked(store):
     said = lone_classes(test, "kind", alone)
     assert len(said) == 1
     assert "2 of 10 clips are the only one of their class of label 'kind'" in said[0]
-    assert lone_classes(test, "kind", test.labels("kind")) == []
+    assert lone_classes(test, "kind", test.label("kind")) == []
     assert lone_classes(test, "kind", torch.full((12,), -1)) == []
 
 
 def test_a_label_whose_classes_have_one_clip_is_remarked_in_every_form(cmg, runs, tmp_path):
     ids = [f"clip-{i:05d}" for i in range(CLIPS)]
     features = {
-        m: FeatureStore.open(runs["store"]).split("train+test").features(m)[0].numpy()
+        m: open_store(runs["store"]).split("train+test").features(m)[0].numpy()
         for m in ("video", "text")
     }
     write_store(

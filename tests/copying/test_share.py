@@ -14,7 +14,7 @@ from cmg.copying import clips as module
 from cmg.copying.clips import copy_clips
 from cmg.copying.share import Rank, copy_share, rank_of
 from cmg.copying.workspace import Workspace
-from cmg.data import FeatureStore
+from cmg.data import verify_store
 from cmg.errors import ConfigError, DataError
 
 
@@ -144,7 +144,7 @@ def test_variables_that_contradict_each_other_are_refused(variables, said):
 
 SLOW_RANK = """
 import sys, time
-from cmg.data import FeatureStore
+from cmg.data import open_store, verify_store
 from cmg.copying import clips as module
 from cmg.copying.share import copy_share, rank_of
 
@@ -153,7 +153,7 @@ def slow(*args):
     time.sleep(float(sys.argv[3]))
     return write(*args)
 module.write_chunk = slow
-copy_share(FeatureStore.open(sys.argv[1]), sys.argv[2], rank_of(), workers=1, chunk=2)
+copy_share(open_store(sys.argv[1]), sys.argv[2], rank_of(), workers=1, chunk=2)
 """
 
 
@@ -178,4 +178,4 @@ def test_two_processes_one_killed_and_started_again_give_the_same_bytes(store, t
     assert record.exists()
     assert start(1, 0.0).wait(60) == 0
     assert bytes_of(out) == alone
-    assert FeatureStore.open(out).verify() == []
+    assert verify_store(out) == []

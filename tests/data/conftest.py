@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter, build_digits, index
-from cmg.data.manifest import INDEX
+from cmg.data import (
+    Clip,
+    Clips,
+    FeatureSpec,
+    LabelSpec,
+    StoreWriter,
+    build_digits,
+    open_store,
+)
+from cmg.data.columns import line_of
+from cmg.data.manifest import BLOCKS, COLUMNS, LINES, MANIFEST, read_manifest
+from cmg.data.writer import finish_store
+from cmg.files import file_digests
 
 DTYPES = {"half": "float16", "single": "float32", "double": "float64", "bytes": "uint8"}
 
@@ -60,41 +72,62 @@ def clips() -> list[Clip]:
 def write(tmp_path):
     """Write clips as a store with small shards."""
 
-    def do(clips, name="store", **options) -> FeatureStore:
+    def do(clips, name="store", **options) -> Clips:
         options = {"shard_bytes": 400, "notes": "test"} | options
         with StoreWriter(tmp_path / name, SPECS, LABELS, **options) as writer:
             for clip in clips:
                 writer.add(clip)
-        return FeatureStore.open(tmp_path / name)
+        return open_store(tmp_path / name)
 
     return do
 
 
 @pytest.fixture
-def store(write, clips) -> FeatureStore:
+def store(write, clips) -> Clips:
     return write(clips)
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory) -> FeatureStore:
+def digits(tmp_path_factory) -> Clips:
     """A small build of the embedded set, read only."""
     return build_digits(tmp_path_factory.mktemp("digits") / "store", 30, 20)
 
 
 CLIPS_IN_ALL = 150
-"""Three blocks of rows, the last one not full."""
 
 
 @pytest.fixture
-def indexed(write, monkeypatch):
-    """A store with an index: ragged lengths, absent modalities, two splits that alternate."""
-    monkeypatch.setattr(index, "INDEXED_ABOVE", CLIPS_IN_ALL - 1)
-    return write(random_clips(CLIPS_IN_ALL), "indexed", shard_bytes=4000)
+def many(write) -> Clips:
+    """A store of ragged lengths, absent modalities, and two splits that alternate."""
+    return write(random_clips(CLIPS_IN_ALL), "many", shard_bytes=4000)
 
 
 @pytest.fixture
-def eager(indexed, tmp_path):
-    """The same store without its index."""
-    shutil.copytree(indexed.path, tmp_path / "eager")
-    (tmp_path / "eager" / INDEX).unlink()
-    return FeatureStore.open(tmp_path / "eager")
+def old(many, tmp_path) -> Clips:
+    """The same store as version 1 had it."""
+    return open_store(as_version_1(many, tmp_path / "old"))
+
+
+def as_version_1(store: Clips, path: Path) -> Path:
+    """Write a store as version 1 had it: rows as lines of JSON, no columns, no checksum in it."""
+    shutil.copytree(store.path, path)
+    (path / COLUMNS).unlink()
+    (path / BLOCKS).unlink()
+    (path / LINES).write_bytes(b"".join(line_of(row) for row in store.rows))
+    change = {"version": 1, "columns_sha256": None, "blocks_sha256": None}
+    (path / MANIFEST).write_bytes(store.manifest.model_copy(update=change).pretty())
+    return path
+
+
+def resealed(path: Path, **change) -> None:
+    """Make checksums and manifest agree with files that were changed."""
+    manifest = read_manifest(path).model_copy(update=change)
+    if manifest.version == 1:
+        (path / MANIFEST).write_bytes(manifest.pretty())
+        return
+    shards, blocks = [], {}
+    for shard in manifest.shards:
+        digest, blocks[shard.file] = file_digests(path / shard.file)
+        told = {"sha256": digest, "bytes": (path / shard.file).stat().st_size}
+        shards.append(shard.model_copy(update=told))
+    finish_store(path, manifest.model_copy(update={"shards": tuple(shards)}), blocks)

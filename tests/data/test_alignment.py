@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
-from cmg.data.alignment import aligned, grid_of, grid_steps, native_steps, on_grid, step_weights
+from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter, open_store
+from cmg.data.alignment import chosen_grid, grid_steps, on_grid, step_weights
 from cmg.errors import DataError
 from cmg.types import Kind
 
@@ -81,51 +81,51 @@ def make(tmp_path):
                 longest = max(map(len, features.values()))
                 own = {"kind": [0] * longest if per == "step" else 1} if labels else {}
                 writer.add(Clip(f"c{clip}", "test" if clip > 3 else "train", features, own))
-        return FeatureStore.open(path)
+        return open_store(path)
 
     return write
 
 
 def test_clips_are_brought_to_the_longest_step(make):
     store = make()
-    source = aligned(store, "auto")
+    source = store.on_grid("auto")
     assert source.step_seconds == {"fast": 1.0, "slow": 1.0, "words": None}
-    assert native_steps(source) == {"fast": 0.5, "slow": 1.0, "words": None}
+    assert source.native_seconds == {"fast": 0.5, "slow": 1.0, "words": None}
     assert [row.lengths["fast"] for row in source.rows if "fast" in row.lengths] == [2, 3, 4, 5, 7]
     assert [row.lengths["words"] for row in source.rows] == [3, 4, 5, 6, 7, 8]
     clips = np.array([1, 4, 0])
-    block, lengths = source.gather("fast", clips)
+    block, lengths = source.features("fast", clips)
     assert lengths.tolist() == [3, 0, 2]
-    old, _ = store.gather("fast", clips)
+    old, _ = store.features("fast", clips)
     torch.testing.assert_close(block[0, :3], old[0, :6].reshape(3, 2, 2).mean(1))
     assert not block[1].any()
     assert not block[2, 2:].any()
-    assert torch.equal(source.gather("slow", clips)[0], store.gather("slow", clips)[0])
+    assert torch.equal(source.features("slow", clips)[0], store.features("slow", clips)[0])
 
 
 def test_the_order_of_the_clips_does_not_matter(make):
-    source = aligned(make(), 0.7)
-    there, _ = source.gather("fast", np.array([0, 1, 2, 3]))
-    back, _ = source.gather("fast", np.array([3, 2, 1, 0]))
+    source = make().on_grid(0.7)
+    there, _ = source.features("fast", np.array([0, 1, 2, 3]))
+    back, _ = source.features("fast", np.array([3, 2, 1, 0]))
     assert torch.equal(there, back.flip(0))
 
 
 def test_equal_steps_and_no_wish_leave_the_store_itself(make):
     store = make((1.0, 1.0))
-    assert aligned(store, "auto") is store
-    assert aligned(store, 1.0) is store
+    assert store.on_grid("auto") is store
+    assert store.on_grid(1.0) is store
     other = make()
-    assert aligned(other, None) is other
-    assert aligned(other, "auto", ["slow", "words"]) is other
-    assert grid_of(other, "auto", ["words"]) is None
+    assert other.on_grid(None) is other
+    assert other.on_grid("auto", ["slow", "words"]) is other
+    assert chosen_grid(other.native_seconds, "auto", ["words"]) is None
 
 
 def test_the_content_changes_with_the_grid(make):
     store = make()
-    hashes = {aligned(store, grid).content_hash for grid in (None, 1.0, 0.25)}
+    hashes = {store.on_grid(grid).content_hash for grid in (None, 1.0, 0.25)}
     assert len(hashes) == 3
 
 
 def test_labels_per_step_are_refused_with_the_remedy(make):
     with pytest.raises(DataError, match=r"'kind' is per step.*data\.step_seconds=null"):
-        aligned(make(labels="steps", per="step"), "auto")
+        make(labels="steps", per="step").on_grid()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import import_arrays
+from cmg.data import import_arrays, verify_store
 from cmg.errors import CmgError, DataError
 from cmg.types import Kind
 
@@ -63,7 +63,7 @@ def test_import_reads_every_form(folder):
     store = import_arrays(
         put(folder, GOOD), folder / "out", kinds={"text": "tokens"}, step_seconds={"audio": 1.0}
     )
-    assert store.verify() == []
+    assert verify_store(store.path) == []
     assert store.splits == {"train": 2, "test": 1}
     kinds = {m: (x.kind, x.shape) for m, x in store.modalities.items()}
     assert kinds == {
@@ -83,8 +83,8 @@ def test_import_reads_every_form(folder):
     assert one.flatten().tolist() == list(range(6))
     assert store.labels["label"].classes == ("cat", "dog")
     assert store.labels["mood"].classes == ("2", "10")
-    assert train.labels("label").tolist() == [1, 0]
-    assert test.labels("label").tolist() == [-1]
+    assert train.label("label").tolist() == [1, 0]
+    assert test.label("label").tolist() == [-1]
     assert train.rows[0].meta == {"where": "Rome, Italy"}
     assert store.step_seconds == {"audio": 1.0, "video": None, "text": None}
 
@@ -93,7 +93,7 @@ def test_split_and_labels_are_optional_and_dtype_converts(folder):
     path = put(folder, "id,audio\na,audio/0.npy\nb,double.npy\nc,whole.npy\n")
     store = import_arrays(path, folder / "out", dtype="float16")
     assert store.splits == {"train": 3}
-    assert store.spec("audio").dtype == "float16"
+    assert store.about.specs["audio"].dtype == "float16"
     assert dict(store.labels) == {}
 
 

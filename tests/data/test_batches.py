@@ -118,7 +118,7 @@ def test_shuffled_pairs_break_pairs_and_keep_each_modality(split):
 
 def test_what_makes_no_batch_is_refused(split):
     with pytest.raises(DataError, match="at least 2"):
-        Batches(split.subset([0]), 2)
+        Batches(split.only([0]), 2)
     with pytest.raises(DataError, match="batch_size 1"):
         Batches(split, 1)
     with pytest.raises(DataError, match="no full batch of 12"):

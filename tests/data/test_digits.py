@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore, build_digits
+from cmg.data import build_digits, open_store, verify_store
 from cmg.data.digits import archives, load_scans, load_spoken, patches, png_bytes, wav_bytes
 from cmg.data.digits.build import LogMelWords
 from cmg.data.digits.logmel import log_mel
@@ -31,7 +31,7 @@ SPLITS = ("train", "test", "test_one_scan")
 
 
 def events(split):
-    return split.labels("step").numpy() != 10
+    return split.label("step").numpy() != 10
 
 
 def meta(split, key):
@@ -166,18 +166,18 @@ def test_declarations(digits):
     }
     assert digits.media == "digits"
     assert digits.labels["step"].classes[-1] == "background"
-    assert digits.verify() == []
+    assert verify_store(digits.path) == []
 
 
 @pytest.mark.parametrize("name", SPLITS)
 def test_an_event_is_4_to_10_consecutive_steps_of_the_clip_s_digit(digits, name):
     split = digits.split(name)
-    inside, label = events(split), split.labels("digit").numpy()
+    inside, label = events(split), split.label("digit").numpy()
     assert inside.shape == (len(split), 10)
     assert set(inside.sum(axis=1)) <= set(range(4, 11))
     edges = np.diff(inside.astype(int), axis=1, prepend=0, append=0)
     assert ((edges == 1).sum(axis=1) == 1).all()
-    steps = split.labels("step").numpy()
+    steps = split.label("step").numpy()
     assert (steps[inside] == np.repeat(label, inside.sum(axis=1))).all()
     assert np.bincount(label, minlength=10).min() == len(split) // 10
     for key, source in (("scans", load_scans()), ("utterances", load_spoken())):
@@ -274,7 +274,7 @@ def test_an_occupied_folder_is_refused_before_the_work(tmp_path, monkeypatch):
 
 
 def test_the_name_digits_opens_the_set():
-    store = FeatureStore.open("digits")
+    store = open_store("digits")
     assert store.splits == {"train": 1500, "test": 500, "test_one_scan": 500}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cmg.clips import is_one_store, whole_path
 from cmg.config.load import load_config
-from cmg.data import FeatureStore, write_store
+from cmg.data import open_store, verify_store, write_store
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.errors import ConfigError, DataError
 from cmg.studies.definition import load_study
@@ -31,7 +31,7 @@ def folded(monkeypatch, tmp_path):
 
 
 def test_a_fold_is_opened_by_its_address_and_the_name_is_fold_0(folded):
-    stores = [FeatureStore.open(where) for where in ("tiny", "tiny:0", "tiny:1", "tiny:2")]
+    stores = [open_store(where) for where in ("tiny", "tiny:0", "tiny:1", "tiny:2")]
     assert [s[0]["features"]["a"].unique().tolist() for s in stores] == [[0], [0], [1], [2]]
     assert len({s.path for s in stores}) == 3
     assert {s.path.parent for s in stores} == {folded}
@@ -49,26 +49,26 @@ def test_a_fold_is_opened_by_its_address_and_the_name_is_fold_0(folded):
 )
 def test_an_unknown_fold_is_refused_with_how_many_there_are(folded, where, told):
     with pytest.raises(ConfigError, match=told):
-        FeatureStore.open(where)
+        open_store(where)
     assert not folded.exists()
 
 
 def test_the_cache_is_used_repaired_and_renewed(folded, monkeypatch):
-    store = FeatureStore.open("tiny:2")
+    store = open_store("tiny:2")
     manifest = store.path / "manifest.json"
     written = manifest.stat().st_mtime_ns
-    assert FeatureStore.open("tiny:2").content_hash == store.content_hash
+    assert open_store("tiny:2").content_hash == store.content_hash
     assert manifest.stat().st_mtime_ns == written
     shard = store.path / store.manifest.shards[0].file
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
-    repaired = FeatureStore.open("tiny:2")
-    assert repaired.verify() == []
+    repaired = open_store("tiny:2")
+    assert verify_store(repaired.path) == []
     assert repaired.content_hash == store.content_hash
     assert not list(folded.glob(".*"))
     monkeypatch.setitem(EMBEDDED, "tiny", EmbeddedSet("tiny", 2, 3, tiny))
-    assert FeatureStore.open("tiny:2").path != store.path, "of another version"
+    assert open_store("tiny:2").path != store.path, "of another version"
 
 
 def test_builders_at_the_same_time_share_one_store(folded, monkeypatch):
@@ -86,7 +86,7 @@ def test_builders_at_the_same_time_share_one_store(folded, monkeypatch):
     for thread in threads:
         thread.join(20)
     assert found == [folded / "tiny-1-1"] * 2
-    assert FeatureStore.open(found[0]).verify() == []
+    assert verify_store(found[0]) == []
     assert len(list(folded.iterdir())) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_cache_that_cannot_be_written_names_the_remedy(folded, monkeypatch):
     folded.parent.mkdir()
     folded.touch()
     with pytest.raises(DataError, match="CMG_CACHE names another"):
-        FeatureStore.open("tiny")
+        open_store("tiny")
 
 
 @pytest.mark.parametrize("where", ["digits", "tiny", "tiny:1"])

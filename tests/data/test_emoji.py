@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmg.data import FeatureStore, build_emoji
+from cmg.data import build_emoji, open_store
 from cmg.data.emoji import build as emoji
 from cmg.data.emoji import load_drawings, load_pictures, load_words
 from cmg.data.emoji.archive import (
@@ -59,7 +59,7 @@ def twins(words):
 
 @pytest.fixture(scope="session")
 def fold():
-    return FeatureStore.open("emoji:3")
+    return open_store("emoji:3")
 
 
 def labels(words):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cmg.data.labeled import LabeledClips, read_labels
+from cmg.data.labeled import read_labels
 from cmg.errors import DataError
 
 
@@ -81,17 +81,17 @@ def test_a_missing_file_is_named(tmp_path):
 def test_clips_get_the_labels_of_the_file(store, file):
     ids = [row.id for row in store.rows]
     lines = [f"{clip},{'odd' if i % 2 else 'even'}" for i, clip in enumerate(ids[:-1])]
-    source = LabeledClips(store, read_labels(file("\n".join(["id,parity", *lines, "zz,odd"]))))
+    source = store.labelled(file("\n".join(["id,parity", *lines, "zz,odd"])))
     assert source.labels["parity"].classes == ("even", "odd")
     found = [row.labels for row in source.rows]
     assert found == [{"parity": i % 2} for i in range(len(ids) - 1)] + [{"parity": None}]
     assert [row.lengths for row in source.rows] == [row.lengths for row in store.rows]
-    first, second = source.remarks
+    first, second = source.about.remarks
     assert "1 clips not in the store, e.g. 'zz'" in first
     assert f"1 clips without a label, e.g. {ids[-1]!r}" in second
     for m in store.modalities:
         for mine, own in zip(
-            source.gather(m, np.arange(3)), store.gather(m, np.arange(3)), strict=True
+            source.features(m, np.arange(3)), store.features(m, np.arange(3)), strict=True
         ):
             np.testing.assert_array_equal(mine, own)
     assert source.content_hash != store.content_hash
@@ -102,4 +102,4 @@ def test_a_file_of_other_clips_is_an_error(store, file):
     with pytest.raises(
         DataError, match=r"labels none of the 12 clips .*'other'.*ids must be equal"
     ):
-        LabeledClips(store, read_labels(file("id,kind\nother,x\n")))
+        store.labelled(file("id,kind\nother,x\n"))

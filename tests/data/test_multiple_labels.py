@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
+from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter, open_store, verify_store
 from cmg.errors import DataError
 
 
@@ -18,15 +18,15 @@ def test_multiple_labels_come_back_multi_hot(tmp_path):
         )
         writer.add(Clip("b", "test", {"audio": np.ones((1, 2), np.float32)}, {"events": [[1]]}))
         writer.add(Clip("c", "train", {"audio": np.ones((2, 2), np.float32)}))
-    store = FeatureStore.open(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     joined = store.split("test+train")
     assert joined.ids == ["b", "a", "c"]
-    assert joined.labels("events").tolist() == [
+    assert joined.label("events").tolist() == [
         [[0, 1, 0], [-1, -1, -1], [-1, -1, -1]],
         [[1, 1, 0], [0, 0, 1], [0, 0, 0]],
         [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1]],
     ]
-    assert store.verify() == []
+    assert verify_store(store.path) == []
 
 
 @pytest.mark.parametrize("label", [[0, 1], [[0], [3]], [[0]], 1])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmg.data import Batches, paired_clips, paired_store
+from cmg.data import Batches, paired_clips, paired_store, verify_store
 from cmg.errors import DataError
 from cmg.types import Kind, Modality
 
@@ -90,9 +90,9 @@ def test_store_of_paired_clips(tmp_path, per):
         tmp_path / per, MODALITIES, sizes, 6, 3, lengths=(1, 6), missing=0.3, per=per
     )
     assert store.splits == sizes
-    assert store.verify() == []
+    assert verify_store(store.path) == []
     assert store.modalities == {m.name: m for m in MODALITIES}
-    labels = store.split("train").labels("class")
+    labels = store.split("train").label("class")
     assert labels.shape == ((9,) if per == "clip" else (9, 6))
     Batches(store.split("train"), 4).at(0, 0).check(store.modalities)
 

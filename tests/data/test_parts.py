@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmg.clips import open_training_clips
+from cmg.clips import training_clips
 from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter
 from cmg.data.options import DataOptions
 from cmg.data.parts import refuse_absent_classes, refuse_leak
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import DataError
 
 LABELS = {"kind": LabelSpec(classes=("a", "b"))}
@@ -26,7 +26,7 @@ def store(tmp_path):
                 meta = {} if group is None else {"group": group}
                 features = {"audio": np.zeros((1, 2), "f4")}
                 writer.add(Clip(str(i), split, features, {"kind": label}, meta))
-        return FeatureStore.open(tmp_path / "store")
+        return open_store(tmp_path / "store")
 
     return write
 
@@ -67,13 +67,13 @@ def test_a_validation_split_is_looked_at_before_training(store, val, test, told)
     found = store(("train", 1, 0), ("val", 2, 0), ("test", 2, 0))
     data = DataOptions(store=str(found.path), val_split=val, test_split=test)
     with pytest.raises(DataError, match=told):
-        open_training_clips(data)
+        training_clips(data)
 
 
 def test_choices_are_judged_on_the_validation_split_itself(store):
     found = store(("train", 1, 0), ("val", 2, 0), ("test", 2, 0))
     data = DataOptions(store=str(found.path), val_split="val", test_split="val")
-    assert set(open_training_clips(data).splits) == {"train", "val", "test"}
+    assert set(training_clips(data).splits) == {"train", "val", "test"}
 
 
 def test_it_says_how_many_more_are_shared(store):

@@ -72,10 +72,10 @@ def test_closing_stops_the_threads(batches):
 
 def test_a_store_is_pickled_without_its_maps(batches):
     first = batches.at(0, 0)
-    store = batches.split.store
-    assert store._maps
+    read = batches.split.read
+    assert read._maps
     data = pickle.dumps(batches)
     again = pickle.loads(data)
-    assert again.split.store._maps == {}
+    assert again.split.read._maps == {}
     equal(again.at(0, 0), first)
-    assert store._maps  # those of the original are untouched
+    assert read._maps  # those of the original are untouched

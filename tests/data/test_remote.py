@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore
+from cmg.data import open_store
+from cmg.data.manifest import COLUMNS
 from cmg.data.remote import RemoteStore
+from cmg.data.store import verify
 from cmg.errors import ConfigError, DataError
 
 
@@ -32,32 +34,32 @@ def bucket(store, request):
 
 
 def shards(cache):
-    return sorted(p.name for p in cache.rglob("*.safetensors"))
+    return sorted(p.name for p in cache.rglob("shards/*.safetensors"))
 
 
 @pytest.mark.parametrize("scheme", ["memory", "file"])
 def test_a_remote_store_reads_as_the_local_one(store, bucket, scheme):
     address = bucket if scheme == "memory" else f"file://{store.path}"
-    remote = FeatureStore.open(address)
+    remote = open_store(address)
     assert remote.content_hash == store.content_hash
-    assert remote.rows == store.rows
+    assert list(remote.rows) == list(store.rows)
     for name in store.modalities:
         x, n = store.split("train").features(name)
         y, m = remote.split("train").features(name)
         assert torch.equal(x, y)
         assert torch.equal(n, m)
-    assert remote.verify() == []
+    assert verify(bucket) == []
 
 
 def test_a_shard_is_fetched_when_it_is_first_needed(store, bucket, cache):
-    remote = FeatureStore.open(bucket)
+    remote = open_store(bucket)
     assert shards(cache) == []
-    remote.gather("double", np.array([0]))
+    remote.features("double", np.array([0]))
     wanted = [s for s in store.manifest.shards if s.modality == "double" and s.clips[0] == 0]
     assert shards(cache) == [wanted[0].file.removeprefix("shards/")]
     files, root = fsspec.core.url_to_fs(bucket)
     files.rm(f"{root}/{wanted[0].file}")
-    FeatureStore.open(bucket).gather("double", np.array([0]))  # from the cache
+    open_store(bucket).features("double", np.array([0]))  # from the cache
     with pytest.raises(DataError, match=r"safetensors does not exist"):
         RemoteStore.open(bucket).fetch(wanted[0].model_copy(update={"bytes": 1}))
 
@@ -69,24 +71,24 @@ def test_a_damaged_shard_is_refused_and_not_kept(store, bucket, cache):
     data[-1] ^= 1
     files.pipe_file(f"{root}/{shard.file}", bytes(data))
     with pytest.raises(DataError, match=r"memory://.*checksum differs"):
-        FeatureStore.open(bucket).gather(shard.modality, np.arange(len(store.rows)))
+        open_store(bucket).features(shard.modality, np.arange(len(store)))
     assert shard.file.removeprefix("shards/") not in shards(cache)
     assert not list(cache.rglob(".*partial*"))
 
 
 def test_edited_rows_are_refused(bucket):
     files, root = fsspec.core.url_to_fs(bucket)
-    files.pipe_file(f"{root}/clips.jsonl", b"{}\n")
-    with pytest.raises(DataError, match=r"clips\.jsonl was edited"):
-        FeatureStore.open(bucket)
+    files.pipe_file(f"{root}/{COLUMNS}", b"{}")
+    with pytest.raises(DataError, match=r"clips\.safetensors was edited"):
+        open_store(bucket)
 
 
 def test_a_truncated_copy_is_fetched_again(store, bucket, cache):
-    FeatureStore.open(bucket).gather("double", np.array([0]))
-    (path,) = cache.rglob("*.safetensors")
+    open_store(bucket).features("double", np.array([0]))
+    (path,) = cache.rglob("shards/*.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
-    x, _ = FeatureStore.open(bucket).gather("double", np.array([0]))
-    assert torch.equal(x, store.gather("double", np.array([0]))[0])
+    x, _ = open_store(bucket).features("double", np.array([0]))
+    assert torch.equal(x, store.features("double", np.array([0]))[0])
 
 
 def test_many_may_fetch_the_same_shard_at_once(store):
@@ -115,4 +117,4 @@ def test_many_may_fetch_the_same_shard_at_once(store):
 )
 def test_an_address_without_a_store_says_so(address, error, message):
     with pytest.raises(error, match=message):
-        FeatureStore.open(address)
+        open_store(address)

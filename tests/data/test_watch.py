@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmg.data import FeatureStore, build_watch, embedded
+from cmg.data import build_watch, embedded, open_store
 from cmg.data.watch import load_recordings
 from cmg.data.watch.archive import PER_UNIT, Recording, Recordings, packed, unpacked
 from cmg.data.watch.build import FOLDS, Parts, first_sample, steps, windows
@@ -22,7 +22,7 @@ PARTS = ("train", "val", "test")
 
 @pytest.fixture(scope="module")
 def fold():
-    return FeatureStore.open("watch:3")
+    return open_store("watch:3")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_everyone_is_tested_once_and_validates_twice():
 
 def test_a_fold_holds_every_clip_once_by_person(fold):
     parts = Parts.of(3)
-    people = {p: {row.meta["group"] for row in fold.clips(p)} for p in PARTS}
+    people = {p: {row.meta["group"] for row in fold.split(p).rows} for p in PARTS}
     assert people == {p: {f"subject {n}" for n in getattr(parts, p)} for p in PARTS}
     assert fold.splits == {"train": 1273, "val": 359, "test": 105}
     assert len(fold) == 1737
@@ -165,7 +165,7 @@ def test_a_fold_holds_every_clip_once_by_person(fold):
     assert {(m.kind, m.shape) for m in fold.modalities.values()} == {(Kind.VECTORS, (45,))}
     assert set(fold.step_seconds.values()) == {0.5}
     for p in PARTS:
-        assert {row.labels["exercise"] for row in fold.clips(p)} == set(range(7))
+        assert {row.labels["exercise"] for row in fold.split(p).rows} == set(range(7))
     recorded = {r.meta["recording"]: r.split for r in fold.rows}
     assert all(recorded[r.meta["recording"]] == r.split for r in fold.rows), "none straddles"
     assert len(recorded) == 140
@@ -180,7 +180,7 @@ def test_the_training_part_alone_sets_the_scale(fold):
         train = fold.split("train").features(s, range(1273))[0].double().flatten(0, 1)
         np.testing.assert_allclose(train.mean(0), 0, atol=1e-6)
         np.testing.assert_allclose(train.var(0, correction=0), 1, atol=1e-6)
-        row = fold.clips("test")[7]
+        row = fold.split("test").rows[7]
         at = round(row.meta["start"] / 0.5)
         clip = steps(recordings[row.meta["recording"]].samples[s], PER_UNIT[s])[at : at + 10]
         wanted = (clip - raw.mean(0)) / raw.std(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from cmg.data import Batches, FeatureStore, paired_store
+from cmg.data import Batches, Clips, paired_store
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions
 from cmg.training.optimizer import OptimizerOptions
@@ -37,14 +37,14 @@ HARD = {"shared_noise": 1.5, "private_strength": 1.5}
 
 
 @pytest.fixture(scope="session")
-def paired(tmp_path_factory) -> FeatureStore:
+def paired(tmp_path_factory) -> Clips:
     """Audio and video that share the class of a clip; held-out clips are a draw of their own."""
     folder = tmp_path_factory.mktemp("paired") / "store"
     return paired_store(folder, [AUDIO, VIDEO], {"train": 160, "test": 120}, 4, 4, seed=3, **HARD)
 
 
 @pytest.fixture
-def ragged_store(tmp_path) -> FeatureStore:
+def ragged_store(tmp_path) -> Clips:
     """Lengths 1 .. 4, clips that lack modalities, labels per step."""
     return paired_store(
         tmp_path / "ragged",

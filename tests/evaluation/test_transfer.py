@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from cmg.data import FeatureStore
+from cmg.data import Clips
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import EncodedModality
@@ -136,7 +136,7 @@ def test_labels_stay_with_their_clips(untrained, declared, ragged_store):
 
 
 def test_store_without_labels(trained, paired, monkeypatch):
-    monkeypatch.setattr(FeatureStore, "labels", {})
+    monkeypatch.setattr(Clips, "labels", {})
     with pytest.raises(DataError, match="has no labels; probing needs a label per clip or step"):
         Evaluation(trained, paired, "train", "test")
 

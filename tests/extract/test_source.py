@@ -110,7 +110,7 @@ def test_a_picture_is_looked_at_once_and_pictures_go_together(opened, gray, tmp_
         for i in range(20)
     ]
     source = opened(*clips, names=("video",))
-    block, lengths = source.gather("video", np.arange(20))
+    block, lengths = source.features("video", np.arange(20))
     assert block.reshape(-1).tolist() == list(range(20))
     assert lengths.tolist() == [1] * 20
     assert sum(gray.batches) == 20
@@ -152,7 +152,7 @@ def test_what_a_clip_lacks_is_left_out_and_what_it_never_had_is_an_error(opened,
     with pytest.raises(DataError, match=r"silent\.mp4"):
         source.features(2)
     assert source.splits == {"train": 1, "test": 2}
-    _, lengths = source.gather("audio", np.array([0, 1]))
+    _, lengths = source.features("audio", np.array([0, 1]))
     assert lengths.tolist() == [0, 1]
 
 
@@ -164,7 +164,7 @@ def test_a_broken_file_is_an_error_of_its_clip_alone(opened, tmp_path):
         MediaClip("sound", "train", {"audio": sound}),
     )
     with pytest.raises(DataError, match=r"broken\.mp4"):
-        source.gather("video", np.array([0]))
+        source.features("video", np.array([0]))
     assert source.features(1)["audio"].shape == (1, 1)
 
 
@@ -198,6 +198,6 @@ def test_bad_questions_are_refused(opened, tmp_path):
         opened(MediaClip("a", "train", {"audio": path}), names=())
     source = opened(MediaClip("a", "train", {"audio": path}))
     with pytest.raises(ModalityError, match="did you mean 'audio'"):
-        source.gather("audoi", np.array([0]))
+        source.features("audoi", np.array([0]))
     with pytest.raises(DataError, match="unknown split 'tset'"):
         source.split("tset")

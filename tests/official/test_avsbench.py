@@ -187,7 +187,7 @@ def test_audio_of_any_length_is_brought_to_five_steps(s4):
     source = collection.open("avsbench")
     assert [row.id for row in source.rows] == ["aaa", "--c_1.x"]
     assert source.labels["category"].classes == CATEGORIES
-    audio, lengths = source.gather("audio", np.array([0, 1]))
+    audio, lengths = source.features("audio", np.array([0, 1]))
     assert lengths.tolist() == [5, 5]
     assert audio.shape == (2, 5, 4)
     assert (audio[1, 3:] == audio[1, 2]).all()  # Three rows: the last is repeated.
@@ -234,7 +234,7 @@ def test_a_simulated_folder_has_audio_text_and_frames_of_the_same_clips(simulate
     names = [CATEGORIES[row.labels["category"]] for row in source.rows]
     assert names == [clip.category for clip in clips]
     assert source.modalities["text"].kind == "tokens"
-    text, lengths = source.gather("text", np.arange(len(clips)))
+    text, lengths = source.features("text", np.arange(len(clips)))
     assert text.shape == (138, 10, 16)
     assert set(lengths.tolist()) == {10}
     by_category = {}
@@ -269,5 +269,5 @@ def test_it_is_imported_like_the_others(simulated, tmp_path, cmg):
     store, source = (open_collection(where).open("avsbench") for where in (out, simulated))
     clips = np.arange(138)
     for modality in ("audio", "text"):
-        assert (store.gather(modality, clips)[0] == source.gather(modality, clips)[0]).all()
+        assert (store.features(modality, clips)[0] == source.features(modality, clips)[0]).all()
     assert [row.id for row in store.rows] == [row.id for row in source.rows]

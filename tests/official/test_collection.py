@@ -87,7 +87,7 @@ def test_a_collection_is_read_from_an_address(imported, tmp_path, monkeypatch):
     monkeypatch.setenv("CMG_CACHE", str(tmp_path / "cache"))
     collection = open_collection(f"file://{imported}")
     assert collection.names == ["ave"]
-    found, _ = collection.open("ave").gather("audio", np.array([0]))
+    found, _ = collection.open("ave").features("audio", np.array([0]))
     assert found.sum() == 40
     with pytest.raises(DataError, match=r"file://.*nowhere/collection\.json does not exist"):
         open_collection(f"file://{tmp_path}/nowhere")

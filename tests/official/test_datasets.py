@@ -41,9 +41,9 @@ def test_the_40k_set_has_the_rows_labels_and_splits_of_its_lists(opened):
         "playing violin, fiddle",
         "rope skipping",
     )
-    assert source.split("train+test+val").labels("category").tolist() == [2, 2, 0, 1]
+    assert source.split("train+test+val").label("category").tolist() == [2, 2, 0, 1]
     assert source.labels["ucf_vgg"].classes == ("rope skipping", "playing frisbee", "playing flute")
-    assert source.split("train+test+val").labels("ucf_vgg").tolist() == [0, -1, 2, -1]
+    assert source.split("train+test+val").label("ucf_vgg").tolist() == [0, -1, 2, -1]
     assert by_id(source)["k5agnFosRKQ"].meta == {"video_id": "k5agnFosRKQ", "ucf_split": "test"}
     assert by_id(source)["L1k7uKjomPc"].meta == {"video_id": "L1k7uKjomPc"}
     assert "segment" not in source.labels
@@ -51,13 +51,13 @@ def test_the_40k_set_has_the_rows_labels_and_splits_of_its_lists(opened):
 
 def test_audio_is_padded_and_cut_and_clips_without_a_zip_are_counted(opened, write):
     source = opened("vggsound40k")
-    audio, lengths = source.gather("audio", np.arange(4))
+    audio, lengths = source.features("audio", np.arange(4))
     assert lengths.tolist() == [10] * 4
     assert audio.dtype == torch.float32
     short, long = write.features(1, 7)["audio"], write.features(2, 12)["audio"]
     np.testing.assert_array_equal(audio[1], short[[0, 1, 2, 3, 4, 5, 6, 6, 6, 6]])
     np.testing.assert_array_equal(audio[2], long[:10])
-    video, lengths = source.gather("video", np.array([3, 0]))
+    video, lengths = source.features("video", np.array([3, 0]))
     assert lengths.tolist() == [0, 10]
     assert video[0].abs().sum() == 0
     np.testing.assert_array_equal(video[1], write.features(0)["video"])
@@ -111,7 +111,7 @@ def test_the_text_of_a_clip_is_the_prompt_of_its_category(root):
     names = ("playing flute", "playing violin, fiddle", "rope skipping")
     vectors = {n: np.full((10, 8), i, np.float32) for i, n in enumerate(names)}
     source = read_vggsound40k(find_layout(root), vectors)
-    text, lengths = source.gather("text", np.arange(4))
+    text, lengths = source.features("text", np.arange(4))
     assert text[:, 0, 0].tolist() == [2.0, 1.0, 2.0, 0.0]
     assert text.shape == (4, 10, 8)
     assert lengths.tolist() == [10] * 4
@@ -146,8 +146,8 @@ def test_ave_rows_are_those_of_the_annotations_split_by_the_orders(opened):
     assert source.rows[1].meta["video_id"] == source.rows[3].meta["video_id"] == "MH3m4AwEcRY"
     assert source.absent == ["ave-00005"]
     assert source.labels["category"].classes == ("Church bell", "Bark", "Violin, fiddle")
-    assert source.split("train").labels("category").tolist() == [0, 0, 1]
-    events = source.split("train+val+test").labels("event")
+    assert source.split("train").label("category").tolist() == [0, 0, 1]
+    events = source.split("train+val+test").label("event")
     assert events.shape == (5, 10, 4)
     expected = torch.zeros(5, 10, 4)
     expected[0, :, 0] = 1
@@ -157,8 +157,8 @@ def test_ave_rows_are_those_of_the_annotations_split_by_the_orders(opened):
     expected[4, 9, 2] = 1
     expected[..., 3] = (expected[..., :3].sum(-1) == 0).float()
     assert torch.equal(events, expected)
-    assert clip_classes(source.split("train").labels("event")).tolist() == [0, 0, 1]
-    shared = source.split("train").labels("shared")
+    assert clip_classes(source.split("train").label("event")).tolist() == [0, 0, 1]
+    shared = source.split("train").label("shared")
     assert (shared[:2] == -1).all()
     assert shared[2, 2].tolist() == [1.0, 0.0, 0.0]
     assert shared[2, 4].tolist() == [0.0, 0.0, 1.0]
@@ -168,10 +168,10 @@ def test_ave_features_stay_in_the_dtype_of_their_file(opened):
     source = opened("ave")
     rng = np.random.default_rng(50)
     audio, video = rng.random((6, 10, 4)), rng.random((6, 10, 2, 2, 4))
-    found, _ = source.gather("audio", np.array([4, 0]))
+    found, _ = source.features("audio", np.array([4, 0]))
     np.testing.assert_array_equal(found, audio[[4, 0]])
     assert found.dtype == torch.float64
-    np.testing.assert_array_equal(source.gather("video", np.array([2]))[0], video[[2]])
+    np.testing.assert_array_equal(source.features("video", np.array([2]))[0], video[[2]])
 
 
 def test_ave_says_where_label_files_disagree(root, write):
@@ -232,7 +232,7 @@ def test_avvp_clips_have_the_labels_of_each_sense(opened):
     assert rows["KSRjje7GH44_60_70"].labels["weak"] is None
     assert rows["4YdbENYcIyE_23_33"].labels["shared_audio"] == [[2]] * 2 + [[1]] * 2 + [[2]] * 6
     assert rows["IgN7v8nWmx8_30_40"].labels["shared_visual"] is None
-    audio, _ = source.gather("audio", np.array([0]))
+    audio, _ = source.features("audio", np.array([0]))
     assert (audio.dtype, audio.shape) == (torch.float64, (1, 10, 4))
     assert torch.equal(audio[0, 8], audio[0, 9])
 
@@ -254,13 +254,13 @@ def test_ucf_clips_carry_the_names_of_vggsound_line_by_line(opened):
     source = opened("ucf101")
     assert source.splits == {"all": 2}
     assert source.labels["ucf_vgg"].classes == opened("vggsound40k").labels["ucf_vgg"].classes
-    assert source.split("all").labels("ucf_vgg").tolist() == [2, 0]
-    video, lengths = source.gather("video", np.arange(2))
+    assert source.split("all").label("ucf_vgg").tolist() == [2, 0]
+    video, lengths = source.features("video", np.arange(2))
     maps = np.random.default_rng(200).random((7, 2, 2, 4))
     np.testing.assert_array_equal(video[0], maps[[0, 1, 2, 3, 4, 5, 6, 6, 6, 6]])
     assert lengths.tolist() == [10, 10]
     with pytest.raises(ModalityError, match="unknown modality 'audio'"):
-        source.gather("audio", np.arange(2))
+        source.features("audio", np.arange(2))
     everything = opened("ucf101all")
     assert list(everything.modalities) == ["audio", "video"]
     assert everything.split("all").labels("category").tolist() == [2, 0]
@@ -289,8 +289,8 @@ def test_a_corrupt_clip_is_told_by_name_or_left_out_as_asked(opened, root, write
     source = opened("vggsound40k")
     said = rf"vggsound40k, clip 'L1k7uKjomPc', audio: .*{reason}"
     with pytest.raises(DataError, match=said):
-        source.gather("audio", np.arange(4))
-    assert len(source.gather("audio", np.array([0, 1, 3]))[0]) == 3
+        source.features("audio", np.arange(4))
+    assert len(source.features("audio", np.array([0, 1, 3]))[0]) == 3
     with pytest.raises(DataError, match=said):
         list(source.clips())
     told = []
@@ -309,7 +309,7 @@ def test_video_of_another_length_is_corrupt(opened, root, write):
     with pytest.raises(
         DataError, match=r"clip 'L1k7uKjomPc', video: .*has 9 rows where exactly 10"
     ):
-        opened("vggsound40k").gather("video", np.array([2]))
+        opened("vggsound40k").features("video", np.array([2]))
 
 
 def test_channels_first_maps_are_told_from_the_others(opened, root, write):
@@ -318,7 +318,7 @@ def test_channels_first_maps_are_told_from_the_others(opened, root, write):
     source = opened("vggsound40k")
     assert source.modalities["video"].shape == (2, 2, 4)
     with pytest.raises(DataError, match=r"clip 'Jda4WQN5uR0', video: shape \(10, 4, 2, 2\)"):
-        source.gather("video", np.array([0]))
+        source.features("video", np.array([0]))
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused(root):
@@ -335,7 +335,7 @@ def test_mixed_number_types_are_brought_to_that_of_the_most(opened, root, write)
     values = write.features(7)["audio"]
     write.zip(path, values)
     source = opened("avvp")
-    audio, _ = source.gather("audio", np.array([1]))
+    audio, _ = source.features("audio", np.array([1]))
     assert audio.dtype == torch.float64
     np.testing.assert_array_equal(audio[0], values.astype(np.float64))
 
@@ -344,7 +344,7 @@ def test_mixed_number_types_are_brought_to_that_of_the_most(opened, root, write)
 def test_a_source_can_be_sent_to_another_process(opened, name):
     source = opened(name)
     first = next(iter(source.modalities))
-    before = source.gather(first, np.arange(2))[0]  # opens files
+    before = source.features(first, np.arange(2))[0]  # opens files
     sent = pickle.loads(pickle.dumps(source))
     assert torch.equal(sent.gather(first, np.arange(2))[0], before)
     assert sent.content_hash == source.content_hash
@@ -353,7 +353,7 @@ def test_a_source_can_be_sent_to_another_process(opened, name):
 def test_h5_files_are_opened_anew_after_a_fork(opened):
     """A handle that crossed a fork reads garbage or hangs."""
     source = opened("ave")
-    before = source.gather("audio", np.arange(2))[0]
+    before = source.features("audio", np.arange(2))[0]
     loader = source.loaders["audio"]
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()

@@ -68,7 +68,7 @@ def test_examples_took_their_code(evil):
 def test_classes_of_a_code_are_those_of_its_steps(evil):
     data = gather(evil)
     classes = data.store.labels["event"].classes
-    labels = data.split.labels("event")
+    labels = data.split.label("event")
     checked = 0
     for card in most_used(data):
         names = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmg.data import FeatureStore
+from cmg.data import open_store
 from cmg.data.emoji import load_pictures
 from cmg.data.watch import load_recordings
 from cmg.report.media import EmojiMedia, WatchMedia, media_of
@@ -19,7 +19,7 @@ from cmg.report.samples import Place
 
 @pytest.fixture(scope="module")
 def watch():
-    return FeatureStore.open("watch:3").split("test")
+    return open_store("watch:3").split("test")
 
 
 def curves(html):
@@ -65,7 +65,7 @@ def test_a_clip_whose_source_is_unknown_shows_its_features(watch, meta, monkeypa
 @pytest.fixture(scope="module")
 def cat():
     """The test clips of emoji, and which of them is the cat."""
-    split = FeatureStore.open("emoji:3").split("val+test+train")
+    split = open_store("emoji:3").split("val+test+train")
     return split, next(k for k, row in enumerate(split.rows) if row.id == "1F408")
 
 

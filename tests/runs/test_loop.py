@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from cmg.config.load import load_config
-from cmg.data import FeatureStore, write_store
-from cmg.data.share import check_pairs
+from cmg.data import open_store, write_store
+from cmg.data.pairs import check_pairs
 from cmg.errors import ConfigError, DataError, ModalityError, NonFiniteError
 from cmg.recipes.pretrain import prepare, pretrain
 from cmg.runs.checkpoint import list_checkpoints, load_model
@@ -157,7 +157,7 @@ def test_clips_that_teach_nothing_of_what_modalities_share_are_told(tmp_path, ro
         for m in "avt"
     }
     write_store(tmp_path / "s", features, split=["train"] * 5 + ["test"])
-    split = FeatureStore.open(tmp_path / "s").split("train")
+    split = open_store(tmp_path / "s").split("train")
     if error is not None:
         with pytest.raises(DataError, match=f"split 'train' of .*{error}"):
             check_pairs(split, list("avt"))

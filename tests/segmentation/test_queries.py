@@ -13,7 +13,7 @@ from cmg.types import Batch
 
 def test_steps_are_repeated_from_the_beginning(frozen, query_store, queries):
     row = next(r for r in query_store.rows if r.id == "c1")
-    features, lengths = query_store.gather("text", np.array([1]))
+    features, lengths = query_store.features("text", np.array([1]))
     assert int(lengths[0]) == row.lengths["text"] == 3
     codes = frozen.encode(Batch({"text": features}, {"text": lengths}))["text"][0, :3]
     expected = frozen.codebook.codes[codes[[0, 1, 2, 0, 1, 2]]]

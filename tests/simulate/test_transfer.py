@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cmg import load_config, pretrain
-from cmg.data import Clip, FeatureStore, StoreWriter
+from cmg.data import Clip, StoreWriter, open_store
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.evaluation.probe import Evaluation
 from cmg.recipes.pretrain import prepare
@@ -51,7 +51,7 @@ def write(path, world, pretraining, ave, prompts=None):
             features = {"audio": world.audio(script), "video": world.video(script)}
             label = {"category": names.index(category)}
             writer.add(Clip(f"ave-{row:05d}", split, features, label))
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 def tokens(sentence):

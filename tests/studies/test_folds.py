@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 
+from cmg.data.clips import Clips
 from cmg.data.inmemory import write_store
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError
 from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import pretrain
@@ -60,7 +61,7 @@ def test_all_variants_of_a_fold_come_together_and_each_is_on_its_own_store(go, f
     assert (job["variant"], job["fold"], job["seed"]) == ("codes", 2, 1)
     assert job["config"]["data"]["store"] == folds.replace("{fold}", "2")
     assert job["config"]["data"]["test_split"] == "val"
-    assert job["trained_on"] == FeatureStore.open(folds.replace("{fold}", "2")).content_hash
+    assert job["trained_on"] == open_store(folds.replace("{fold}", "2")).content_hash
     assert job["reads"]["posterior"] == {"classification/a->b": 10 * 2 + 1 + 100}
     assert [row.variant.name for row in summary.rows] == [
         *("plain", "wide", "codes", "codes/posterior", "codes/continuous")
@@ -98,13 +99,13 @@ def test_one_training_is_read_in_several_ways_and_a_choice_never_opens_the_test_
 ):
     """Every read is what a study with `probe.features` set would have found, on the split val."""
     opened = set()
-    real = FeatureStore.split
+    real = Clips.split
 
     def split(self, name):
         opened.add(name)
         return real(self, name)
 
-    monkeypatch.setattr(FeatureStore, "split", split)
+    monkeypatch.setattr(Clips, "split", split)
     reads = "reads: [codes, posterior, continuous]"
     study = read_study(PAIR.replace("title: full recipe", f"title: full, {reads}"), "pair", "test")
     plan = plan_study(study, folds, tiny, seeds=1, only=["full"], folds=1, choose=True)

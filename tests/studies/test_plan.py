@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 
 from cmg.config.load import load_config
-from cmg.data.share import nested_part
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.recipes.pretrain import training_batches
 from cmg.studies.definition import load_study, read_study
@@ -21,7 +20,7 @@ def test_a_plan_counts_clips_and_knows_its_data(pair, store, tiny):
     plan = plan_study(pair, store, tiny, ["training.epochs=3"], seeds=2)
     assert list(plan.configs) == [("full", None), ("no-cmcm", None)]
     assert plan.clips == {("full", None): 3 * 24, ("no-cmcm", None): 3 * 24}
-    assert set(plan.hashes.values()) == {FeatureStore.open(store).content_hash}
+    assert set(plan.hashes.values()) == {open_store(store).content_hash}
     assert plan.configs["no-cmcm", None].objectives.cmcm is None
     assert plan.configs["full", None] == plan.base
     assert plan.base.training.tensorboard is False
@@ -68,24 +67,24 @@ def test_only_numbers_can_be_multiplied(store, tiny):
 
 
 def test_smaller_shares_lie_within_larger_ones_whatever_the_seed(store):
-    split = FeatureStore.open(store).split("train")
-    parts = [nested_part(split, f) for f in (1 / 8, 1 / 4, 1 / 2, 1.0)]
+    split = open_store(store).split("train")
+    parts = [split.share(f) for f in (1 / 8, 1 / 4, 1 / 2, 1.0)]
     assert [len(p) for p in parts] == [3, 6, 12, 24]
     for small, large in pairwise(parts):
         assert set(small.ids) < set(large.ids)
     for part in parts:
         assert part.ids == [i for i in split.ids if i in set(part.ids)]
-    assert len(nested_part(split, 1e-9)) == 1
+    assert len(split.share(1e-9)) == 1
     data = load_config(None, ["data.fraction=0.25"]).data
-    modalities = list(FeatureStore.open(store).modalities.values())
+    modalities = list(open_store(store).modalities.values())
     seen = {
-        seed: sorted(training_batches(split.store, data, seed, modalities).at(0, 0).ids)
+        seed: sorted(training_batches(open_store(store), data, seed, modalities).at(0, 0).ids)
         for seed in (0, 1)
     }
     assert seen[0] == seen[1] == sorted(parts[1].ids)
 
 
 def test_a_share_does_not_depend_on_the_order_of_the_clips(store):
-    split = FeatureStore.open(store).split("train")
-    backwards = split.subset(range(len(split) - 1, -1, -1))
-    assert set(nested_part(split, 0.3).ids) == set(nested_part(backwards, 0.3).ids)
+    split = open_store(store).split("train")
+    backwards = split.only(range(len(split) - 1, -1, -1))
+    assert set(split.share(0.3).ids) == set(backwards.share(0.3).ids)

@@ -10,7 +10,7 @@ import torch
 
 from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
-from cmg.data import Clip, FeatureSpec, FeatureStore, LabelSpec, StoreWriter
+from cmg.data import Clip, Clips, FeatureSpec, LabelSpec, StoreWriter, open_store
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.models.saving import MODEL
 from cmg.recipes.evaluate_tasks import evaluate_tasks
@@ -39,7 +39,7 @@ NAMES = ["Cat", "Dog, barking", "Banjo", "Truck", "Flute"]
 class Folder:
     """A collection: stores by name."""
 
-    def __init__(self, path: Path, stores: dict[str, FeatureStore]) -> None:
+    def __init__(self, path: Path, stores: dict[str, Clips]) -> None:
         self.path = path
         self.stores = stores
         self.opened: list[str] = []
@@ -48,7 +48,7 @@ class Folder:
     def names(self) -> list[str]:
         return list(self.stores)
 
-    def open(self, name: str) -> FeatureStore:
+    def open(self, name: str) -> Clips:
         self.opened.append(name)
         return self.stores[name]
 
@@ -72,7 +72,7 @@ def event(rng, concept):
     return concepts, [[c if c >= 0 else CONCEPTS] for c in concepts]
 
 
-def ave_store(path: Path, counts=None, **change) -> FeatureStore:
+def ave_store(path: Path, counts=None, **change) -> Clips:
     """AVE: 5 categories, one event per clip, splits; the first three are shared with AVVP."""
     rng = np.random.default_rng(0)
     classes = tuple(NAMES)
@@ -100,10 +100,10 @@ def ave_store(path: Path, counts=None, **change) -> FeatureStore:
                     )
                 )
                 number += 1
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
-def avvp_store(path: Path, counts=None) -> FeatureStore:
+def avvp_store(path: Path, counts=None) -> Clips:
     """AVVP: events seen and heard; some clips are in one list only, some in no split list."""
     rng = np.random.default_rng(1)
     multiple = {"per": "step", "multiple": True}
@@ -134,10 +134,10 @@ def avvp_store(path: Path, counts=None) -> FeatureStore:
                 name = f"{video}_0_10"
                 writer.add(Clip(name, split, features(rng, steps), values, {"video_id": video}))
                 number += 1
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
-def vgg_store(path: Path, clips=60) -> FeatureStore:
+def vgg_store(path: Path, clips=60) -> Clips:
     """VGGSound: a part of it shares classes with UCF101."""
     rng = np.random.default_rng(2)
     labels = {"ucf_vgg": LabelSpec(classes=tuple(NAMES))}
@@ -154,10 +154,10 @@ def vgg_store(path: Path, clips=60) -> FeatureStore:
                 meta = {"video_id": video} | ({"ucf_split": split} if listed else {})
                 values = {"ucf_vgg": concept if listed else None}
                 writer.add(Clip(video, split, features(rng, [concept] * STEPS), values, meta))
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
-def ucf_store(path: Path, name="v_Class{concept}_g{group:02d}_c01") -> FeatureStore:
+def ucf_store(path: Path, name="v_Class{concept}_g{group:02d}_c01") -> Clips:
     """UCF101: video only, 25 groups."""
     rng = np.random.default_rng(3)
     labels = {"ucf_vgg": LabelSpec(classes=tuple(NAMES))}
@@ -167,7 +167,7 @@ def ucf_store(path: Path, name="v_Class{concept}_g{group:02d}_c01") -> FeatureSt
                 made = features(rng, [concept] * STEPS, ("video",))
                 clip = name.format(concept=concept, group=group)
                 writer.add(Clip(clip, "all", made, {"ucf_vgg": concept}, {"video_id": clip}))
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_codes_are_those_of_the_model(ragged, text_model, modality):
     found = frozen.features("ragged", modality, clips, "codes")
     assert found.codes.dtype == torch.int64
     for row, clip in zip(found.codes, clips, strict=True):
-        x, lengths = ragged.gather(modality, np.array([clip]))
+        x, lengths = ragged.features(modality, np.array([clip]))
         wanted = text_model.encode(Batch({modality: x.float()}, {modality: lengths}))[modality][0]
         steps = int(lengths)
         assert torch.equal(row[:steps], wanted[:steps])
@@ -124,7 +125,7 @@ def test_the_posterior_is_drawn_anew_with_dropout_too(folder, model):
 
 def naive_codes(model, source, modality, chosen, seed, step):
     """Codes of a batch as the release makes them: the whole encoder in train mode."""
-    x, lengths = source.gather(modality, chosen.numpy())
+    x, lengths = source.features(modality, chosen.numpy())
     batch = Batch({modality: x.double()}, {modality: lengths})
     model.train()
     with torch.random.fork_rng(), torch.no_grad():
@@ -140,7 +141,7 @@ def test_heads_on_cached_inputs_are_heads_that_encode_again_every_epoch(folder, 
     source = folder.stores["ave"]
     frozen = FrozenData(Opened(folder), model, "published")
     clips = np.arange(40)
-    labels = source.split("train").labels("category")
+    labels = source.split("train").label("category")
     options = HeadOptions(epochs=3, batch_size=16)
     noisy = frozen.noisy("ave", "video", clips)
     quiet = frozen.features("ave", "video", clips, "codes")
@@ -175,29 +176,25 @@ def naive_head(model, source, job, options):
 
 
 def test_nan_names_the_clip(tmp_path, model, folder):
-    x, lengths = folder.stores["ave"].gather("audio", np.arange(4))
+    x, lengths = folder.stores["ave"].features("audio", np.arange(4))
     x[2, 5, 0] = math.nan
     encoder = FrozenEncoder(model, "audio")
     with pytest.raises(DataError, match="'c', step 5"):
         encoder.inputs(x, lengths, list("abcd"))
-    broken = Folder(folder.path, {"ave": Broken(folder.stores["ave"])})
+    broken = Folder(folder.path, {"ave": broken_clips(folder.stores["ave"])})
     with pytest.raises(DataError, match=r"ave: .*'ave-00002', step 5; extract that clip again"):
         FrozenData(Opened(broken), model).features("ave", "audio", np.arange(4), "codes")
 
 
-class Broken:
-    """A source with one bad number."""
+def broken_clips(good):
+    """Clips with one bad number."""
 
-    def __init__(self, good):
-        self.good = good
-
-    def __getattr__(self, name):
-        return getattr(self.good, name)
-
-    def gather(self, modality, clips):
-        x, lengths = self.good.gather(modality, clips)
+    def read(modality, clips):
+        x, lengths = good.read(modality, clips)
         x[clips == 2, 5] = math.nan
         return x, lengths
+
+    return replace(good, read=read)
 
 
 def test_other_shapes_and_modalities_are_refused(folder, text_model, model, make_options):

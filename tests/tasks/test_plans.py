@@ -58,7 +58,7 @@ def test_ave_published_evaluates_on_the_training_split(world):
     assert plan.last_epoch
     assert {row.split for row in plan.test["audio"].rows} == {"train"}
     labels = plan.train["video"].clip_labels()
-    category = plan.train["video"].source.split("train").labels("category")
+    category = plan.train["video"].source.split("train").label("category")
     assert torch.equal(labels, category)  # here no clip begins with another class
     assert len(plan.train["video"].clip_classes) == len(plan.classes) == 5
 

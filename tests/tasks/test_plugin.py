@@ -78,7 +78,7 @@ def sentences(tmp_path, monkeypatch, make_options):
     ]
     model = UnifiedModel(declared, make_options).eval()
     for m, rows in (("audio", slice(0, 12)), ("text", slice(12, 24))):
-        x, lengths = store.gather(m, np.arange(6))
+        x, lengths = store.features(m, np.arange(6))
         z = model.semantics(Batch({m: x}, {m: lengths}))[m]
         model.codebook.codes[rows] = z[:, :2].flatten(0, 1)
     return folder, write_run(tmp_path / "run", model, store="x")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.data import FeatureStore
+from cmg.data import Clips, open_store
 from cmg.data.digits import LogMelWords, build_digits, load_spoken
 from cmg.errors import ConfigError, DataError
 from cmg.voices import pooling
@@ -82,7 +82,7 @@ def test_only_the_audio_of_a_store_depends_on_the_features(fake, tmp_path):
             assert torch.equal(
                 mine.features(modality, clips)[0], theirs.features(modality, clips)[0]
             )
-    assert isinstance(FeatureStore.open(tmp_path / "other"), FeatureStore)
+    assert isinstance(open_store(tmp_path / "other"), Clips)
 
 
 @pytest.mark.slow

@@ -209,7 +209,7 @@ def test_from_packages_to_a_store(letters, tmp_path, monkeypatch):
     code, out, err, _ = letters(*command, "--components", 4)
     assert code == 0, err
     assert "78 recordings, 64 fonts of 32 designs" in out
-    store = cmg.FeatureStore.open(tmp_path / "s")
+    store = cmg.open_clips(tmp_path / "s")
     assert store.splits == dict.fromkeys(PARTS, 26)
     batch = cmg.Batches(store.split("test"), 26, shuffle=False).at(0, 0)
     assert {m: tuple(x.shape) for m, x in batch.features.items()} == {

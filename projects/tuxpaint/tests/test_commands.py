@@ -59,7 +59,7 @@ def test_a_store_is_built_and_what_is_damaged_is_named(tuxpaint, package, tmp_pa
     assert "24 stamps" in said.out
     assert "25 of 25 stamps read" in said.err
     assert "hat2.png cannot be read" in said.err
-    store = cmg.FeatureStore.open(tmp_path / "store")
+    store = cmg.open_clips(tmp_path / "store")
     assert store.content_hash in said.out
     said = tuxpaint(*command)
     assert said.code == 2

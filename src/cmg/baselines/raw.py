@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from cmg.clips import training_part, training_split
+from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
 from cmg.data.parts import refuse_leak
-from cmg.data.source import ClipSource, Split
 from cmg.errors import DataError
 from cmg.evaluation.probe import groups_of, held_out
 
@@ -86,7 +86,7 @@ class RawClips:
         return [(a, b) for a, b in names if len(self.train.pairs(a, b)[0]) > 1]
 
 
-def raw_clips(store: ClipSource, data: DataOptions, label: str | None = None) -> RawClips:
+def raw_clips(store: Clips, data: DataOptions, label: str | None = None) -> RawClips:
     """What baselines of a run on some data learn from, choose by and are judged on.
 
     Choices are made on `data.val_split`, or on the split ``val`` where it has labels and shares no
@@ -133,7 +133,7 @@ def raw_clips(store: ClipSource, data: DataOptions, label: str | None = None) ->
     return found
 
 
-def clip_label(store: ClipSource) -> str:
+def clip_label(store: Clips) -> str:
     """The first label per clip.
 
     Raises:
@@ -149,7 +149,7 @@ def clip_label(store: ClipSource) -> str:
     return found
 
 
-def raw_part(split: Split, names: Sequence[str], label: str) -> RawPart:
+def raw_part(split: Clips, names: Sequence[str], label: str) -> RawPart:
     """The clips of a split, AT_ONCE at a time."""
     features, present = {}, {}
     for name in names:
@@ -162,10 +162,10 @@ def raw_part(split: Split, names: Sequence[str], label: str) -> RawPart:
         features[name], present[name] = torch.cat(parts), torch.cat(there)
         if not bool(torch.isfinite(features[name]).all()):
             raise DataError(
-                f"{split.store.path}: split {split.name!r} has NaN or infinite features of "
+                f"{split.path}: split {split.name!r} has NaN or infinite features of "
                 f"{name!r}; `cmg data verify` names the clips, extract them again"
             )
-    labels = split.labels(label)
+    labels = split.label(label)
     return RawPart(features, present, labels, torch.ones(len(labels), dtype=torch.bool))
 
 
@@ -201,13 +201,13 @@ def scaled(parts: Sequence[RawPart], names: Sequence[str]) -> list[RawPart]:
     return [replace(part, features=x) for part, x in zip(parts, made, strict=True)]
 
 
-def validation(store: ClipSource, data: DataOptions, label: str) -> Split | None:
+def validation(store: Clips, data: DataOptions, label: str) -> Clips | None:
     """The split to choose by, if it has labels and shares no group with those for other ends."""
     name = data.val_split or "val"
     if name == data.test_split or (name not in store.splits and data.val_split is None):
         return None  # where choices themselves are judged on `val`, they are made elsewhere
     split = store.split(name)
-    labeled = bool((split.labels(label) >= 0).any())
+    labeled = bool((split.label(label) >= 0).any())
     try:
         refuse_leak(store, name, f"{training_split(data)}+{data.test_split}")
     except DataError:

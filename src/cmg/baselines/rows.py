@@ -20,7 +20,7 @@ from torch.nn import functional
 from cmg.baselines.linear import CCA, Affine, Ridge, SharedSpace
 from cmg.baselines.raw import RawClips, RawPart, raw_clips
 from cmg.config.schema import RunConfig
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 from cmg.errors import DataError
 from cmg.evaluation.logistic import Fit, Samples, fit_logistic
 from cmg.evaluation.scores import Score, ScoreMap
@@ -262,7 +262,7 @@ def computed(
         yield name, row
 
 
-def computed_controls(store: ClipSource, config: RunConfig) -> dict[str, ScoreMap]:
+def computed_controls(store: Clips, config: RunConfig) -> dict[str, ScoreMap]:
     """The tables of all of :data:`COMPUTED`, by name.
 
     Raises:

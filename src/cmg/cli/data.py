@@ -35,22 +35,17 @@ Store = Annotated[
 @app.command()
 def info(store: Store) -> None:
     """Modalities, splits, labels and content hash of a store."""
-    from cmg.data import FeatureStore
+    from cmg.data import open_store
 
-    show_store(FeatureStore.open(store))
+    show_store(open_store(store))
 
 
 @app.command()
 def verify(store: Store) -> None:
     """Recompute checksums, shapes and finiteness; exits with 1 if something is wrong."""
-    from cmg.data import FeatureStore, verify_store
-    from cmg.data.embedded import is_embedded
-    from cmg.data.remote import is_remote
+    from cmg.data import store as stores
 
-    if is_embedded(store) or is_remote(store):
-        problems = FeatureStore.open(store).verify()
-    else:
-        problems = verify_store(Path(store))
+    problems = stores.verify(store)
     show({"store": store, "problems": problems}, *(problems or [f"{store} is sound"]))
     if problems:
         raise typer.Exit(1)

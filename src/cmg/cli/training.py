@@ -221,11 +221,11 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
     config = load_config(name, overrides)
     if name != OWN_DATA or name in assignments or any(o.startswith(CHOICE) for o in overrides):
         return config
-    from cmg.clips import open_clips
+    from cmg.clips import configured_clips
     from cmg.recipes.own_data import sizes
 
     asked = {override.partition("=")[0] for override in overrides}
-    found = sizes(open_clips(config.data), config)
+    found = sizes(configured_clips(config.data), config)
     chosen = [f"{key}={value}" for key, value in found.items() if key not in asked]
     if chosen:
         typer.echo(f"chosen by the number of clips: {' '.join(chosen)}", err=True)

@@ -41,9 +41,8 @@ def probe(
     from dataclasses import asdict
 
     from cmg.baselines.record import read_baselines
-    from cmg.clips import open_clips, open_other, training_split
+    from cmg.clips import configured_clips, open_other, training_split
     from cmg.config.load import override_config
-    from cmg.data.labeled import LabeledClips, read_labels
     from cmg.evaluation.scores import plain
     from cmg.inference.readers import other_extractors
     from cmg.recipes.evaluate import probe as run_probe
@@ -54,11 +53,11 @@ def probe(
 
     checkpoint = read_checkpoint(model)
     config = override_config(checkpoint.config, [f"probe.seeds={seeds}", *(overrides or [])])
-    store = open_other(config.data, data) if data else open_clips(config.data)
+    store = open_other(config.data, data) if data else configured_clips(config.data)
     remarks = other_extractors(checkpoint, store)
     if labels is not None:
-        store = LabeledClips(store, read_labels(labels))
-        remarks += store.remarks
+        store = store.labelled(labels)
+        remarks += store.about.remarks
     say_remarks(remarks)
     splits = (training_split(config.data), config.data.test_split)
     found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)

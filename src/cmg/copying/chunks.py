@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cmg.data.features import converted
+from cmg.data.clips import About
+from cmg.data.features import as_block, converted
 from cmg.data.manifest import (
     DTYPES,
     ENCODINGS,
@@ -28,8 +28,6 @@ from cmg.data.manifest import (
     Record,
     read_manifest,
 )
-from cmg.data.source import ClipSource, extractors_of
-from cmg.data.store import FeatureStore
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import replace_file
@@ -39,6 +37,31 @@ CHUNK = 256
 
 OnError = Literal["skip", "fail"]
 Tick = Callable[[], None]
+
+
+class Source(Protocol):
+    """Clips on their way into a store: :class:`~cmg.data.clips.Clips`, or raw media."""
+
+    @property
+    def about(self) -> About:
+        """What is known of all of them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all clips."""
+
+    def ids_of(self, clips: Sequence[int]) -> list[str]:
+        """Of some clips by their positions."""
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """One clip as the fields of a :class:`~cmg.data.writer.Clip`.
+
+        Raises:
+            CmgError: it cannot be read.
+        """
 
 
 @dataclass(frozen=True)
@@ -119,9 +142,7 @@ class _Progress:
     clips: int = 0
 
 
-def stored_specs(
-    source: ClipSource, dtype: str | None, encoding: str | None
-) -> dict[str, FeatureSpec]:
+def stored_specs(source: Source, dtype: str | None, encoding: str | None) -> dict[str, FeatureSpec]:
     """How a source's modalities will be stored.
 
     Args:
@@ -136,23 +157,15 @@ def stored_specs(
         raise ModalityError(f"unknown dtype {dtype!r}{did_you_mean(dtype, DTYPES[:3])}")
     if encoding is not None and encoding not in ENCODINGS:
         raise ModalityError(f"unknown encoding {encoding!r}{did_you_mean(encoding, ENCODINGS)}")
-    kept = source.manifest.modalities if isinstance(source, FeatureStore) else {}
+    if source.about.manifest is None:
+        dtype, encoding = dtype or "float32", encoding or "dense"
     change: dict[str, Any] = {"dtype": dtype, "encoding": encoding}
     change = {key: value for key, value in change.items() if value is not None}
-    specs = {}
-    for name, modality in source.modalities.items():
-        spec = kept.get(name) or FeatureSpec(
-            kind=modality.kind,
-            shape=modality.shape,
-            step_seconds=source.step_seconds[name],
-            extractor=extractors_of(source).get(name),
-        )
-        specs[name] = spec.model_copy(update=change)
-    return specs
+    return {name: spec.model_copy(update=change) for name, spec in source.about.specs.items()}
 
 
 def write_chunk(
-    source: ClipSource, plan: CopyPlan, folder: Path, index: int, tick: Tick | None = None
+    source: Source, plan: CopyPlan, folder: Path, index: int, tick: Tick | None = None
 ) -> ChunkRecord:
     """Write one chunk and its record into `folder`; `tick` is called after every clip.
 
@@ -213,40 +226,40 @@ class _RefusedError(Exception):
 
 
 def _add(
-    writer: StoreWriter, source: ClipSource, plan: CopyPlan, position: int, done: _Progress
+    writer: StoreWriter, source: Source, plan: CopyPlan, position: int, done: _Progress
 ) -> None:
     """Add one clip, or note why not."""
-    row = source.rows[position]
+    (name,) = source.ids_of([position])
     try:
-        features, rounding = _read(source, plan, position)
-        writer.add(Clip(row.id, row.split, features, row.labels, row.meta))
+        clip = Clip(**source[position])
+        clip.features, rounding = _converted(clip, plan)
+        writer.add(clip)
     except CmgError as error:
         if not writer.intact:
             raise
         if plan.on_error == "fail":
             raise _RefusedError(error) from error
-        done.skipped.append(Skipped(id=row.id, reason=str(error)))
+        done.skipped.append(Skipped(id=name, reason=str(error)))
         return
     done.clips += 1
-    done.numbers += sum(block.size for block in features.values())
+    done.numbers += sum(block.size for block in clip.features.values())
     for name, change in rounding.items():
         done.rounding[name] = max(change, done.rounding.get(name, 0.0))
 
 
-def _read(
-    source: ClipSource, plan: CopyPlan, position: int
-) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+def _converted(clip: Clip, plan: CopyPlan) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """The features of a clip in the dtypes to be stored, and how much they changed by that."""
     features, rounding = {}, {}
     for name, spec in plan.specs.items():
-        block, lengths = source.gather(name, np.array([position]))
-        if int(lengths[0]):
-            where = f"clip {source.rows[position].id!r}, modality {name!r}"
-            features[name], rounding[name] = converted(where, block[0].numpy(), spec.dtype)
+        values = clip.features.get(name)
+        if values is not None:
+            where = f"clip {clip.id!r}, modality {name!r}"
+            block = as_block(where, values)
+            features[name], rounding[name] = converted(where, block, spec.dtype)
     return features, rounding
 
 
-def counted_chunk(given: tuple[ClipSource, CopyPlan, Path, Any], index: int) -> ChunkRecord:
+def counted_chunk(given: tuple[Source, CopyPlan, Path, Any], index: int) -> ChunkRecord:
     """Write one chunk in a worker process, whose parent reads from a counter how far it is."""
     source, plan, folder, done = given
     torch.set_num_threads(1)

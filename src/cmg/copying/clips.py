@@ -16,13 +16,13 @@ from cmg.copying.chunks import (
     CopyPlan,
     OnError,
     Skipped,
+    Source,
     counted_chunk,
     stored_specs,
     write_chunk,
 )
 from cmg.copying.workspace import Workspace
 from cmg.data.manifest import Manifest
-from cmg.data.source import ClipSource
 from cmg.errors import DataError
 from cmg.files import StrPath
 from cmg.workers import SPAWN, usable_cores, worker_processes
@@ -32,7 +32,7 @@ Told = Callable[[int, int], None]
 Beside = Callable[[Sequence[Skipped]], Mapping[str, bytes]]
 """From the clips that were left out to further files of the store, by name."""
 ChunkWriter = Callable[
-    [ClipSource, CopyPlan, Path, Sequence[int], int | None, Callable[[int], None]],
+    [Source, CopyPlan, Path, Sequence[int], int | None, Callable[[int], None]],
     Iterator[ChunkRecord],
 ]
 """Writes chunks into a folder, like :func:`write_chunks`."""
@@ -50,7 +50,7 @@ class Copied:
         skipped: Left out, and why.
         rounding: Largest absolute change of a number by its conversion, per modality.
         seconds: It took, from the first chunk to the store in its place; of this run.
-        resumed: Clips taken over from an interrupted run.
+        resumed: Source taken over from an interrupted run.
         dense_bytes: What the same numbers take in float32, all of them written out.
     """
 
@@ -64,7 +64,7 @@ class Copied:
 
 
 def copy_clips(
-    source: ClipSource,
+    source: Source,
     out: StrPath,
     *,
     dtype: str | None = None,
@@ -95,7 +95,7 @@ def copy_clips(
         overwrite: Whether a store at `out` may be replaced.
         state: What else tells this copy from another with the same rows; plain JSON.
         told: Told how many clips are done, in this process.
-        chunk: Clips per chunk; also the size of the shards.
+        chunk: Source per chunk; also the size of the shards.
         beside: Further files of the store.
         write: What writes the chunks; None is :func:`write_chunks`.
 
@@ -121,7 +121,7 @@ def copy_clips(
 
 
 def planned(
-    source: ClipSource, dtype: str | None, encoding: str | None, on_error: OnError, chunk: int
+    source: Source, dtype: str | None, encoding: str | None, on_error: OnError, chunk: int
 ) -> CopyPlan:
     """What all chunks have in common; see :func:`copy_clips`.
 
@@ -131,17 +131,17 @@ def planned(
     """
     _refuse_equal_ids(source)
     return CopyPlan(
-        clips=len(source.rows),
+        clips=len(source),
         specs=stored_specs(source, dtype, encoding),
-        labels=source.labels,
+        labels=source.about.labels,
         on_error=on_error,
-        media=source.media,
+        media=source.about.media,
         chunk=chunk,
     )
 
 
 def write_missing(
-    source: ClipSource,
+    source: Source,
     plan: CopyPlan,
     workspace: Workspace,
     indices: Sequence[int],
@@ -178,7 +178,7 @@ def write_missing(
 
 
 def join_chunks(
-    source: ClipSource,
+    source: Source,
     plan: CopyPlan,
     workspace: Workspace,
     records: Mapping[int, ChunkRecord],
@@ -194,7 +194,7 @@ def join_chunks(
         workspace: Where they are.
         records: Of all of them.
         beside: Further files of the store.
-        resumed: Clips taken over from an interrupted run.
+        resumed: Source taken over from an interrupted run.
         start: Time of :func:`time.perf_counter` when this one began.
 
     Raises:
@@ -205,9 +205,9 @@ def join_chunks(
     if len(skipped) == plan.clips:
         workspace.discard()
         first = f": {skipped[0].reason}" if skipped else ""
-        raise DataError(f"no clip of {source.path} can be read{first}")
+        raise DataError(f"no clip of {source.about.path} can be read{first}")
     files = {} if beside is None else beside(skipped)
-    manifest = workspace.join(found, source.notes, files)
+    manifest = workspace.join(found, source.about.notes, files)
     return Copied(
         manifest=manifest,
         clips=manifest.clips,
@@ -219,23 +219,25 @@ def join_chunks(
     )
 
 
-def purpose(source: ClipSource, plan: CopyPlan, state: Mapping[str, Any] | None) -> dict[str, Any]:
+def purpose(source: Source, plan: CopyPlan, state: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the journal of a copy says of it."""
     return {
-        "source": str(source.path),
-        "content": source.content_hash,
+        "source": str(source.about.path),
+        "content": source.about.fingerprint(),
         "modalities": {m: spec.model_dump(mode="json") for m, spec in plan.specs.items()},
         "chunk": plan.chunk,
         **(state or {}),
     }
 
 
-def _refuse_equal_ids(source: ClipSource) -> None:
+def _refuse_equal_ids(source: Source) -> None:
     seen: set[str] = set()
-    for row in source.rows:
-        if row.id in seen:
-            raise DataError(f"{source.path}: clip id {row.id!r} occurs twice; ids must be unique")
-        seen.add(row.id)
+    for clip in source.ids:
+        if clip in seen:
+            raise DataError(
+                f"{source.about.path}: clip id {clip!r} occurs twice; ids must be unique"
+            )
+        seen.add(clip)
 
 
 def _refuse_skipped(records: Mapping[int, ChunkRecord], on_error: OnError) -> None:
@@ -258,7 +260,7 @@ def _largest(records: Sequence[ChunkRecord]) -> dict[str, float]:
 
 
 def write_chunks(
-    source: ClipSource,
+    source: Source,
     plan: CopyPlan,
     folder: Path,
     todo: Sequence[int],

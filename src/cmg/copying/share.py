@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.copying.chunks import CHUNK, OnError
+from cmg.copying.chunks import CHUNK, OnError, Source
 from cmg.copying.clips import (
     Beside,
     Copied,
@@ -26,7 +26,6 @@ from cmg.copying.clips import (
     write_missing,
 )
 from cmg.copying.workspace import Workspace
-from cmg.data.source import ClipSource
 from cmg.errors import ConfigError
 from cmg.files import StrPath
 
@@ -79,7 +78,7 @@ def rank_of(environment: Mapping[str, str] | None = None) -> Rank | None:
 
 
 def copy_share(
-    source: ClipSource,
+    source: Source,
     out: StrPath,
     rank: Rank,
     *,

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import shutil
 import time
@@ -29,12 +28,13 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from cmg.copying.chunks import ChunkRecord, record_path
-from cmg.data.index import write_index
-from cmg.data.manifest import CLIPS, MANIFEST, SHARDS, Manifest, Shard
+from cmg.data.blocks import read_blocks
+from cmg.data.columns import ColumnsWriter, Rows, open_columns
+from cmg.data.manifest import COLUMNS, MANIFEST, SHARDS, Manifest, Shard
+from cmg.data.writer import finish_store
 from cmg.errors import DataError
 from cmg.files import (
     Staging,
-    file_sha256,
     read_json,
     replace_file,
     sync_folder,
@@ -217,7 +217,7 @@ class Workspace(ResumableStaging):
         """Whether all files of a chunk are there, where it was written or already joined."""
         if record.manifest is None:
             return True
-        if not (self.chunks / f"{record.index:05d}" / CLIPS).is_file():
+        if not (self.chunks / f"{record.index:05d}" / COLUMNS).is_file():
             return False
         for shard in record.manifest.shards:
             places = (self._shard(record, shard), self.folder / joined(record, shard))
@@ -246,22 +246,34 @@ class Workspace(ResumableStaging):
         whole = [record for record in records if record.manifest is not None]
         with writing(self.target):
             (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
-            self._join_rows(whole)
+            columns, blocks = self._join_columns(whole)
             shards = self._join_shards(whole)
             sync_folder(self.folder / SHARDS)
-            manifest = write_index(self.folder, self._joined_manifest(whole, shards, notes))
             for name, data in (beside or {}).items():
                 write_synced(self.folder / name, data)
-            write_synced(self.folder / MANIFEST, manifest.pretty())
+            manifest = _joined_manifest(whole, shards, notes, columns)
+            columns.write(self.folder)
+            manifest = finish_store(self.folder, manifest, blocks)
         self.publish()
         return manifest
 
-    def _join_rows(self, records: Sequence[ChunkRecord]) -> None:
-        with (self.folder / CLIPS).open("wb") as stream:
-            for record in records:
-                stream.write((self.chunks / f"{record.index:05d}" / CLIPS).read_bytes())
-            stream.flush()
-            os.fsync(stream.fileno())
+    def _join_columns(
+        self, records: Sequence[ChunkRecord]
+    ) -> tuple[ColumnsWriter, dict[str, bytes]]:
+        """Columns of all clips, and checksums of all shards."""
+        blocks: dict[str, bytes] = {}
+        columns: ColumnsWriter | None = None
+        for record in records:
+            folder, manifest = self.chunks / f"{record.index:05d}", record.manifest
+            assert manifest is not None
+            if columns is None:
+                columns = ColumnsWriter(manifest.modalities, manifest.labels)
+            for row in Rows(open_columns(folder, manifest)):
+                columns.add(row)
+            own = read_blocks(folder, manifest)
+            blocks |= {joined(record, shard): own[shard.file] for shard in manifest.shards}
+        assert columns is not None
+        return columns, blocks
 
     def _join_shards(self, records: Sequence[ChunkRecord]) -> list[Shard]:
         shards, first = [], 0
@@ -276,25 +288,21 @@ class Workspace(ResumableStaging):
             first = last
         return sorted(shards, key=lambda shard: shard.file)
 
-    def _joined_manifest(
-        self, records: Sequence[ChunkRecord], shards: Sequence[Shard], notes: str
-    ) -> Manifest:
-        splits: dict[str, int] = {}
-        for record in records:
-            assert record.manifest is not None
-            for split, clips in record.manifest.splits.items():
-                splits[split] = splits.get(split, 0) + clips
-        first = records[0].manifest
-        assert first is not None
-        return Manifest(
-            modalities=first.modalities,
-            labels=first.labels,
-            splits=splits,
-            shards=tuple(shards),
-            media=first.media,
-            notes=notes,
-            clips_sha256=file_sha256(self.folder / CLIPS),
-        )
+
+def _joined_manifest(
+    records: Sequence[ChunkRecord], shards: Sequence[Shard], notes: str, columns: ColumnsWriter
+) -> Manifest:
+    first = records[0].manifest
+    assert first is not None
+    return Manifest(
+        modalities=first.modalities,
+        labels=first.labels,
+        splits=columns.splits,
+        shards=tuple(shards),
+        media=first.media,
+        notes=notes,
+        clips_sha256=columns.clips_sha256,
+    )
 
 
 def _locked(stream: BinaryIO, kind: int) -> bool:

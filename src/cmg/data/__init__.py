@@ -2,14 +2,14 @@
 
 from cmg.data.arrays import import_arrays
 from cmg.data.batches import Batches
+from cmg.data.clips import Clips
 from cmg.data.digits import build_digits
 from cmg.data.emoji import build_emoji
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
 from cmg.data.paired import PairedClips, paired_clips, paired_store
 from cmg.data.prefetch import epoch_ahead
-from cmg.data.source import Split
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.verify import verify_store
 from cmg.data.watch import build_watch
 from cmg.data.writer import Clip, StoreWriter
@@ -18,18 +18,18 @@ __all__ = [
     "Batches",
     "Clip",
     "ClipRow",
+    "Clips",
     "FeatureSpec",
-    "FeatureStore",
     "LabelSpec",
     "Manifest",
     "PairedClips",
-    "Split",
     "StoreWriter",
     "build_digits",
     "build_emoji",
     "build_watch",
     "epoch_ahead",
     "import_arrays",
+    "open_store",
     "paired_clips",
     "paired_store",
     "verify_store",

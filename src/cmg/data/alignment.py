@@ -8,21 +8,14 @@ Shape legend: T steps of a modality, G steps of the grid.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from cmg.data.manifest import ClipRow
-from cmg.data.rows import ChangedRows, LazyRows
-from cmg.data.source import ClipSource, lengths_of
-from cmg.data.wrapped import WrappedClips
-from cmg.errors import DataError
 
 Grid = float | Literal["auto"] | None
 """Duration of a step in seconds; None leaves every modality as it is; ``auto`` is the longest of
@@ -31,46 +24,28 @@ SAME = 1e-6
 """Relative difference of durations that counts as none."""
 
 
-def grid_of(source: ClipSource, wanted: Grid, modalities: Sequence[str] | None = None) -> Grid:
+def chosen_grid(
+    seconds: Mapping[str, float | None], wanted: Grid, modalities: Sequence[str] | None = None
+) -> float | None:
     """The duration that steps are brought to; None where nothing is to be done.
 
     Args:
-        source: The clips.
+        seconds: Duration of a step per modality, None where there is none.
         wanted: What was asked for.
-        modalities: In use; None is all of the source.
+        modalities: In use; None is all.
     """
     if wanted is None:
         return None
-    names = source.modalities if modalities is None else modalities
-    used = [d for m in names if (d := source.step_seconds.get(m)) is not None]
+    names = seconds if modalities is None else modalities
+    used = [d for m in names if (d := seconds.get(m)) is not None]
     if not used:
         return None
     grid = max(used) if wanted == "auto" else wanted
-    return None if all(abs(d - grid) <= SAME * grid for d in used) else grid
+    return None if all(_same(d, grid) for d in used) else grid
 
 
-def aligned(
-    source: ClipSource, wanted: Grid, modalities: Sequence[str] | None = None
-) -> ClipSource:
-    """The clips with steps of one duration; the source itself where they have one.
-
-    Args:
-        source: The clips.
-        wanted: Duration, see :data:`Grid`.
-        modalities: In use; None is all of the source.
-
-    Raises:
-        DataError: it has labels per step, whose steps would not be those of the features.
-    """
-    grid = grid_of(source, wanted, modalities)
-    if grid is None or isinstance(grid, str):
-        return source
-    return AlignedClips(source, grid)
-
-
-def native_steps(source: ClipSource) -> dict[str, float | None]:
-    """Durations of the steps as they are stored, whatever grid they are brought to."""
-    return source.source.step_seconds if isinstance(source, AlignedClips) else source.step_seconds
+def _same(seconds: float, grid: float) -> bool:
+    return abs(seconds - grid) <= SAME * grid
 
 
 def step_weights(steps: int, seconds: float, grid: float) -> NDArray[np.float64]:
@@ -107,64 +82,34 @@ def on_grid(features: NDArray[np.float32], seconds: float, grid: float) -> NDArr
     return found.reshape(len(found), *features.shape[1:]).astype(np.float32)
 
 
-class AlignedClips(WrappedClips):
-    """A :class:`~cmg.data.source.ClipSource` whose timed modalities have steps of one duration.
+def moved_steps(steps: NDArray[np.int64], *, seconds: float, grid: float) -> NDArray[np.int64]:
+    """G of each of some numbers of steps T, int64 [B]."""
+    known, which = np.unique(steps, return_inverse=True)
+    moved = [grid_steps(int(n), seconds, grid) for n in known]
+    return np.array(moved, dtype=np.int64)[which]
 
-    Args:
-        source: The clips.
-        grid: Duration of a step in seconds.
 
-    Raises:
-        DataError: the source has labels per step.
+@dataclass(frozen=True)
+class OnGrid:
+    """Reads features of clips and brings their steps to a grid.
+
+    Attributes:
+        read: Reads them as they are stored: modality and positions to [B, T, *shape] and lengths.
+        seconds: Durations of the steps of modalities that have one.
+        grid: Duration of a step of the grid.
     """
 
-    def __init__(self, source: ClipSource, grid: float) -> None:
-        for name, label in source.labels.items():
-            if label.per == "step":
-                durations = ", ".join(f"{m} {d:g} s" for m, d in source.step_seconds.items() if d)
-                raise DataError(
-                    f"{source.path}: the label {name!r} is per step, but steps are of {durations}; "
-                    "say data.step_seconds=null to take steps by their index"
-                )
-        super().__init__(source)
-        self.grid = grid
+    read: Callable[[str, NDArray[np.int64]], tuple[Tensor, Tensor]]
+    seconds: Mapping[str, float]
+    grid: float
 
-    @property
-    def step_seconds(self) -> dict[str, float | None]:
-        """The grid's, of modalities that have a duration."""
-        return {m: None if d is None else self.grid for m, d in self.source.step_seconds.items()}
-
-    @cached_property
-    def rows(self) -> Sequence[ClipRow]:
-        """Of the source, with their lengths on the grid; as lazy as those."""
-        rows = self.source.rows
-        if isinstance(rows, LazyRows):
-            return ChangedRows(rows, self._on_grid)
-        return [self._on_grid(row) for row in rows]
-
-    def _on_grid(self, row: ClipRow) -> ClipRow:
-        lengths = {m: self._length(m, n) for m, n in row.lengths.items()}
-        return row.model_copy(update={"lengths": lengths})
-
-    def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See :class:`~cmg.data.source.KnowsAllRows`."""
-        steps, which = np.unique(lengths_of(self.source, modality, clips), return_inverse=True)
-        moved = [self._length(modality, int(n)) for n in steps]
-        return np.array(moved, dtype=np.int64)[which]
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 of the source's and the grid."""
-        told = f"{self.source.content_hash} on steps of {self.grid!r} s"
-        return hashlib.sha256(told.encode()).hexdigest()
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """See :class:`~cmg.data.source.ClipSource`."""
-        block, lengths = self.source.gather(modality, clips)
-        seconds = self.source.step_seconds[modality]
-        if seconds is None or abs(seconds - self.grid) <= SAME * self.grid:
+    def __call__(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features [B, G, *shape] and lengths; see :class:`cmg.data.clips.Read`."""
+        block, lengths = self.read(modality, clips)
+        seconds = self.seconds.get(modality)
+        if seconds is None or _same(seconds, self.grid):
             return block, lengths
-        found = torch.tensor([self._length(modality, int(n)) for n in lengths])
+        found = torch.from_numpy(moved_steps(lengths.numpy(), seconds=seconds, grid=self.grid))
         longest = max(found.tolist(), default=0)
         moved = block.new_zeros(len(block), longest, *block.shape[2:])
         for row, steps, new, old in zip(block, moved, found, lengths, strict=True):
@@ -172,7 +117,3 @@ class AlignedClips(WrappedClips):
                 x = row[: int(old)].float().numpy()
                 steps[: int(new)] = torch.from_numpy(on_grid(x, seconds, self.grid)).to(steps.dtype)
         return moved, found
-
-    def _length(self, modality: str, steps: int) -> int:
-        seconds = self.source.step_seconds[modality]
-        return steps if seconds is None else grid_steps(steps, seconds, self.grid)

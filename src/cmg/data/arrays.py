@@ -25,10 +25,11 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from cmg.data.clips import Clips
 from cmg.data.features import check_features, converted
 from cmg.data.inmemory import class_names, feature_spec
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter, check_split
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
@@ -59,7 +60,7 @@ def import_arrays(
     dtype: str | None = None,
     notes: str = "",
     overwrite: bool = False,
-) -> FeatureStore:
+) -> Clips:
     """Import NumPy files that a CSV lists; see the module for its columns.
 
     Args:
@@ -98,7 +99,7 @@ def import_arrays(
     with StoreWriter(out, specs, labels, notes=notes, overwrite=overwrite) as writer:
         for row in table.rows:
             writer.add(_clip(table, row, specs, labels))
-    return FeatureStore.open(Path(out))
+    return open_store(Path(out))
 
 
 def _read_table(path: Path, dtype: str | None) -> _Table:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.bijection import scattered
-from cmg.data.source import Split, absent_of
+from cmg.data.clips import Clips
 from cmg.errors import DataError
 from cmg.types import Batch
 
@@ -45,7 +45,7 @@ class Batches:
     merged into the one before it (contrastive terms need two clips), so a batch may have
     ``batch_size + 1`` clips.
 
-    Of a store with an index nothing is held per clip, except for those that are left out. The order
+    Nothing is held per clip, except for those that are left out. The order
     of an epoch is sorted (:func:`permutation`) up to :data:`SORTED_UP_TO` clips, and computed where
     it is wanted (:func:`~cmg.data.bijection.scattered`) for more.
 
@@ -72,7 +72,7 @@ class Batches:
 
     def __init__(
         self,
-        split: Split,
+        split: Clips,
         batch_size: int,
         modalities: Sequence[str] | None = None,
         seed: int = 0,
@@ -131,7 +131,7 @@ class Batches:
 
     def _check_count(self) -> None:
         count = self.count
-        where = f"split {self.split.name!r} of {self.split.store.path}"
+        where = f"split {self.split.name!r} of {self.split.path}"
         if count < 2:
             raise DataError(
                 f"{where} has {count} clip(s) with {', '.join(self.modalities)}; "
@@ -221,8 +221,7 @@ class Batches:
             DataError: a shard cannot be read.
         """
         clips = self.indices(epoch, index)
-        rows = self.split.rows
-        ids = [rows[i].id for i in clips]
+        ids = self.split.ids_of(clips)
         found = {m: self.split.features(m, self._source(m, clips)) for m in self.modalities}
         longest = max(x.shape[1] for x, _ in found.values())
         if self.world > 1:
@@ -240,9 +239,9 @@ class Batches:
             yield self.at(epoch, index)
 
 
-def _without_any(split: Split, modalities: Sequence[str]) -> NDArray[np.int64]:
+def _without_any(split: Clips, modalities: Sequence[str]) -> NDArray[np.int64]:
     """Positions in the split of clips that have none of some modalities, in order."""
-    if any(absent_of(split.store, m) == 0 for m in modalities):
+    if any(split.columns.absent[m] == 0 for m in modalities):
         return np.zeros(0, np.int64)
     found = [np.zeros(0, np.int64)]
     for part in split.parts():

@@ -32,7 +32,6 @@ from cmg.data.shard_files import (
     sync,
 )
 from cmg.errors import DataError
-from cmg.files import file_sha256
 
 OFFSETS, VALUES, MASK = "offsets", "values", "mask"
 
@@ -62,8 +61,8 @@ class CompactWriter:
         self._masks.append(mask)
         self.bytes += 8 * len(block) + values.nbytes + mask.nbytes
 
-    def finish(self) -> str:
-        """Write the file, wait until the disk has it, and give its SHA-256."""
+    def finish(self) -> None:
+        """Write the file, and wait until the disk has it."""
         counts = np.concatenate([np.zeros(1, np.int64), *self._counts])
         offsets = np.cumsum(counts).astype("<i8")
         steps = len(offsets) - 1
@@ -77,7 +76,6 @@ class CompactWriter:
             for block in part:
                 self._stream.write(block.data if block.size else b"")
         sync(self._stream)
-        return file_sha256(self.path)
 
     def close(self) -> None:
         """Give up the file; its content is of no use."""
@@ -88,7 +86,7 @@ class CompactShard:
     """Compact features of some clips; see :func:`cmg.data.shards.map_shard`."""
 
     def __init__(self, path: Path, spec: FeatureSpec, steps: int) -> None:
-        self.path = path
+        self.path, self.steps = path, steps
         self.numbers = math.prod(spec.shape)
         found = map_tensors(path, [OFFSETS, VALUES, MASK])
         self.offsets, self.values, self.mask = found[OFFSETS], found[VALUES], found[MASK]

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from cmg.data.clips import Clips
 from cmg.data.features import as_block
 from cmg.data.manifest import DTYPES, FeatureSpec, LabelSpec
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, Label, StoreWriter
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
@@ -36,7 +37,7 @@ def write_store(
     step_seconds: float | Mapping[str, float] | None = None,
     notes: str = "",
     overwrite: bool = False,
-) -> FeatureStore:
+) -> Clips:
     """Write a store from arrays in memory.
 
     For data that do not fit, see :class:`~cmg.data.writer.StoreWriter`.
@@ -93,7 +94,7 @@ def write_store(
                 meta={} if meta is None else meta[i],
             )
             writer.add(clip)
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 def _clip_count(columns: Mapping[str, Sized | None]) -> int:

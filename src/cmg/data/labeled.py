@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import ClipSource
-from cmg.data.wrapped import WrappedClips
+import numpy as np
+from numpy.typing import NDArray
+
 from cmg.errors import DataError
 from cmg.files import StrPath, json_lines, read_text
 from cmg.tables import read_table
@@ -31,6 +29,39 @@ class LabelFile:
 
     path: Path
     classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def remarks(self, ids: Sequence[str], where: str) -> list[str]:
+        """What does not fit: clips without a label, labels without a clip.
+
+        Args:
+            ids: Of all clips.
+            where: These are, for the message.
+
+        Raises:
+            DataError: the file labels none of the clips.
+        """
+        named = {clip for classes in self.classes.values() for clip in classes}
+        if not named & set(ids):
+            raise DataError(
+                f"{self.path} labels none of the {len(ids)} clips of {where}: it has "
+                f"{min(named)!r}, the clips {min(ids)!r}; ids must be equal"
+            )
+        foreign, unlabeled = sorted(named - set(ids)), sorted(set(ids) - named)
+        return [
+            f"{self.path}: {len(wrong)} clips {what}, e.g. {wrong[0]!r}"
+            for what, wrong in (("not in the store", foreign), ("without a label", unlabeled))
+            if wrong
+        ]
+
+    def classes_of(self, label: str) -> tuple[str, ...]:
+        """The classes that occur, in alphabetical order."""
+        return tuple(sorted(set(self.classes[label].values())))
+
+    def column(self, label: str, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Class indices of clips, -1 where the file does not say."""
+        index = {name: i for i, name in enumerate(self.classes_of(label))}
+        named = self.classes[label]
+        return np.array([index[named[clip]] if clip in named else -1 for clip in ids], np.int64)
 
 
 def read_labels(path: StrPath) -> LabelFile:
@@ -72,62 +103,3 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield from json_lines(path, read_text(path))
     else:
         yield from ((row.line, row.cells) for row in read_table(path, ",", (ID,), strip=True))
-
-
-class LabeledClips(WrappedClips):
-    """Clips with the labels of a file instead of their own.
-
-    Args:
-        source: The clips; left as they are.
-        labels: By id.
-
-    Raises:
-        DataError: the file labels none of the clips.
-    """
-
-    def __init__(self, source: ClipSource, labels: LabelFile) -> None:
-        super().__init__(source)
-        self.file = labels
-        ids = {row.id for row in source.rows}
-        named = {clip for classes in labels.classes.values() for clip in classes}
-        if not named & ids:
-            raise DataError(
-                f"{labels.path} labels none of the {len(ids)} clips of {source.path}: it has "
-                f"{min(named)!r}, the clips {min(ids)!r}; ids must be equal"
-            )
-        self.foreign = sorted(named - ids)
-        self.unlabeled = sorted(ids - named)
-
-    @property
-    def remarks(self) -> list[str]:
-        """What does not fit: clips without a label, labels without a clip."""
-        found = []
-        for what, ids in (("not in the store", self.foreign), ("without a label", self.unlabeled)):
-            if ids:
-                found.append(f"{self.file.path}: {len(ids)} clips {what}, e.g. {ids[0]!r}")
-        return found
-
-    @cached_property
-    def labels(self) -> dict[str, LabelSpec]:
-        """The file's labels with the classes that occur, in alphabetical order."""
-        return {
-            name: LabelSpec(classes=tuple(sorted(set(classes.values()))))
-            for name, classes in self.file.classes.items()
-        }
-
-    @cached_property
-    def rows(self) -> list[ClipRow]:
-        """Of the source, with the file's labels."""
-        index = {name: {c: i for i, c in enumerate(s.classes)} for name, s in self.labels.items()}
-        rows = []
-        for row in self.source.rows:
-            own = {name: self.file.classes[name].get(row.id) for name in index}
-            labels = {n: None if value is None else index[n][value] for n, value in own.items()}
-            rows.append(row.model_copy(update={"labels": labels}))
-        return rows
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 of the source's and the labels."""
-        told = json.dumps([self.source.content_hash, self.file.classes], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()

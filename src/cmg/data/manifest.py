@@ -1,4 +1,4 @@
-"""What is written beside the features of a store: `manifest.json` and the rows of `clips.jsonl`."""
+"""The manifest of a store, `manifest.json`, and what its records are made of."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from pydantic import (
 )
 
 from cmg.errors import DataError
-from cmg.files import file_sha256, read_json
+from cmg.files import read_json
 from cmg.places import lies_there
 from cmg.types import Kind, Modality, ModalityName
 
 MANIFEST = "manifest.json"
-CLIPS = "clips.jsonl"
-INDEX = "clips.index.safetensors"
+COLUMNS = "clips.safetensors"
+BLOCKS = "blocks.safetensors"
+LINES = "clips.jsonl"
+"""The rows in version 1."""
 SHARDS = "shards"
-VERSION = 1
+VERSIONS = (1, 2)
 
 Dtype = Literal["float16", "float32", "float64", "uint8"]
 DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
@@ -38,6 +40,14 @@ MediaName = Literal["digits", "watch", "emoji"]
 """Embedded sets whose clips can be shown: their rows' `meta` says what is in which step."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+CHECKSUM = "sha256"
+"""Key in `manifest.json`: SHA-256 of everything else in it."""
+
+
+def _canonical(plain: dict[str, Any]) -> bytes:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
 
 class Record(BaseModel):
@@ -122,7 +132,7 @@ class Shard(Record):
     Attributes:
         file: Path inside the store.
         modality: Whose features it holds.
-        clips: [first, last) clips of the store, in the order of `clips.jsonl`.
+        clips: [first, last) clips of the store, in the order of its columns.
         sha256: Of the file.
         bytes: Size of the file.
     """
@@ -146,14 +156,17 @@ class Manifest(Record):
         shards: The files of features.
         media: What the rows' `meta` refers to.
         notes: Where the data are from.
-        clips_sha256: Of `clips.jsonl`.
-        index_sha256: Of the index of its rows, see :mod:`cmg.data.index`; None where there is none.
+        clips_sha256: Of the rows as lines of JSON, whatever they are stored as: with it, equal
+            stores of both versions have one content hash.
+        index_sha256: Of an index of the rows, which version 1 had of many; it is not read.
+        columns_sha256: Of the columns, :mod:`cmg.data.columns`; version 2 has it.
+        blocks_sha256: Of the checksums per block, :mod:`cmg.data.blocks`; version 2 has it.
     """
 
-    added_later: ClassVar[tuple[str, ...]] = ("index_sha256",)
+    added_later: ClassVar[tuple[str, ...]] = ("index_sha256", "columns_sha256", "blocks_sha256")
 
     format: Literal["cmg-store"] = "cmg-store"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     modalities: Annotated[dict[ModalityName, FeatureSpec], Field(min_length=1)]
     labels: dict[str, LabelSpec]
     splits: dict[SplitName, int]
@@ -162,6 +175,8 @@ class Manifest(Record):
     notes: str = ""
     clips_sha256: Sha256
     index_sha256: Sha256 | None = None
+    columns_sha256: Sha256 | None = None
+    blocks_sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _covering_shards(self) -> Manifest:
@@ -181,9 +196,11 @@ class Manifest(Record):
         return sum(self.splits.values())
 
     def canonical(self) -> bytes:
-        """Canonical JSON: the same manifest always gives the same bytes."""
-        plain = self.model_dump(mode="json")
-        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+        """Canonical JSON of the content: the same features and rows always give the same bytes."""
+        plain = self.model_dump(mode="json") | {"version": 1}
+        for name in ("columns_sha256", "blocks_sha256"):
+            plain.pop(name, None)
+        return _canonical(plain)
 
     @property
     def content_hash(self) -> str:
@@ -191,13 +208,15 @@ class Manifest(Record):
         return hashlib.sha256(self.canonical()).hexdigest()
 
     def pretty(self) -> bytes:
-        """The bytes of `manifest.json`."""
+        """The bytes of `manifest.json`, with a checksum of the rest of it from version 2 on."""
         plain = self.model_dump(mode="json")
+        if self.version > 1:
+            plain[CHECKSUM] = hashlib.sha256(_canonical(plain)).hexdigest()
         return (json.dumps(plain, indent=1) + "\n").encode()
 
 
 class ClipRow(Record):
-    """One row of `clips.jsonl`.
+    """What is known of one clip beside its features.
 
     Attributes:
         id: Unique in the store.
@@ -251,55 +270,23 @@ def read_manifest(folder: Path) -> Manifest:
 def _parse_manifest(path: Path, plain: object) -> Manifest:
     if not isinstance(plain, dict) or plain.get("format") != "cmg-store":
         raise DataError(f"{path.parent} is not a cmg store: {MANIFEST} has another format")
-    if plain.get("version") != VERSION:
+    if plain.get("version") not in VERSIONS:
         raise DataError(
-            f"{path}: version {plain.get('version')!r} is not {VERSION}; "
+            f"{path}: version {plain.get('version')!r} is not {' or '.join(map(str, VERSIONS))}; "
             "open it with the cmg that wrote it, or upgrade cmg"
         )
+    told = plain.pop(CHECKSUM, None)
     try:
-        return Manifest.model_validate(plain)
+        found = Manifest.model_validate(plain)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: {where}: {first['msg']}; restore or rewrite the store") from error
-
-
-def read_rows(folder: Path, manifest: Manifest) -> list[ClipRow]:
-    """Read `clips.jsonl` and compare it with the manifest.
-
-    Raises:
-        DataError: the file is missing, malformed, or was edited after the store was written.
-    """
-    path = folder / CLIPS
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
-    _check_digest(path, hashlib.sha256(data).hexdigest(), manifest)
-    try:
-        return [ClipRow.model_validate_json(line) for line in data.splitlines()]
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{path}: {first['loc']}: {first['msg']}; rewrite the store") from error
-
-
-def check_clips(folder: Path, manifest: Manifest) -> None:
-    """Compare the checksum of `clips.jsonl` with the manifest, without holding the file.
-
-    Raises:
-        DataError: the file is missing, or was edited after the store was written.
-    """
-    path = folder / CLIPS
-    try:
-        digest = file_sha256(path)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
-    _check_digest(path, digest, manifest)
-
-
-def _check_digest(path: Path, digest: str, manifest: Manifest) -> None:
-    if digest != manifest.clips_sha256:
+    if found.version > 1 and told != hashlib.sha256(_canonical(plain)).hexdigest():
         raise DataError(
             f"{path} was edited or damaged after the store was written (checksum differs); "
             "restore it, or write the store again"
         )
+    if found.version > 1 and None in (found.columns_sha256, found.blocks_sha256):
+        raise DataError(f"{path} lacks checksums of {COLUMNS} or {BLOCKS}; restore it")
+    return found

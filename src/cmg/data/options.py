@@ -19,9 +19,9 @@ class DataOptions(Options):
             ``40k``.
         lists: Of a collection, a folder with more annotation files.
         modalities: Names to use; null for all of the store.
-        train_split: Split to train on, without its labels.
+        train_split: Clips to train on, without its labels.
         test_split: Held-out split to evaluate on.
-        val_split: Split that choices are made on, the penalty of a logistic head for one; where
+        val_split: Clips that choices are made on, the penalty of a logistic head for one; where
             it is null, or the split that is evaluated on, held-out training clips take its place.
         step_seconds: Seconds that the steps of all modalities are brought to; ``auto``: the
             longest of them where they differ; null: steps are taken by their index.

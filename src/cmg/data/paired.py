@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.clips import Clips
 from cmg.data.manifest import FeatureSpec, LabelSpec
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
 from cmg.files import StrPath
@@ -121,7 +122,7 @@ def paired_store(
     missing: float = 0.0,
     per: Per = "clip",
     overwrite: bool = False,
-) -> FeatureStore:
+) -> Clips:
     """Write paired clips as a store with the label ``class``; each split is a draw of one seed.
 
     Args:
@@ -162,7 +163,7 @@ def paired_store(
             )
             for i in range(count):
                 writer.add(_clip(drawn, split, i, per))
-    return FeatureStore.open(Path(path))
+    return open_store(Path(path))
 
 
 def _clip(drawn: PairedClips, split: str, i: int, per: Per) -> Clip:

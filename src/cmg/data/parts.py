@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow
-from cmg.data.source import ClipSource, Split
 from cmg.errors import DataError
 
 GROUP = "group"
 """Key in the `meta` of a row: what must not straddle parts, e.g. a subject."""
 
 
-def refuse_leak(store: ClipSource, *splits: str) -> None:
+def refuse_leak(store: Clips, *splits: str) -> None:
     """Refuse parts that share a group: a choice made on one has then seen the other.
 
     A clip's group is what its row's `meta` has under ``group``; without that it is its own group.
@@ -35,7 +35,7 @@ def refuse_leak(store: ClipSource, *splits: str) -> None:
             )
 
 
-def _groups(split: Split) -> set[str]:
+def _groups(split: Clips) -> set[str]:
     return {
         f"group {row.meta[GROUP]!r}" if GROUP in row.meta else f"clip {row.id!r}"
         for row in split.rows

@@ -1,6 +1,6 @@
 """Stores on object storage, read through fsspec into a local cache.
 
-Manifest, rows and their index are fetched when a store is opened, a shard when one of its clips is
+Manifest, columns and checksums are fetched when a store is opened, a shard when one of its clips is
 first wanted. A store's place in the cache is named after its content hash, so that a changed store
 is another folder and equal stores share one. Files appear by a rename after their checksum was
 compared, so that many processes may fetch the same shard at the same time: the last one wins, with
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cmg.cache import cache_folder
-from cmg.data.manifest import CLIPS, INDEX, MANIFEST, Manifest, Shard, read_manifest
+from cmg.data.manifest import BLOCKS, COLUMNS, LINES, MANIFEST, Manifest, Shard, read_manifest
 from cmg.errors import ConfigError, DataError
 from cmg.files import replace_file, replacing
 
@@ -48,7 +48,7 @@ class RemoteStore:
 
     @classmethod
     def open(cls, address: str) -> RemoteStore:
-        """Read the manifest and the rows.
+        """Read the manifest and the columns.
 
         Raises:
             ConfigError: the packages that read such an address are not installed.
@@ -63,13 +63,14 @@ class RemoteStore:
             "was edited or damaged after the store was written (checksum differs); restore it, or "
             "write the store again"
         )
-        if not (folder / CLIPS).is_file() or not (folder / MANIFEST).is_file():
-            found._copy(CLIPS, manifest.clips_sha256, damaged)
+        files = {COLUMNS: manifest.columns_sha256, BLOCKS: manifest.blocks_sha256}
+        if manifest.version == 1:
+            files = {LINES: manifest.clips_sha256}
+        for file, digest in files.items():
+            if not (folder / file).is_file():
+                found._copy(file, str(digest), damaged)
+        if not (folder / MANIFEST).is_file():
             replace_file(folder / MANIFEST, manifest_bytes)
-        if manifest.index_sha256 is not None and not (folder / INDEX).is_file():
-            files, root = _filesystem(address)
-            if files.exists(f"{root}/{INDEX}"):  # it may be deleted: then all rows are read
-                found._copy(INDEX, manifest.index_sha256, damaged)
         return found
 
     def fetch(self, shard: Shard) -> Path:

@@ -6,13 +6,14 @@ A dense shard has one tensor, `features` [steps, *shape]. For the other encoding
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.compact import CompactShard, CompactWriter
+from cmg.data.compact import CompactShard, CompactWriter, mask_bytes
 from cmg.data.manifest import FeatureSpec
 from cmg.data.shard_files import (
     HEADER_BYTES,
@@ -24,7 +25,6 @@ from cmg.data.shard_files import (
     stored_dtype,
     sync,
 )
-from cmg.files import file_sha256
 
 TENSOR = "features"
 
@@ -39,8 +39,8 @@ class ShardWriter(Protocol):
     def append(self, features: NDArray[Any]) -> None:
         """Add the steps [T, *shape] of the next clip."""
 
-    def finish(self) -> str:
-        """Complete the file, wait until the disk has it, and give its SHA-256."""
+    def finish(self) -> None:
+        """Complete the file, and wait until the disk has it."""
 
     def close(self) -> None:
         """Give up the file; its content is of no use."""
@@ -48,6 +48,9 @@ class ShardWriter(Protocol):
 
 class MappedShard(Protocol):
     """A shard, memory mapped: pages are read when touched."""
+
+    steps: int
+    """How many it holds."""
 
     def read(self, first: int, last: int, out: NDArray[Any]) -> None:
         """Put the steps [first, last) into `out` [last - first, *shape], contiguous zeros.
@@ -65,6 +68,13 @@ def shard_writer(path: Path, spec: FeatureSpec) -> ShardWriter:
     if spec.encoding == "compact":
         return CompactWriter(path, spec)
     return DenseWriter(path, spec)
+
+
+def least_bytes(spec: FeatureSpec, steps: int) -> int:
+    """What some steps take on disk at least; negative for fewer than none."""
+    if spec.encoding == "compact":
+        return steps * (8 + mask_bytes(spec))
+    return steps * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
 
 
 def map_shard(path: Path, spec: FeatureSpec, steps: int) -> MappedShard:
@@ -106,12 +116,11 @@ class DenseWriter:
         self.steps += block.shape[0]
         self.bytes += block.nbytes
 
-    def finish(self) -> str:
-        """Write the header, wait until the disk has the file, and give its SHA-256."""
+    def finish(self) -> None:
+        """Write the header, and wait until the disk has the file."""
         self._stream.seek(0)
         self._stream.write(header({TENSOR: (self.spec.dtype, (self.steps, *self.spec.shape))}))
         sync(self._stream)
-        return file_sha256(self.path)
 
     def close(self) -> None:
         """Give up the file; its content is of no use."""
@@ -122,7 +131,7 @@ class DenseShard:
     """All numbers of some clips; see :func:`map_shard`."""
 
     def __init__(self, path: Path, spec: FeatureSpec, steps: int) -> None:
-        self.path = path
+        self.path, self.steps = path, steps
         self.features = map_tensors(path, [TENSOR])[TENSOR]
         check_tensor(path, self.features, spec.dtype, (steps, *spec.shape))
 

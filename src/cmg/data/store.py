@@ -1,21 +1,22 @@
-"""The feature store: a folder of safetensors shards, a manifest and one row per clip.
+"""The feature store: a folder of safetensors files and a manifest.
 
-Layout of a store::
+Layout of a store of version 2::
 
     manifest.json                    modalities, labels, splits, shards with checksums, notes
-    clips.jsonl                      one row per clip: id, split, lengths, labels, meta
-    clips.index.safetensors          of many rows: where each is, see cmg.data.index
+    clips.safetensors                what is known of each clip, see cmg.data.columns
+    blocks.safetensors               a SHA-256 per MiB of all files, see cmg.data.blocks
     shards/00000.audio.safetensors   the steps of consecutive clips, one after the other: tensor
                                      `features` [sum of lengths, *shape], or see cmg.data.compact
 
-Nothing in a store is executable, and every file is covered by a SHA-256 in the manifest.
-:class:`~cmg.data.writer.StoreWriter` writes stores, :class:`FeatureStore` reads them.
+Version 1 has `clips.jsonl`, a row per clip, in the place of the columns; `cmg data import` writes
+it anew. Nothing in a store is executable, and every file is covered by a SHA-256 in the manifest.
+:class:`~cmg.data.writer.StoreWriter` writes stores, :func:`open_store` opens them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,300 +25,202 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.data.clips import About, Clips
+from cmg.data.columns import Columns, ColumnsWriter, Positions, open_columns, read_lines
 from cmg.data.embedded import embedded_folder, is_embedded
-from cmg.data.index import RowIndex, id_key, open_index
-from cmg.data.manifest import (
-    CLIPS,
-    ClipRow,
-    FeatureSpec,
-    LabelSpec,
-    Manifest,
-    MediaName,
-    Shard,
-    read_manifest,
-    read_rows,
-)
+from cmg.data.manifest import COLUMNS, LINES, Manifest, Shard, read_manifest
 from cmg.data.remote import RemoteStore, is_remote
-from cmg.data.rows import IndexedRows
-from cmg.data.shards import MappedShard, map_shard
-from cmg.data.source import HasSplits
+from cmg.data.shards import MappedShard, least_bytes, map_shard
 from cmg.data.verify import verify_store
-from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import StrPath, as_path
-from cmg.types import Modality
+from cmg.errors import DataError
+from cmg.files import StrPath, as_path, file_sha256
+
+CHECKED_BYTES = 8 << 20
+"""Columns of up to this size are compared with their checksum when a store is opened."""
 
 
-class FeatureStore(HasSplits):
-    """A store, opened for reading. Features are memory mapped and read when asked for.
+def open_store(where: StrPath) -> Clips:
+    """Open a store by its folder or address, or an embedded set: ``"digits"``, ``"watch:3"``.
 
-    It can be pickled and used by several threads and processes.
+    Features are memory mapped and read when asked for, and so are the columns. Checked now are the
+    manifest, the sizes of all files, and the checksum of the columns where that takes a few
+    milliseconds; the rest is for :func:`verify`. An address as ``s3://bucket/store`` is read
+    through fsspec: each shard is fetched when it is first needed, checked against its checksum,
+    and kept in the cache (``CMG_CACHE``).
 
-    Attributes:
+    Raises:
+        DataError: the folder is no store, or a file is missing, truncated or edited.
+        ConfigError: an address that the installed packages cannot read, or no such fold.
+    """
+    if isinstance(where, str) and is_remote(where):
+        remote = RemoteStore.open(where)
+        return _clips(remote.folder, remote.manifest, remote)
+    if isinstance(where, str) and is_embedded(where):
+        where = embedded_folder(where)
+    path = as_path(where, "a store is named by its folder, its address, or as an embedded set")
+    manifest = read_manifest(path)
+    for shard in manifest.shards:
+        _check_size(path / shard.file, shard)
+    return _clips(path, manifest)
+
+
+def verify(where: StrPath) -> list[str]:
+    """Recompute checksums, shapes, finiteness and counts of a store from the disk.
+
+    All of a remote store is fetched.
+
+    Returns:
+        One line per problem, each naming a file; empty if the store is as it was written.
+
+    Raises:
+        DataError: a shard cannot be fetched, or there is no embedded set in the cache.
+    """
+    if isinstance(where, str) and is_remote(where):
+        remote = RemoteStore.open(where)
+        for shard in remote.manifest.shards:
+            remote.fetch(shard)
+        return verify_store(remote.folder)
+    if isinstance(where, str) and is_embedded(where):
+        where = embedded_folder(where)
+    return verify_store(where)
+
+
+def _clips(path: Path, manifest: Manifest, remote: RemoteStore | None = None) -> Clips:
+    columns = _old_columns(path, manifest) if manifest.version == 1 else _columns(path, manifest)
+    for shard in manifest.shards:
+        _check_steps(path, manifest, columns, shard)
+    about = About(
+        path=path,
+        specs=manifest.modalities,
+        labels=manifest.labels,
+        fingerprint=partial(_content_hash, manifest),
+        media=manifest.media,
+        notes=manifest.notes,
+        manifest=manifest,
+    )
+    return Clips(about, columns, ReadShards(path, manifest, columns, remote))
+
+
+def _content_hash(manifest: Manifest) -> str:
+    return manifest.content_hash
+
+
+def _columns(path: Path, manifest: Manifest) -> Columns:
+    found = open_columns(path, manifest)
+    small = (path / COLUMNS).stat().st_size <= CHECKED_BYTES
+    if small and file_sha256(path / COLUMNS) != manifest.columns_sha256:
+        raise _edited(path / COLUMNS)
+    return found
+
+
+def _old_columns(path: Path, manifest: Manifest) -> Columns:
+    """The rows of a store of version 1 as columns in memory; all are read for it."""
+    lines = path / LINES
+    found = ColumnsWriter(manifest.modalities, manifest.labels, hashed=False)
+    if not lines.is_file():
+        raise DataError(f"{lines} is missing; restore or rewrite it")
+    if file_sha256(lines) != manifest.clips_sha256:
+        raise _edited(lines)
+    for number, row in enumerate(read_lines(lines), 1):
+        try:
+            found.add(row)
+        except OverflowError as error:
+            raise DataError(
+                f"{lines}, line {number}: a number of steps or of a class is beyond all measure; "
+                "restore or rewrite it"
+            ) from error
+    if found.splits != manifest.splits:
+        raise DataError(
+            f"{lines} has splits {found.splits}, the manifest says {manifest.splits}; "
+            "restore or rewrite the store"
+        )
+    return found.columns(lines)
+
+
+def _edited(path: Path) -> DataError:
+    return DataError(
+        f"{path} was edited or damaged after the store was written (checksum differs); "
+        "restore it, or write the store again"
+    )
+
+
+def _check_steps(path: Path, manifest: Manifest, columns: Columns, shard: Shard) -> None:
+    """Refuse clips that claim more steps than their shard has room for."""
+    ends = columns.steps(shard.modality)
+    steps = int(ends[shard.clips[1]]) - int(ends[shard.clips[0]])
+    least = least_bytes(manifest.modalities[shard.modality], steps)
+    if not 0 <= least <= shard.bytes:
+        raise DataError(
+            f"{path}: its clips claim {steps} steps of {shard.modality}, at least {least} bytes; "
+            f"{shard.file} has {shard.bytes}; restore or rewrite the store"
+        )
+
+
+class ReadShards:
+    """Reads the features of a store; a :class:`~cmg.data.clips.Read`.
+
+    Args:
         path: The folder; of a remote store its copy in the cache.
         manifest: Its manifest.
-        rows: One row per clip, in the order of the file; read when asked for if there is an index.
+        columns: Of all its clips.
         remote: Where shards that `path` lacks are fetched from.
-        index: Of the rows; small stores have none.
     """
 
     def __init__(
-        self,
-        path: Path,
-        manifest: Manifest,
-        rows: Sequence[ClipRow],
-        remote: RemoteStore | None = None,
-        index: RowIndex | None = None,
+        self, path: Path, manifest: Manifest, columns: Columns, remote: RemoteStore | None = None
     ) -> None:
-        self.path = path
-        self.manifest = manifest
-        self.rows = rows
-        self.remote = remote
-        self.index = index
-        self._maps: dict[str, MappedShard] = {}
-        # Steps of the modality in all clips before a clip; the last is of all clips.
-        self._steps: Mapping[str, NDArray[np.int64]] = (
-            _steps(rows, manifest.modalities) if index is None else index.steps
-        )
-        self._shards = {
-            m: sorted((s for s in manifest.shards if s.modality == m), key=lambda s: s.clips)
-            for m in manifest.modalities
-        }
-        self._ends = {m: np.array([s.clips[1] for s in x]) for m, x in self._shards.items()}
-
-    @classmethod
-    def open(cls, where: StrPath) -> FeatureStore:
-        """Open a store by its folder or address, or an embedded set: ``"digits"``, ``"watch:3"``.
-
-        Checks the manifest, the checksum of the rows and the sizes of all shards; the checksums
-        of the shards are for :meth:`verify`. Of a store with an index, only the header of that is
-        checked now, and each block of rows when it is first read. An address as
-        ``s3://bucket/store`` is read through fsspec: each shard is fetched when it is first needed,
-        checked against its checksum, and kept in the cache (``CMG_CACHE``).
-
-        Raises:
-            DataError: the folder is no store, or a file is missing, truncated or edited.
-            ConfigError: an address that the installed packages cannot read, or no such fold.
-        """
-        if isinstance(where, str) and is_remote(where):
-            return cls._open_remote(where)
-        if isinstance(where, str) and is_embedded(where):
-            where = embedded_folder(where)
-        path = as_path(where, "a store is named by its folder, its address, or as an embedded set")
-        manifest = read_manifest(path)
-        for shard in manifest.shards:
-            _check_size(path / shard.file, shard)
-        return cls._with_rows(path, manifest)
-
-    @classmethod
-    def _open_remote(cls, address: str) -> FeatureStore:
-        remote = RemoteStore.open(address)
-        return cls._with_rows(remote.folder, remote.manifest, remote)
-
-    @classmethod
-    def _with_rows(
-        cls, path: Path, manifest: Manifest, remote: RemoteStore | None = None
-    ) -> FeatureStore:
-        index = open_index(path, manifest)
-        if index is not None:
-            return cls(path, manifest, IndexedRows(path, index), remote, index)
-        store = cls(path, manifest, read_rows(path, manifest), remote)
-        store._check_counts()
-        return store
+        self.path, self.manifest, self.columns, self.remote = path, manifest, columns, remote
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: everything but the memory maps, which are made again when needed."""
-        state = self.__dict__ | {"_maps": {}}
-        if self.index is not None:
-            del state["_steps"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """What was pickled, and what is mapped from the index."""
-        self.__dict__.update(state)
-        if self.index is not None:
-            self._steps = self.index.steps
-
-    def __repr__(self) -> str:
-        """Path, modalities and splits."""
-        return f"FeatureStore({str(self.path)!r}, {list(self.modalities)}, {self.splits})"
-
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self.rows)
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        """One clip: ``id``, ``split``, ``labels``, ``meta``, and ``features`` by modality.
-
-        Args:
-            position: From 0; from the end if negative.
-
-        Returns:
-            Features [T, *shape] in the stored dtype, of the modalities that the clip has.
-
-        Raises:
-            IndexError: there is no such clip.
-            DataError: a shard cannot be read.
-        """
-        at = range(len(self))[position]
-        row = self.rows[at]
-        clip = np.array([at])
-        features = {m: self.gather(m, clip)[0][0] for m, n in row.lengths.items() if n}
-        return row.model_dump(exclude={"lengths"}) | {"features": features}
+        """What is pickled: no memory maps, which are made again when needed."""
+        return {name: getattr(self, name) for name in ("path", "manifest", "columns", "remote")}
 
     @cached_property
-    def modalities(self) -> dict[str, Modality]:
-        """The stored modalities; widths that belong to models are at their defaults."""
-        specs = self.manifest.modalities
-        return {m: Modality(name=m, kind=s.kind, shape=s.shape) for m, s in specs.items()}
+    def _maps(self) -> dict[str, MappedShard]:
+        return {}
 
-    @property
-    def step_seconds(self) -> dict[str, float | None]:
-        """Duration of a step per modality, None where steps are not equally long."""
-        return {m: spec.step_seconds for m, spec in self.manifest.modalities.items()}
+    @cached_property
+    def _shards(self) -> Mapping[str, tuple[list[Shard], NDArray[np.int64]]]:
+        """Shards of a modality in order, and the number of clips up to the end of each."""
+        found = {}
+        for name in self.manifest.modalities:
+            own = (shard for shard in self.manifest.shards if shard.modality == name)
+            shards = sorted(own, key=lambda shard: shard.clips)
+            found[name] = shards, np.array([shard.clips[1] for shard in shards])
+        return found
 
-    @property
-    def labels(self) -> dict[str, LabelSpec]:
-        """The labels with their classes."""
-        return self.manifest.labels
-
-    @property
-    def splits(self) -> dict[str, int]:
-        """Number of clips per split."""
-        return self.manifest.splits
-
-    @property
-    def media(self) -> MediaName | None:
-        """The embedded set that the rows' `meta` refers to."""
-        return self.manifest.media
-
-    @property
-    def extractors(self) -> dict[str, str]:
-        """What made the features of each modality, of those where that is known."""
-        specs = self.manifest.modalities
-        return {m: spec.extractor for m, spec in specs.items() if spec.extractor is not None}
-
-    @property
-    def notes(self) -> str:
-        """Where the data are from."""
-        return self.manifest.notes
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 that covers the whole content; equal stores have equal hashes."""
-        return self.manifest.content_hash
-
-    def clips(self, split: str) -> Sequence[ClipRow]:
-        """The rows of one split.
-
-        Raises:
-            DataError: there is no such split.
-        """
-        return self.split(split).rows
-
-    def verify(self) -> list[str]:
-        """Recompute checksums, shapes, finiteness and counts from the disk.
-
-        All of a remote store is fetched.
-
-        Returns:
-            One line per problem, each naming a file; empty if the store is as it was written.
-
-        Raises:
-            DataError: a shard cannot be fetched.
-        """
-        if self.remote is not None:
-            for shard in self.manifest.shards:
-                self.remote.fetch(shard)
-        return verify_store(self.path)
-
-    def spec(self, modality: str) -> FeatureSpec:
-        """How a modality is stored.
-
-        Raises:
-            ModalityError: the store lacks it.
-        """
-        if modality not in self.manifest.modalities:
-            raise ModalityError(
-                f"{self.path}: unknown modality {modality!r}"
-                f"{did_you_mean(modality, self.manifest.modalities)}"
-            )
-        return self.manifest.modalities[modality]
-
-    def members_of(self, split: str) -> NDArray[np.int64] | None:
-        """Positions of the clips of one split; None where no index has them."""
-        return None if self.index is None else self.index.members[split]
-
-    def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See :class:`~cmg.data.source.KnowsAllRows`."""
-        ends = self._steps[modality]
-        return np.asarray(ends[1:][clips] - ends[:-1][clips])
-
-    def absent_of(self, modality: str) -> int:
-        """See :class:`~cmg.data.source.KnowsAllRows`."""
-        if self.index is not None:
-            return self.index.absent[modality]
-        return int((np.diff(self._steps[modality]) == 0).sum())
-
-    def keys_of(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See :class:`~cmg.data.source.KnowsAllRows`."""
-        if self.index is not None:
-            return np.asarray(self.index.keys[clips])
-        return np.array([id_key(self.rows[i].id) for i in clips], dtype=np.int64)
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features of some clips, given as positions in :attr:`rows`.
-
-        Returns:
-            Features [B, T, *shape] in the stored dtype, zero after each clip's end, T the longest
-            of these clips; and their lengths, int64 [B].
-
-        Raises:
-            ModalityError: the store lacks the modality.
-            DataError: a shard cannot be read.
-        """
-        spec = self.spec(modality)
-        clips = np.asarray(clips, dtype=np.int64)
-        lengths = self.lengths_of(modality, clips)
-        starts = self._steps[modality]
+    def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
+        """Features [B, T, *shape] and lengths; see :class:`~cmg.data.clips.Read`."""
+        spec = self.manifest.modalities[modality]
+        ends = self.columns.steps(modality)
+        first = ends[:-1][clips]
+        lengths = self.columns.lengths(modality, clips)
+        shards, last = self._shards[modality]
+        inside = np.searchsorted(last, clips, side="right")
+        places = []
+        for clip, start, length, at in zip(clips, first, lengths, inside, strict=True):
+            if not length:
+                continue
+            begins = int(start) - int(ends[shards[at].clips[0]])
+            mapped = self._map(shards[at])
+            if not 0 <= begins <= mapped.steps - length:
+                raise self.columns.damaged(f"steps.{modality}", int(clip))
+            places.append((mapped, begins))
         # NumPy asks for huge pages, so that large batches cost few page faults.
         out = np.zeros((len(clips), int(lengths.max(initial=0)), *spec.shape), spec.dtype)
-        shards = self._shards[modality]
-        inside = np.searchsorted(self._ends[modality], clips, side="right")
-        for i, (clip, length, at) in enumerate(zip(clips, lengths, inside, strict=True)):
-            if length:
-                start = int(starts[clip] - starts[shards[at].clips[0]])
-                self._map(shards[at], spec).read(start, start + int(length), out[i, :length])
+        for i, (mapped, begins) in zip(np.flatnonzero(lengths), places, strict=True):
+            mapped.read(begins, begins + int(lengths[i]), out[i, : lengths[i]])
         return torch.from_numpy(out), torch.from_numpy(lengths)
 
-    def _map(self, shard: Shard, spec: FeatureSpec) -> MappedShard:
+    def _map(self, shard: Shard) -> MappedShard:
         mapped = self._maps.get(shard.file)
         if mapped is None:
             first, last = shard.clips
-            ends = self._steps[shard.modality]
-            steps = int(ends[last] - ends[first])
+            ends = self.columns.steps(shard.modality)
             path = self.path / shard.file if self.remote is None else self.remote.fetch(shard)
-            mapped = self._maps[shard.file] = map_shard(path, spec, steps)
+            spec = self.manifest.modalities[shard.modality]
+            mapped = self._maps[shard.file] = map_shard(path, spec, int(ends[last] - ends[first]))
         return mapped
-
-    def _check_counts(self) -> None:
-        found: dict[str, int] = {}
-        for row in self.rows:
-            found[row.split] = found.get(row.split, 0) + 1
-        if found != self.splits:
-            raise DataError(
-                f"{self.path / CLIPS} has splits {found}, the manifest says {self.splits}; "
-                "restore or rewrite the store"
-            )
-
-
-def _steps(rows: Sequence[ClipRow], modalities: Iterable[str]) -> dict[str, NDArray[np.int64]]:
-    """Sums of the lengths of all rows before each, [N + 1] per modality."""
-    found = {}
-    for name in modalities:
-        ends = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([row.lengths.get(name, 0) for row in rows], out=ends[1:])
-        found[name] = ends
-    return found
 
 
 def _check_size(path: Path, shard: Shard) -> None:

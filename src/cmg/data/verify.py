@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from cmg.data.index import Gathered, RowIndex, id_key, read_lines
+from cmg.data.blocks import read_blocks
+from cmg.data.columns import ColumnsWriter, Rows, open_columns, read_lines
 from cmg.data.manifest import (
-    CLIPS,
-    INDEX,
+    BLOCKS,
+    COLUMNS,
+    LINES,
     MANIFEST,
     SHARDS,
     ClipRow,
     Manifest,
     Shard,
-    check_clips,
     read_manifest,
 )
 from cmg.data.shards import map_shard
 from cmg.data.writer import check_label
 from cmg.errors import DataError
-from cmg.files import StrPath, file_sha256
+from cmg.files import DIGESTED, StrPath, file_digests, file_sha256
 
 
 def verify_store(path: StrPath) -> list[str]:
@@ -40,53 +41,81 @@ def verify_store(path: StrPath) -> list[str]:
         manifest = read_manifest(folder)
     except DataError as error:
         return [str(error)]
+    found: ColumnsWriter | None = None
+    blocks: Mapping[str, bytes] = {}
+    problems: list[str] = []
     try:
-        check_clips(folder, manifest)
-        found, problems = _gathered(folder, manifest)
-        problems += _row_problems(folder, manifest, found)
-        problems += _index_problems(folder, manifest, found)
-        steps: Mapping[str, Sequence[int]] | None = found.steps
+        blocks = _blocks(folder, manifest)
     except DataError as error:
-        steps, problems = None, [str(error)]
-    listed = {shard.file for shard in manifest.shards}
+        problems.append(str(error))
+    try:
+        found, more = _rows(folder, manifest, blocks)
+        problems += more
+    except DataError as error:
+        problems.append(str(error))
     for shard in manifest.shards:
-        problems += _shard_problems(folder, manifest, shard, steps)
+        problems += _shard_problems(folder, manifest, shard, blocks.get(shard.file), found)
+    listed = {shard.file for shard in manifest.shards}
     for file in sorted((folder / SHARDS).glob("*")):
         if f"{SHARDS}/{file.name}" not in listed:
             problems.append(f"{file} is not in {MANIFEST}; remove it")
     return problems
 
 
-def _gathered(folder: Path, manifest: Manifest) -> tuple[Gathered, list[str]]:
-    """What the rows say, read one by one, and what is wrong with their labels."""
-    found, problems = Gathered(tuple(manifest.modalities)), []
-    for line, row in read_lines(folder / CLIPS):
-        found.add(line, row)
-        problems += _label_problems(folder / MANIFEST, manifest, row)
+def _blocks(folder: Path, manifest: Manifest) -> Mapping[str, bytes]:
+    """The checksums per block, where the version has them."""
+    if manifest.version == 1:
+        return {}
+    found = read_blocks(folder, manifest)
+    if file_sha256(folder / BLOCKS) != manifest.blocks_sha256:
+        raise DataError(_changed(folder / BLOCKS))
+    return found
+
+
+def _rows(
+    folder: Path, manifest: Manifest, blocks: Mapping[str, bytes]
+) -> tuple[ColumnsWriter, list[str]]:
+    """What the rows say, gathered anew, and what is wrong with them."""
+    problems: list[str] = []
+    if manifest.version == 1:
+        file, wanted = folder / LINES, manifest.clips_sha256
+        _refuse_changed(file, wanted, None)
+        rows = read_lines(file)
+    else:
+        file, wanted = folder / COLUMNS, str(manifest.columns_sha256)
+        _refuse_changed(file, wanted, blocks.get(COLUMNS))
+        rows = iter(Rows(open_columns(folder, manifest)))
+    where, found, ids = folder / MANIFEST, ColumnsWriter(manifest.modalities, manifest.labels), []
+    for row in rows:
+        try:
+            found.add(row)
+        except OverflowError as error:
+            raise DataError(f"{file}: clip {row.id!r} has a number beyond all measure") from error
+        ids.append(row.id)
+        problems += _label_problems(where, manifest, row)
+    if found.splits != manifest.splits:
+        problems.append(f"{where}: splits {manifest.splits}, but the rows have {found.splits}")
+    problems += [
+        f"{where}: clip id {name!r} occurs {count} times"
+        for name, count in Counter(ids).items()
+        if count > 1
+    ]
+    if manifest.version > 1:
+        problems += _column_problems(folder, manifest, found)
     return found, problems
 
 
-def _row_problems(folder: Path, manifest: Manifest, found: Gathered) -> list[str]:
-    where = folder / MANIFEST
-    splits = {name: len(clips) for name, clips in found.splits.items()}
-    problems = []
-    if splits != manifest.splits:
-        problems.append(f"{where}: splits {manifest.splits}, but the rows have {splits}")
-    return problems + [
-        f"{where}: clip id {name!r} occurs {count} times"
-        for name, count in _repeated(folder, found).items()
-    ]
-
-
-def _repeated(folder: Path, found: Gathered) -> dict[str, int]:
-    """Ids that occur more than once; their rows are read again."""
-    keys = np.sort(np.frombuffer(found.keys, np.int64))
-    twice = set(keys[1:][keys[1:] == keys[:-1]].tolist())
-    if not twice:
-        return {}
-    ids = (row.id for _, row in read_lines(folder / CLIPS))
-    counts = Counter(name for name in ids if id_key(name) in twice)
-    return {name: count for name, count in counts.items() if count > 1}
+def _column_problems(folder: Path, manifest: Manifest, found: ColumnsWriter) -> list[str]:
+    """Columns that say the same twice, in two ways, and the checksum of the rows."""
+    stored, again = open_columns(folder, manifest), found.arrays()
+    different = [n for n, x in stored.arrays.items() if not np.array_equal(x, again.get(n, x[:0]))]
+    if stored.absent != found.absent:
+        different.append("absent")
+    if different:
+        return [f"{folder / COLUMNS}: {different[0]} is not what the rows say; restore it"]
+    if found.clips_sha256 != manifest.clips_sha256:
+        return [f"{folder / COLUMNS}: the rows are not those of {MANIFEST} (checksum differs)"]
+    return []
 
 
 def _label_problems(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
@@ -102,25 +131,30 @@ def _label_problems(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
     return problems
 
 
-def _index_problems(folder: Path, manifest: Manifest, found: Gathered) -> list[str]:
-    path = folder / INDEX
-    if manifest.index_sha256 is None:
-        return [f"{path} is not in {MANIFEST}; remove it"] if path.exists() else []
-    if not path.is_file():
-        return [f"index {path} is missing; all rows are read without it; restore it"]
+def _changed(path: Path) -> str:
+    return f"{path} was edited or damaged after the store was written (checksum differs)"
+
+
+def _refuse_changed(path: Path, sha256: str, blocks: bytes | None) -> None:
+    """Refuse a file with another checksum; where blocks are known, it is said which differ."""
     try:
-        different = RowIndex(folder, manifest).differs(found)
-    except DataError as error:
-        return [str(error)]
-    if different is not None:
-        return [f"index {path}: {different} is not what the rows say; delete or restore it"]
-    if file_sha256(path) != manifest.index_sha256:
-        return [f"index {path} was changed after the store was written (checksum differs)"]
-    return []
+        digest, found = file_digests(path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; restore or rewrite it") from error
+    if digest == sha256 and blocks in (None, found):
+        return
+    size = len(found) // 32
+    wrong = [i for i in range(size) if blocks and found[32 * i :][:32] != blocks[32 * i :][:32]]
+    first = f", first in the {DIGESTED >> 20} MiB from byte {wrong[0] * DIGESTED}" if wrong else ""
+    raise DataError(f"{_changed(path)}{first}; restore it, or write the store again")
 
 
 def _shard_problems(
-    folder: Path, manifest: Manifest, shard: Shard, steps: Mapping[str, Sequence[int]] | None
+    folder: Path,
+    manifest: Manifest,
+    shard: Shard,
+    blocks: bytes | None,
+    rows: ColumnsWriter | None,
 ) -> list[str]:
     path = folder / shard.file
     if not path.is_file():
@@ -128,21 +162,12 @@ def _shard_problems(
     size = path.stat().st_size
     if size != shard.bytes:
         return [f"shard {path} is truncated or foreign: {size} bytes, not {shard.bytes}"]
-    if file_sha256(path) != shard.sha256:
-        return [f"shard {path} was changed after the store was written (checksum differs)"]
-    return [] if steps is None else _content_problems(folder, manifest, shard, steps)
-
-
-def _content_problems(
-    folder: Path, manifest: Manifest, shard: Shard, steps: Mapping[str, Sequence[int]]
-) -> list[str]:
-    path = folder / shard.file
-    first, last = shard.clips
-    ends = steps[shard.modality]
-    if last >= len(ends):
-        return []  # there are fewer rows than the manifest says, which is a problem of its own
-    count = ends[last] - ends[first]
     try:
-        return map_shard(path, manifest.modalities[shard.modality], count).problems()
+        _refuse_changed(path, shard.sha256, blocks)
+        if rows is None or shard.clips[1] > len(rows):
+            return []  # which is a problem of its own
+        ends = rows.steps(shard.modality)
+        steps = int(ends[shard.clips[1]] - ends[shard.clips[0]])
+        return map_shard(path, manifest.modalities[shard.modality], steps).problems()
     except DataError as error:
         return [str(error)]

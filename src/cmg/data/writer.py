@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,12 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from cmg.data.blocks import write_blocks
+from cmg.data.columns import ColumnsWriter
 from cmg.data.features import as_block, check_features
-from cmg.data.index import write_index
 from cmg.data.manifest import (
-    CLIPS,
+    BLOCKS,
+    COLUMNS,
     MANIFEST,
     SHARDS,
+    ClipRow,
     FeatureSpec,
     LabelSpec,
     Manifest,
@@ -30,7 +32,7 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import Staging, StrPath, as_path, file_sha256, write_synced, writing
+from cmg.files import Staging, StrPath, as_path, file_digests, file_sha256, write_synced, writing
 from cmg.options import problems
 
 SHARD_BYTES = 128 << 20
@@ -103,13 +105,14 @@ class StoreWriter:
         if not modalities:
             raise DataError(f"a store at {self.path} needs at least one modality")
         self._ids: set[str] = set()
-        self._splits: dict[str, int] = {}
         self._shards: list[Shard] = []
+        self._blocks: dict[str, bytes] = {}
         self.modalities = dict(modalities)
         self.labels = dict(labels or {})
         self.media = media
         self.notes = notes
-        self._manifest("0" * 64)
+        self._columns = ColumnsWriter(self.modalities, self.labels)
+        self._manifest()
         texts = {"notes": notes, "labels": {n: spec.classes for n, spec in self.labels.items()}}
         refuse_halves(f"store {self.path}", texts)
         self.overwrite = overwrite
@@ -125,7 +128,6 @@ class StoreWriter:
         try:
             with writing(self.path):
                 (self._folder / SHARDS).mkdir()
-                self._rows = (self._folder / CLIPS).open("wb")
         except BaseException:
             self._staging.discard()
             raise
@@ -145,9 +147,9 @@ class StoreWriter:
                     self._finish()
                 self._staging.publish()
         finally:
-            for close in (self._rows.close, *(shard.close for shard in self._open.values())):
+            for shard in self._open.values():
                 with suppress(OSError):  # a full disk fails again when a stream is flushed
-                    close()
+                    shard.close()
             self._staging.discard()
 
     @property
@@ -184,20 +186,21 @@ class StoreWriter:
                     self._first[name] = len(self._ids)
                 if name in features:
                     self._open[name].append(features[name])
-            self._rows.write(row)
+            self._columns.add(row)
             self._ids.add(clip.id)
-            self._splits[clip.split] = self._splits.get(clip.split, 0) + 1
             for name in [m for m, s in self._open.items() if s.bytes >= self.shard_bytes]:
                 self._close_shard(name)
         self._intact = True
 
     def _close_shard(self, name: str) -> None:
         shard = self._open[name]
-        digest = shard.finish()
+        shard.finish()
         del self._open[name]
+        file = f"{SHARDS}/{shard.path.name}"
+        digest, self._blocks[file] = file_digests(shard.path)
         self._shards.append(
             Shard(
-                file=f"{SHARDS}/{shard.path.name}",
+                file=file,
                 modality=name,
                 clips=(self._first[name], len(self._ids)),
                 sha256=digest,
@@ -210,22 +213,20 @@ class StoreWriter:
             raise DataError(f"no clip was written to {self.path}; a store needs at least one")
         for name in list(self._open):
             self._close_shard(name)
-        self._rows.flush()
-        os.fsync(self._rows.fileno())
-        manifest = write_index(self._folder, self._manifest(file_sha256(self._folder / CLIPS)))
-        write_synced(self._folder / MANIFEST, manifest.pretty())
+        self._columns.write(self._folder)
+        finish_store(self._folder, self._manifest(), self._blocks)
 
-    def _manifest(self, clips_sha256: str) -> Manifest:
+    def _manifest(self) -> Manifest:
         """The manifest of what has been written so far."""
         try:
             return Manifest(
                 modalities=self.modalities,
                 labels=self.labels,
-                splits=self._splits,
+                splits=self._columns.splits,
                 shards=tuple(sorted(self._shards, key=lambda shard: shard.file)),
                 media=self.media,
                 notes=self.notes,
-                clips_sha256=clips_sha256,
+                clips_sha256=self._columns.clips_sha256,
             )
         except ValidationError as error:
             wrong = error.errors()[0]["loc"][:1] == ("modalities",)
@@ -254,7 +255,7 @@ class StoreWriter:
             raise DataError(f"clip {clip.id!r} has no step of any modality; leave it out")
         return features
 
-    def _row(self, clip: Clip, features: Mapping[str, NDArray[Any]]) -> bytes:
+    def _row(self, clip: Clip, features: Mapping[str, NDArray[Any]]) -> ClipRow:
         for name in clip.labels:
             if name not in self.labels:
                 raise DataError(
@@ -266,19 +267,32 @@ class StoreWriter:
             name: check_label(clip.id, name, spec, clip.labels.get(name), longest)
             for name, spec in self.labels.items()
         }
-        row = {
-            "id": clip.id,
-            "split": clip.split,
-            "lengths": lengths,
-            "labels": labels,
-            "meta": dict(clip.meta),
-        }
         try:
-            line = json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n"
+            meta = json.loads(json.dumps(dict(clip.meta), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise DataError(f"clip {clip.id!r}: meta is not plain JSON ({error})") from error
+        row = {"id": clip.id, "split": clip.split, "meta": meta}
         refuse_halves(f"clip {clip.id!r}", row)
-        return line.encode()
+        return ClipRow(id=clip.id, split=clip.split, lengths=lengths, labels=labels, meta=meta)
+
+
+def finish_store(folder: Path, manifest: Manifest, blocks: Mapping[str, bytes]) -> Manifest:
+    """Write checksums and manifest of a store on its way; waits until the disk has them.
+
+    Args:
+        folder: The store to be, with its shards and columns.
+        manifest: Of it, without the checksums of what is beside the shards.
+        blocks: Digests of the shards, see :mod:`cmg.data.blocks`.
+
+    Returns:
+        The manifest as it is written.
+    """
+    digest, own = file_digests(folder / COLUMNS)
+    write_blocks(folder, {**blocks, COLUMNS: own})
+    told = {"columns_sha256": digest, "blocks_sha256": file_sha256(folder / BLOCKS)}
+    manifest = manifest.model_copy(update=told)
+    write_synced(folder / MANIFEST, manifest.pretty())
+    return manifest
 
 
 def check_split(where: str, split: str) -> None:

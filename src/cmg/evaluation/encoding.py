@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource, Split
+from cmg.data.clips import Clips
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
@@ -155,7 +155,7 @@ def read_by(
 
 
 def encode_split(
-    model: UnifiedModel, split: Split, batch_size: int = 256, dropout: bool = False
+    model: UnifiedModel, split: Clips, batch_size: int = 256, dropout: bool = False
 ) -> dict[str, EncodedModality]:
     """Encode a split.
 
@@ -174,10 +174,10 @@ def encode_split(
     """
     names = [m for m in model.modalities if m in split.modalities]
     for m in names:
-        check_shape(model, split.store, m)
+        check_shape(model, split, m)
     batches = Batches(split, batch_size, names, shuffle=False)
     out = {}
-    found = encoded(model, batches.epoch(0), split.store.path, dropout)
+    found = encoded(model, batches.epoch(0), split.path, dropout)
     for m, (codes, z) in found.items():
         # Batches leave out clips that have none of the names; here every clip keeps its place.
         indices = codes.new_full((len(split), *codes.shape[1:]), -1)
@@ -198,7 +198,7 @@ def refuse_unknown(modality: str, names: Iterable[str], of: object = "the model"
         raise ModalityError(f"{of} has no modality {modality!r}{did_you_mean(modality, names)}")
 
 
-def check_shape(model: UnifiedModel, source: ClipSource, modality: str) -> None:
+def check_shape(model: UnifiedModel, source: Clips, modality: str) -> None:
     """Compare what a source holds of a modality with what the model reads.
 
     Raises:

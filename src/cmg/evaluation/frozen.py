@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 from cmg.decoders.heads import ReadBy
 from cmg.errors import DataError
 from cmg.evaluation.encoding import (
@@ -56,9 +56,9 @@ class Opened:
         self.collection = collection
         self.path = collection.path
         self.names = collection.names
-        self._open: dict[str, ClipSource] = {}
+        self._open: dict[str, Clips] = {}
 
-    def open(self, name: str) -> ClipSource:
+    def open(self, name: str) -> Clips:
         """One of the data sets.
 
         Raises:
@@ -127,7 +127,7 @@ class FrozenData:
         self.model = copy.deepcopy(model).to(torch.float64) if as_coded else model
         self._kept: dict[tuple[str, str], _Kept] = {}
 
-    def source(self, name: str) -> ClipSource:
+    def source(self, name: str) -> Clips:
         """One of the data sets.
 
         Raises:
@@ -186,8 +186,8 @@ class FrozenData:
 
         def batches() -> Iterator[Batch]:
             for some in np.split(clips, range(CLIPS_AT_ONCE, len(clips), CLIPS_AT_ONCE)):
-                features, lengths = source.gather(modality, some)
-                ids = [source.rows[i].id for i in some]
+                features, lengths = source.features(modality, some)
+                ids = source.ids_of(some)
                 yield Batch({modality: features}, {modality: lengths}, ids)
                 if self.published:
                     inputs.append(encoder.inputs(features, lengths, ids).cpu())

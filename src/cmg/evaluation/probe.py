@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.parts import refuse_leak
-from cmg.data.source import ClipSource, Split
 from cmg.decoders.heads import ClipHead, ProbeOptions, StepHead
 from cmg.errors import DataError, NonFiniteError, did_you_mean
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps, read_by
@@ -248,7 +248,7 @@ class Evaluation:
     def __init__(
         self,
         model: UnifiedModel,
-        store: ClipSource,
+        store: Clips,
         train_split: str,
         test_split: str,
         val_split: str | None = None,
@@ -257,7 +257,7 @@ class Evaluation:
             raise DataError(f"{store.path} has no labels; probing needs a label per clip or step")
         self.model, self.store = model, store
         self.train, self.test = store.split(train_split), store.split(test_split)
-        self.val: Split | None = None
+        self.val: Clips | None = None
         if val_split is not None and val_split != test_split:
             refuse_leak(store, val_split, test_split)
             refuse_leak(store, train_split, val_split)
@@ -282,7 +282,7 @@ class Evaluation:
 
     def labeled(
         self,
-        split: Split,
+        split: Clips,
         modality: str,
         label: str,
         options: ProbeOptions,
@@ -318,7 +318,7 @@ class Evaluation:
         if by != "codes":
             given = (self.model, modality, one.indices, one.semantic)
             vectors = read_by(*given, by, options.temperature)
-        labels = step_labels(split.labels(label), one)
+        labels = step_labels(split.label(label), one)
         classes = len(self.store.labels[label].classes)
         return Labeled(vectors, one.mask, labels, classes, groups_of(split))
 
@@ -377,7 +377,7 @@ class Evaluation:
             self.remarks.append(remark)
 
 
-def groups_of(split: Split) -> Tensor | None:
+def groups_of(split: Clips) -> Tensor | None:
     """Numbers of the groups that clips name in their ``meta``, int64 [N]; None if some do not."""
     names = [row.meta.get("group") for row in split.rows]
     if any(name is None for name in names):

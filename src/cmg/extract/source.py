@@ -1,24 +1,18 @@
-"""Clips of raw media as a source of features: decoded and extracted when they are asked for."""
+"""Clips of raw media on their way into a store: decoded when they are asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from cmg.data.manifest import ClipRow, LabelSpec
-from cmg.data.source import HasSplits
-from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_mean
+from cmg.data.clips import About
+from cmg.data.manifest import FeatureSpec, LabelSpec
+from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import (
@@ -63,8 +57,8 @@ class WantedExtractor:
         return Reader(card_of(self.name).takes, load_extractor(self.name, self.options))
 
 
-class ExtractedClips(HasSplits):
-    """Features of media files, a :class:`~cmg.data.source.ClipSource`.
+class ExtractedClips:
+    """Clips of media files on their way into a store, a :class:`~cmg.copying.chunks.Source`.
 
     What is computed depends on the clips alone, not on the order in which they are asked for: clips
     are decoded in fixed groups. Other processes load the extractors again.
@@ -81,8 +75,6 @@ class ExtractedClips(HasSplits):
         ModalityError: a name that no modality can have.
     """
 
-    media = None
-
     def __init__(
         self,
         path: Path,
@@ -93,22 +85,21 @@ class ExtractedClips(HasSplits):
     ) -> None:
         if not asked:
             raise ConfigError("no extractor: say how a modality is read, e.g. --audio vggish")
-        self.path, self.clips, self.asked = path, list(clips), dict(asked)
+        self.clips, self.asked = list(clips), dict(asked)
         self.rule = rule or FrameRule()
         self._group: int | None = None
         self._found: list[dict[str, Features] | CmgError] = []
+        self._tracks: dict[int, list[str]] = {}
         readers = self.readers
-        self.modalities = {
-            m: Modality(name=m, kind=reader.extractor.kind, shape=reader.extractor.shape)
-            for m, reader in readers.items()
-        }
-        self.step_seconds: dict[str, float | None] = {
-            m: reader.extractor.step_seconds for m, reader in readers.items()
-        }
-        self.extractors = {m: reader.told for m, reader in readers.items()}
-        self._identities = {m: reader.extractor.identity for m, reader in readers.items()}
         how = [f"{m}: {reader.extractor.notes}" for m, reader in readers.items()]
-        self.notes = " ".join([notes, *how] if notes else how)
+        identities = {m: reader.extractor.identity for m, reader in readers.items()}
+        self.about = About(
+            path=path,
+            specs={m: _spec(m, reader) for m, reader in readers.items()},
+            labels=_labels(self.clips),
+            fingerprint=partial(_content_hash, self.clips, self.asked, identities, self.rule),
+            notes=" ".join([notes, *how] if notes else how),
+        )
 
     @cached_property
     def readers(self) -> dict[str, Reader]:
@@ -122,72 +113,39 @@ class ExtractedClips(HasSplits):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({key: value for key, value in state.items() if key != "readers"})
 
-    @cached_property
-    def rows(self) -> list[ClipRow]:
-        """One row per clip; how long it is, is not known before it is decoded."""
-        index = {name: {c: i for i, c in enumerate(s.classes)} for name, s in self.labels.items()}
-        rows = []
-        for clip in self.clips:
-            named = {name: clip.labels.get(name) for name in index}
-            labels: dict[str, Any] = {
-                name: None if value is None else index[name][value] for name, value in named.items()
-            }
-            rows.append(
-                ClipRow(
-                    id=clip.id, split=clip.split, lengths={}, labels=labels, meta=dict(clip.meta)
-                )
-            )
-        return rows
-
-    @cached_property
-    def labels(self) -> dict[str, LabelSpec]:
-        """Every label with the classes that occur, in alphabetical order."""
-        classes: dict[str, set[str]] = {}
-        for clip in self.clips:
-            for name, value in clip.labels.items():
-                if value is not None:
-                    classes.setdefault(name, set()).add(value)
-        return {name: LabelSpec(classes=tuple(sorted(found))) for name, found in classes.items()}
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
 
     @property
-    def splits(self) -> dict[str, int]:
-        """Number of clips per split."""
-        return dict(Counter(clip.split for clip in self.clips))
+    def ids(self) -> list[str]:
+        """Of all clips."""
+        return self.ids_of(range(len(self)))
 
-    @cached_property
-    def content_hash(self) -> str:
-        """SHA-256 of the clips, the size and time of change of their files, and the extractors."""
-        told = {
-            "clips": [self._told(clip) for clip in self.clips],
-            "extractors": self._identities,
-            "rule": asdict(self.rule),
-        }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    def ids_of(self, clips: Sequence[int]) -> list[str]:
+        """Of some clips by their positions."""
+        return [self.clips[i].id for i in clips]
 
-    def _told(self, clip: MediaClip) -> dict[str, Any]:
-        used = {m: file_of(clip, m, card_of(one.name).takes) for m, one in self.asked.items()}
-        files = {m: _state(path) for m, path in used.items() if path is not None}
-        known = {"id": clip.id, "split": clip.split, "start": clip.start, "end": clip.end}
-        texts, labels, meta = dict(clip.texts), dict(clip.labels), dict(clip.meta)
-        known |= {"unread": clip.unread} if clip.unread else {}
-        return known | {"files": files, "texts": texts, "labels": labels, "meta": meta}
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """See :class:`~cmg.data.source.ClipSource`; clips of one group are best asked for in turn.
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """One clip as the fields of a :class:`~cmg.data.writer.Clip`; best asked for in order.
 
         Raises:
-            ModalityError: the source lacks the modality.
-            DataError: a clip cannot be read.
+            DataError: it cannot be read, or has nothing that is asked for.
         """
-        if modality not in self.modalities:
-            raise ModalityError(f"no modality {modality!r}{did_you_mean(modality, self.asked)}")
-        empty = np.zeros((0, *self.modalities[modality].shape), dtype=np.float32)
-        found = [self.features(int(position)).get(modality, empty) for position in clips]
-        lengths = [len(steps) for steps in found]
-        block = np.zeros((len(found), max(lengths, default=0), *empty.shape[1:]), dtype=np.float32)
-        for row, steps in zip(block, found, strict=True):
-            row[: len(steps)] = steps
-        return torch.from_numpy(block), torch.tensor(lengths)
+        clip, features = self.clips[position], self.features(position)
+        labels = {
+            name: None if (value := clip.labels.get(name)) is None else spec.classes.index(value)
+            for name, spec in self.about.labels.items()
+        }
+        tracks = {TRACKS: self._tracks[position]} if position in self._tracks else {}
+        meta = dict(clip.meta) | tracks
+        return {
+            "id": clip.id,
+            "split": clip.split,
+            "features": features,
+            "labels": labels,
+            "meta": meta,
+        }
 
     def features(self, position: int) -> dict[str, Features]:
         """Features [T, *shape] of one clip, of the modalities that it has.
@@ -216,7 +174,7 @@ class ExtractedClips(HasSplits):
     def _extracted(self, positions: Sequence[int]) -> list[dict[str, Features] | CmgError]:
         """Features of clips, or why there are none; few frames wait for those of the next clips.
 
-        Which of several tracks was read becomes known by it and is kept in the rows' `meta`.
+        Which of several tracks was read becomes known by it and is kept in the clips' `meta`.
         """
         found: list[dict[str, Features] | CmgError] = [{} for _ in positions]
         waiting: dict[int, ClipMedia] = {}
@@ -233,13 +191,63 @@ class ExtractedClips(HasSplits):
                 media = decode_clip(self.clips[position], self.readers, self.rule)
                 waiting[index] = media
                 if media.tracks:
-                    self.rows[position].meta[TRACKS] = list(media.tracks)
+                    self._tracks[position] = list(media.tracks)
             except CmgError as error:
                 found[index] = error
             if _frames(waiting.values()) >= FRAMES:
                 run()
         run()
         return found
+
+
+def _spec(name: str, reader: Reader) -> FeatureSpec:
+    """What an extractor gives.
+
+    Raises:
+        ModalityError: a name that no modality can have.
+    """
+    network = reader.extractor
+    Modality(name=name, kind=network.kind, shape=network.shape)
+    return FeatureSpec(
+        kind=network.kind,
+        shape=network.shape,
+        step_seconds=network.step_seconds,
+        extractor=reader.told,
+    )
+
+
+def _labels(clips: Sequence[MediaClip]) -> dict[str, LabelSpec]:
+    """Every label with the classes that occur, in alphabetical order."""
+    classes: dict[str, set[str]] = {}
+    for clip in clips:
+        for name, value in clip.labels.items():
+            if value is not None:
+                classes.setdefault(name, set()).add(value)
+    return {name: LabelSpec(classes=tuple(sorted(found))) for name, found in classes.items()}
+
+
+def _content_hash(
+    clips: Sequence[MediaClip],
+    asked: Mapping[str, WantedExtractor],
+    identities: Mapping[str, str],
+    rule: FrameRule,
+) -> str:
+    """SHA-256 of clips, the size and time of change of their files, and the extractors."""
+    told = {
+        "clips": [_told(clip, asked) for clip in clips],
+        "extractors": dict(identities),
+        "rule": asdict(rule),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _told(clip: MediaClip, asked: Mapping[str, WantedExtractor]) -> dict[str, Any]:
+    used = {m: file_of(clip, m, card_of(one.name).takes) for m, one in asked.items()}
+    files = {m: _state(path) for m, path in used.items() if path is not None}
+    known = {"id": clip.id, "split": clip.split, "start": clip.start, "end": clip.end}
+    texts, labels, meta = dict(clip.texts), dict(clip.labels), dict(clip.meta)
+    known |= {"unread": clip.unread} if clip.unread else {}
+    return known | {"files": files, "texts": texts, "labels": labels, "meta": meta}
 
 
 def _frames(media: Any) -> int:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmg.data.alignment import native_steps
-from cmg.data.source import ClipSource, extractors_of
+from cmg.data.clips import Clips
 from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Reader
@@ -51,9 +50,7 @@ class Readers:
     grid: float | None = None
 
 
-def recorded_extractors(
-    checkpoint: Checkpoint, store: ClipSource | None = None
-) -> dict[str, Recorded]:
+def recorded_extractors(checkpoint: Checkpoint, store: Clips | None = None) -> dict[str, Recorded]:
     """What a run says of the extractors of its modalities; empty where it says nothing.
 
     Args:
@@ -65,7 +62,7 @@ def recorded_extractors(
     """
     run = checkpoint.path.parent.parent
     facts = read_facts(run) if (run / RUN).is_file() else {}
-    steps = dict(facts.get(STEPS, {})) or ({} if store is None else native_steps(store))
+    steps = dict(facts.get(STEPS, {})) or ({} if store is None else store.native_seconds)
     return {m: parsed(told, steps.get(m)) for m, told in facts.get(EXTRACTORS, {}).items() if told}
 
 
@@ -75,7 +72,7 @@ def parsed(told: str, step_seconds: float | None = None) -> Recorded:
     return Recorded(told.split(maxsplit=1)[0], digits[1] if digits else "", step_seconds)
 
 
-def other_extractors(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
+def other_extractors(checkpoint: Checkpoint, store: Clips) -> list[str]:
     """A remark per modality whose features in a store are of another extractor than the run's.
 
     Raises:
@@ -83,7 +80,7 @@ def other_extractors(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
     """
     known = recorded_extractors(checkpoint)
     remarks = []
-    for m, told in extractors_of(store).items():
+    for m, told in store.extractors.items():
         own = parsed(told)
         if m in known and (own.name, own.identity) != (known[m].name, known[m].identity):
             remarks.append(

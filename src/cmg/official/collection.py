@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.copying.chunks import OnError
+from cmg.data.clips import Clips
 from cmg.data.remote import is_remote, read_remote
-from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
 from cmg.official.dataset import OfficialDataset, UnreadableClip
@@ -53,7 +53,7 @@ class Collection(Protocol):
     def remarks(self) -> list[str]:
         """What was found missing or odd in the sets that were opened, and why text was left out."""
 
-    def open(self, name: str) -> ClipSource:
+    def open(self, name: str) -> Clips:
         """One set.
 
         Raises:
@@ -108,14 +108,14 @@ class ImportedCollection:
         """Sets that were imported."""
         return list(self._folders)
 
-    def open(self, name: str) -> ClipSource:
+    def open(self, name: str) -> Clips:
         """One set; see :class:`Collection`."""
         if name not in self._folders:
             raise DataError(
                 f"{self.where} holds no {name!r}{did_you_mean(name, self._folders)}; import it "
                 "from the official folder with `cmg data import ROOT --out STORE`"
             )
-        return FeatureStore.open(f"{self.where}/{self._folders[name]}")
+        return open_store(f"{self.where}/{self._folders[name]}")
 
 
 class OfficialCollection:
@@ -175,8 +175,16 @@ class OfficialCollection:
         """Sets whose features are there; of AVSBench, which has it elsewhere, the list too."""
         return [name for name in self._readers if self._is_there(name)]
 
-    def open(self, name: str) -> OfficialDataset:
+    def open(self, name: str) -> Clips:
         """One set, read where it lies; see :class:`Collection`."""
+        return self.read(name).opened()
+
+    def read(self, name: str) -> OfficialDataset:
+        """What the reader of one set finds.
+
+        Raises:
+            DataError: see :class:`Collection`.
+        """
         if name not in self._readers:
             raise DataError(f"there is no data set {name!r}{did_you_mean(name, self._readers)}")
         dataset = self._readers[name](self.layout)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.copying.chunks import OnError
+from cmg.data.clips import About, Clips
 from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
-from cmg.data.source import HasSplits
-from cmg.errors import DataError, ModalityError, did_you_mean
+from cmg.errors import DataError
 from cmg.official.loaders import FeatureLoader
-from cmg.types import Modality
 
 BACKGROUND = "background"
 
@@ -44,10 +42,8 @@ class UnreadableClip:
 
 
 @dataclass
-class OfficialDataset(HasSplits):
-    """What a reader found, a :class:`~cmg.data.source.ClipSource`.
-
-    Zips and h5 rows are decoded when they are asked for: slow, and without any import.
+class OfficialDataset:
+    """What a reader found.
 
     Attributes:
         name: Of the data set, e.g. ``vggsound40k``.
@@ -70,29 +66,24 @@ class OfficialDataset(HasSplits):
     absent: list[str] = field(default_factory=list)
     notes: str = ""
     remarks: list[str] = field(default_factory=list)
-    media: ClassVar[None] = None
 
     @property
     def path(self) -> Path:
         """Root of the folder, with the set's name."""
         return self.root / self.name
 
-    @cached_property
-    def modalities(self) -> dict[str, Modality]:
-        """What there is of the clips."""
-        return {m: Modality(name=m, kind=s.kind, shape=s.shape) for m, s in self.specs.items()}
+    def opened(self) -> Clips:
+        """The set as clips; zips and h5 rows are decoded when they are asked for."""
+        about = About(
+            path=self.path,
+            specs=self.specs,
+            labels=self.labels,
+            fingerprint=partial(_content_hash, self),
+            notes=self.notes,
+            remarks=tuple(self.remarks),
+        )
+        return Clips.of_rows(about, self.rows, ReadOfficial(self))
 
-    @cached_property
-    def splits(self) -> dict[str, int]:
-        """Number of clips per split."""
-        return dict(Counter(row.split for row in self.rows))
-
-    @property
-    def step_seconds(self) -> dict[str, float | None]:
-        """Duration of a step per modality."""
-        return {m: spec.step_seconds for m, spec in self.specs.items()}
-
-    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of rows, labels, and the names, sizes and times of the files of features."""
         told = {
@@ -102,26 +93,6 @@ class OfficialDataset(HasSplits):
             "features": {m: loader.state() for m, loader in self.loaders.items()},
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-    def gather(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features of some clips; see :meth:`cmg.data.source.ClipSource.gather`.
-
-        Raises:
-            ModalityError: the set lacks the modality.
-            DataError: a clip is corrupt; the message names it.
-        """
-        if modality not in self.specs:
-            raise ModalityError(
-                f"{self.path}: unknown modality {modality!r}{did_you_mean(modality, self.specs)}"
-            )
-        spec = self.specs[modality]
-        rows = [self.rows[i] for i in clips]
-        lengths = [row.lengths.get(modality, 0) for row in rows]
-        out = np.zeros((len(rows), max(lengths, default=0), *spec.shape), spec.dtype)
-        for at, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            if length:
-                out[at, :length] = self.load(row, modality)
-        return torch.from_numpy(out), torch.tensor(lengths, dtype=torch.int64)
 
     def clips(
         self, on_error: OnError = "fail", report: Callable[[UnreadableClip], None] | None = None
@@ -179,6 +150,40 @@ class OfficialDataset(HasSplits):
         except DataError as error:
             raise DataError(f"{self.name}, clip {row.id!r}, {modality}: {error}") from error
         return block.astype(spec.dtype, copy=False)
+
+
+def _content_hash(dataset: OfficialDataset) -> str:
+    return dataset.content_hash()
+
+
+@dataclass(frozen=True)
+class ReadOfficial:
+    """Reads features where they lie; a :class:`~cmg.data.clips.Read`.
+
+    Attributes:
+        dataset: Whose rows the positions count.
+    """
+
+    dataset: OfficialDataset
+
+    def __call__(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features [B, T, *shape] and lengths.
+
+        Raises:
+            DataError: a clip is corrupt; the message names it.
+        """
+        spec = self.dataset.specs[modality]
+        rows = [self.dataset.rows[i] for i in clips]
+        lengths = [row.lengths.get(modality, 0) for row in rows]
+        blocks = [
+            self.dataset.load(row, modality) if n else None
+            for row, n in zip(rows, lengths, strict=True)
+        ]
+        out = np.zeros((len(rows), max(lengths, default=0), *spec.shape), spec.dtype)
+        for at, block in enumerate(blocks):
+            if block is not None:
+                out[at, : len(block)] = block
+        return torch.from_numpy(out), torch.tensor(lengths, dtype=torch.int64)
 
 
 def step_label(classes: Sequence[str]) -> LabelSpec:

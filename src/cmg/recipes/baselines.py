@@ -11,9 +11,9 @@ from cmg.baselines.infonce import infonce_config, is_infonce
 from cmg.baselines.raw import clip_label, raw_clips
 from cmg.baselines.record import FILE, FOLDER, INFONCE, NAMES, Baselines, read_baselines
 from cmg.baselines.rows import Baseline, computed
-from cmg.clips import open_clips
+from cmg.clips import configured_clips
 from cmg.config.schema import RunConfig
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
 from cmg.process import thread_count, torch_defaults
@@ -52,7 +52,7 @@ def baselines(
     run = Path(run)
     checkpoint = read_checkpoint(run)
     refuse_control(run, checkpoint.config)
-    store = open_clips(checkpoint.config.data)
+    store = configured_clips(checkpoint.config.data)
     refuse_changed(run, checkpoint, store)
     found = read_baselines(run) or Baselines(store.content_hash)
     if found.data_hash != store.content_hash:
@@ -91,7 +91,7 @@ def refuse_control(run: Path, config: RunConfig) -> None:
             )
 
 
-def refuse_changed(run: Path, checkpoint: Checkpoint, store: ClipSource) -> None:
+def refuse_changed(run: Path, checkpoint: Checkpoint, store: Clips) -> None:
     """Refuse clips that the run was not trained on.
 
     Raises:
@@ -106,7 +106,7 @@ def refuse_changed(run: Path, checkpoint: Checkpoint, store: ClipSource) -> None
 
 
 def add_infonce(
-    found: Baselines, run: Path, checkpoint: Checkpoint, store: ClipSource, progress: Progress
+    found: Baselines, run: Path, checkpoint: Checkpoint, store: Clips, progress: Progress
 ) -> None:
     """Train InfoNCE at the run's budget, as far as it is not trained, and evaluate it."""
     config, row = checkpoint.config, found.rows.setdefault(INFONCE, Baseline(tries=1))

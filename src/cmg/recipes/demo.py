@@ -12,7 +12,7 @@ from pathlib import Path
 from cmg.baselines.infonce import infonce_changes
 from cmg.baselines.record import INFONCE
 from cmg.baselines.rows import computed_controls
-from cmg.clips import open_clips
+from cmg.clips import configured_clips
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
 from cmg.data.embedded import EMBEDDED, set_name
@@ -163,7 +163,7 @@ def run_demo_job(job: Job, send: Report) -> Results | dict[str, ScoreMap]:
     """
     if job.name == BASELINES:
         with thread_count(job.config.training.threads):
-            return computed_controls(open_clips(job.config.data), job.config)
+            return computed_controls(configured_clips(job.config.data), job.config)
     variant, _, seed = job.name.rpartition(" ")
     if variant == TRAINED:
         return run_job(job, send)

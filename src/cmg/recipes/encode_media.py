@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from cmg.clips import open_clips, open_other, training_split
+from cmg.clips import configured_clips, open_other, training_split
 from cmg.data.alignment import on_grid
+from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
-from cmg.data.source import ClipSource
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
 from cmg.extract.clip import MediaClip
@@ -40,9 +40,7 @@ from cmg.recipes.media_codes import (
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 
 
-def write_codes(
-    model: UnifiedModel, store: ClipSource, out: StrPath, split: str | None = None
-) -> int:
+def write_codes(model: UnifiedModel, store: Clips, out: StrPath, split: str | None = None) -> int:
     """Write the codes of a store's clips.
 
     ``.jsonl`` has a row per clip: id, split, and the codes of each modality it has, a list per step
@@ -151,12 +149,12 @@ def encode_media(
     return EncodedMedia(str(checkpoint.path), model.size, told, coded, failed, nearest, remarks)
 
 
-def training_store(checkpoint: Checkpoint) -> ClipSource | None:
+def training_store(checkpoint: Checkpoint) -> Clips | None:
     """What a run was trained on; None where it is not there any more, or has changed."""
     if checkpoint.origin:
         return None
     try:
-        store = open_clips(checkpoint.config.data)
+        store = configured_clips(checkpoint.config.data)
     except CmgError:
         return None
     return store if store.content_hash == checkpoint.data_hash else None
@@ -165,7 +163,7 @@ def training_store(checkpoint: Checkpoint) -> ClipSource | None:
 def known_of(
     model: UnifiedModel,
     checkpoint: Checkpoint,
-    trained_on: ClipSource | None,
+    trained_on: Clips | None,
     known: StrPath | None,
 ) -> KnownClips:
     """The nearest known clips of the training split, or of all of another store.

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmg.clips import open_clips, open_other, training_split
+from cmg.clips import configured_clips, open_other, training_split
 from cmg.codebook.measures import collapse
 from cmg.config.load import collapse_remedies
 from cmg.config.schema import RunConfig
+from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
-from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import DataError
 from cmg.evaluation.encoding import code_usage, pad_steps
@@ -110,7 +110,7 @@ def evaluation_of(model: UnifiedModel, config: RunConfig) -> Evaluation:
     """
     data = config.data
     parts = (training_split(data), data.test_split, data.val_split)
-    return Evaluation(model, open_clips(data), *parts)
+    return Evaluation(model, configured_clips(data), *parts)
 
 
 def evaluate_transfer(model: UnifiedModel, config: RunConfig, seed: int) -> ScoreMap:
@@ -130,7 +130,7 @@ def codebook_stats(evaluation: Evaluation, step_label: str | None) -> CodebookSt
     if step_label is not None:
         classes = evaluation.store.labels[step_label].classes
         if "background" in classes:
-            labels = evaluation.test.labels(step_label)
+            labels = evaluation.test.label(step_label)
             background = classes.index("background")
             events = {
                 m: pad_steps(labels != background, encoded[m].indices.shape[1], False)
@@ -179,7 +179,7 @@ class ProbeResult:
 @torch_defaults()
 def probe(
     model: UnifiedModel | StrPath,
-    store: ClipSource | StrPath,
+    store: Clips | StrPath,
     train_on: str,
     test_on: str,
     label: str | None = None,
@@ -192,7 +192,7 @@ def probe(
 
     Args:
         model: Left untouched; or a run folder or checkpoint.
-        store: With labels; or what :meth:`~cmg.data.store.FeatureStore.open` takes.
+        store: With labels; or what :meth:`~cmg.data.store.Clips.open` takes.
         train_on: Modality the head is trained on.
         test_on: Modality it is read on.
         label: Label of the store; None takes its first label per clip, else per step.

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from cmg.copying.chunks import OnError, Skipped
 from cmg.copying.clips import copy_clips
 from cmg.copying.share import Rank, copy_share, rank_of
+from cmg.data.clips import Clips
 from cmg.data.manifest import MANIFEST
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import FrameRule
@@ -81,7 +82,7 @@ class Extraction:
         already: Whether all was there before, so that nothing was done.
     """
 
-    store: FeatureStore
+    store: Clips
     skipped: Sequence[Skipped]
     others: Mapping[str, int]
     seconds: float
@@ -146,10 +147,10 @@ def extract(
     found = find_clips(folder, options.scan)
     root = folder if folder.is_dir() else folder.parent
     source = ExtractedClips(root, found.clips, asked, options.rule)
-    known = {"content": source.content_hash, "dtype": options.dtype}
+    known = {"content": source.about.fingerprint(), "dtype": options.dtype}
     before = _before(out, known, options)
     if before is not None:
-        return Extraction(FeatureStore.open(out), before, found.others, 0.0, 0, already=True)
+        return Extraction(open_store(out), before, found.others, 0.0, 0, already=True)
 
     def beside(skipped: Sequence[Skipped]) -> dict[str, bytes]:
         record = {"format": "cmg-extraction", "version": 1, **known}
@@ -157,7 +158,7 @@ def extract(
         return {RECORD: (json.dumps(record, indent=1) + "\n").encode()}
 
     # A rank's share is a number of chunks, so this is a bound for the last one.
-    total = len(source.rows) if rank is None else -(-len(source.rows) // rank.world)
+    total = len(source) if rank is None else -(-len(source) // rank.world)
     how: dict[str, Any] = {
         "dtype": options.dtype,
         "on_error": options.on_error,
@@ -179,7 +180,7 @@ def extract(
             copied = copy_clips(source, out, workers=workers, **how)
     if copied is None:
         return None
-    store = FeatureStore.open(out)
+    store = open_store(out)
     return Extraction(
         store, copied.skipped, found.others, copied.seconds, copied.resumed, already=False
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from cmg.copying.chunks import OnError
 from cmg.copying.clips import Copied, copy_clips
 from cmg.copying.workspace import ResumableStaging
+from cmg.data.clips import Clips
 from cmg.data.manifest import MANIFEST, Manifest
-from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath, read_json, write_synced, writing
 from cmg.official.collection import (
@@ -197,11 +197,11 @@ def _chosen(collection: Collection, only: Sequence[str] | None) -> list[str]:
 def _import_store(
     root: Path, out: Path, options: ImportOptions, told: Told | None
 ) -> ImportSummary:
-    store = FeatureStore.open(root)
+    store = open_store(root)
     if options.only or options.lists:
         raise ConfigError(f"{root} is a single store; --only and --lists are for other folders")
     copied = _copy(store, out, options, told, store.path.name)
-    return ImportSummary(out, root, {out.name: _imported(out.name, store, copied)})
+    return ImportSummary(out, root, {out.name: _imported(out.name, store, copied, {}, [])})
 
 
 def _import_set(
@@ -212,30 +212,33 @@ def _import_set(
     Raises:
         DataError: it cannot be read, or has changed since it was imported.
     """
+    official: OfficialDataset | None = None
     try:
-        source = collection.open(name)
+        if isinstance(collection, OfficialCollection):
+            official = collection.read(name)
+        source = collection.open(name) if official is None else official.opened()
     except DataError as error:
         others = ",".join(other for other in collection.names if other != name)
         raise DataError(
             f"{error}" + (f" (to import without {name}: --only {others})" if others else "")
         ) from error
-    files = _files(source)
+    files = {} if official is None else _files(official)
     record = _record_path(folder, name)
     purpose = {"content": source.content_hash, "files": files}
     kept = _kept(record, folder / name, purpose, options.on_error)
     if kept is not None:
         if told:
-            told(name, len(source.rows), len(source.rows), len(source.rows))
+            told(name, len(source), len(source), len(source))
         return kept
     copied = _copy(source, folder / name, options, told, name, {"files": files}, overwrite=True)
-    found = _imported(name, source, copied)
+    found = _imported(name, source, copied, files, [] if official is None else official.absent)
     with writing(folder):
         _write_json(record, {"purpose": purpose, "imported": asdict(found)})
     return found
 
 
 def _copy(
-    source: ClipSource,
+    source: Clips,
     out: Path,
     options: ImportOptions,
     told: Told | None,
@@ -243,7 +246,7 @@ def _copy(
     state: dict[str, Any] | None = None,
     overwrite: bool | None = None,
 ) -> Copied:
-    fresh = not isinstance(source, FeatureStore)
+    fresh = source.about.manifest is None
     return copy_clips(
         source,
         out,
@@ -253,21 +256,27 @@ def _copy(
         workers=options.workers,
         overwrite=options.overwrite if overwrite is None else overwrite,
         state=state,
-        told=told and (lambda done, kept: told(name, len(source.rows), done, kept)),
+        told=told and (lambda done, kept: told(name, len(source), done, kept)),
     )
 
 
-def _imported(name: str, source: ClipSource, copied: Copied) -> Imported:
-    absent = list(source.absent) if isinstance(source, OfficialDataset) else []
-    files = store_bytes(source.manifest) if isinstance(source, FeatureStore) else {}
-    files |= {modality: told["bytes"] for modality, told in _files(source).items()}
+def _imported(
+    name: str,
+    source: Clips,
+    copied: Copied,
+    files: Mapping[str, Mapping[str, int]],
+    absent: Sequence[str],
+) -> Imported:
+    before = source.about.manifest
+    sizes = {} if before is None else store_bytes(before)
+    sizes |= {modality: told["bytes"] for modality, told in files.items()}
     return Imported(
         store=name,
         clips=copied.clips,
         skipped=[clip.model_dump() for clip in copied.skipped],
-        absent=absent,
+        absent=list(absent),
         bytes=store_bytes(copied.manifest),
-        source_bytes=files,
+        source_bytes=sizes,
         dense_bytes=copied.dense_bytes,
         rounding=copied.rounding,
         seconds=round(copied.seconds, 3),
@@ -293,7 +302,7 @@ def _kept(record: Path, store: Path, purpose: dict[str, Any], on_error: OnError)
     try:
         told = read_json(record)
         before, found = told["purpose"], Imported(**told["imported"])
-        FeatureStore.open(store)
+        open_store(store)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if before != purpose:
@@ -306,14 +315,13 @@ def _kept(record: Path, store: Path, purpose: dict[str, Any], on_error: OnError)
     return found
 
 
-def _files(source: ClipSource) -> dict[str, dict[str, int]]:
+def _files(source: OfficialDataset) -> dict[str, dict[str, int]]:
     """Number, bytes and newest time of the files that hold an official set, per modality.
 
     A file that was replaced under its name is noticed by them, other than by the content hash.
     """
     told = {}
-    loaders = source.loaders if isinstance(source, OfficialDataset) else {}
-    for modality, loader in loaders.items():
+    for modality, loader in source.loaders.items():
         if isinstance(loader, ZipFolder):
             wanted = {f"{row.meta['video_id']}.zip" for row in source.rows}
             with os.scandir(loader.folder) as entries:

@@ -11,7 +11,7 @@ from typing import Any
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.evaluation.results import Results
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count
@@ -78,7 +78,7 @@ def clips_to_train(jobs: Sequence[Job]) -> int:
         DataError: their store cannot be opened, or lacks the split.
     """
     config = jobs[0].config
-    split = FeatureStore.open(config.data.store).split(config.data.train_split)
+    split = open_store(config.data.store).split(config.data.train_split)
     return Batches(split, config.data.batch_size).count * config.training.epochs * len(jobs)
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource, Split
+from cmg.data.clips import Clips
 from cmg.errors import CheckpointError, DataError
 from cmg.files import replace_file
 from cmg.models.unified import UnifiedModel, refuse_non_finite
@@ -75,7 +75,7 @@ class KnownClips:
         remark: Why they could not be kept; empty where they were.
     """
 
-    store: ClipSource
+    store: Clips
     split: str
     nearest: Mapping[str, NearestClips]
     remark: str = ""
@@ -101,7 +101,7 @@ class KnownClips:
         return KnownStep(row.id, step, start, end, distance, labels)
 
 
-def known_clips(model: UnifiedModel, checkpoint: Path, store: ClipSource, split: str) -> KnownClips:
+def known_clips(model: UnifiedModel, checkpoint: Path, store: Clips, split: str) -> KnownClips:
     """The nearest clips of a store's split; kept beside the checkpoint, so found only once.
 
     Args:
@@ -119,7 +119,7 @@ def known_clips(model: UnifiedModel, checkpoint: Path, store: ClipSource, split:
     model.codebook.need_one_level("the list of clips near to a code")
     path = checkpoint / f"known-{_key(model, store, split)}.safetensors"
     if path.is_file():
-        return KnownClips(store, split, _read(path, model, len(store.rows)))
+        return KnownClips(store, split, _read(path, model, len(store)))
     nearest = nearest_clips(model, store.split(split))
     tensors = {
         f"{m}.{name}": tensor.contiguous()
@@ -134,7 +134,7 @@ def known_clips(model: UnifiedModel, checkpoint: Path, store: ClipSource, split:
     return KnownClips(store, split, nearest)
 
 
-def _key(model: UnifiedModel, store: ClipSource, split: str) -> str:
+def _key(model: UnifiedModel, store: Clips, split: str) -> str:
     """What an index depends on besides the checkpoint."""
     steps = {m: store.step_seconds[m] for m in model.modalities if m in store.modalities}
     told = json.dumps([store.content_hash, split, NEAREST, steps])
@@ -163,7 +163,7 @@ def _read(path: Path, model: UnifiedModel, rows: int) -> dict[str, NearestClips]
 
 
 @torch.no_grad()
-def nearest_clips(model: UnifiedModel, split: Split) -> dict[str, NearestClips]:
+def nearest_clips(model: UnifiedModel, split: Clips) -> dict[str, NearestClips]:
     """For every code the clips whose semantic features come nearest, by modality.
 
     Args:
@@ -176,7 +176,7 @@ def nearest_clips(model: UnifiedModel, split: Split) -> dict[str, NearestClips]:
     """
     names = [m for m in model.modalities if m in split.modalities]
     if not names:
-        raise DataError(f"{split.store.path} has no modality of the model")
+        raise DataError(f"{split.path} has no modality of the model")
     batches = Batches(split, ENCODED_AT_A_TIME, names, shuffle=False)
     shape = (model.size, NEAREST)
     none = NearestClips(torch.full(shape, torch.inf), torch.full(shape, -1), torch.full(shape, -1))

@@ -6,7 +6,7 @@ import math
 
 from cmg.clips import training_part
 from cmg.config.schema import RunConfig
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 
 TOKENS_PER_CODE = 10
 SIZES = (16, 2048)
@@ -15,7 +15,7 @@ STEPS = 1500
 LEAST_EPOCHS, MOST_EPOCHS = 10, 200
 
 
-def sizes(store: ClipSource, config: RunConfig) -> dict[str, int]:
+def sizes(store: Clips, config: RunConfig) -> dict[str, int]:
     """Codebook size and epochs for the training clips of a store, by configuration key.
 
     One code per 10 steps of all modalities together, from 16 to 2048 in sixteens; epochs that make

@@ -10,15 +10,14 @@ from typing import Any
 
 import torch
 
-from cmg.clips import open_training_clips, training_part
+from cmg.clips import training_clips, training_part
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, load_config
 from cmg.config.schema import ModelSection, RunConfig
-from cmg.data.alignment import AlignedClips, native_steps
 from cmg.data.batches import Batches
+from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
-from cmg.data.share import check_pairs
-from cmg.data.source import ClipSource, extractors_of
+from cmg.data.pairs import check_pairs
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
@@ -138,7 +137,7 @@ def prepare_alone(
     if resume and run is not None:
         refuse_converted(run)
     options = config.training
-    store = open_training_clips(config.data)
+    store = training_clips(config.data)
     config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, ranks)
@@ -217,7 +216,7 @@ def launched_by(run: Path, launch: str) -> bool:
     return (run / RUN).is_file() and read_facts(run).get("launch") == launch
 
 
-def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
+def chosen_modalities(store: Clips, config: RunConfig) -> list[Modality]:
     """The store's modalities that the run uses, with the widths the model section gives them.
 
     A width of a modality that the store lacks has no effect, as where a named run meets data of
@@ -248,14 +247,14 @@ def chosen_modalities(store: ClipSource, config: RunConfig) -> list[Modality]:
     ]
 
 
-def absent_modality(name: str, store: ClipSource) -> str:
+def absent_modality(name: str, store: Clips) -> str:
     """What is said of a configured modality that a store lacks."""
     hint = did_you_mean(name, store.modalities)
     return f"store {store.path} has no modality {name!r}{hint} {store.notes}".rstrip()
 
 
 def training_batches(
-    store: ClipSource,
+    store: Clips,
     data: DataOptions,
     seed: int,
     modalities: list[Modality],
@@ -387,14 +386,14 @@ def kept_as(config: RunConfig, run: RunConfig) -> RunConfig:
     return config.model_copy(update={"training": config.training.model_copy(update=kept)})
 
 
-def run_facts(store: ClipSource, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:
+def run_facts(store: Clips, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:
     """What ``run.json`` records of a run's data."""
     return {
         "seed": config.training.seed,
         "store": config.data.store,
         "data_hash": store.content_hash,
         "modalities": [m.model_dump(mode="json") for m in modalities],
-        "extractors": {m.name: extractors_of(store).get(m.name) for m in modalities},
-        "step_seconds": {m.name: native_steps(store).get(m.name) for m in modalities},
-        "grid": store.grid if isinstance(store, AlignedClips) else None,
+        "extractors": {m.name: store.extractors.get(m.name) for m in modalities},
+        "step_seconds": {m.name: store.native_seconds.get(m.name) for m in modalities},
+        "grid": store.about.grid,
     }

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmg.clips import open_clips, open_other
-from cmg.data.source import ClipSource, Split
+from cmg.clips import configured_clips, open_other
+from cmg.data.clips import Clips
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from cmg.evaluation.encoding import (
     EncodedModality,
@@ -48,14 +48,14 @@ class RetrievalResults:
         return {"about": self.about} | asdict(self)
 
 
-def clips_to_search(checkpoint: Checkpoint, data: StrPath | None) -> ClipSource:
+def clips_to_search(checkpoint: Checkpoint, data: StrPath | None) -> Clips:
     """A store, or what a run was trained on.
 
     Raises:
         DataError: it cannot be opened.
     """
     config = checkpoint.config.data
-    return open_clips(config) if data is None else open_other(config, data)
+    return configured_clips(config) if data is None else open_other(config, data)
 
 
 def read_alike(runs: Sequence[StrPath]) -> list[Checkpoint]:
@@ -144,7 +144,7 @@ def evaluate_retrieval(
 
 def retrieval_of(
     model: UnifiedModel,
-    split: Split,
+    split: Clips,
     by: Sequence[By] = ALL_BY,
     label: str | None = None,
     galleries: str | None = None,
@@ -170,10 +170,10 @@ def retrieval_of(
     encoded = encode_split(model, split)
     if len(encoded) < 2:
         raise DataError(
-            f"{split.store.path}: split {split.name!r} has only {', '.join(encoded) or 'nothing'} "
+            f"{split.path}: split {split.name!r} has only {', '.join(encoded) or 'nothing'} "
             "of the model's modalities; retrieval goes from one to another"
         )
-    classes = None if label is None else split.labels(label)
+    classes = None if label is None else split.label(label)
     groups = None if galleries is None else galleries_of(split, galleries)
     results = RetrievalResults({}, {}, {"split": split.name, "label": label, "clips": len(split)})
     results.about["remarks"] = [] if classes is None else lone_classes(split, label, classes)
@@ -187,7 +187,7 @@ def retrieval_of(
     return results
 
 
-def galleries_of(split: Split, key: str) -> list[torch.Tensor]:
+def galleries_of(split: Clips, key: str) -> list[torch.Tensor]:
     """Places of the clips that share a value of their `meta`, int64, in the order of first sight.
 
     Raises:
@@ -197,26 +197,26 @@ def galleries_of(split: Split, key: str) -> list[torch.Tensor]:
     for place, row in enumerate(split.rows):
         if key not in row.meta:
             raise DataError(
-                f"{split.store.path}: clip {row.id!r} has no {key!r} in its meta "
+                f"{split.path}: clip {row.id!r} has no {key!r} in its meta "
                 f"({', '.join(row.meta) or 'nothing'}); galleries are made of what every clip has"
             )
         found.setdefault(str(row.meta[key]), []).append(place)
     return [torch.tensor(members) for members in found.values()]
 
 
-def lone_classes(split: Split, label: str | None, classes: torch.Tensor) -> list[str]:
+def lone_classes(split: Clips, label: str | None, classes: torch.Tensor) -> list[str]:
     """What to say of clips that have no other of their class to be found; int64 [N], -1 unknown."""
     known = classes[classes >= 0]
     alone = int((torch.bincount(known) == 1).sum()) if len(known) else 0
     if not alone:
         return []
     return [
-        f"{split.store.path}, split {split.name!r}: {alone} of {len(known)} clips are the only one "
+        f"{split.path}, split {split.name!r}: {alone} of {len(known)} clips are the only one "
         f"of their class of label {label!r}, so that mAP counts their own counterpart alone"
     ]
 
 
-def class_label(store: ClipSource, label: str | None) -> str | None:
+def class_label(store: Clips, label: str | None) -> str | None:
     """A label per clip: the given one, or the store's first.
 
     Raises:
@@ -234,7 +234,7 @@ def class_label(store: ClipSource, label: str | None) -> str | None:
 def gallery_of(
     model: UnifiedModel,
     checkpoint: Checkpoint,
-    store: ClipSource,
+    store: Clips,
     split: str,
     modality: str,
     by: By = "mean",
@@ -259,9 +259,7 @@ def gallery_of(
     return StoredGallery(found, modality, split, str(store.path), digest)
 
 
-def query_of(
-    model: UnifiedModel, store: ClipSource, clip: str, modality: str, by: By
-) -> Represented:
+def query_of(model: UnifiedModel, store: Clips, clip: str, modality: str, by: By) -> Represented:
     """A clip of a store as a query.
 
     Raises:
@@ -275,7 +273,7 @@ def query_of(
         )
     if not store.rows[places[0]].lengths.get(modality, 0):
         raise DataError(f"{store.path}: clip {clip!r} has no {modality!r}")
-    features, lengths = store.gather(modality, places)
+    features, lengths = store.features(modality, places)
     return represented_query(model, features, lengths, modality, by, clip)
 
 

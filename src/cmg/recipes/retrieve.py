@@ -11,7 +11,7 @@ import torch
 
 from cmg.clips import whole_path
 from cmg.data.alignment import on_grid
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import refuse_unknown
 from cmg.extract.clip import MediaClip
@@ -146,7 +146,7 @@ def _gallery(
 
 def _store_of_query(
     checkpoint: Checkpoint, stored: StoredGallery, queries: StrPath | None
-) -> ClipSource:
+) -> Clips:
     """The given store, or the gallery's; a collection can only be opened as the run's own."""
     if queries is not None:
         return clips_to_search(checkpoint, queries)

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from cmg.clips import training_split
 from cmg.data.batches import Batches
-from cmg.data.source import ClipSource, Split
+from cmg.data.clips import Clips
 from cmg.errors import ConfigError, ModalityError, NonFiniteError
 from cmg.evaluation.encoding import refuse_unknown
 from cmg.evaluation.frozen import Progress, quiet
@@ -93,7 +93,7 @@ class TwoStageResults:
     about: dict[str, Any]
 
 
-def joined_model(stage1: UnifiedModel, source: ClipSource, new: str, seed: int) -> UnifiedModel:
+def joined_model(stage1: UnifiedModel, source: Clips, new: str, seed: int) -> UnifiedModel:
     """Stage 1's model with a further modality, untrained; all else is a copy.
 
     Raises:
@@ -137,7 +137,7 @@ def parts_of(model: UnifiedModel, modality: str) -> list[nn.Module]:
 
 def join(
     model: UnifiedModel,
-    split: Split,
+    split: Clips,
     pivot: str,
     new: str,
     options: JoinOptions,
@@ -165,7 +165,7 @@ def join(
         NonFiniteError: the loss is NaN or infinite.
     """
     both = (split.lengths(pivot) > 0) & (split.lengths(new) > 0)
-    clips = split.subset(both.nonzero()[:, 0].numpy())
+    clips = split.only(both.nonzero()[:, 0].numpy())
     batches = Batches(clips, options.batch_size, [pivot, new], seed=seed, shuffled_pairs=shuffled)
     trained = [p for part in parts_of(model, new) for p in part.parameters()]
     optimizer = torch.optim.Adam(trained, lr=options.lr)
@@ -290,7 +290,7 @@ def two_stage(
             scores[variant] += found.scores["mean"]
     remarks = [remark for c in checkpoints for remark in other_extractors(c, source)]
     if label is not None:
-        remarks += lone_classes(chosen, label, chosen.labels(label))
+        remarks += lone_classes(chosen, label, chosen.label(label))
     about = {
         "stage1": [str(c.path) for c in checkpoints],
         "stage1_modalities": [m.name for m in checkpoints[0].modalities],

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cmg.clips import open_clips, training_split
+from cmg.clips import configured_clips, training_split
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
+from cmg.data.clips import Clips
 from cmg.data.digits import WordFeatures, build_digits, load_spoken
-from cmg.data.source import ClipSource
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import FrozenEncoder, encode_split
@@ -196,7 +196,7 @@ def word_sets(features: WordFeatures, words: Sequence[Words]) -> list[WordSet]:
 
 
 def read_words(
-    model: UnifiedModel, store: ClipSource, config: RunConfig, sets: Sequence[WordSet]
+    model: UnifiedModel, store: Clips, config: RunConfig, sets: Sequence[WordSet]
 ) -> dict[str, dict[str, list[int]]]:
     """Read words with heads trained on each modality's codes.
 
@@ -217,7 +217,7 @@ def read_words(
     if "digit" not in store.labels:
         raise DataError(f"{store.path} has no label 'digit'; build it with `cmg data digits`")
     split = store.split(training_split(config.data))
-    labels = split.labels("digit")
+    labels = split.label("digit")
     vectors = {s.source: word_codes(model, s.features) for s in sets}
     found: dict[str, dict[str, list[int]]] = {}
     for modality, encoded in encode_split(model, split).items():
@@ -248,7 +248,7 @@ def run_voices_job(job: VoicesJob, send: Report) -> dict[str, dict[str, list[int
     """Train one model in this process and read the words with it."""
     config = job.job.config
     with trained_model(job.job, send) as model:
-        return read_words(model, open_clips(config.data), config, job.sets)
+        return read_words(model, configured_clips(config.data), config, job.sets)
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,7 @@ def read_run(model: UnifiedModel, config: RunConfig, words: Sequence[Words]) -> 
     audio = features_of(model)
     everything = [synthetic_words(), *words]
     sets = word_sets(word_features(audio), everything)
-    found = read_words(model, open_clips(config.data), config, sets)
+    found = read_words(model, configured_clips(config.data), config, sets)
     rows = [
         Row(audio, "trained", head, {source: [digits] for source, digits in said.items()})
         for head, said in found.items()

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from cmg.baselines.record import Baselines, read_baselines
-from cmg.clips import open_clips
+from cmg.clips import configured_clips
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, to_yaml
 from cmg.data.batches import Batches
+from cmg.data.clips import Clips
 from cmg.data.embedded import set_name
-from cmg.data.source import ClipSource, Split
 from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
@@ -75,15 +75,15 @@ class ReportData:
     checkpoint: Checkpoint
     config_text: str
     model: UnifiedModel
-    split: Split
+    split: Clips
     encoded: dict[str, EncodedModality]
     usage: CodeUsage
     remarks: list[str]
 
     @property
-    def store(self) -> ClipSource:
+    def store(self) -> Clips:
         """Where the clips are from."""
-        return self.split.store
+        return self.split
 
     @property
     def set_name(self) -> str:
@@ -110,7 +110,7 @@ def gather(folder: Path) -> ReportData:
     runs = example_runs(folder)
     demo = runs[0] != folder
     checkpoint = read_checkpoint(runs[0])
-    store = open_store(checkpoint, folder)
+    store = trained_on(checkpoint, folder)
     remarks: list[str] = []
     split = shown_split(store, checkpoint, remarks)
     model = load_model(runs[0])
@@ -187,21 +187,21 @@ def example_runs(folder: Path) -> list[Path]:
     raise CheckpointError(f"{folder} {state}; {there or remedy}")
 
 
-def open_store(checkpoint: Checkpoint, folder: Path) -> ClipSource:
+def trained_on(checkpoint: Checkpoint, folder: Path) -> Clips:
     """The store a run was trained on.
 
     Raises:
         DataError: it is not where the configuration says.
     """
     try:
-        return open_clips(checkpoint.config.data)
+        return configured_clips(checkpoint.config.data)
     except DataError as error:
         raise DataError(
             f"the report of {folder} needs the store it was trained on: {error}"
         ) from error
 
 
-def shown_split(store: ClipSource, checkpoint: Checkpoint, remarks: list[str]) -> Split:
+def shown_split(store: Clips, checkpoint: Checkpoint, remarks: list[str]) -> Clips:
     """The held-out split, or the training split of a store that has no other."""
     data = checkpoint.config.data
     if data.test_split in store.splits:
@@ -214,7 +214,7 @@ def shown_split(store: ClipSource, checkpoint: Checkpoint, remarks: list[str]) -
     return split
 
 
-def encode(model: UnifiedModel, split: Split) -> tuple[Split, dict[str, EncodedModality]]:
+def encode(model: UnifiedModel, split: Clips) -> tuple[Clips, dict[str, EncodedModality]]:
     """Codes of a split; clips that have none of the model's modalities are left out.
 
     Returns:
@@ -225,12 +225,12 @@ def encode(model: UnifiedModel, split: Split) -> tuple[Split, dict[str, EncodedM
         ModalityError: the store has a modality in another shape than the model.
     """
     names = [m for m in model.modalities if m in split.modalities]
-    kept = split.subset(Batches(split, ENCODED_AT_A_TIME, names, shuffle=False).clips)
+    kept = split.only(Batches(split, ENCODED_AT_A_TIME, names, shuffle=False).clips)
     return kept, encode_split(model, kept, ENCODED_AT_A_TIME)
 
 
 def find_results(
-    folder: Path, demo: bool, checkpoint: Checkpoint, store: ClipSource, remarks: list[str]
+    folder: Path, demo: bool, checkpoint: Checkpoint, store: Clips, remarks: list[str]
 ) -> Results | None:
     """The results in the folder, or of an evaluation made now; None without labels.
 
@@ -260,7 +260,7 @@ def find_results(
         return None
 
 
-def control_remarks(checkpoint: Checkpoint, store: ClipSource) -> list[str]:
+def control_remarks(checkpoint: Checkpoint, store: Clips) -> list[str]:
     """What makes a run a control, or its numbers doubtful."""
     config, said = checkpoint.config, []
     if config.data.shuffled_pairs:

@@ -69,7 +69,7 @@ def retrieval_tables(results: RetrievalResults) -> list[Table]:
         undefined = results.undefined.get(by, {})
         rows += [[arrow(d), "not defined", *[""] * (len(COLUMNS) - 2)] for d in undefined]
         split, clips = results.about["split"], results.about["clips"]
-        note = f"Split {split}, {clips:,} clips"
+        note = f"Clips {split}, {clips:,} clips"
         note += f"; mean ± standard deviation of {len(seeds)} models." if len(seeds) > 1 else "."
         if undefined:
             note += f" Not defined: {next(iter(undefined.values()))}."

@@ -116,10 +116,10 @@ def relocated(config: RunConfig, run: Path) -> RunConfig:
 
 def holds(config: RunConfig, data_hash: str) -> bool:
     """Whether the clips that a configuration names have this content."""
-    from cmg.clips import open_clips
+    from cmg.clips import configured_clips
 
     try:
-        return open_clips(config.data).content_hash == data_hash
+        return configured_clips(config.data).content_hash == data_hash
     except CmgError:
         return False
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.frame_folder import CLIPS, read_frame_folder
 from cmg.data.frames import FramedClip, read_frames, read_masks
-from cmg.data.source import ClipSource
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
 from cmg.official.collection import open_collection
@@ -176,7 +176,7 @@ class SegmentationData:
 
     path: Path
     clips: list[FramedClip]
-    queries: ClipSource
+    queries: Clips
     simulated: bool
 
 
@@ -203,9 +203,9 @@ def open_segmentation(
                 f"{data} has frames and masks; name the store with the features of their sounds or "
                 "words by --queries STORE (`cmg extract` and `cmg data import` make one)"
             )
-        return SegmentationData(data, read_frame_folder(data), FeatureStore.open(queries), False)
+        return SegmentationData(data, read_frame_folder(data), open_store(queries), False)
     frames = avsbench_frames(find_layout(data, lists))
     if queries is not None:
-        return SegmentationData(data, frames, FeatureStore.open(queries), simulated)
+        return SegmentationData(data, frames, open_store(queries), simulated)
     collection = open_collection(data, lists)
     return SegmentationData(data, frames, collection.open(AVSBENCH), simulated)

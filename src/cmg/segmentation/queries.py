@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.frames import FramedClip
-from cmg.data.source import ClipSource
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.evaluation.encoding import FrozenEncoder
 from cmg.models.unified import UnifiedModel
@@ -49,7 +49,7 @@ class Queries:
 
     steps: int | None = None
 
-    def __init__(self, model: UnifiedModel, source: ClipSource) -> None:
+    def __init__(self, model: UnifiedModel, source: Clips) -> None:
         self.model, self.source, self.width = model, source, model.codebook.width
         self._places = {row.id: i for i, row in enumerate(source.rows)}
 
@@ -86,7 +86,7 @@ class Queries:
                     "leave the clip out"
                 )
         places = np.array([self._places[clip] for clip in ids], dtype=np.int64)
-        features, lengths = source.gather(modality, places)
+        features, lengths = source.features(modality, places)
         return encoder, encoder.inputs(features, lengths, ids), lengths
 
 
@@ -125,7 +125,7 @@ class CodeQueries(Queries):
     """
 
     def __init__(
-        self, model: UnifiedModel, source: ClipSource, steps: int = STEPS, jitter: float = 0.0
+        self, model: UnifiedModel, source: Clips, steps: int = STEPS, jitter: float = 0.0
     ) -> None:
         super().__init__(model, source)
         self.steps: int = steps
@@ -220,7 +220,7 @@ class PublishedQueries(Queries):
     """
 
     def __init__(
-        self, model: UnifiedModel, source: ClipSource, frames: int, seed: int, phase: str
+        self, model: UnifiedModel, source: Clips, frames: int, seed: int, phase: str
     ) -> None:
         super().__init__(model, source)
         with seeded(derived_seed(seed, f"mixer {phase}")):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmg.baselines.infonce import infonce_config
-from cmg.clips import is_one_store, open_clips, training_split
+from cmg.clips import configured_clips, is_one_store, training_split
 from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
+from cmg.data.clips import Clips
 from cmg.data.embedded import is_embedded
-from cmg.data.source import ClipSource
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.evaluation.probe import unseen_classes
 from cmg.recipes.pretrain import chosen_modalities, training_batches
@@ -100,7 +100,7 @@ def plan_study(
     refuse_other_split(split, {"base": started} | variants)
     configs = {(n, fold): at_fold(c, fold) for fold in here for n, c in variants.items()}
     hashes, clips = {}, {}
-    sources: dict[tuple[str | None, ...], ClipSource] = {}
+    sources: dict[tuple[str | None, ...], Clips] = {}
     for where, config in configs.items():
         names = (config.data.store, config.data.list, config.data.lists)
         if names not in sources:
@@ -168,7 +168,7 @@ def refuse_uneven(study: Study) -> None:
         )
 
 
-def refuse_unseen(source: ClipSource, config: RunConfig) -> None:
+def refuse_unseen(source: Clips, config: RunConfig) -> None:
     """Refuse a fold with a class that heads are asked for and have no clip to learn from.
 
     Raises:
@@ -176,7 +176,7 @@ def refuse_unseen(source: ClipSource, config: RunConfig) -> None:
     """
     for name in (n for n, spec in source.labels.items() if spec.per == "clip"):
         train, scored = training_split(config.data), config.data.test_split
-        known, asked = source.split(train).labels(name), source.split(scored).labels(name)
+        known, asked = source.split(train).label(name), source.split(scored).label(name)
         said = unseen_classes(known, asked, source.labels[name].classes)
         if said is not None:
             raise DataError(
@@ -328,7 +328,7 @@ def refuse_idle(
     )
 
 
-def opened(study: Study, config: RunConfig) -> ClipSource:
+def opened(study: Study, config: RunConfig) -> Clips:
     """What a configuration trains on.
 
     Raises:
@@ -339,10 +339,10 @@ def opened(study: Study, config: RunConfig) -> ClipSource:
             f"{study.name} trains on lists of a collection, but {config.data.store} is a single "
             "store; give a folder in the official layout, or a collection imported from one"
         )
-    return open_clips(config.data)
+    return configured_clips(config.data)
 
 
-def clips_of(source: ClipSource, config: RunConfig) -> int:
+def clips_of(source: Clips, config: RunConfig) -> int:
     """Number of clips that a job trains on; refuses what does not fit the data.
 
     Raises:

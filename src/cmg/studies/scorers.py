@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.baselines.rows import computed_controls
-from cmg.clips import is_one_store, open_clips
+from cmg.clips import configured_clips, is_one_store
 from cmg.config.schema import RunConfig
 from cmg.data.parts import refuse_leak
 from cmg.decoders.heads import ProbeOptions
@@ -88,7 +88,7 @@ class StoreScorer:
 
     def check(self, config: RunConfig) -> str:
         """The store has labels and both splits, apart from each other; see :meth:`Scorer.check`."""
-        source = open_clips(config.data)
+        source = configured_clips(config.data)
         if not source.labels:
             raise DataError(
                 f"{source.path} has no labels; a study scores heads, which need a label per clip "
@@ -109,7 +109,7 @@ class StoreScorer:
 
     def controls(self, config: RunConfig) -> dict[str, Scores]:
         """Classification per direction; see :meth:`Scorer.controls`."""
-        found = computed_controls(open_clips(config.data), config)
+        found = computed_controls(configured_clips(config.data), config)
         return {name: by_direction("classification", table) for name, table in found.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from cmg.data.source import ClipSource
+from cmg.data.clips import Clips
 from cmg.errors import DataError
 from cmg.evaluation.frozen import FrozenData
 from cmg.evaluation.training import HeadOptions
@@ -69,7 +69,7 @@ class AVVP(Benchmark):
         return Plan(self, train, select, test, notes, decides="f1")
 
 
-def refuse_unlisted(source: ClipSource, *splits: str) -> None:
+def refuse_unlisted(source: Clips, *splits: str) -> None:
     """Refuse AVVP without the lists that say which videos are for what.
 
     Raises:

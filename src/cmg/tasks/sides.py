@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.labels import clip_classes
 from cmg.data.manifest import ClipRow
-from cmg.data.source import ClipSource, Split, members
 from cmg.errors import DataError, did_you_mean
 from cmg.evaluation.encoding import check_shape
 from cmg.evaluation.frozen import FrozenData
@@ -43,7 +43,7 @@ class Side:
     clips: NDArray[np.int64]
 
     @property
-    def source(self) -> ClipSource:
+    def source(self) -> Clips:
         """The data set."""
         return self.data.source(self.name)
 
@@ -69,8 +69,8 @@ class Side:
         return [video_id(row) for row in self.rows]
 
     def raw_labels(self) -> Tensor:
-        """int64 [N], or float32 [N, T, C] for a multiple label; see :meth:`Split.labels`."""
-        return Split(self.source, self.label, self.clips).labels(self.label)
+        """int64 [N], or float32 [N, T, C] for a multiple label; see :meth:`Clips.label`."""
+        return self.source.only(self.clips).label(self.label)
 
     def clip_labels(self) -> Tensor:
         """One class per clip, int64 [N].
@@ -127,7 +127,7 @@ def side(
     check_shape(data.model, clips, modality)
     if label not in clips.labels:
         raise DataError(f"{path}: unknown label {label!r}{did_you_mean(label, clips.labels)}")
-    positions = np.arange(len(clips.rows)) if splits is None else members(clips, splits)
+    positions = (clips if splits is None else clips.split(splits)).positions
     kept = []
     for i in positions:
         row = clips.rows[i]
@@ -148,7 +148,7 @@ def has_label(row: ClipRow, label: str) -> bool:
     return value is not None and value != -1
 
 
-def _check_length(source: ClipSource, row: ClipRow, label: str) -> None:
+def _check_length(source: Clips, row: ClipRow, label: str) -> None:
     value = row.labels[label]
     if isinstance(value, list) and len(value) != row.length:
         raise DataError(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.digits.archives import load_scans, load_spoken
 from cmg.data.digits.sentences import (
     DIGIT_WORDS,
@@ -27,7 +28,7 @@ from cmg.data.digits.sentences import (
 from cmg.data.digits.words import LogMelWords, WordFeatures
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.manifest import FeatureSpec, LabelSpec
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import DataError
 from cmg.files import StrPath
@@ -91,7 +92,7 @@ def build_digits(
     seed: int = 0,
     overwrite: bool = False,
     words: WordFeatures | None = None,
-) -> FeatureStore:
+) -> Clips:
     """Build the embedded set as a store.
 
     Splits: ``train``; ``test`` with unseen scans, voices and sentence templates;
@@ -132,7 +133,7 @@ def build_digits(
             video = _video(script, seed, rooms[split])
             for i in range(len(script.digits)):
                 writer.add(_clip(script, split, i, audio[i], video[i]))
-    return FeatureStore.open(Path(path))
+    return open_store(Path(path))
 
 
 def _write_script(count: int, held_out: bool, seed: int) -> _Script:

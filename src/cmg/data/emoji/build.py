@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.clips import Clips
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.emoji.archive import Emoji, EmojiWords, load_drawings, load_words
 from cmg.data.emoji.families import families
@@ -24,7 +25,7 @@ from cmg.data.emoji.folds import FOLDS, parts
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.parts import GROUP, refuse_absent_classes, refuse_leak
 from cmg.data.scaling import Standardizer
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import ConfigError
 from cmg.files import StrPath
@@ -78,7 +79,7 @@ class QuadrantComponents:
         return np.asarray((quadrants - self.mean) @ self.weights, dtype=np.float32)
 
 
-def build_emoji(path: StrPath, fold: int = 0, overwrite: bool = False) -> FeatureStore:
+def build_emoji(path: StrPath, fold: int = 0, overwrite: bool = False) -> Clips:
     """Build a fold of the embedded set as a store.
 
     Splits: ``train``, ``val`` and ``test``. Labels per clip: ``subgroup``, of the concepts in
@@ -106,7 +107,7 @@ def write_fold(
     words: EmojiWords,
     drawings: dict[str, Array],
     overwrite: bool = False,
-) -> FeatureStore:
+) -> Clips:
     """What :func:`build_emoji` does, of any concepts."""
     concepts = words.concepts
     subgroups = [c.subgroup for c in concepts]
@@ -137,7 +138,7 @@ def write_fold(
                     },
                 )
             )
-    store = FeatureStore.open(Path(path))
+    store = open_store(Path(path))
     refuse_leak(store, "train", "val", "test")
     refuse_absent_classes(store.rows, "subgroup", classes["subgroup"])
     return store

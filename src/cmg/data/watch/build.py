@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.batches import permutation
+from cmg.data.clips import Clips
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.parts import GROUP, refuse_absent_classes, refuse_leak
 from cmg.data.scaling import Standardizer
-from cmg.data.store import FeatureStore
+from cmg.data.store import open_store
 from cmg.data.watch.archive import AXES, PER_UNIT, RATE, Recording, load_recordings
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import ConfigError
@@ -92,7 +93,7 @@ class WatchWindow:
     features: dict[str, NDArray[np.float64]]
 
 
-def build_watch(path: StrPath, fold: int = 0, overwrite: bool = False) -> FeatureStore:
+def build_watch(path: StrPath, fold: int = 0, overwrite: bool = False) -> Clips:
     """Build a fold of the embedded set as a store.
 
     Splits: ``train`` (7 people), ``val`` (2) and ``test`` (1). Label: ``exercise`` per clip. `meta`
@@ -130,7 +131,7 @@ def build_watch(path: StrPath, fold: int = 0, overwrite: bool = False) -> Featur
         for split, of_split in found.items():
             for window in of_split:
                 writer.add(_clip(window, split, scales))
-    store = FeatureStore.open(Path(path))
+    store = open_store(Path(path))
     refuse_leak(store, *people)
     refuse_absent_classes(store.rows, LABEL, recordings.exercises)
     return store

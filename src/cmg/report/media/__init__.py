@@ -1,7 +1,7 @@
 """What a step looks or sounds like, as HTML with the media inside."""
 
+from cmg.data.clips import Clips
 from cmg.data.manifest import MediaName
-from cmg.data.source import Split
 from cmg.report.media.base import Media
 from cmg.report.media.digits import DigitsMedia
 from cmg.report.media.emoji import EmojiMedia
@@ -17,7 +17,7 @@ SHOWN: dict[MediaName, type[Media]] = {
 """How the clips of embedded sets are shown; of all others, their features are."""
 
 
-def media_of(split: Split) -> Media:
+def media_of(split: Clips) -> Media:
     """How to show the clips of a store."""
-    media = split.store.media
+    media = split.media
     return Media(split) if media is None else SHOWN.get(media, Media)(split)

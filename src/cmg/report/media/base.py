@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from cmg.data.clips import Clips
 from cmg.data.digits.media import png_bytes
-from cmg.data.source import Split
 from cmg.report.html import data_uri
 from cmg.report.samples import Place
 from cmg.types import Kind
@@ -26,7 +26,7 @@ class Media:
         split: Whose clips.
     """
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, split: Clips) -> None:
         self.split = split
         self._scales: dict[str, float] = {}
 
