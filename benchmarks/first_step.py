@@ -58,7 +58,11 @@ def run_timed(started: float, folder: Path) -> dict[str, float]:
         seconds[WHOLE] = time.time() - started
         raise SystemExit(0)  # what follows a whole run looks for its checkpoint
 
-    for part, name in ((DATA, "open_clips"), (MODEL, "TrainingState"), (START, "start_codebook")):
+    for part, name in (
+        (DATA, "training_clips"),
+        (MODEL, "TrainingState"),
+        (START, "start_codebook"),
+    ):
         setattr(pretrain, name, clocked(part, getattr(pretrain, name)))
     Pretraining.train = first_step  # type: ignore[assignment, method-assign]
     sys.argv = ["cmg", "pretrain", "digits", "--out", str(folder / "run")]

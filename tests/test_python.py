@@ -104,7 +104,7 @@ ARGUMENTS = {
     "cmg.data.watch.build.build_watch": [{"path": "full"}],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
     "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
-    "cmg.data.store.Clips.open": [{"where": "none"}],
+    "cmg.clips.open_clips": [{"where": "none"}],
     "cmg.data.verify.verify_store": [{"path": "none"}],
     "cmg.data.writer.StoreWriter.__init__": [],
     "cmg.golden.verify.verify_golden": [{"folder": "none"}],

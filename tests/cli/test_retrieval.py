@@ -91,7 +91,7 @@ def test_galleries_are_the_clips_that_share_a_value_of_their_meta(runs, tmp_path
         tmp_path / "twice",
         sides,
         split="test",
-        labels={"kind": 2 * once.labels("kind").tolist()},
+        labels={"kind": 2 * once.label("kind").tolist()},
         kinds={"text": Kind.TOKENS},
         step_seconds={"audio": 1.0, "video": 1.0},
         meta=[{"day": day} for day in "ab" for _ in range(len(once))],

@@ -263,7 +263,7 @@ def test_ucf_clips_carry_the_names_of_vggsound_line_by_line(opened):
         source.features("audio", np.arange(2))
     everything = opened("ucf101all")
     assert list(everything.modalities) == ["audio", "video"]
-    assert everything.split("all").labels("category").tolist() == [2, 0]
+    assert everything.split("all").label("category").tolist() == [2, 0]
 
 
 CORRUPT = {

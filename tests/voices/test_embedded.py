@@ -75,7 +75,7 @@ def test_only_the_audio_of_a_store_depends_on_the_features(fake, tmp_path):
     for split in ("train", "test", "test_one_scan"):
         mine, theirs = plain.split(split), other.split(split)
         assert mine.ids == theirs.ids
-        assert (mine.labels("step") == theirs.labels("step")).all()
+        assert (mine.label("step") == theirs.label("step")).all()
         assert [row.meta for row in mine.rows] == [row.meta for row in theirs.rows]
         clips = range(len(mine))
         for modality in ("video", "text"):

@@ -166,7 +166,7 @@ def lines(found: Extraction) -> list[Any]:
     if found.skipped:
         shown.append(f"{len(found.skipped)} clips left out, see {told['store']}/extract.json")
     if several := sum(TRACKS in row.meta for row in found.store.rows):
-        where = f"{TRACKS!r} in the store's clips.jsonl"
+        where = f"{TRACKS!r} in the meta of these clips"
         shown.append(f"clips with several tracks: {several}, which was read is {where}")
     if found.others:
         others = ", ".join(f"{count} {name}" for name, count in sorted(found.others.items()))

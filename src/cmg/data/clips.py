@@ -206,6 +206,11 @@ class Clips:
 
     # --- views -----------------------------------------------------------------------------------
 
+    @property
+    def whole(self) -> Clips:
+        """All of the clips that these are some of."""
+        return replace(self, name="", at=None)
+
     def split(self, name: str) -> Clips:
         """The clips of one split, or of several joined as in ``train+test``, in that order.
 

@@ -192,7 +192,7 @@ def probe(
 
     Args:
         model: Left untouched; or a run folder or checkpoint.
-        store: With labels; or what :meth:`~cmg.data.store.Clips.open` takes.
+        store: With labels; or what :func:`~cmg.data.store.open_store` takes.
         train_on: Modality the head is trained on.
         test_on: Modality it is read on.
         label: Label of the store; None takes its first label per clip, else per step.

@@ -83,7 +83,7 @@ class ReportData:
     @property
     def store(self) -> Clips:
         """Where the clips are from."""
-        return self.split
+        return self.split.whole
 
     @property
     def set_name(self) -> str:
