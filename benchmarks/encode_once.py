@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.figures import Figure, Section, markdown
+from cmg.data.about import About
 from cmg.data.batches import permutation
-from cmg.data.clips import About, Clips
+from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.training import HeadJob, HeadOptions
@@ -45,7 +46,7 @@ TILE = 64
 
 @dataclass(frozen=True)
 class Tiles:
-    """Features that repeat after :data:`TILE` clips; a :class:`~cmg.data.clips.Read`."""
+    """Features that repeat after :data:`TILE` clips; a :class:`~cmg.data.about.Read`."""
 
     features: dict[str, Tensor]
 

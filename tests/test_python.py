@@ -97,6 +97,7 @@ RECORDS = {"Clips", "Diagnosis", "SimulateOptions"}
 """Classes made by a door, whose own fields are paths or are converted there."""
 
 ARGUMENTS = {
+    "cmg.clips.open_clips": [{"where": "none"}],
     "cmg.config.load.load_config": [{"name_or_path": "file.yaml"}],
     "cmg.data.arrays.import_arrays": [{"manifest": "none.csv", "out": "out"}],
     "cmg.data.digits.build.build_digits": [{"path": "full"}],
@@ -104,7 +105,7 @@ ARGUMENTS = {
     "cmg.data.watch.build.build_watch": [{"path": "full"}],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
     "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
-    "cmg.clips.open_clips": [{"where": "none"}],
+    "cmg.data.store.open_store": [{"where": "none"}],
     "cmg.data.verify.verify_store": [{"path": "none"}],
     "cmg.data.writer.StoreWriter.__init__": [],
     "cmg.golden.verify.verify_golden": [{"folder": "none"}],

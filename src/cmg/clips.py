@@ -13,9 +13,9 @@ from cmg.data.manifest import MANIFEST, counted_from
 from cmg.data.options import DataOptions
 from cmg.data.parts import refuse_leak
 from cmg.data.remote import is_remote
-from cmg.data.store import open_store
+from cmg.data.store import NAMED, open_store
 from cmg.errors import ConfigError, DataError
-from cmg.files import StrPath
+from cmg.files import StrPath, as_path
 from cmg.places import lies_there
 
 
@@ -55,7 +55,7 @@ def open_clips(where: StrPath, list: str | None = None, *, lists: StrPath | None
         ConfigError: a collection without a list, or a list of a single store.
         DataError: it cannot be opened, or the collection lacks the list.
     """
-    where = os.fspath(where)
+    where = os.fspath(as_path(where, NAMED))
     one_store = is_one_store(where)
     if list is not None:
         if one_store:

@@ -73,9 +73,9 @@ def test_codes_are_those_of_the_model(ragged, text_model, modality):
 def test_every_clip_is_read_once(folder, model, monkeypatch):
     source = folder.stores["ave"]
     read = []
-    gather = type(source).gather
+    features = type(source).features
     monkeypatch.setattr(
-        type(source), "gather", lambda self, m, clips: read.extend(clips) or gather(self, m, clips)
+        type(source), "features", lambda self, m, x: read.extend(x) or features(self, m, x)
     )
     told = []
     frozen = FrozenData(Opened(folder), model, "published", progress=lambda *x: told.append(x))

@@ -10,6 +10,7 @@ import torch
 
 from cmg.config.load import load_config
 from cmg.data import LabelSpec
+from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
@@ -206,19 +207,11 @@ class Changed:
         return self.sources[name]
 
 
-class Rows:
-    """A source with other rows or labels."""
-
-    def __init__(self, source, change=lambda row: row, labels=None):
-        self.source = source
-        self.rows = [r for row in source.rows if (r := change(row)) is not None]
-        self.labels = dict(source.labels) | (labels or {})
-        self.splits = {}
-        for row in self.rows:
-            self.splits[row.split] = self.splits.get(row.split, 0) + 1
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
+def with_rows(source, change=lambda row: row, labels=None):
+    """Clips with other rows or labels."""
+    rows = [r for row in source.rows if (r := change(row)) is not None]
+    about = replace(source.about, labels=dict(source.labels) | (labels or {}))
+    return Clips.of_rows(about, rows, source.read)
 
 
 def with_labels(row, **labels):
@@ -226,7 +219,9 @@ def with_labels(row, **labels):
 
 
 def test_avvp_without_its_lists_names_them(world, folder):
-    unlisted = Rows(folder.stores["avvp"], lambda row: row.model_copy(update={"split": "unlisted"}))
+    unlisted = with_rows(
+        folder.stores["avvp"], lambda row: row.model_copy(update={"split": "unlisted"})
+    )
     data = Changed(folder, avvp=unlisted)
     with pytest.raises(DataError, match=r"AVVP_val_pd\.csv is missing"):
         AVVP().plan(world("clean", data))
@@ -239,7 +234,7 @@ def test_labels_of_another_length_name_clip_and_lengths(world, folder):
     def shortened(row):
         return with_labels(row, audio=row.labels["audio"][:7]) if "0000004" in row.id else row
 
-    data = Changed(folder, avvp=Rows(folder.stores["avvp"], shortened))
+    data = Changed(folder, avvp=with_rows(folder.stores["avvp"], shortened))
     with pytest.raises(DataError, match="'avvp0000004_0_10' has 7 steps of label 'audio'"):
         AVVP().plan(world("published", data))
 
@@ -248,17 +243,17 @@ def test_clips_without_a_step_are_left_out_and_none_left_is_an_error(world, fold
     def silent(row):
         return row.model_copy(update={"lengths": row.lengths | {"audio": 0}})
 
-    some = Rows(folder.stores["ave"], lambda r: silent(r) if r.meta["row"] < 10 else r)
+    some = with_rows(folder.stores["ave"], lambda r: silent(r) if r.meta["row"] < 10 else r)
     plan = AVE().plan(world("published", Changed(folder, ave=some)))
     assert len(plan.train["audio"].clips) == 30
     assert len(plan.train["video"].clips) == 40
-    every = Changed(folder, ave=Rows(folder.stores["ave"], silent))
+    every = Changed(folder, ave=with_rows(folder.stores["ave"], silent))
     with pytest.raises(DataError, match="no clip of split 'train' has both 'audio' and the label"):
         AVE().plan(world("published", every))
 
 
 def test_one_class_is_no_task(world, folder):
-    same = Rows(folder.stores["ave"], lambda r: with_labels(r, category=2))
+    same = with_rows(folder.stores["ave"], lambda r: with_labels(r, category=2))
     plan = AVE().plan(world("clean", Changed(folder, ave=same)))
     with pytest.raises(DataError, match="all 40 training clips of 'video' are of one class"):
         plan.check()
@@ -266,12 +261,12 @@ def test_one_class_is_no_task(world, folder):
 
 def test_other_classes_on_the_other_side_are_named(world, folder):
     renamed = LabelSpec(classes=("Cat", "Hound", "Banjo", "background"), per="step", multiple=True)
-    data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": renamed}))
+    data = Changed(folder, avvp=with_rows(folder.stores["avvp"], labels={"shared_audio": renamed}))
     plan = AVEtoAVVP().plan(world("clean", data))
     with pytest.raises(DataError, match=r"'Dog, barking' where label 'shared_audio' .* 'Hound'"):
         plan.check()
     fewer = LabelSpec(classes=("Cat", "Dog, barking"), per="step", multiple=True)
-    data = Changed(folder, avvp=Rows(folder.stores["avvp"], labels={"shared_audio": fewer}))
+    data = Changed(folder, avvp=with_rows(folder.stores["avvp"], labels={"shared_audio": fewer}))
     with pytest.raises(DataError, match=r"has 4 classes, 'Banjo' where label 'sh.* has 'none'"):
         AVEtoAVVP().plan(world("clean", data)).check()
 
@@ -289,8 +284,9 @@ def test_a_missing_data_set_says_what_there_is(world, folder):
 
 
 def test_a_missing_label_names_the_nearest(world, folder):
-    bare = Rows(folder.stores["ave"])
-    del bare.labels["category"]
+    bare = folder.stores["ave"]
+    labels = {name: spec for name, spec in bare.labels.items() if name != "category"}
+    bare = replace(bare, about=replace(bare.about, labels=labels))
     with pytest.raises(DataError, match="unknown label 'category'"):
         AVE().plan(world("clean", Changed(folder, ave=bare)))
 
@@ -299,7 +295,7 @@ def test_clips_without_a_group_are_no_ucf_clips(world, folder):
     def nameless(row):
         return row.model_copy(update={"id": row.id.replace("_g", "_x")})
 
-    data = Changed(folder, ucf101=Rows(folder.stores["ucf101"], nameless))
+    data = Changed(folder, ucf101=with_rows(folder.stores["ucf101"], nameless))
     with pytest.raises(DataError, match="has no group in its name"):
         UCFVGG().plan(world("clean", data))
 

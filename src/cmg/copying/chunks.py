@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from numpy.typing import NDArray
 
-from cmg.data.clips import About
+from cmg.data.about import About
 from cmg.data.features import as_block, converted
 from cmg.data.manifest import (
     DTYPES,
@@ -45,6 +45,10 @@ class Source(Protocol):
     @property
     def about(self) -> About:
         """What is known of all of them."""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 that changes with the content."""
 
     def __len__(self) -> int:
         """How many there are."""

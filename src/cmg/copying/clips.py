@@ -223,7 +223,7 @@ def purpose(source: Source, plan: CopyPlan, state: Mapping[str, Any] | None) -> 
     """What the journal of a copy says of it."""
     return {
         "source": str(source.about.path),
-        "content": source.about.fingerprint(),
+        "content": source.content_hash,
         "modalities": {m: spec.model_dump(mode="json") for m, spec in plan.specs.items()},
         "chunk": plan.chunk,
         **(state or {}),

@@ -11,61 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from cmg.data.about import About, Read
 from cmg.data.alignment import Grid, OnGrid, chosen_grid, moved_steps
 from cmg.data.columns import Columns, ColumnsWriter, Positions, Rows
 from cmg.data.labeled import LabelFile, read_labels
-from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest, MediaName
+from cmg.data.labels import multi_hot
+from cmg.data.manifest import ClipRow, LabelSpec, Manifest, MediaName
 from cmg.errors import DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.types import Modality
 
 AT_ONCE = 1 << 16
 """Clips that are looked at together where all have to be."""
-
-
-class Read(Protocol):
-    """Reads features, wherever they are."""
-
-    def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape], zero after each clip's end, and their lengths, int64 [B].
-
-        Raises:
-            DataError: a clip cannot be read.
-        """
-
-
-@dataclass(frozen=True)
-class About:
-    """What is known of clips as a whole.
-
-    Attributes:
-        path: Where they are, for messages.
-        specs: How each modality is stored.
-        labels: The labels with their classes.
-        fingerprint: Gives the SHA-256 that changes with the content.
-        media: The embedded set that the rows' `meta` refers to.
-        notes: Where the data are from.
-        remarks: What a user should know: parts that are missing, labels that fit no clip.
-        grid: Seconds that steps were brought to; None where they are as they are stored.
-        manifest: Of a store as it is on disk; None of anything else.
-    """
-
-    path: Path
-    specs: Mapping[str, FeatureSpec]
-    labels: Mapping[str, LabelSpec]
-    fingerprint: Callable[[], str]
-    media: MediaName | None = None
-    notes: str = ""
-    remarks: tuple[str, ...] = ()
-    grid: float | None = None
-    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,7 +303,8 @@ class Clips:
         """
         at = range(len(self))[position]
         row = self.rows[at]
-        features = {m: self.features(m, [at])[0][0] for m, n in row.lengths.items() if n}
+        there = (m for m in self.about.specs if row.lengths.get(m))
+        features = {m: self.features(m, [at])[0][0] for m in there}
         return row.model_dump(exclude={"lengths"}) | {"features": features}
 
     def parts(self) -> Iterator[slice]:
@@ -433,26 +398,3 @@ def _changed(fingerprint: Callable[[], str], how: str) -> str:
 def _labelled(fingerprint: Callable[[], str], classes: Mapping[str, Mapping[str, str]]) -> str:
     told = json.dumps([fingerprint(), classes], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-def multi_hot(values: Sequence[Any], steps: int, classes: int) -> Tensor:
-    """Lists of class indices per step as numbers.
-
-    Args:
-        values: Per clip a list, one entry per step, of lists of class indices; None: unlabelled.
-        steps: T.
-        classes: C.
-
-    Returns:
-        float32 [N, T, C], -1 where nothing is known.
-    """
-    out = torch.full((len(values), steps, classes), -1.0)
-    for clip, value in enumerate(values):
-        if value is None:
-            continue
-        out[clip, : len(value)] = 0.0
-        at = [(step, c) for step, active in enumerate(value) for c in active]
-        if at:
-            step, column = torch.tensor(at).unbind(1)
-            out[clip, step, column] = 1.0
-    return out

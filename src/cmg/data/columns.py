@@ -89,9 +89,12 @@ class Columns:
             DataError: the column is damaged.
         """
         ends = self.steps(modality)
+        if len(clips) and not 0 <= clips.min() <= clips.max() < len(self):
+            raise self.damaged("split", int(clips.max()))
         found = np.asarray(ends[1:][clips] - ends[:-1][clips])
-        if found.size and found.min() < 0:
-            raise self.damaged(f"steps.{modality}", int(clips[found.argmin()]))
+        wrong = (found < 0) | (found > ends[-1])
+        if wrong.any():
+            raise self.damaged(f"steps.{modality}", int(clips[wrong.argmax()]))
         return self.moved[modality](found) if modality in self.moved else found
 
     def ids(self, clips: Iterable[int]) -> list[str]:

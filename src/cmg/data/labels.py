@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,3 +94,26 @@ def clip_classes(labels: Tensor) -> Tensor:
         int64 [B].
     """
     return labels[..., :-1].argmax(-1).amax(-1)
+
+
+def multi_hot(values: Sequence[Any], steps: int, classes: int) -> Tensor:
+    """Lists of class indices per step as numbers.
+
+    Args:
+        values: Per clip a list, one entry per step, of lists of class indices; None: unlabelled.
+        steps: T.
+        classes: C.
+
+    Returns:
+        float32 [N, T, C], -1 where nothing is known.
+    """
+    out = torch.full((len(values), steps, classes), -1.0)
+    for clip, value in enumerate(values):
+        if value is None:
+            continue
+        out[clip, : len(value)] = 0.0
+        at = [(step, c) for step, active in enumerate(value) for c in active]
+        if at:
+            step, column = torch.tensor(at).unbind(1)
+            out[clip, step, column] = 1.0
+    return out

@@ -25,7 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.data.clips import About, Clips
+from cmg.data.about import About
+from cmg.data.clips import Clips
 from cmg.data.columns import Columns, ColumnsWriter, Positions, open_columns, read_lines
 from cmg.data.embedded import embedded_folder, is_embedded
 from cmg.data.manifest import COLUMNS, LINES, Manifest, Shard, read_manifest
@@ -35,6 +36,8 @@ from cmg.data.verify import verify_store
 from cmg.errors import DataError
 from cmg.files import StrPath, as_path, file_sha256
 
+NAMED = "a store is named by its folder, its address, or as an embedded set"
+"""What opens one, for messages."""
 CHECKED_BYTES = 8 << 20
 """Columns of up to this size are compared with their checksum when a store is opened."""
 
@@ -57,7 +60,7 @@ def open_store(where: StrPath) -> Clips:
         return _clips(remote.folder, remote.manifest, remote)
     if isinstance(where, str) and is_embedded(where):
         where = embedded_folder(where)
-    path = as_path(where, "a store is named by its folder, its address, or as an embedded set")
+    path = as_path(where, NAMED)
     manifest = read_manifest(path)
     for shard in manifest.shards:
         _check_size(path / shard.file, shard)
@@ -157,7 +160,7 @@ def _check_steps(path: Path, manifest: Manifest, columns: Columns, shard: Shard)
 
 
 class ReadShards:
-    """Reads the features of a store; a :class:`~cmg.data.clips.Read`.
+    """Reads the features of a store; a :class:`~cmg.data.about.Read`.
 
     Args:
         path: The folder; of a remote store its copy in the cache.
@@ -190,7 +193,7 @@ class ReadShards:
         return found
 
     def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape] and lengths; see :class:`~cmg.data.clips.Read`."""
+        """Features [B, T, *shape] and lengths; see :class:`~cmg.data.about.Read`."""
         spec = self.manifest.modalities[modality]
         ends = self.columns.steps(modality)
         first = ends[:-1][clips]

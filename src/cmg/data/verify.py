@@ -92,7 +92,7 @@ def _rows(
         except OverflowError as error:
             raise DataError(f"{file}: clip {row.id!r} has a number beyond all measure") from error
         ids.append(row.id)
-        problems += _label_problems(where, manifest, row)
+        problems += _problems_of(where, manifest, row)
     if found.splits != manifest.splits:
         problems.append(f"{where}: splits {manifest.splits}, but the rows have {found.splits}")
     problems += [
@@ -118,8 +118,12 @@ def _column_problems(folder: Path, manifest: Manifest, found: ColumnsWriter) -> 
     return []
 
 
-def _label_problems(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
-    problems = []
+def _problems_of(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
+    problems = [
+        f"{where}: clip {row.id!r} has steps of an undeclared modality {name!r}"
+        for name in row.lengths
+        if name not in manifest.modalities
+    ]
     for name, label in row.labels.items():
         if name not in manifest.labels:
             problems.append(f"{where}: clip {row.id!r} has an undeclared label {name!r}")

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from cmg.data.clips import About
+from cmg.data.about import About
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.extract.clip import MediaClip
@@ -112,6 +112,11 @@ class ExtractedClips:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({key: value for key, value in state.items() if key != "readers"})
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of clips, the size and time of change of their files, and the extractors."""
+        return self.about.fingerprint()
 
     def __len__(self) -> int:
         """Number of clips."""

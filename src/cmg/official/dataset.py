@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmg.copying.chunks import OnError
-from cmg.data.clips import About, Clips
+from cmg.data.about import About
+from cmg.data.clips import Clips
 from cmg.data.features import check_numbers
 from cmg.data.labels import Event, step_labels
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
@@ -158,7 +159,7 @@ def _content_hash(dataset: OfficialDataset) -> str:
 
 @dataclass(frozen=True)
 class ReadOfficial:
-    """Reads features where they lie; a :class:`~cmg.data.clips.Read`.
+    """Reads features where they lie; a :class:`~cmg.data.about.Read`.
 
     Attributes:
         dataset: Whose rows the positions count.

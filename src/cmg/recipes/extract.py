@@ -147,7 +147,7 @@ def extract(
     found = find_clips(folder, options.scan)
     root = folder if folder.is_dir() else folder.parent
     source = ExtractedClips(root, found.clips, asked, options.rule)
-    known = {"content": source.about.fingerprint(), "dtype": options.dtype}
+    known = {"content": source.content_hash, "dtype": options.dtype}
     before = _before(out, known, options)
     if before is not None:
         return Extraction(open_store(out), before, found.others, 0.0, 0, already=True)

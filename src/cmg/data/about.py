@@ -1,0 +1,54 @@
+"""What clips are as a whole, and how their features are read.
+
+Shape legend: B clips, T steps of the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from cmg.data.columns import Positions
+from cmg.data.manifest import FeatureSpec, LabelSpec, Manifest, MediaName
+
+
+class Read(Protocol):
+    """Reads features, wherever they are."""
+
+    def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
+        """Features [B, T, *shape], zero after each clip's end, and their lengths, int64 [B].
+
+        Raises:
+            DataError: a clip cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of clips as a whole.
+
+    Attributes:
+        path: Where they are, for messages.
+        specs: How each modality is stored.
+        labels: The labels with their classes.
+        fingerprint: Gives the SHA-256 that changes with the content.
+        media: The embedded set that the rows' `meta` refers to.
+        notes: Where the data are from.
+        remarks: What a user should know: parts that are missing, labels that fit no clip.
+        grid: Seconds that steps were brought to; None where they are as they are stored.
+        manifest: Of a store as it is on disk; None of anything else.
+    """
+
+    path: Path
+    specs: Mapping[str, FeatureSpec]
+    labels: Mapping[str, LabelSpec]
+    fingerprint: Callable[[], str]
+    media: MediaName | None = None
+    notes: str = ""
+    remarks: tuple[str, ...] = ()
+    grid: float | None = None
+    manifest: Manifest | None = None
