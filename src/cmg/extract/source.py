@@ -12,7 +12,7 @@ from typing import Any
 
 from cmg.data.about import About
 from cmg.data.manifest import FeatureSpec, LabelSpec
-from cmg.errors import CmgError, ConfigError, DataError
+from cmg.errors import CmgError, ConfigError, DataError, ModalityError
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import (
@@ -26,7 +26,7 @@ from cmg.extract.reading import (
 )
 from cmg.extract.registry import card_of, load_extractor
 from cmg.extract.scan_options import printable
-from cmg.types import Modality
+from cmg.types import plain_name
 
 GROUP = 16
 """Clips that are decoded one after the other before another group is."""
@@ -212,7 +212,10 @@ def _spec(name: str, reader: Reader) -> FeatureSpec:
         ModalityError: a name that no modality can have.
     """
     network = reader.extractor
-    Modality(name=name, kind=network.kind, shape=network.shape)
+    try:
+        plain_name(name)
+    except ValueError as error:
+        raise ModalityError(f"modality {name!r}: {error}") from error
     return FeatureSpec(
         kind=network.kind,
         shape=network.shape,
