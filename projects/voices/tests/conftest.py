@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cmg.data.digits import load_spoken, wav_bytes
-from cmg.types import Kind
 from projects.voices import embedded
 from projects.voices.pooling import as_if_recorded
 from projects.voices.sources import SOURCES
@@ -16,7 +15,6 @@ class FakeEmbedding:
     """Log power in six bands of one window of 0.782 s every 0.08 s, as the real one has windows."""
 
     name = "speech-embedding"
-    kind = Kind.VECTORS
     shape = (48,)
     step_seconds = 0.08
     rate = 16000

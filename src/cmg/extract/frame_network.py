@@ -17,7 +17,6 @@ from cmg.errors import DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import identity_of
 from cmg.extract.steps import step_of
-from cmg.types import Kind
 
 FRAMES_PER_STEP = 4
 """Frames whose mean is a step: fewer than the published 16, which hardly differ in a second."""
@@ -65,8 +64,6 @@ class FrameNetwork:
     Raises:
         ConfigError: a step that is not a positive number.
     """
-
-    kind = Kind.MAPS
 
     def __init__(
         self,

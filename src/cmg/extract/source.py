@@ -20,7 +20,7 @@ from cmg.data.manifest import ClipRow, LabelSpec
 from cmg.data.source import HasSplits
 from cmg.errors import CmgError, ConfigError, DataError, ModalityError, did_you_mean
 from cmg.extract.clip import MediaClip
-from cmg.extract.extractor import LoadOptions
+from cmg.extract.extractor import KINDS, LoadOptions
 from cmg.extract.reading import (
     ClipMedia,
     Features,
@@ -99,7 +99,7 @@ class ExtractedClips(HasSplits):
         self._found: list[dict[str, Features] | CmgError] = []
         readers = self.readers
         self.modalities = {
-            m: Modality(name=m, kind=reader.extractor.kind, shape=reader.extractor.shape)
+            m: Modality(name=m, kind=KINDS[reader.takes], shape=reader.extractor.shape)
             for m, reader in readers.items()
         }
         self.step_seconds: dict[str, float | None] = {

@@ -31,7 +31,6 @@ from cmg.extract.weights import (
     torch_tensors,
 )
 from cmg.files import file_sha256
-from cmg.types import Kind
 
 PUBLISHED = Published(
     "vggish-10086976.pth",
@@ -74,7 +73,6 @@ class VGGish:
     """
 
     name = "vggish"
-    kind = Kind.VECTORS
     shape: tuple[int, ...] = (WIDTH,)
     rate = RATE
 
