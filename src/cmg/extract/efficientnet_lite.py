@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
@@ -31,14 +30,11 @@ def load(options: LoadOptions) -> FrameNetwork:
     network = _network()
     fill(network, path)
     network.to(options.device)
-
-    def maps(x: Tensor) -> Tensor:
-        found: Tensor = network.extract_features(x)
-        return found.permute(0, 2, 3, 1)
-
     identity = files_identity([path])
     notes = f"EfficientNet-Lite0 ({path.name} {identity[:12]}), map behind the head, 224 x 224."
-    return FrameNetwork("efficientnet-lite0", maps, PIXELS, identity, notes, options)
+    return FrameNetwork(
+        "efficientnet-lite0", network.extract_features, PIXELS, identity, notes, options
+    )
 
 
 def _network() -> Any:
