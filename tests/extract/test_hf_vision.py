@@ -219,7 +219,6 @@ def test_pixels_are_those_of_the_image_processor(tmp_path):
     )
     from transformers import AutoImageProcessor
 
-    pytest.importorskip("PIL")
     frames = pictures((8, 6))
     made = AutoImageProcessor.from_pretrained(tmp_path)(list(frames), return_tensors="np")
     found = read_pixels(tmp_path).tensor(frames).numpy()
