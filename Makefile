@@ -15,7 +15,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
-	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: docs/voices.md)"
+	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: projects/voices/README.md)"
 	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: projects/tuxpaint/README.md)"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
@@ -31,7 +31,7 @@ demo: venv
 	$(BIN)/cmg demo --out runs/demo --json runs/demo.json --overwrite
 
 voices: venv
-	$(BIN)/cmg voices compare --out runs/voices --least 90
+	$(BIN)/python -m projects.voices compare --out runs/voices --least 90
 
 # SOURCE=--source=FOLDER names an unpacked package; without a package this fails.
 tuxpaint: venv

@@ -83,6 +83,12 @@ TARGETS = (
         for form in ("dense float32", "compact float32")
     ),
     Target(
+        "import of zips, ISA-L against zlib",
+        "loading",
+        "import: 1 worker, ISA-L: ratio",
+        1.2,
+    ),
+    Target(
         "two ranks on a core each, lean, float32, 80 clips",
         "ranks",
         "lean float32, 80 clips: efficiency",

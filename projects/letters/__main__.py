@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cmg.errors import CmgError, ConfigError
+from cmg.cli.main import main
+from cmg.errors import ConfigError
 from projects.letters.recordings import FOLDS
 from projects.letters.store import Letters, chosen_folds, read_letters, write_letters
 
@@ -58,14 +58,5 @@ def read(source: Path | None, audio: str, components: int | None) -> Letters:
     return letters
 
 
-def main() -> None:
-    """Run a command; what a user can cause is one message and exit code 2."""
-    try:
-        app(prog_name="python -m projects.letters")
-    except CmgError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    main(app)

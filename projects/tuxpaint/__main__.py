@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import cmg
-from cmg.errors import CmgError, ConfigError, DataError
+from cmg.cli.main import main
+from cmg.errors import ConfigError, DataError
 from cmg.report.document import Document, Text, of_tables
 from cmg.report.markdown import markdown
 from cmg.studies.tables import study_tables
@@ -113,14 +113,5 @@ def read(
     return found
 
 
-def main() -> None:
-    """Run a command; what a user can cause is one message and exit code 2."""
-    try:
-        app(prog_name="python -m projects.tuxpaint")
-    except CmgError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    main(app)

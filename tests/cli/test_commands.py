@@ -179,15 +179,21 @@ def test_runs_is_the_old_name_of_presets(cmg, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("group", "words", "command"),
-    [((), ["compare", "--strict", "-x=1"], "compare"), (("data",), ["F", "--out", "x"], "build")],
+    ("old", "words", "new"),
+    [
+        ("tuxpaint", ["compare", "--strict", "-x=1"], "tuxpaint compare"),
+        ("data tuxpaint", ["F", "--out", "x"], "tuxpaint build"),
+        ("voices", ["read", "--model", "x"], "voices"),
+        ("data digits", ["--audio", "log-mel"], "voices build"),
+    ],
 )
-def test_an_experiment_that_is_a_project_now_is_named(group, words, command, cmg):
+def test_an_experiment_that_is_a_project_now_is_named(old, words, new, cmg):
     for arguments in (words, ["--help"]):
-        said = cmg(*group, "tuxpaint", *arguments)
+        said = cmg(*old.split(), *arguments)
         assert said.code == 2
-        assert f"`python -m projects.tuxpaint {command}`" in said.err
-    assert "tuxpaint" not in cmg(*group, "--help").out
+        assert f"`python -m projects.{new}`" in said.err
+    *group, name = old.split()
+    assert f"\n  {name} " not in cmg(*group, "--help").out
 
 
 def test_verify_tells_a_sound_store_from_a_damaged_one(cmg, arrays, tmp_path):

@@ -18,7 +18,6 @@ from cmg.extract.identity import identity_of
 from cmg.extract.media_files import named_clips
 from cmg.extract.reading import Reader, clip_features
 from cmg.recipes.encode_media import words_of
-from cmg.types import Kind
 
 from ..extract.media import cut_file, write_picture, write_sound, write_video
 from .conftest import SMALL
@@ -30,7 +29,7 @@ WORDS = ["low", "middle", "high"]
 class Eyes:
     """The mean color of the four quarters of a frame."""
 
-    name, kind, shape, step_seconds = "eyes", Kind.MAPS, (2, 2, 3), STEP
+    name, shape, step_seconds = "eyes", (2, 2, 3), STEP
     notes, frames_per_step, size = "Colors.", 2, (8, 8)
 
     def __init__(self, options):
@@ -43,7 +42,7 @@ class Eyes:
 class Ears:
     """Loudness and crossings of zero of each step."""
 
-    name, kind, shape, step_seconds = "ears", Kind.VECTORS, (2,), STEP
+    name, shape, step_seconds = "ears", (2,), STEP
     notes, rate = "Loudness.", 4000
 
     def __init__(self, options):
@@ -60,7 +59,7 @@ class Ears:
 class Letters:
     """A vector per word: its length and its first letter."""
 
-    name, kind, shape, step_seconds, notes = "letters", Kind.TOKENS, (2,), None, "Letters."
+    name, shape, step_seconds, notes = "letters", (2,), None, "Letters."
 
     def __init__(self, options):
         self.identity = identity_of("2" * 64)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from cmg.extract import mel
+from cmg import mel
 from cmg.extract.logmel import frame_count, log_mel, mel_filters, window_count, windows
-from cmg.extract.mel import periodic_hann
+from cmg.mel import periodic_hann
 
 
 def noise(seconds, seed=0):

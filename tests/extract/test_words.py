@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from cmg.errors import ConfigError, DataError
-from cmg.extract import words
 from cmg.extract.extractor import LoadOptions
-from cmg.extract.registry import card_of, load_extractor
-from cmg.types import Kind
+from cmg.extract.registry import load_extractor
 
 from . import networks
 
@@ -62,7 +60,7 @@ def states_of(folder, text, first, last):
 
 def test_a_word_is_the_mean_of_its_pieces(bert):
     extractor = load_extractor(f"hf-text:{bert}")
-    assert (extractor.kind, extractor.shape, extractor.step_seconds) == (Kind.TOKENS, (16,), None)
+    assert (extractor.shape, extractor.step_seconds) == ((16,), None)
     pieces, states = hidden(bert, "The dog is on a trampoline.")
     assert pieces == ["the", "dog", "is", "on", "a", "tramp", "##ol", "##ine", "."]
     expected = [*states[:5], states[5:8].mean(0), states[8]]
@@ -156,4 +154,3 @@ def test_minilm_from_its_package_knows_what_is_alike():
 
     said = mean("A dog barks at the cat.")
     assert said @ mean("The puppy is growling.") > said @ mean("Stocks fell on Monday.") + 0.2
-    assert card_of("minilm").get == words.MINILM

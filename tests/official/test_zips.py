@@ -5,15 +5,29 @@ from __future__ import annotations
 import contextlib
 import pickle
 import struct
+import sys
 import zipfile
+import zlib
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from cmg.errors import DataError
+from cmg.official import zips
 from cmg.official.zips import read_clip_zip
 
 FEATURES = np.arange(40, dtype=np.float32).reshape(10, 4)
+
+
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def inflates(request, monkeypatch):
+    """Everything holds with ISA-L and without."""
+    if request.param == "isal":
+        pytest.importorskip("isal")
+        assert zips.inflater() is not zlib
+    else:
+        monkeypatch.setattr(zips, "inflater", lambda: zlib)
 
 
 @pytest.fixture
@@ -158,3 +172,40 @@ def test_damaged_zips_are_read_or_refused_but_never_crash(make, seed):
         path.write_bytes(raw)
         with contextlib.suppress(DataError):
             np.testing.assert_array_equal(read_clip_zip(path), FEATURES)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_other_compressions_is_refused(make, method):
+    path = make(("x.pkl", FEATURES), method=method)
+    whole = path.read_bytes()
+    for at in range(whole.index(b"x.pkl") + 5, whole.index(b"PK\x01\x02")):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with contextlib.suppress(DataError):
+            np.testing.assert_array_equal(read_clip_zip(path), FEATURES)
+
+
+def test_without_isal_zlib_inflates(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    assert zips.inflater.__wrapped__() is zlib
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_isal_and_zlib_say_the_same(make, monkeypatch, seed):
+    """The same array of a whole zip, the same words about a damaged one."""
+    pytest.importorskip("isal")
+    rng = np.random.default_rng(seed)
+    path = make(("x.pkl", rng.standard_normal((10, 400)).round(1)))
+    whole = path.read_bytes()
+    for _ in range(40):
+        raw = bytearray(whole)
+        raw[rng.integers(len(raw))] = rng.integers(256)
+        path.write_bytes(raw)
+        told = []
+        for module in (zlib, import_module("isal.isal_zlib")):
+            monkeypatch.setattr(zips, "inflater", lambda module=module: module)
+            try:
+                told.append(read_clip_zip(path).tobytes())
+            except DataError as error:
+                told.append(str(error))
+        assert told[0] == told[1]

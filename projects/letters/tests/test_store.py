@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 
 import cmg
 from cmg.errors import DataError
-from projects.letters import __main__ as entry
 from projects.letters import store as letter_store
+from projects.letters.__main__ import app
 from projects.letters.recordings import FOLDS, LETTERS, VOICES
 from projects.letters.store import (
     PAIRED,
@@ -149,7 +148,7 @@ def test_a_word_lies_in_its_line_and_too_long_a_one_is_cut():
 
 
 @pytest.fixture
-def letters(capsys, monkeypatch):
+def letters(run, monkeypatch):
     """The command, with ears instead of a network, two voices instead of twenty, few fonts."""
     asked = []
 
@@ -159,14 +158,7 @@ def letters(capsys, monkeypatch):
 
     monkeypatch.setattr(letter_store, "load_extractor", load)
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["letters", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            entry.main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err, asked
-
-    return run
+    return lambda *words: (*run(app, *words), asked)
 
 
 def test_the_command_tells_what_is_missing_and_what_exists(letters, tmp_path):

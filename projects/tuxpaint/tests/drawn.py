@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-import cmg
 from projects.tuxpaint.store import StampReaders
 
 COLORS = {"truck": (200, 30, 30), "hat": (30, 30, 200), "flower": (240, 200, 40)}
@@ -67,7 +66,7 @@ def _described(
 class Pixels:
     """Means of 7 x 7 blocks of pixels."""
 
-    kind, notes, size = cmg.Kind.MAPS, "pixels.", (56, 56)
+    notes, size = "pixels.", (56, 56)
 
     def extract(self, frames):
         """Float32 [N, 7, 7, 3]."""
@@ -78,7 +77,7 @@ class Pixels:
 class Spectra:
     """Log energy of 16 bands of every 80 ms."""
 
-    kind, notes, rate = cmg.Kind.VECTORS, "spectra.", 16000
+    notes, rate = "spectra.", 16000
 
     def extract(self, wave):
         """Float32 [P, 16]."""
@@ -90,7 +89,7 @@ class Spectra:
 class Letters:
     """Counts of letters of every word."""
 
-    kind, notes = cmg.Kind.TOKENS, "letters."
+    notes = "letters."
 
     def extract(self, text):
         """Float32 [P, 26]."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import pytest
 
 import cmg
 from cmg.evaluation.scores import Score
-from projects.tuxpaint import __main__ as entry
 from projects.tuxpaint import store as stamp_store
+from projects.tuxpaint.__main__ import app
 from projects.tuxpaint.compare import failing
 from projects.tuxpaint.tests.drawn import READERS, draw_stamps
 
@@ -20,23 +19,9 @@ QUICK = ["model.width=8", "model.temporal.hidden=16", "model.codebook.size=16"]
 QUICK += ["data.batch_size=8", "training.epochs=25", "probe.epochs=60", "probe.lr=0.05"]
 
 
-class Said(NamedTuple):
-    """Exit code, stdout and stderr."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def tuxpaint(capsys, monkeypatch):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["tuxpaint", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            entry.main()
-        return Said(stop.value.code, *capsys.readouterr())
-
-    return run
+def tuxpaint(run):
+    return partial(run, app)
 
 
 @pytest.fixture(scope="module")

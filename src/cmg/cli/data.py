@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmg.cli import importing, voices
+from cmg.cli import importing
 from cmg.cli.groups import group
 from cmg.cli.output import named, show, show_store
 from cmg.cli.progress import progress_bar
@@ -205,4 +205,3 @@ def simulation_lines(told: dict[str, Any]) -> list[str]:
 
 for command in (importing.prompts, importing.embed_prompts):
     app.command()(command)
-app.command()(voices.digits)

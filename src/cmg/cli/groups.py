@@ -20,6 +20,8 @@ PLUGIN = "--plugin"
 MOVED = {
     "tuxpaint": "python -m projects.tuxpaint compare",
     "data tuxpaint": "python -m projects.tuxpaint build",
+    "voices": "python -m projects.voices",
+    "data digits": "python -m projects.voices build",
 }
 """Commands that are experiments, and what stands for them in a checkout; not listed."""
 

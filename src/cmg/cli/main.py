@@ -28,7 +28,6 @@ from cmg.cli import (
     tasks,
     training,
     using,
-    voices,
 )
 from cmg.cli.groups import PLUGIN, group
 from cmg.cli.output import STATE, say
@@ -81,7 +80,6 @@ app.add_typer(data.app, name="data")
 app.add_typer(presets.app, name="presets")
 app.add_typer(presets.app, name="runs", help="Old name of presets.", callback=presets.old_name)
 app.add_typer(study.app, name="study")
-app.add_typer(voices.app, name="voices")
 
 
 def _print_version(wanted: bool) -> None:
@@ -132,8 +130,12 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
-def main() -> None:
-    """Run the command line; errors a user can cause print one message and exit with 2."""
+def main(commands: typer.Typer = app) -> None:
+    """Run the command line; errors a user can cause print one message and exit with 2.
+
+    Args:
+        commands: Those of ``cmg``, or of a program of one's own.
+    """
     warnings.formatwarning = shown
     signal.signal(signal.SIGINT, _stop)
     own = OWN_PROCESS.set(True)
@@ -141,7 +143,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # letters that the terminal lacks are spelled out
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(standalone_mode=False, terminal_width=width()))
+        sys.exit(commands(standalone_mode=False, terminal_width=width()))
     except USAGE_ERROR as error:
         usage = StringIO()
         error.show(file=usage)

@@ -35,10 +35,6 @@ WeightsOption = Annotated[
     list[str] | None, typer.Option(metavar="MODALITY=PATH", help="Weights of an extractor.")
 ]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: CPU cores.")]
-OverridesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="For all runs, e.g. training.epochs=5."),
-]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from cmg.copying.chunks import (
     CHUNK,
@@ -50,7 +50,7 @@ class Copied:
         skipped: Left out, and why.
         rounding: Largest absolute change of a number by its conversion, per modality.
         seconds: It took, from the first chunk to the store in its place; of this run.
-        resumed: Source taken over from an interrupted run.
+        resumed: Clips taken over from an interrupted run.
         dense_bytes: What the same numbers take in float32, all of them written out.
     """
 
@@ -63,26 +63,53 @@ class Copied:
     dense_bytes: int
 
 
-def copy_clips(
-    source: Source,
-    out: StrPath,
-    *,
-    dtype: str | None = None,
-    encoding: str | None = None,
-    on_error: OnError = "fail",
-    workers: int | None = None,
-    overwrite: bool = False,
-    state: Mapping[str, Any] | None = None,
-    told: Told | None = None,
-    chunk: int = CHUNK,
-    beside: Beside | None = None,
-    write: ChunkWriter | None = None,
-) -> Copied:
+class CopyOptions(TypedDict, total=False):
+    """How a source is copied; see :class:`Copying`."""
+
+    dtype: str | None
+    encoding: str | None
+    on_error: OnError
+    workers: int | None
+    overwrite: bool
+    state: Mapping[str, Any] | None
+    told: Told | None
+    chunk: int
+    beside: Beside | None
+    write: ChunkWriter | None
+
+
+def copy_clips(source: Source, out: StrPath, **how: Unpack[CopyOptions]) -> Copied:
     """Write a store with all clips of a source.
 
     The store appears when it is whole. What was done until an interruption is kept in a hidden
     folder beside it, and the same call goes on from there; the bytes do not depend on interruptions
     nor on the number of workers.
+
+    Args:
+        source: The clips; picklable if several processes read them.
+        out: Folder of the store to be.
+        how: See :class:`Copying`.
+
+    Raises:
+        DataError: a clip cannot be read, `out` is occupied, the disk is full, an unfinished copy
+            of something else is in the way, ...
+        ModalityError: an unknown dtype or encoding.
+        WorkerError: a worker was killed from outside.
+    """
+    copying = Copying(source, out, **how)
+    with copying.workspace.locked(copying.purpose):
+        every = range(copying.plan.chunks)
+        records = copying.workspace.finished(every)
+        try:
+            copying.write(every, records)
+        finally:
+            if not records:  # nothing worth keeping
+                copying.workspace.discard()
+        return copying.join(records)
+
+
+class Copying:
+    """A source on its way into a store.
 
     Args:
         source: The clips; picklable if several processes read them.
@@ -95,139 +122,107 @@ def copy_clips(
         overwrite: Whether a store at `out` may be replaced.
         state: What else tells this copy from another with the same rows; plain JSON.
         told: Told how many clips are done, in this process.
-        chunk: Source per chunk; also the size of the shards.
+        chunk: Clips per chunk; also the size of the shards.
         beside: Further files of the store.
         write: What writes the chunks; None is :func:`write_chunks`.
 
     Raises:
-        DataError: a clip cannot be read, `out` is occupied, the disk is full, an unfinished copy
-            of something else is in the way, ...
+        DataError: two clips have one id, or `out` is occupied.
         ModalityError: an unknown dtype or encoding.
-        WorkerError: a worker was killed from outside.
     """
-    start = time.perf_counter()
-    plan = planned(source, dtype, encoding, on_error, chunk)
-    workspace = Workspace(Path(out), overwrite)
-    every = range(plan.chunks)
-    with workspace.locked(purpose(source, plan, state)):
-        records = workspace.finished(every)
-        resumed = clips_of(records.values(), plan)
+
+    def __init__(
+        self,
+        source: Source,
+        out: StrPath,
+        *,
+        dtype: str | None = None,
+        encoding: str | None = None,
+        on_error: OnError = "fail",
+        workers: int | None = None,
+        overwrite: bool = False,
+        state: Mapping[str, Any] | None = None,
+        told: Told | None = None,
+        chunk: int = CHUNK,
+        beside: Beside | None = None,
+        write: ChunkWriter | None = None,
+    ) -> None:
+        self.start = time.perf_counter()
+        self.source, self.workers = source, workers
+        self.told: Told = told or (lambda clips, resumed: None)
+        self.beside: Beside = beside or (lambda skipped: {})
+        self.writer = write or write_chunks
+        _refuse_equal_ids(source)
+        self.plan = CopyPlan(
+            clips=len(source),
+            specs=stored_specs(source, dtype, encoding),
+            labels=source.about.labels,
+            on_error=on_error,
+            media=source.about.media,
+            chunk=chunk,
+        )
+        self.workspace = Workspace(Path(out), overwrite)
+        self.resumed = 0
+        self.purpose = {
+            "source": str(source.about.path),
+            "content": source.content_hash,
+            "modalities": {m: s.model_dump(mode="json") for m, s in self.plan.specs.items()},
+            "chunk": chunk,
+            **(state or {}),
+        }
+        """What the journal of the copy says of it."""
+
+    def write(self, indices: Sequence[int], records: dict[int, ChunkRecord]) -> None:
+        """Write those of some chunks that have no record yet, and add their records.
+
+        Raises:
+            CmgError: see :func:`copy_clips`.
+        """
+        plan, workspace = self.plan, self.workspace
+        _refuse_skipped(records, plan.on_error)
+        self.resumed = resumed = clips_of(records.values(), plan)
+        self.told(resumed, resumed)
+        todo = [index for index in indices if index not in records]
+
+        def tick(clips: int) -> None:
+            if (resumed + clips) % plan.chunk:  # the end of a chunk is told when it is kept
+                self.told(max(clips_of(records.values(), plan), resumed + clips), resumed)
+
         try:
-            write_missing(source, plan, workspace, every, records, workers, told, write)
-        finally:
-            if not records:  # nothing worth keeping
-                workspace.discard()
-        return join_chunks(source, plan, workspace, records, beside, resumed, start)
+            for record in self.writer(
+                self.source, plan, workspace.chunks, todo, self.workers, tick
+            ):
+                records[record.index] = record
+                self.told(clips_of(records.values(), plan), resumed)
+        except CannotWriteError as error:
+            kept = clips_of(records.values(), plan)
+            raise DataError(
+                f"cannot write {workspace.target}: {error}; free space and run this again: "
+                f"{kept} of {plan.clips} clips are kept in {workspace.home}"
+            ) from error
 
+    def join(self, records: Mapping[int, ChunkRecord]) -> Copied:
+        """Make a store of all chunks.
 
-def planned(
-    source: Source, dtype: str | None, encoding: str | None, on_error: OnError, chunk: int
-) -> CopyPlan:
-    """What all chunks have in common; see :func:`copy_clips`.
-
-    Raises:
-        DataError: two clips have one id.
-        ModalityError: an unknown dtype or encoding.
-    """
-    _refuse_equal_ids(source)
-    return CopyPlan(
-        clips=len(source),
-        specs=stored_specs(source, dtype, encoding),
-        labels=source.about.labels,
-        on_error=on_error,
-        media=source.about.media,
-        chunk=chunk,
-    )
-
-
-def write_missing(
-    source: Source,
-    plan: CopyPlan,
-    workspace: Workspace,
-    indices: Sequence[int],
-    records: dict[int, ChunkRecord],
-    workers: int | None,
-    told: Told | None,
-    write: ChunkWriter | None = None,
-) -> None:
-    """Write those of some chunks that have no record yet, and add their records.
-
-    Raises:
-        CmgError: see :func:`copy_clips`.
-    """
-    _refuse_skipped(records, plan.on_error)
-    resumed = clips_of(records.values(), plan)
-    report = told or (lambda clips, resumed: None)
-    report(resumed, resumed)
-    todo = [index for index in indices if index not in records]
-    writer = write or write_chunks
-
-    def tick(clips: int) -> None:
-        if (resumed + clips) % plan.chunk:  # the end of a chunk is told when it is kept
-            report(max(clips_of(records.values(), plan), resumed + clips), resumed)
-
-    try:
-        for record in writer(source, plan, workspace.chunks, todo, workers, tick):
-            records[record.index] = record
-            report(clips_of(records.values(), plan), resumed)
-    except CannotWriteError as error:
-        raise DataError(
-            f"cannot write {workspace.target}: {error}; free space and run this again: "
-            f"{clips_of(records.values(), plan)} of {plan.clips} clips are kept in {workspace.home}"
-        ) from error
-
-
-def join_chunks(
-    source: Source,
-    plan: CopyPlan,
-    workspace: Workspace,
-    records: Mapping[int, ChunkRecord],
-    beside: Beside | None,
-    resumed: int,
-    start: float,
-) -> Copied:
-    """Make a store of all chunks.
-
-    Args:
-        source: Of the clips.
-        plan: Of the chunks.
-        workspace: Where they are.
-        records: Of all of them.
-        beside: Further files of the store.
-        resumed: Source taken over from an interrupted run.
-        start: Time of :func:`time.perf_counter` when this one began.
-
-    Raises:
-        DataError: there is no clip in them, or the disk is full.
-    """
-    found = [records[index] for index in range(plan.chunks)]
-    skipped = tuple(clip for record in found for clip in record.skipped)
-    if len(skipped) == plan.clips:
-        workspace.discard()
-        first = f": {skipped[0].reason}" if skipped else ""
-        raise DataError(f"no clip of {source.about.path} can be read{first}")
-    files = {} if beside is None else beside(skipped)
-    manifest = workspace.join(found, source.about.notes, files)
-    return Copied(
-        manifest=manifest,
-        clips=manifest.clips,
-        skipped=skipped,
-        rounding=_largest(found),
-        seconds=time.perf_counter() - start,
-        resumed=resumed,
-        dense_bytes=4 * sum(record.numbers for record in found),
-    )
-
-
-def purpose(source: Source, plan: CopyPlan, state: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the journal of a copy says of it."""
-    return {
-        "source": str(source.about.path),
-        "content": source.content_hash,
-        "modalities": {m: spec.model_dump(mode="json") for m, spec in plan.specs.items()},
-        "chunk": plan.chunk,
-        **(state or {}),
-    }
+        Raises:
+            DataError: there is no clip in them, or the disk is full.
+        """
+        found = [records[index] for index in range(self.plan.chunks)]
+        skipped = tuple(clip for record in found for clip in record.skipped)
+        if len(skipped) == self.plan.clips:
+            self.workspace.discard()
+            first = f": {skipped[0].reason}" if skipped else ""
+            raise DataError(f"no clip of {self.source.about.path} can be read{first}")
+        manifest = self.workspace.join(found, self.source.about.notes, self.beside(skipped))
+        return Copied(
+            manifest=manifest,
+            clips=manifest.clips,
+            skipped=skipped,
+            rounding=_largest(found),
+            seconds=time.perf_counter() - self.start,
+            resumed=self.resumed,
+            dense_bytes=4 * sum(record.numbers for record in found),
+        )
 
 
 def _refuse_equal_ids(source: Source) -> None:
@@ -274,7 +269,7 @@ def write_chunks(
         plan: Of the chunks.
         folder: Where they go.
         todo: Which.
-        workers: Processes, see :func:`copy_clips`.
+        workers: Processes, see :class:`Copying`.
         tick: Told the number of clips done so far, now and then.
 
     Raises:

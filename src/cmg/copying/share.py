@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from cmg.copying.chunks import CHUNK, OnError, Source
-from cmg.copying.clips import (
-    Beside,
-    Copied,
-    Told,
-    clips_of,
-    join_chunks,
-    planned,
-    purpose,
-    write_missing,
-)
-from cmg.copying.workspace import Workspace
+from cmg.copying.chunks import Source
+from cmg.copying.clips import Copied, Copying, CopyOptions
 from cmg.errors import ConfigError
 from cmg.files import StrPath
 
@@ -78,19 +66,7 @@ def rank_of(environment: Mapping[str, str] | None = None) -> Rank | None:
 
 
 def copy_share(
-    source: Source,
-    out: StrPath,
-    rank: Rank,
-    *,
-    dtype: str | None = None,
-    encoding: str | None = None,
-    on_error: OnError = "fail",
-    workers: int | None = None,
-    overwrite: bool = False,
-    state: Mapping[str, Any] | None = None,
-    told: Told | None = None,
-    chunk: int = CHUNK,
-    beside: Beside | None = None,
+    source: Source, out: StrPath, rank: Rank, **how: Unpack[CopyOptions]
 ) -> Copied | None:
     """Write this rank's chunks of a store, and join all chunks if they are there by then.
 
@@ -105,16 +81,11 @@ def copy_share(
         ModalityError: an unknown dtype or encoding.
         WorkerError: a worker was killed from outside.
     """
-    start = time.perf_counter()
-    plan = planned(source, dtype, encoding, on_error, chunk)
-    workspace = Workspace(Path(out), overwrite)
-    own = range(rank.rank, plan.chunks, rank.world)
-    with workspace.shared(purpose(source, plan, state), rank.rank, rank.world):
-        records = workspace.finished(own)
-        resumed = clips_of(records.values(), plan)
-        write_missing(source, plan, workspace, own, records, workers, told)
+    copying = Copying(source, out, **how)
+    workspace, chunks = copying.workspace, copying.plan.chunks
+    with workspace.shared(copying.purpose, rank.rank, rank.world):
+        own = range(rank.rank, chunks, rank.world)
+        copying.write(own, workspace.finished(own))
         with workspace.joining() as mine:
-            every = workspace.records(range(plan.chunks)) if mine else {}
-            if len(every) < plan.chunks:
-                return None
-            return join_chunks(source, plan, workspace, every, beside, resumed, start)
+            every = workspace.records(range(chunks)) if mine else {}
+            return copying.join(every) if len(every) == chunks else None

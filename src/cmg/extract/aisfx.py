@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cmg.errors import ConfigError
+from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import files_identity, identity_of
-from cmg.extract.mel import spectrogram, triangles
 from cmg.extract.packages import package_file
 from cmg.extract.steps import step_count, step_of
 from cmg.extract.torch_weights import sound, unpickled
-from cmg.types import Kind
+from cmg.mel import spectrogram, triangles
 
-GET = "pip install --no-deps aisfx==0.1.2"
+GET = INSTALL["aisfx"]
 WEIGHTS = "models/checkpoint.pth"
 PREFIX = "embedding_net."
 
@@ -79,7 +79,6 @@ class SoundEffects:
     """
 
     name = "aisfx"
-    kind = Kind.VECTORS
     shape: tuple[int, ...] = (WIDTH,)
     rate = RATE
 

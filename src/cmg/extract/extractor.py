@@ -16,12 +16,12 @@ from cmg.types import Kind
 
 Takes = Literal["frames", "sound", "text"]
 
-
-_KINDS: dict[Takes, Kind] = {
+KINDS: dict[Takes, Kind] = {
     "frames": Kind.MAPS,
     "sound": Kind.VECTORS,
     "text": Kind.TOKENS,
 }
+"""What one step of the features of each is."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,6 @@ class Card:
     extra: str | None = None
 
     @property
-    def kind(self) -> Kind:
-        """What one step is."""
-        return _KINDS[self.takes]
-
-    @property
     def step_seconds(self) -> float | None:
         """Duration of a step if nothing else is asked for; None for words."""
         return None if self.takes == "text" else self.seconds
@@ -83,7 +78,6 @@ class Extractor(Protocol):
 
     name: str
     """As in the registry, with the model: ``timm:resnet50``."""
-    kind: Kind
     shape: tuple[int, ...]
     """Of one step, channels last."""
     step_seconds: float | None

@@ -17,7 +17,6 @@ from cmg.errors import DataError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import identity_of
 from cmg.extract.steps import step_of
-from cmg.types import Kind
 
 FRAMES_PER_STEP = 4
 """Frames whose mean is a step: fewer than the published 16, which hardly differ in a second."""
@@ -56,7 +55,7 @@ class FrameNetwork:
 
     Args:
         name: As in the registry.
-        network: From pixels [B, 3, H, W] to maps [B, h, w, C]; frozen, in eval mode.
+        network: From pixels [B, 3, H, W] to maps [B, C, h, w]; frozen, in eval mode.
         pixels: What the network reads.
         weights: Digest of the files that decide what it computes.
         notes: Which weights of what origin.
@@ -65,8 +64,6 @@ class FrameNetwork:
     Raises:
         ConfigError: a step that is not a positive number.
     """
-
-    kind = Kind.MAPS
 
     def __init__(
         self,
@@ -116,5 +113,5 @@ class FrameNetwork:
     def _maps(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
             maps = self._network(self._pixels.tensor(frames).to(self._device))
-        found: NDArray[np.float32] = maps.cpu().numpy()
+        found: NDArray[np.float32] = maps.permute(0, 2, 3, 1).cpu().numpy()
         return found

@@ -9,6 +9,7 @@ Shape legend: B frames, H, W their size, h, w, C a map, P patches.
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,8 @@ def _load(family: str, noun: str, options: LoadOptions) -> FrameNetwork:
 def _checked(
     name: str, network: Any, pixels: Pixels, files: ModelFiles, notes: str, options: LoadOptions
 ) -> FrameNetwork:
-    def maps(x: Tensor) -> Tensor:
-        return map_of(network, x)
-
     try:
-        return FrameNetwork(name, maps, pixels, files.identity, notes, options)
+        return FrameNetwork(name, partial(map_of, network), pixels, files.identity, notes, options)
     except CmgError as error:
         raise ConfigError(f"{files.folder}: {error}") from error
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
@@ -91,21 +89,22 @@ def map_of(network: Any, pixels: Tensor) -> Tensor:
         pixels: [B, 3, H, W].
 
     Returns:
-        [B, h, w, C].
+        [B, C, h, w].
 
     Raises:
         ConfigError: its output is neither.
     """
     found: Tensor = network(pixel_values=pixels).last_hidden_state
     if found.dim() == 4:
-        return found.permute(0, 2, 3, 1)
+        return found
     height, width = _grid(network.config, (pixels.shape[2], pixels.shape[3]))
     if found.dim() != 3 or not 0 <= found.shape[1] - height * width <= 32:
         raise ConfigError(
             f"a {type(network).__name__} gives {list(found.shape)}, which is no map of "
             f"{height} x {width} patches"
         )
-    return found[:, -height * width :].reshape(len(found), height, width, found.shape[2])
+    patches = found[:, -height * width :].mT
+    return patches.reshape(len(found), found.shape[2], height, width)
 
 
 def _grid(config: Any, size: tuple[int, int]) -> tuple[int, int]:

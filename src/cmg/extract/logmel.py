@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.extract.mel import periodic_hann, spectrogram, triangles
+from cmg.mel import periodic_hann, spectrogram, triangles
 
 RATE = 16_000
 READS, HOP, FFT = 400, 160, 512

@@ -9,11 +9,11 @@ from pathlib import Path
 from cmg.errors import DataError
 from cmg.extract.clip import MediaClip
 from cmg.extract.manifest import is_manifest
-from cmg.extract.scan import AUDIO, TEXT, VIDEO, scan
+from cmg.extract.scan import TEXT, VIDEO, scan, seen_and_heard
 from cmg.extract.scan_options import printable, read_caption
 from cmg.files import StrPath
 from cmg.places import lies_there
-from cmg.suffixes import CAPTION, medium_of
+from cmg.suffixes import CAPTION, Medium, medium_of
 
 SPLIT = "media"
 """Clips that are named one by one are of no split; stores want one."""
@@ -93,21 +93,18 @@ def _refuse_unreadable(path: Path) -> None:
 
 def _clip(place: Path, files: Sequence[Path]) -> MediaClip:
     """A clip of files of one name."""
-    media: dict[str, Path] = {}
-    for path in (path for path in files if medium_of(path) is not None):
-        known = media.setdefault(str(medium_of(path)), path)
-        if known != path:
-            raise DataError(f"{known} and {path} have one name; rename one, or encode it apart")
-    seen = media.get("video") or media.get("picture")
-    heard = media.get("sound") or media.get("video")
-    named = {VIDEO: seen, AUDIO: heard}
+    media: dict[Medium, Path] = {}
+    for path in files:
+        if (medium := medium_of(path)) is not None and media.setdefault(medium, path) != path:
+            one = media[medium]
+            raise DataError(f"{one} and {path} have one name; rename one, or encode it apart")
     caption = place.with_name(place.name + CAPTION)
     gone = caption.is_symlink() and not caption.exists()
     said, unread = read_caption(caption if gone or caption.is_file() else None)
     return MediaClip(
         printable(Path(place.name)),
         SPLIT,
-        {name: path for name, path in named.items() if path is not None},
+        seen_and_heard(media),
         {TEXT: said} if said else {},
         unread=unread,
     )

@@ -136,6 +136,14 @@ def _add_captions(groups: dict[str, _Group], folder: Path, files: Sequence[Path]
     return others
 
 
+def seen_and_heard(media: Mapping[Medium, Path]) -> dict[str, Path]:
+    """The files of a clip by modality: a video before a picture, a sound before that of a video."""
+    seen = media.get("video") or media.get("picture")
+    heard = media.get("sound") or media.get("video")
+    found = {VIDEO: seen, AUDIO: None if heard is not None and heard.is_dir() else heard}
+    return {name: path for name, path in found.items() if path is not None}
+
+
 def _folders(folder: Path, others: Counter[str]) -> Iterator[tuple[Path, list[Path]]]:
     """Every folder with its files."""
 
@@ -194,10 +202,7 @@ def _parents(group: _Group) -> tuple[str, ...]:
 def _clip(
     folder: Path, id_: str, group: _Group, options: ScanOptions, by_folder: bool
 ) -> MediaClip:
-    seen = group.media.get("video") or group.media.get("picture")
-    heard = group.media.get("sound") or group.media.get("video")
-    files = {VIDEO: seen, AUDIO: None if heard is not None and heard.is_dir() else heard}
-    present = {name: path for name, path in files.items() if path is not None}
+    present = seen_and_heard(group.media)
     text, unread = read_caption(group.caption)
     if not (text or unread) and options.text_from_names:
         text = words_of_name(printable(Path(group.place.name)))
@@ -214,7 +219,7 @@ def _clip(
     meta: dict[str, Any] = {
         "files": {name: printable(path.relative_to(folder)) for name, path in present.items()}
     }
-    if seen is not None and seen.is_dir() and options.picture_fps is not None:
+    if options.picture_fps is not None and VIDEO in present and present[VIDEO].is_dir():
         meta["picture_fps"] = options.picture_fps
     texts = {TEXT: text} if text else {}
     return MediaClip(id_, split, present, texts, labels=labels, meta=meta, unread=unread)

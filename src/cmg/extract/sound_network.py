@@ -14,7 +14,6 @@ from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import identity_of
 from cmg.extract.steps import in_whole_steps, pooled, step_count, step_of
-from cmg.types import Kind
 
 Wave = NDArray[np.float32]
 
@@ -55,8 +54,6 @@ class SoundNetwork:
     Raises:
         ConfigError: a step too short or too long for the network.
     """
-
-    kind = Kind.VECTORS
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from cmg.data.about import About
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.errors import CmgError, ConfigError, DataError, ModalityError
 from cmg.extract.clip import MediaClip
-from cmg.extract.extractor import LoadOptions
+from cmg.extract.extractor import KINDS, LoadOptions
 from cmg.extract.reading import (
     ClipMedia,
     Features,
@@ -217,7 +217,7 @@ def _spec(name: str, reader: Reader) -> FeatureSpec:
     except ValueError as error:
         raise ModalityError(f"modality {name!r}: {error}") from error
     return FeatureSpec(
-        kind=network.kind,
+        kind=KINDS[reader.takes],
         shape=network.shape,
         step_seconds=network.step_seconds,
         extractor=reader.told,

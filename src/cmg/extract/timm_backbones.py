@@ -42,7 +42,7 @@ def load(options: LoadOptions) -> FrameNetwork:
         found: Tensor = network.forward_intermediates(
             x, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
         )[-1]
-        return found.permute(0, 2, 3, 1)
+        return found
 
     told = timm.data.resolve_model_data_config(network)
     pixels = Pixels(tuple(told["input_size"][1:]), tuple(told["mean"]), tuple(told["std"]))

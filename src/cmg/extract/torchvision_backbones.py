@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cmg.errors import ConfigError, did_you_mean
 from cmg.extract.extractor import LoadOptions
@@ -39,16 +39,11 @@ def load(options: LoadOptions) -> FrameNetwork:
         network = models.get_model(name, weights=None)
     fill(network, path)
     body = _body(network).to(options.device)
-
-    def maps(x: Tensor) -> Tensor:
-        found: Tensor = body(x)
-        return found.permute(0, 2, 3, 1)
-
     told = default.transforms()
     pixels = Pixels((told.crop_size[0],) * 2, tuple(told.mean), tuple(told.std))
     identity = files_identity([path])
     notes = f"torchvision {name} ({path.name} {identity[:12]}), last map."
-    return FrameNetwork(f"torchvision:{name}", maps, pixels, identity, notes, options)
+    return FrameNetwork(f"torchvision:{name}", body, pixels, identity, notes, options)
 
 
 def _body(network: nn.Module) -> nn.Module:

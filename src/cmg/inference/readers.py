@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmg.clips import configured_clips
+from cmg.data.alignment import on_grid
 from cmg.data.clips import Clips
-from cmg.errors import ConfigError, did_you_mean
+from cmg.errors import CmgError, ConfigError, did_you_mean
+from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import LoadOptions
-from cmg.extract.reading import Reader
+from cmg.extract.reading import Features, Reader, clip_features
 from cmg.extract.registry import card_for, card_of, load_extractor
 from cmg.files import StrPath
 from cmg.runs.checkpoint import Checkpoint
@@ -48,6 +51,32 @@ class Readers:
     by_modality: Mapping[str, Reader]
     remarks: tuple[str, ...]
     grid: float | None = None
+
+    def read(self, clip: MediaClip) -> tuple[dict[str, Features], dict[str, float | None]]:
+        """Features [T, *shape] of a clip as the run had them, and the duration of their steps.
+
+        Raises:
+            DataError: the clip cannot be read.
+        """
+        found = clip_features(clip, self.by_modality)
+        durations = {m: self.by_modality[m].extractor.step_seconds for m in found}
+        if self.grid is not None:
+            for m, seconds in durations.items():
+                if seconds is not None and len(found[m]):
+                    found[m] = on_grid(found[m], seconds, self.grid)
+                    durations[m] = self.grid
+        return found, durations
+
+
+def training_store(checkpoint: Checkpoint) -> Clips | None:
+    """What a run was trained on; None where it is not there any more, or has changed."""
+    if checkpoint.origin:
+        return None
+    try:
+        store = configured_clips(checkpoint.config.data)
+    except CmgError:
+        return None
+    return store if store.content_hash == checkpoint.data_hash else None
 
 
 def recorded_extractors(checkpoint: Checkpoint, store: Clips | None = None) -> dict[str, Recorded]:
@@ -93,24 +122,28 @@ def other_extractors(checkpoint: Checkpoint, store: Clips) -> list[str]:
 
 def load_readers(
     checkpoint: Checkpoint,
-    recorded: Mapping[str, Recorded],
-    given: Mapping[str, str],
-    weights: Mapping[str, StrPath],
+    store: Clips | None,
+    given: Mapping[str, str] | None,
+    weights: Mapping[str, StrPath] | None,
     device: str = "cpu",
+    only: str | None = None,
 ) -> Readers:
     """Load the extractors of a run.
 
     Args:
         checkpoint: Of the run.
-        recorded: Its extractors, see :func:`recorded_extractors`.
-        given: Extractors by modality, which come before the recorded ones.
+        store: What it was trained on, see :func:`training_store`.
+        given: Extractors by modality, which come before those that the run knows.
         weights: Files or folders of weights by modality.
         device: Of the networks.
+        only: The one modality that is read; None is all.
 
     Raises:
         ConfigError: an unknown modality or extractor, one that cannot be loaded, one that is not
             the run's though the run knows it, or the run knows none.
     """
+    given, weights = given or {}, weights or {}
+    recorded = recorded_extractors(checkpoint, store)
     names = [m.name for m in checkpoint.modalities]
     for m in (*given, *weights):
         if m not in names:
@@ -118,6 +151,7 @@ def load_readers(
     for m, extractor in given.items():
         card_for(m, extractor)
     readers, remarks = {}, []
+    names = names if only is None else [only]
     for m in names:
         known = recorded.get(m)
         name = given.get(m) or (known.name if known else None)

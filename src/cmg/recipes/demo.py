@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cmg.baselines.infonce import infonce_changes
 from cmg.baselines.record import INFONCE
@@ -15,22 +16,16 @@ from cmg.baselines.rows import computed_controls
 from cmg.clips import configured_clips
 from cmg.config.load import load_config, override_config
 from cmg.config.schema import RunConfig
+from cmg.data.batches import Batches
 from cmg.data.embedded import EMBEDDED, set_name
+from cmg.data.store import open_store
 from cmg.errors import ConfigError
 from cmg.evaluation.results import Results
 from cmg.evaluation.scores import ScoreMap, merged
 from cmg.files import StrPath, is_occupied, refuse_occupied, replace_file
 from cmg.process import thread_count
 from cmg.recipes.evaluate import RESULTS, evaluate_transfer
-from cmg.recipes.jobs import (
-    TRAINED,
-    VARIANTS,
-    Job,
-    clips_to_train,
-    run_job,
-    trained_model,
-    variant_jobs,
-)
+from cmg.recipes.jobs import Job, run_job, trained_model
 from cmg.workers import Report, run_all
 
 RECIPES: dict[str, tuple[str, ...]] = {
@@ -39,6 +34,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 """Presets of each recipe, each with a set of its own; the first is what the report is of."""
 
+TRAINED = "trained"
+CONTROLS: dict[str, dict[str, Any]] = {
+    "shuffled_pairs": {"data.shuffled_pairs": True},
+    "untrained_encoders": {"training.codebook_only": True},
+}
+"""What each control changes in the configuration of the models in question."""
 MARKER = "demo.json"
 BASELINES = "baselines"
 """Name of the job that trains nothing."""
@@ -86,7 +87,7 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
     first, *others = map(load_config, RECIPES[recipe])
     sets = [demo_set(first, out, seeds)]
     sets += [demo_set(one, out / set_name(one.data.store), seeds) for one in others]
-    return DemoPlan(sets, sum(clips_to_train(one.jobs[:-1]) for one in sets))
+    return DemoPlan(sets, sum(clips_to_train(one.jobs) for one in sets))
 
 
 def demo_set(config: RunConfig, out: Path, seeds: int) -> DemoSet:
@@ -99,14 +100,27 @@ def demo_set(config: RunConfig, out: Path, seeds: int) -> DemoSet:
         out: Folder of the set.
         seeds: Pre-trainings of these, and of InfoNCE.
     """
-    compared = {TRAINED: VARIANTS[TRAINED], INFONCE: infonce_changes(config)}
-    controls = {name: changes for name, changes in VARIANTS.items() if name != TRAINED}
-    jobs = variant_jobs(config, out, seeds, compared)
-    jobs += variant_jobs(config, out, 1, controls)
+    compared = {TRAINED: {}, INFONCE: infonce_changes(config)} | CONTROLS
+    jobs: list[Job] = []
+    for name, changes in compared.items():
+        for seed in range(1 if name in CONTROLS else seeds):
+            own = changes | {"training.seed": seed, "training.tensorboard": not jobs}
+            run = out / f"seed-{seed}" if name == TRAINED else None
+            jobs.append(Job(f"{name} {seed}", override_config(config, changes=own), run))
     jobs.append(Job(BASELINES, config))
-    quiet = {"training.tensorboard": False}
-    rest = [replace(job, config=override_config(job.config, changes=quiet)) for job in jobs[1:]]
-    return DemoSet(set_name(config.data.store), out, [jobs[0], *rest])
+    return DemoSet(set_name(config.data.store), out, jobs)
+
+
+def clips_to_train(jobs: Sequence[Job]) -> int:
+    """Clips that some jobs train on; they differ in what changes no number.
+
+    Raises:
+        DataError: their store cannot be opened, or lacks the split.
+    """
+    config = jobs[0].config
+    split = open_store(config.data.store).split(config.data.train_split)
+    trained = sum(job.name != BASELINES for job in jobs)
+    return Batches(split, config.data.batch_size).count * config.training.epochs * trained
 
 
 def prepare_out(out: StrPath, overwrite: bool) -> None:
@@ -187,7 +201,7 @@ def seed_remarks(results: Results) -> list[str]:
     of_all = max((score.n for score in results.transfer.values()), default=0)
     few = [
         name.replace("_", " ")
-        for name in VARIANTS
+        for name in CONTROLS
         if any(score.n < of_all for score in results.controls.get(name, {}).values())
     ]
     if not few:

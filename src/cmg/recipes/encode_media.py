@@ -15,18 +15,17 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from cmg.clips import configured_clips, open_other, training_split
-from cmg.data.alignment import on_grid
+from cmg.clips import open_other, training_split
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
-from cmg.errors import CmgError, ConfigError, DataError
+from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality, encode_split, pad_steps
 from cmg.extract.clip import MediaClip
-from cmg.extract.reading import Reader, clip_features, file_of, text_of
+from cmg.extract.reading import Reader, file_of, text_of
 from cmg.extract.scan_options import printable
 from cmg.extract.thumbnails import RATE, shown
 from cmg.files import StrPath, replace_file
-from cmg.inference.readers import Readers, load_readers, recorded_extractors
+from cmg.inference.readers import Readers, load_readers, training_store
 from cmg.models.unified import UnifiedModel
 from cmg.recipes.known_clips import KnownClips, known_clips
 from cmg.recipes.media_codes import (
@@ -128,8 +127,7 @@ def encode_media(
     model = load_model(run)
     model.codebook.need_one_level("a timeline", ALL_LEVELS)
     trained_on = training_store(checkpoint)
-    recorded = recorded_extractors(checkpoint, trained_on)
-    readers = load_readers(checkpoint, recorded, extractors or {}, weights or {}, device)
+    readers = load_readers(checkpoint, trained_on, extractors, weights, device)
     nearest = None
     if known is not False:
         nearest = known_of(model, checkpoint, trained_on, known)
@@ -147,17 +145,6 @@ def encode_media(
     kept = () if nearest is None or not nearest.remark else (nearest.remark,)
     remarks = (*readers.remarks, *kept)
     return EncodedMedia(str(checkpoint.path), model.size, told, coded, failed, nearest, remarks)
-
-
-def training_store(checkpoint: Checkpoint) -> Clips | None:
-    """What a run was trained on; None where it is not there any more, or has changed."""
-    if checkpoint.origin:
-        return None
-    try:
-        store = configured_clips(checkpoint.config.data)
-    except CmgError:
-        return None
-    return store if store.content_hash == checkpoint.data_hash else None
 
 
 def known_of(
@@ -191,13 +178,7 @@ def code_clip(model: UnifiedModel, clip: MediaClip, readers: Readers) -> CodedCl
         DataError: it cannot be read, or has nothing that the run knows.
     """
     by_modality = readers.by_modality
-    features = clip_features(clip, by_modality)
-    durations = {m: by_modality[m].extractor.step_seconds for m in features}
-    if readers.grid is not None:
-        for m, seconds in durations.items():
-            if seconds is not None:
-                features[m] = on_grid(features[m], seconds, readers.grid)
-                durations[m] = readers.grid
+    features, durations = readers.read(clip)
     present = {m: torch.from_numpy(x) for m, x in features.items() if len(x)}
     if not present:
         raise DataError(

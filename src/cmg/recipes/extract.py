@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cmg.copying.chunks import OnError, Skipped
-from cmg.copying.clips import copy_clips
+from cmg.copying.clips import Copied, CopyOptions, copy_clips
 from cmg.copying.share import Rank, copy_share, rank_of
 from cmg.data.clips import Clips
 from cmg.data.manifest import MANIFEST
@@ -159,35 +159,30 @@ def extract(
 
     # A rank's share is a number of chunks, so this is a bound for the last one.
     total = len(source) if rank is None else -(-len(source) // rank.world)
-    how: dict[str, Any] = {
-        "dtype": options.dtype,
-        "on_error": options.on_error,
-        "overwrite": options.overwrite,
-        "told": None if told is None else _with_total(told, total),
-        "chunk": options.chunk,
-        "beside": beside,
-    }
-    with thread_count(1):  # in every process, so that the bytes do not depend on their number
-        if rank is not None:
-            workers = options.workers or max(1, usable_cores() // rank.here)
-            copied = copy_share(source, out, rank, workers=workers, **how)
-        elif options.engine == "ray":
-            from cmg.copying.ray_engine import ray_chunks
+    how = CopyOptions(
+        dtype=options.dtype,
+        on_error=options.on_error,
+        workers=options.workers or max(1, usable_cores() // (1 if rank is None else rank.here)),
+        overwrite=options.overwrite,
+        told=None if told is None else lambda clips, resumed: told(clips, resumed, total),
+        chunk=options.chunk,
+        beside=beside,
+    )
+    if options.engine == "ray":
+        from cmg.copying.ray_engine import ray_chunks
 
-            copied = copy_clips(source, out, workers=options.workers, write=ray_chunks, **how)
+        how |= {"write": ray_chunks, "workers": options.workers}
+    with thread_count(1):  # in every process, so that the bytes do not depend on their number
+        if rank is None:
+            copied: Copied | None = copy_clips(source, out, **how)
         else:
-            workers = options.workers or usable_cores()
-            copied = copy_clips(source, out, workers=workers, **how)
+            copied = copy_share(source, out, rank, **how)
     if copied is None:
         return None
     store = open_store(out)
     return Extraction(
         store, copied.skipped, found.others, copied.seconds, copied.resumed, already=False
     )
-
-
-def _with_total(told: Told, total: int) -> Callable[[int, int], None]:
-    return lambda clips, resumed: told(clips, resumed, total)
 
 
 def _rank(engine: Engine | None) -> Rank | None:

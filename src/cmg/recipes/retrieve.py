@@ -10,17 +10,14 @@ from pathlib import Path
 import torch
 
 from cmg.clips import whole_path
-from cmg.data.alignment import on_grid
 from cmg.data.clips import Clips
 from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import refuse_unknown
 from cmg.extract.clip import MediaClip
 from cmg.extract.media_files import named_clips
-from cmg.extract.reading import clip_features
 from cmg.files import StrPath
-from cmg.inference.readers import load_readers, other_extractors, recorded_extractors
+from cmg.inference.readers import load_readers, other_extractors, training_store
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.encode_media import training_store
 from cmg.recipes.retrieval import (
     check_gallery,
     clips_to_search,
@@ -168,31 +165,18 @@ def _media_query(
 ) -> tuple[Represented, tuple[str, ...]]:
     m = wanted.source
     refuse_unknown(m, model.modalities)
-    recorded = recorded_extractors(checkpoint, training_store(checkpoint))
-    readers = load_readers(
-        checkpoint,
-        {name: told for name, told in recorded.items() if name == m},
-        {name: told for name, told in (extractors or {}).items() if name == m},
-        weights or {},
-        device,
-    )
-    if m not in readers.by_modality:
-        raise ConfigError(
-            f"the run does not say which extractor made {m!r}; name it: --extractor {m}=NAME"
-        )
+    trained_on = training_store(checkpoint)
+    readers = load_readers(checkpoint, trained_on, extractors, weights, device, only=m)
     if wanted.text and readers.by_modality[m].takes != "text":
         raise ConfigError(f"--text gives words, {m!r} reads {readers.by_modality[m].takes}")
     clip = _media_clip(wanted)
-    features = clip_features(clip, readers.by_modality).get(m)
+    features = readers.read(clip)[0].get(m)
     if features is None or len(features) == 0:
         raise DataError(f"{clip.id}: nothing of {m!r} to ask by")
-    step = readers.by_modality[m].extractor.step_seconds
-    if readers.grid is not None and step is not None:
-        features = on_grid(features, step, readers.grid)
     tensor = torch.from_numpy(features)[None]
     lengths = torch.tensor([len(features)])
-    remarks = tuple(r for r in readers.remarks if r.startswith(f"{m}:"))
-    return represented_query(model, tensor, lengths, m, wanted.by, clip.id), remarks
+    query = represented_query(model, tensor, lengths, m, wanted.by, clip.id)
+    return query, readers.remarks
 
 
 def _media_clip(wanted: Wanted) -> MediaClip:

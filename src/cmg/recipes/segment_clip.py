@@ -19,9 +19,8 @@ from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.extract.reading import Reader, clip_features, file_of
 from cmg.files import StrPath, file_sha256
-from cmg.inference.readers import load_readers, recorded_extractors
+from cmg.inference.readers import load_readers, training_store
 from cmg.models.saving import MODEL
-from cmg.recipes.encode_media import training_store
 from cmg.runs.checkpoint import load_model, read_checkpoint
 from cmg.segmentation.checkpoint import read_segmenter
 from cmg.segmentation.model import Segmenter
@@ -98,10 +97,8 @@ def segment_clip(
             f"{checkpoint.path} has another one"
         )
     frozen = FrozenEncoder(load_model(checkpoint.path, device), query)
-    recorded = recorded_extractors(checkpoint, training_store(checkpoint))
-    only = {m: known for m, known in recorded.items() if m == query}
-    given = {m: name for m, name in (extractors or {}).items() if m == query}
-    readers = load_readers(checkpoint, only, given, weights or {}, device)
+    trained_on = training_store(checkpoint)
+    readers = load_readers(checkpoint, trained_on, extractors, weights, device, only=query)
     frames = frames_of(clip, record.training.side)
     codes = _codes_by_window(clip, frozen, readers.by_modality[query], len(frames), model)
     asked = frozen.model.codebook.vectors(query, codes).float()
@@ -110,10 +107,8 @@ def segment_clip(
         logits = torch.cat(
             [model(w[None], q[None]).logits[0] for w, q in zip(windows, asked, strict=True)]
         )
-    remarks = tuple(r for r in readers.remarks if r.startswith(f"{query}:"))
-    return SegmentedClip(
-        clip.id, query, frames, torch.sigmoid(logits[: len(frames)]).float().cpu(), remarks
-    )
+    probabilities = torch.sigmoid(logits[: len(frames)]).float().cpu()
+    return SegmentedClip(clip.id, query, frames, probabilities, readers.remarks)
 
 
 def frames_of(clip: MediaClip, side: int) -> Tensor:

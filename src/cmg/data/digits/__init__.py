@@ -1,11 +1,12 @@
 """The embedded set **digits**: real handwriting, synthesized voices, sentences, paired by digit."""
 
-from cmg.data.digits.archives import Scans, Spoken, load_scans, load_spoken
+from cmg.data.digits.archives import SAMPLE_RATE, Scans, Spoken, load_scans, load_spoken
 from cmg.data.digits.build import build_digits, patches
 from cmg.data.digits.media import png_bytes, wav_bytes
 from cmg.data.digits.words import LogMelWords, WordFeatures
 
 __all__ = [
+    "SAMPLE_RATE",
     "LogMelWords",
     "Scans",
     "Spoken",

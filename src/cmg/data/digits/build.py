@@ -41,7 +41,7 @@ SHORTEST_EVENT = 4
 BACKGROUND = len(DIGIT_WORDS)
 
 MODALITIES = {
-    "audio": LogMelWords.spec,
+    "audio": FeatureSpec(kind=Kind.VECTORS, shape=(LogMelWords.width,), step_seconds=1.0),
     "video": FeatureSpec(kind=Kind.MAPS, shape=(4, 4, 64), dtype="float16", step_seconds=1.0),
     "text": FeatureSpec(kind=Kind.TOKENS, shape=(TOKEN_WIDTH,)),
 }
@@ -122,17 +122,22 @@ def build_digits(
     test = _write_script(test_clips, True, seed)
     scripts = {"train": train, "test": test, "test_one_scan": test.with_one_scan()}
     rooms = {"train": 0, "test": 1, "test_one_scan": 1}
-    modalities = MODALITIES | {"audio": words.spec}
+    audio = MODALITIES["audio"].model_copy(update={"shape": (words.width,)})
     notes = f"{NOTES} {words.notes}".rstrip()
     with StoreWriter(
-        path, modalities, LABELS, media="digits", notes=notes, overwrite=overwrite
+        path,
+        MODALITIES | {"audio": audio},
+        LABELS,
+        media="digits",
+        notes=notes,
+        overwrite=overwrite,
     ) as writer:  # before the work, as it refuses an occupied path
         speech = words.of([load_spoken().wave(i) for i in range(len(load_spoken().digits))])
         for split, script in scripts.items():
-            audio = _audio(script, speech, words, seed, rooms[split])
+            heard = _audio(script, speech, words, seed, rooms[split])
             video = _video(script, seed, rooms[split])
             for i in range(len(script.digits)):
-                writer.add(_clip(script, split, i, audio[i], video[i]))
+                writer.add(_clip(script, split, i, heard[i], video[i]))
     return open_store(Path(path))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE
+from cmg.mel import triangles
 
 FRAMES = 8
 BANDS = 16
@@ -76,10 +77,8 @@ def _mel_filters() -> NDArray[np.float64]:
     """Triangular filters [129, 16], equally spaced on the mel scale."""
     low, high = (2595 * np.log10(1 + f / 700) for f in (_LOWEST_HZ, _HIGHEST_HZ))
     edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    hertz = np.arange(_FFT // 2 + 1)[:, None] * (SAMPLE_RATE / _FFT)
-    rising = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
-    return np.maximum(0.0, np.minimum(rising, falling))
+    bins: NDArray[np.float64] = np.arange(_FFT // 2 + 1) * np.float64(SAMPLE_RATE / _FFT)
+    return triangles(bins, edges)
 
 
 @lru_cache(maxsize=1024)

@@ -9,17 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.digits.logmel import WIDTH, log_mel
-from cmg.data.manifest import FeatureSpec
-from cmg.types import Kind
 
 
 class WordFeatures(Protocol):
     """One feature per spoken word."""
 
-    name: str
-    """How commands call it."""
-    spec: FeatureSpec
-    """Of the modality `audio` in a store of digits."""
+    width: int
+    """Numbers of a feature, D."""
     notes: str
     """One sentence for the store; may be empty."""
 
@@ -33,8 +29,7 @@ class WordFeatures(Protocol):
 class LogMelWords:
     """The features of the embedded set."""
 
-    name = "log-mel"
-    spec = FeatureSpec(kind=Kind.VECTORS, shape=(WIDTH,), step_seconds=1.0)
+    width = WIDTH
     notes = ""
 
     def of(self, waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ import pytest
 
 from cmg.data.digits import wav_bytes
 from cmg.errors import DataError
-from cmg.voices import sources
-from cmg.voices.sources import SOURCES, find, own_recordings, recordings
+from projects.voices import sources
+from projects.voices.sources import SOURCES, find, own_recordings, recordings
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the log-mel spectrograms of the extractors have in common.
+"""What all log-mel spectrograms have in common: windows, filters, blocks of frames.
 
 Shape legend: R samples of a frame, M frames, K bins of its spectrum, B bands.
 """

@@ -7,8 +7,9 @@ import importlib.util
 import pytest
 
 from cmg.decoders.heads import ProbeOptions
-from cmg.recipes.voices import VoiceResults, plain_heads, synthetic_words, word_sets
-from cmg.voices.embedded import POOLING, EmbeddedWords, speech_embedding
+from cmg.evaluation.probe import accuracy, train_head
+from projects.voices.embedded import POOLING, EmbeddedWords, single_words, speech_embedding
+from projects.voices.sources import synthetic_words
 
 needed = ("av", "onnxruntime", "openwakeword")
 pytestmark = pytest.mark.skipif(
@@ -20,9 +21,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 def test_heads_on_training_voices_read_the_held_out_ones():
     words = EmbeddedWords(speech_embedding())
-    assert words.spec.shape == (96,)
+    assert words.width == 96
     assert str(list(POOLING)) in words.notes
-    held_out = synthetic_words()
-    row = plain_heads(words, word_sets(words, [held_out]), ProbeOptions(lr=0.005), 1)
-    results = VoiceResults([row], {held_out.source: held_out.digits.tolist()})
-    assert results.accuracy(row, held_out.source).mean > 88
+    learned, held_out = (
+        single_words(words.of(said.waves), said.digits) for said in map(synthetic_words, (0, 1))
+    )
+    assert accuracy(train_head(learned, ProbeOptions(lr=0.005), 0), held_out) > 88

@@ -7,8 +7,8 @@ import pytest
 
 from cmg.data.digits import load_spoken
 from cmg.errors import DataError
-from cmg.voices.conditions import as_if_recorded
-from cmg.voices.sound import as_archived
+from projects.voices.pooling import as_if_recorded
+from projects.voices.sources import as_archived
 
 pytest.importorskip("av")
 

@@ -1,7 +1,4 @@
-"""Where recordings of digit words are found: packages of others, which users install themselves.
-
-Nothing of these is part of cmg, and nothing made of them is kept in its repository.
-"""
+"""Recordings of digit words: where packages have them, and the form of the embedded words."""
 
 from __future__ import annotations
 
@@ -15,11 +12,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.digits.archives import SAMPLE_RATE
-from cmg.errors import DataError
-from cmg.extract.decode import read_sound
+from cmg.data.digits import SAMPLE_RATE, load_spoken
+from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.extract.decode import read_sound, resampled
 from cmg.suffixes import medium_of
-from cmg.voices.sound import as_archived
+
+Wave = NDArray[np.float32]
+
+LOUD = 1e-3
+"""A word is where the power over 10 ms exceeds this part of its peak: -30 dB, as in the archive."""
+PEAK = 0.9
+SHORTEST, LONGEST = 0.05, 5.0
+"""Seconds that a recording of one word may have."""
+LEARNED, SYNTHETIC, OWN = "learned", "synthetic", "own"
+"""Words of the embedded set's training voices; of its held-out ones; of a user's folder."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Words:
 
     source: str
     digits: NDArray[np.int64]
-    waves: list[NDArray[np.float32]]
+    waves: list[Wave]
 
 
 def find(source: Source, folders: Sequence[Path] = ()) -> list[Path] | None:
@@ -182,10 +188,36 @@ def own_recordings(folder: Path) -> Words:
         raise DataError(
             f"{folder} has no sound file whose name begins with one digit, such as 7_anna.wav"
         )
-    return Words(folder.name, np.array([d for d, _ in found]), [word(f) for _, f in found])
+    return Words(OWN, np.array([d for d, _ in found]), [word(f) for _, f in found])
 
 
-def word(file: Path) -> NDArray[np.float32]:
+def chosen_words(names: str | None, folders: Sequence[Path], own: Path | None) -> list[Words]:
+    """Recordings that the options of a command name, all packages where they name none.
+
+    Raises:
+        ConfigError: no such source, or PyAV is not installed.
+        DataError: see :func:`recordings` and :func:`own_recordings`.
+    """
+    known = {source.name: source for source in SOURCES}
+    asked = list(known) if own is None else []
+    if names is not None:
+        asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in known:
+            raise ConfigError(f"--sources: no source {name!r}{did_you_mean(name, known)}")
+    found = recordings([known[name] for name in dict.fromkeys(asked)], folders)
+    return found if own is None else [*found, own_recordings(own)]
+
+
+def synthetic_words(held_out: bool) -> Words:
+    """Every word of the embedded set's held-out voices (160), or of its training voices (480)."""
+    spoken = load_spoken()
+    chosen = np.flatnonzero(spoken.test_voices[spoken.voices] == held_out)
+    waves = [spoken.wave(int(i)) for i in chosen]
+    return Words(SYNTHETIC if held_out else LEARNED, spoken.digits[chosen], waves)
+
+
+def word(file: Path) -> Wave:
     """One recorded word in the form of the embedded archive, see :func:`as_archived`.
 
     Raises:
@@ -193,3 +225,39 @@ def word(file: Path) -> NDArray[np.float32]:
         ConfigError: PyAV is not installed.
     """
     return as_archived(read_sound(file, SAMPLE_RATE), SAMPLE_RATE, str(file))
+
+
+def as_archived(wave: NDArray[np.floating], rate: int, where: str) -> Wave:
+    """A recorded word as the embedded archive keeps words.
+
+    8 kHz, no constant part, without the silence before and after (10 ms to spare), peak 0.9.
+
+    Args:
+        wave: [samples].
+        rate: Samples per second.
+        where: What it is, for messages.
+
+    Raises:
+        DataError: silence, numbers that are not finite, or no length that a word can have.
+        ConfigError: PyAV is not installed and the rate is another.
+    """
+    if not SHORTEST <= len(wave) / rate <= LONGEST:
+        raise DataError(
+            f"{where} lasts {len(wave) / rate:.2f} s; one spoken word lasts {SHORTEST:g} to "
+            f"{LONGEST:g} s"
+        )
+    if not np.isfinite(wave).all():
+        raise DataError(f"{where} has samples that are NaN or infinite; record or convert it anew")
+    word = resampled((wave - wave.mean()).astype(np.float32), rate, SAMPLE_RATE)
+    if np.abs(word).max() < 1e-4:
+        raise DataError(f"{where} is silent; give a recording of one spoken word")
+    word = spoken_part(word)
+    return np.asarray(PEAK * word / np.abs(word).max(), dtype=np.float32)
+
+
+def spoken_part(wave: Wave) -> Wave:
+    """A waveform [samples] at 8 kHz without the quiet before and after, with 10 ms to spare."""
+    window = SAMPLE_RATE // 100
+    power = np.convolve(wave**2, np.ones(window) / window, mode="same")
+    loud = np.flatnonzero(power > LOUD * power.max())
+    return wave[max(0, loud[0] - window) : loud[-1] + window]

@@ -9,9 +9,9 @@ import torch
 from cmg.data import Clips, open_store
 from cmg.data.digits import LogMelWords, build_digits, load_spoken
 from cmg.errors import ConfigError, DataError
-from cmg.voices import pooling
-from cmg.voices.embedded import POOLING, EmbeddedWords, windows, word_features
-from cmg.voices.pooling import CANDIDATES, judge_poolings
+from projects.voices import pooling
+from projects.voices.embedded import POOLING, EmbeddedWords, windows, word_features
+from projects.voices.pooling import CANDIDATES, judge_poolings
 
 pytest.importorskip("av")
 

@@ -1,22 +1,23 @@
-"""Words as features of a speech embedding."""
+"""Words as features: of a speech embedding, or log-mel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
-from cmg.data.digits.words import LogMelWords, WordFeatures
-from cmg.data.manifest import FeatureSpec
+from cmg.data.digits import SAMPLE_RATE, LogMelWords, WordFeatures
 from cmg.errors import ConfigError, DataError, did_you_mean
-from cmg.extract.extractor import LoadOptions, SoundExtractor
-from cmg.extract.media.sound import resampled
-from cmg.types import Kind
+from cmg.evaluation.probe import Labeled
+from cmg.extract.decode import resampled
+from cmg.extract.extractor import LoadOptions
+from cmg.extract.registry import load_extractor
+from projects.voices.sources import Wave, synthetic_words
 
-AUDIO = ("log-mel", "speech-embedding")
+AUDIO = ("speech-embedding", "log-mel")
 """Names of :func:`word_features`."""
 HOP_SECONDS = 0.08
 WINDOW_SECONDS = 0.782
@@ -24,7 +25,7 @@ WINDOW_SECONDS = 0.782
 POOLING = (-2, -1, 0, 1, 2)
 """The windows whose mean is a word's feature, in hops from its middle.
 
-Chosen on synthetic voices alone, see :mod:`cmg.voices.pooling` and docs/voices.md."""
+Chosen on synthetic voices alone, see :mod:`projects.voices.pooling` and README.md."""
 
 
 class EmbeddedWords:
@@ -35,37 +36,31 @@ class EmbeddedWords:
 
     Args:
         extractor: Reads a waveform into windows that overlap, one every 80 ms.
-        pooling: Which windows, in hops from the middle of the word.
     """
 
-    def __init__(self, extractor: SoundExtractor, pooling: Sequence[int] = POOLING) -> None:
-        self.extractor, self.pooling = extractor, tuple(pooling)
-        self.name = extractor.name
-        self.spec = FeatureSpec(kind=Kind.VECTORS, shape=extractor.shape, step_seconds=1.0)
+    def __init__(self, extractor: Any) -> None:
+        self.extractor = extractor
+        (self.width,) = extractor.shape
         self.notes = (
-            f"Audio: {extractor.notes} The mean of the windows at {list(self.pooling)} hops of "
+            f"Audio: {extractor.notes} The mean of the windows at {list(POOLING)} hops of "
             f"{HOP_SECONDS * 1000:g} ms from the middle of each word, standardized over the "
             "training voices."
         )
-        spoken = load_spoken()
-        training = np.flatnonzero(~spoken.test_voices[spoken.voices])
-        known = self._pooled([spoken.wave(int(i)) for i in training])
+        known = self._pooled(synthetic_words(held_out=False).waves)
         self._mean, self._scale = known.mean(axis=0), known.std(axis=0) + 1e-6
 
     def of(self, waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
-        """See :class:`cmg.data.digits.words.WordFeatures`."""
+        """See :class:`cmg.data.digits.WordFeatures`."""
         return np.asarray((self._pooled(waves) - self._mean) / self._scale, dtype=np.float32)
 
     def _pooled(self, waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-        reach = max(abs(hop) for hop in self.pooling)
-        chosen = [reach + hop for hop in self.pooling]
+        reach = max(abs(hop) for hop in POOLING)
+        chosen = [reach + hop for hop in POOLING]
         found = (windows(self.extractor, wave, reach) for wave in waves)
         return np.stack([one[chosen].mean(axis=0, dtype=np.float64) for one in found])
 
 
-def windows(
-    extractor: SoundExtractor, wave: NDArray[np.floating], reach: int
-) -> NDArray[np.float32]:
+def windows(extractor: Any, wave: NDArray[np.floating], reach: int) -> Wave:
     """The windows around the middle of a word.
 
     Args:
@@ -84,7 +79,7 @@ def windows(
     missing = max(0, length - len(word))
     line = np.pad(word, (missing // 2, missing - missing // 2))
     first = (len(line) - length) // 2
-    found = extractor.extract(line[first : first + length])
+    found: Wave = extractor.extract(line[first : first + length])
     if len(found) != 2 * reach + 1:
         raise DataError(
             f"{extractor.name} gave {len(found)} windows for {length / extractor.rate:g} s; words "
@@ -93,27 +88,28 @@ def windows(
     return found
 
 
-@lru_cache(maxsize=2)
 def word_features(name: str) -> WordFeatures:
     """Features of words by name.
 
     Raises:
         ConfigError: an unknown name, or a package of the speech embedding is missing.
     """
-    if name == AUDIO[0]:
-        return LogMelWords()
-    if name != AUDIO[1]:
+    if name not in AUDIO:
         raise ConfigError(f"no audio features {name!r}{did_you_mean(name, AUDIO)}")
-    return EmbeddedWords(speech_embedding())
+    return LogMelWords() if name == "log-mel" else EmbeddedWords(speech_embedding())
 
 
-def speech_embedding() -> SoundExtractor:
+def speech_embedding() -> Any:
     """The registry's speech embedding, with a window every 80 ms.
 
     Raises:
         ConfigError: a package that it needs is missing.
     """
-    from cmg.extract.registry import load_extractor
+    return load_extractor(AUDIO[0], LoadOptions(step_seconds=HOP_SECONDS))
 
-    extractor: SoundExtractor = load_extractor(AUDIO[1], LoadOptions(step_seconds=HOP_SECONDS))
-    return extractor
+
+def single_words(features: NDArray[np.floating], digits: NDArray[np.int64]) -> Labeled:
+    """Words [N, D] as clips of one step with their digits."""
+    x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))[:, None]
+    mask = torch.ones(len(x), 1, dtype=torch.bool)
+    return Labeled(x, mask, torch.from_numpy(digits), 10)

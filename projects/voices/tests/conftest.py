@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 
 from cmg.data.digits import load_spoken, wav_bytes
-from cmg.types import Kind
-from cmg.voices import embedded
-from cmg.voices.conditions import as_if_recorded
-from cmg.voices.sources import SOURCES
+from projects.voices import embedded
+from projects.voices.pooling import as_if_recorded
+from projects.voices.sources import SOURCES
 
 
 class FakeEmbedding:
     """Log power in six bands of one window of 0.782 s every 0.08 s, as the real one has windows."""
 
     name = "speech-embedding"
-    kind = Kind.VECTORS
     shape = (48,)
     step_seconds = 0.08
     rate = 16000
@@ -37,9 +35,7 @@ def fake(monkeypatch):
     """The fake instead of the registry's speech embedding."""
     made = FakeEmbedding()
     monkeypatch.setattr(embedded, "speech_embedding", lambda: made)
-    embedded.word_features.cache_clear()
-    yield made
-    embedded.word_features.cache_clear()
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,0 @@
-"""Recorded voices: recordings of digit words from other packages, and features to read them."""
