@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cmg.official.lists.ave import read_annotations, read_order
 from cmg.official.lists.avsbench import read_s4
 from cmg.official.lists.avvp import read_events, read_weak
 from cmg.official.lists.clips import read_avel, read_checked, read_ucf
-from cmg.tables import read_lines
+from cmg.tables import Faults, read_lines
 from cmg.text import read_prompts
 
 AUTHORS = "the authors' data folder (links in the README of github.com/haihuangcode/CMG)"
@@ -24,6 +24,14 @@ ATTACHED = (
 )
 OPENNLPLAB = "Single-source of github.com/OpenNLPLab/AVSBench (not in the authors' download)"
 OPEN_SET = "ICCV25-OSCMG/data of github.com/haihuangcode/CMG"
+
+
+class Read(Protocol):
+    """Reads a list."""
+
+    def __call__(self, path: Path, faults: Faults | None = None) -> Any:
+        """What it says; `faults` gets what is wrong with lines, which is raised without."""
+
 
 GENERAL = "folder"
 OVERLAPS = "overlaps"
@@ -38,16 +46,23 @@ _SOURCES = {
     "open-set": OPEN_SET,
     "root": "the root of github.com/haihuangcode/CMG",
 }
-_READERS: dict[str, Callable[[Path], Any] | None] = {
+
+
+def _at_once(read: Callable[[Path], Any]) -> Read:
+    """A reader of what has no lines with faults of their own."""
+    return lambda path, faults=None: read(path)
+
+
+_READERS: dict[str, Read | None] = {
     "": None,
     "clips": read_avel,
     "clips-without-split": read_ucf,
     "files": read_checked,
-    "names": read_lines,
+    "names": _at_once(read_lines),
     "prompts": read_prompts,
     "annotations": read_annotations,
-    "order": partial(read_order, rows=1 << 31),  # Whether rows exist is said with their number.
-    "events": partial(read_events, strict=False),
+    "order": _at_once(partial(read_order, rows=1 << 31)),  # whether they exist is said elsewhere
+    "events": read_events,
     "weak": read_weak,
     "s4": read_s4,
 }
@@ -78,7 +93,7 @@ class Part:
     source: str = AUTHORS
     limits: bool = False
     family: str = ""
-    read: Callable[[Path], Any] | None = None
+    read: Read | None = None
     rows: tuple[str, ...] = ()
     lines: int = 0
     about: str = ""

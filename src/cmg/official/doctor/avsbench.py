@@ -24,7 +24,7 @@ _AGAIN = f"get these again from {OPENNLPLAB}"
 
 def check_avsbench(exam: Examination) -> None:
     """Check the list, and what there is of its clips."""
-    clips: list[S4Clip] | None = exam.contents.get(S4)
+    clips: list[S4Clip] | None = exam.trusted(S4)
     if clips is not None:
         _check_list(exam, clips)
     _check_audio(exam, clips)

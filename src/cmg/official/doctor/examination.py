@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.layout import Layout
 from cmg.official.names import PICTURES, SPLITS
+from cmg.tables import Faults
 
 T = TypeVar("T")
 ENOUGH = 0.9
@@ -79,7 +81,7 @@ class Examination:
         wanted = self.expected.rows(*PARTS[part].rows) if PARTS[part].rows else None
         told = "" if wanted is None else f"{wanted:,}"
         self.complete(part, count(found), told)
-        if wanted is None or found == wanted:
+        if wanted is None or found == wanted or self.faulty(part):
             return
         if found < ENOUGH * wanted:
             self.truncated(part, count(found), told)
@@ -175,7 +177,14 @@ class Examination:
     def read_lists(self) -> None:
         """Read every list once; what is wrong with one is said."""
         for part in PARTS.values():
-            found = None if part.read is None else self.read(part.name, part.read)
+            path = self.path(part.name)
+            if path is None or part.read is None:
+                continue
+            faults = Faults(path)
+            found = self.read(part.name, partial(part.read, faults=faults))
+            if faults:
+                remedy = self.again(part.name, part.name)
+                self.wrong(part.name, str(faults), remedy, f"{len(faults):,} broken rows")
             if found is not None:
                 self.contents[part.name] = found
                 if part.lines:

@@ -136,7 +136,7 @@ def _check_checked(exam: Examination, ids: set[str]) -> None:
     if path is None:
         return
     try:
-        rows = [row.cells["id"].removesuffix(".mp4") for row in read_table(path, ",", ("id",))]
+        rows = read_table(path, lambda r: r.cells["id"].removesuffix(".mp4"), required=("id",))
     except DataError as error:
         exam.note(VGGSOUND_CHECKED, f"in another dialect, and no program reads it ({error})")
         return

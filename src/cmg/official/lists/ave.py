@@ -13,7 +13,7 @@ from cmg.data.labels import Event
 from cmg.errors import DataError
 from cmg.files import read_text
 from cmg.official.h5 import H5Array
-from cmg.tables import read_lines
+from cmg.tables import Faults, read_lines
 
 HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
 ORDER_KEY = "order"
@@ -43,7 +43,7 @@ class Annotation:
         return Event(self.start, self.end, self.category)
 
 
-def read_annotations(path: Path) -> list[Annotation]:
+def read_annotations(path: Path, faults: Faults | None = None) -> list[Annotation]:
     """Rows in the file's order, which is what the order files count in.
 
     The copy in AVE's archive has a header, the copy in its repository has none; a header taken for
@@ -52,24 +52,26 @@ def read_annotations(path: Path) -> list[Annotation]:
     Raises:
         DataError: unreadable, another dialect, or a time that is no whole second.
     """
-    rows = []
+    rows, found = [], Faults(path) if faults is None else faults
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split("&")]
-        if not line.strip() or (number == 1 and tuple(cells) == HEADER):
-            continue
-        if len(cells) != len(HEADER):
-            raise DataError(
-                f"{path}, line {number}: {len(cells)} fields; expected {'&'.join(HEADER)}"
-            )
-        try:
-            rows.append(Annotation(cells[0], cells[1], int(cells[3]), int(cells[4])))
-        except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}: start and end must be whole seconds ({error})"
-            ) from error
+        if line.strip() and not (number == 1 and tuple(cells) == HEADER):
+            with found.line(number):
+                rows.append(_annotation(cells))
+    if faults is None:
+        found.refuse()
     if not rows:
         raise DataError(f"{path} lists nothing")
     return rows
+
+
+def _annotation(cells: Sequence[str]) -> Annotation:
+    if len(cells) != len(HEADER):
+        raise DataError(f"{len(cells)} fields; expected {'&'.join(HEADER)}")
+    try:
+        return Annotation(cells[0], cells[1], int(cells[3]), int(cells[4]))
+    except ValueError as error:
+        raise DataError(f"start and end must be whole seconds ({error})") from error
 
 
 def clip_id(row: int) -> str:

@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cmg.data.labels import Event, parse_events
-from cmg.errors import DataError
-from cmg.tables import read_table
+from cmg.tables import Faults, TableRow, read_table
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
 KEY_LENGTH = 11
@@ -28,11 +27,9 @@ class EventTable:
 
     Attributes:
         rows: (name of the clip, its events in that row).
-        malformed: Messages about rows that cannot be read.
     """
 
     rows: list[tuple[str, list[Event]]]
-    malformed: list[str]
 
     @cached_property
     def names(self) -> list[str]:
@@ -48,33 +45,28 @@ class EventTable:
         return clips
 
 
-def read_events(path: Path, strict: bool = True) -> EventTable:
+def read_events(path: Path, faults: Faults | None = None) -> EventTable:
     """Read a dense list (an event a row) or a combined one (a clip a row).
 
-    Args:
-        path: The list.
-        strict: Whether a row that cannot be read is an error; otherwise it is told in the table.
-
     Raises:
-        DataError: another dialect; or, if `strict`, lists of different length in a row, or a time
-            that is no whole second.
+        DataError: another dialect, lists of different length in a row, or a time that is no whole
+            second.
     """
-    rows, malformed = [], []
-    for row in read_table(path, "\t", EVENT_COLUMNS):
-        try:
-            rows.append((row.cells["filename"], parse_events(row.cells)))
-        except DataError as error:
-            if strict:
-                raise DataError(f"{path}, line {row.line}: {error}") from error
-            malformed.append(f"line {row.line}: {error}")
-    return EventTable(rows, malformed)
+
+    def clip(row: TableRow) -> tuple[str, list[Event]]:
+        return row.cells["filename"], parse_events(row.cells)
+
+    return EventTable(read_table(path, clip, "\t", EVENT_COLUMNS, faults=faults))
 
 
-def read_weak(path: Path) -> dict[str, list[str]]:
-    """Categories per clip of ``AVVP_train.csv``, ``AVVP_val_pd.csv`` or ``AVVP_test_pd.csv``.
+def read_weak(path: Path, faults: Faults | None = None) -> dict[str, list[str]]:
+    """Categories per clip of a weakly labeled list.
 
     Raises:
         DataError: another dialect.
     """
-    rows = read_table(path, "\t", ("filename", "event_labels"))
-    return {row.cells["filename"]: row.cells["event_labels"].split(",") for row in rows}
+
+    def clip(row: TableRow) -> tuple[str, list[str]]:
+        return row.cells["filename"], row.cells["event_labels"].split(",")
+
+    return dict(read_table(path, clip, "\t", ("filename", "event_labels"), faults=faults))

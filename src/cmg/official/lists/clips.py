@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.official.names import SPLITS
-from cmg.tables import read_lines, read_table
+from cmg.tables import Faults, TableRow, read_lines, read_table
 
 SUFFIX = ".mp4"
 
@@ -29,49 +29,52 @@ class SharedNames:
     ucf: list[str]
 
 
-def read_avel(path: Path) -> list[ListedClip]:
+def read_avel(path: Path, faults: Faults | None = None) -> list[ListedClip]:
     """Rows with a category, a video id and a split, in the file's order.
 
     Raises:
         DataError: another dialect, or an unknown split.
     """
-    clips = []
-    for row in read_table(path, ",", ("category", "video_id", "split")):
-        clip = ListedClip(row.cells["category"], row.cells["video_id"], row.cells["split"])
-        if clip.split not in SPLITS:
-            raise DataError(
-                f"{path}, line {row.line}: split {clip.split!r} is none of {', '.join(SPLITS)}"
-            )
-        clips.append(clip)
-    return clips
+    columns = ("category", "video_id", "split")
+    return read_table(path, _listed, required=columns, faults=faults)
 
 
-def read_ucf(path: Path) -> list[ListedClip]:
-    """Rows of ``ucf2vggsound.csv`` or ``ucf51checked.csv``, in the file's order.
+def _listed(row: TableRow) -> ListedClip:
+    split = row.cells["split"]
+    if split not in SPLITS:
+        raise DataError(f"split {split!r} is none of {', '.join(SPLITS)}")
+    return ListedClip(row.cells["category"], row.cells["video_id"], split)
+
+
+def read_ucf(path: Path, faults: Faults | None = None) -> list[ListedClip]:
+    """Rows of a list without splits, in the file's order; further columns are passed over.
 
     Raises:
         DataError: another dialect.
     """
-    rows = read_table(path, ",", ("category", "video_id"))
-    return [ListedClip(row.cells["category"], row.cells["video_id"]) for row in rows]
+
+    def clip(row: TableRow) -> ListedClip:
+        return ListedClip(row.cells["category"], row.cells["video_id"])
+
+    return read_table(path, clip, required=("category", "video_id"), faults=faults)
 
 
-def read_checked(path: Path) -> list[str]:
-    """Clip names of ``video_name_vggsound81k_checked.csv`` and its like, without ``.mp4``.
+def read_checked(path: Path, faults: Faults | None = None) -> list[str]:
+    """Clip names of a longer list, without ``.mp4``.
 
     Raises:
         DataError: another dialect, or a name without that ending.
     """
-    names = []
-    for row in read_table(path, ",", ("id",)):
-        name = row.cells["id"]
-        if not name.endswith(SUFFIX):
-            raise DataError(
-                f"{path}, line {row.line}: {name!r} does not end in {SUFFIX}, as ids of this list "
-                "do; it is another list"
-            )
-        names.append(name.removesuffix(SUFFIX))
-    return names
+    return read_table(path, _stem, required=("id",), faults=faults)
+
+
+def _stem(row: TableRow) -> str:
+    name = row.cells["id"]
+    if not name.endswith(SUFFIX):
+        raise DataError(
+            f"{name!r} does not end in {SUFFIX}, as ids of this list do; it is another list"
+        )
+    return name.removesuffix(SUFFIX)
 
 
 def read_shared_names(vggsound: Path, ucf: Path) -> SharedNames:
