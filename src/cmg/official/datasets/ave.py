@@ -6,6 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
+from cmg.official.catalogue import (
+    ANNOTATIONS,
+    AVE_FEATURES,
+    ORDERS,
+    SHARED_CATEGORIES,
+    SHARED_LABELS,
+    SHARED_ORDER,
+)
 from cmg.official.dataset import OfficialDataset, events_as_label, step_label
 from cmg.official.h5 import H5Array
 from cmg.official.layout import Layout
@@ -23,14 +31,6 @@ from cmg.official.lists.ave import (
     true_labels,
 )
 from cmg.official.loaders import FeatureLoader, H5Rows
-from cmg.official.names import (
-    ANNOTATIONS,
-    AVE_FEATURES,
-    ORDERS,
-    SHARED_CATEGORIES,
-    SHARED_LABELS,
-    SHARED_ORDER,
-)
 from cmg.types import Kind
 
 

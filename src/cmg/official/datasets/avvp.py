@@ -6,12 +6,7 @@ from collections.abc import Sequence
 
 from cmg.data.labels import Event
 from cmg.errors import DataError, did_you_mean
-from cmg.official.dataset import OfficialDataset, events_as_label, step_label
-from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
-from cmg.official.layout import Layout
-from cmg.official.lengths import STEPS
-from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.names import (
+from cmg.official.catalogue import (
     AVVP_CATEGORIES,
     AVVP_DENSE,
     AVVP_EVENTS,
@@ -19,6 +14,11 @@ from cmg.official.names import (
     SHARED_CATEGORIES,
     SHARED_EVENTS,
 )
+from cmg.official.dataset import OfficialDataset, events_as_label, step_label
+from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
+from cmg.official.layout import Layout
+from cmg.official.lengths import STEPS
+from cmg.official.lists.avvp import feature_key, read_events, read_weak
 from cmg.tables import read_lines
 
 UNLISTED = "unlisted"

@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
+from cmg.official.catalogue import (
+    LONGER,
+    UCF,
+    UCF51,
+    UCF51_CATEGORIES,
+    UCF_NAMES,
+    VGGSOUND,
+    VGGSOUND_CATEGORIES,
+    VGGSOUND_NAMES,
+    VGGSOUND_UCF,
+)
 from cmg.official.dataset import BACKGROUND, OfficialDataset
 from cmg.official.datasets.zipped import class_numbers, clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
@@ -22,17 +33,6 @@ from cmg.official.lists.clips import (
     read_ucf,
 )
 from cmg.official.loaders import PromptRows
-from cmg.official.names import (
-    LONGER,
-    UCF,
-    UCF51,
-    UCF51_CATEGORIES,
-    UCF_NAMES,
-    VGGSOUND,
-    VGGSOUND_CATEGORIES,
-    VGGSOUND_NAMES,
-    VGGSOUND_UCF,
-)
 from cmg.official.zips import read_clip_zip
 from cmg.tables import read_lines
 from cmg.types import Kind

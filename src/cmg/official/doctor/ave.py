@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.official import names
+from cmg.official import catalogue
+from cmg.official.catalogue import (
+    ANNOTATIONS,
+    ORDERS,
+    SHARED_CATEGORIES,
+    SHARED_LABELS,
+    SHARED_ORDER,
+)
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import AVE_CLASSES
 from cmg.official.doctor.findings import FindingStatus, some
@@ -25,7 +32,6 @@ from cmg.official.lists.ave import (
     true_classes,
     true_labels,
 )
-from cmg.official.names import ANNOTATIONS, ORDERS, SHARED_CATEGORIES, SHARED_LABELS, SHARED_ORDER
 
 Order = NDArray[np.int64]
 _TWO_CLASSES = frozenset({171, 2189})
@@ -37,7 +43,7 @@ def check_ave(exam: Examination) -> None:
     rows: list[Annotation] | None = exam.contents.get(ANNOTATIONS)
     if rows is not None:
         _check_annotations(exam, rows)
-    for split in names.SPLITS:
+    for split in catalogue.SPLITS:
         part = f"{split}_order_match.h5"
         if exam.path(part) is not None:
             exam.note(part, "another split, of a matching task; not to be taken for the order")

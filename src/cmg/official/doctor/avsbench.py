@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.catalogue import OPENNLPLAB, feature_part
+from cmg.official.catalogue import FRAMES, MASKS, OPENNLPLAB, S4, SPLITS, feature_part
 from cmg.official.datasets.avsbench import STEPS, S4Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import Tally, check_zips, spread
 from cmg.official.doctor.findings import some
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip
-from cmg.official.names import FRAMES, MASKS, S4, SPLITS
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
 

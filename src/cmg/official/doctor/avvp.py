@@ -6,12 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import some
-from cmg.official.doctor.vggsound import repeated
-from cmg.official.lengths import STEPS
-from cmg.official.lists.avvp import EventTable, feature_key
-from cmg.official.names import (
+from cmg.official.catalogue import (
     AVVP_CATEGORIES,
     AVVP_DENSE,
     AVVP_EVENTS,
@@ -19,6 +14,11 @@ from cmg.official.names import (
     SHARED_CATEGORIES,
     SHARED_EVENTS,
 )
+from cmg.official.doctor.examination import Examination
+from cmg.official.doctor.findings import some
+from cmg.official.doctor.vggsound import repeated
+from cmg.official.lengths import STEPS
+from cmg.official.lists.avvp import EventTable, feature_key
 
 
 def check_avvp(exam: Examination) -> None:

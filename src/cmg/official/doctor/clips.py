@@ -6,22 +6,23 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cmg.official.catalogue import AUTHORS, FOLDERS
-from cmg.official.doctor.avvp import is_odd
-from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.features import check_zips
-from cmg.official.doctor.findings import some
-from cmg.official.lists.avvp import EventTable, feature_key
-from cmg.official.names import (
+from cmg.official.catalogue import (
+    AUTHORS,
     AVVP_CATEGORIES,
     AVVP_DENSE,
     AVVP_EVENTS,
     AVVP_WEAK,
+    FOLDERS,
     LONGER,
     UCF,
     UCF51,
     VGGSOUND,
 )
+from cmg.official.doctor.avvp import is_odd
+from cmg.official.doctor.examination import Examination, count
+from cmg.official.doctor.features import check_zips
+from cmg.official.doctor.findings import some
+from cmg.official.lists.avvp import EventTable, feature_key
 
 _LISTS = {
     "vggsound40k": [VGGSOUND],

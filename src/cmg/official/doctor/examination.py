@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cmg.errors import CmgError
-from cmg.official.catalogue import FOLDERS, GENERAL, PARTS, feature_part, position
+from cmg.official.catalogue import FOLDERS, GENERAL, PARTS, PICTURES, SPLITS, feature_part, position
 from cmg.official.doctor.expected import Expected
 from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus, some
 from cmg.official.doctor.names import unmatched
 from cmg.official.layout import Layout
-from cmg.official.names import PICTURES, SPLITS
+from cmg.official.lists.dialects import read_list
 from cmg.tables import Faults
 
 T = TypeVar("T")
@@ -178,17 +178,17 @@ class Examination:
         """Read every list once; what is wrong with one is said."""
         for part in PARTS.values():
             path = self.path(part.name)
-            if path is None or part.read is None:
+            if path is None or not part.dialect:
                 continue
             faults = Faults(path)
-            found = self.read(part.name, partial(part.read, faults=faults))
+            found = self.read(part.name, partial(read_list, part, faults=faults))
             if faults:
                 remedy = self.again(part.name, part.name)
                 self.wrong(part.name, str(faults), remedy, f"{len(faults):,} broken rows")
             if found is not None:
                 self.contents[part.name] = found
-                if part.lines:
-                    self.counted(part.name, len(found), part.lines, "names")
+                if part.names:
+                    self.counted(part.name, len(found), part.names, "names")
 
     def trusted(self, name: str) -> Any:
         """What a list says; None where it is absent or has a fault."""

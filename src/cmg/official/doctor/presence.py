@@ -13,13 +13,13 @@ from cmg.official.catalogue import (
     FOLDERS,
     GENERAL,
     PARTS,
+    PICTURES,
     Part,
     family_parts,
 )
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import FindingStatus, some
 from cmg.official.layout import same_content
-from cmg.official.names import PICTURES
 
 
 def check_presence(exam: Examination) -> None:

@@ -6,19 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from cmg.errors import DataError
-from cmg.official.catalogue import PARTS
-from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.findings import some
-from cmg.official.doctor.names import unmatched
-from cmg.official.lists.clips import ListedClip
-from cmg.official.names import (
+from cmg.official.catalogue import (
     LONGER,
+    PARTS,
     SPLITS,
     VGGSOUND,
     VGGSOUND_CATEGORIES,
     VGGSOUND_CHECKED,
     VGGSOUND_PROMPTS,
 )
+from cmg.official.doctor.examination import Examination, count
+from cmg.official.doctor.findings import some
+from cmg.official.doctor.names import unmatched
+from cmg.official.lists.clips import ListedClip
 from cmg.tables import read_table
 
 ENOUGH = 30_000 / 40_801
@@ -39,7 +39,7 @@ def check_vggsound(exam: Examination) -> None:
                 exam.spread(VGGSOUND, clips, exam.contents[VGGSOUND_CATEGORIES])
             _check_checked(exam, {clip.video_id for clip in clips})
     categories = exam.trusted(VGGSOUND_CATEGORIES)
-    check_prompts(exam, VGGSOUND_PROMPTS, PARTS[VGGSOUND_CATEGORIES].lines, categories)
+    check_prompts(exam, VGGSOUND_PROMPTS, PARTS[VGGSOUND_CATEGORIES].names, categories)
     for csv in LONGER.values():
         _check_longer(exam, csv)
 

@@ -9,13 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from cmg.errors import DataError, did_you_mean
-from cmg.official.names import SPLITS
+from cmg.official.catalogue import SPLITS
 from cmg.tables import Faults, TableRow, once, read_table
 
 CATEGORIES = tuple(files("cmg.official").joinpath("avsbench.txt").read_text("utf-8").split())
 """Every category; a class is a place in this order."""
-_COLUMNS = {"name": 0, "start": 1, "category": 2, "split": 3}
-"""Where a column stands unless the header names it so."""
+S4_COLUMNS = ("name", "start", "category", "split")
+"""In this order unless the header names them."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,18 @@ def read_s4(path: Path, faults: Faults | None = None) -> list[S4Clip]:
 
 def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
     """Place of every column."""
-    if len(header) < len(_COLUMNS):
+    if len(header) < len(S4_COLUMNS):
         raise DataError(
             f"{path}, line 1: {len(header)} columns, all with names of their own, where name, "
             "start, category and split are wanted, separated by commas"
         )
-    if header[_COLUMNS["split"]] in SPLITS:
+    if header[S4_COLUMNS.index("split")] in SPLITS:
         raise DataError(
             f"{path}, line 1 is a clip; put a header above it: name,start,category,split"
         )
-    places = {name: header.index(name) if name in header else at for name, at in _COLUMNS.items()}
+    places = {
+        name: header.index(name) if name in header else at for at, name in enumerate(S4_COLUMNS)
+    }
     if len(set(places.values())) < len(places):
         raise DataError(
             f"{path}, line 1: columns {', '.join(map(repr, header))} are in another order; name "

@@ -10,6 +10,7 @@ from cmg.data.labels import Event, parse_events
 from cmg.tables import Faults, TableRow, read_table
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
+WEAK_COLUMNS = ("filename", "event_labels")
 KEY_LENGTH = 11
 
 
@@ -69,4 +70,4 @@ def read_weak(path: Path, faults: Faults | None = None) -> dict[str, list[str]]:
     def clip(row: TableRow) -> tuple[str, list[str]]:
         return row.cells["filename"], row.cells["event_labels"].split(",")
 
-    return dict(read_table(path, clip, "\t", ("filename", "event_labels"), faults=faults))
+    return dict(read_table(path, clip, "\t", WEAK_COLUMNS, faults=faults))

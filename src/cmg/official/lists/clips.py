@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.names import SPLITS
+from cmg.official.catalogue import SPLITS
 from cmg.tables import Faults, TableRow, read_lines, read_table
 
+CLIP_COLUMNS = ("category", "video_id", "split")
+UCF_COLUMNS = CLIP_COLUMNS[:2]
+FILE_COLUMNS = ("id",)
 SUFFIX = ".mp4"
+"""Of the names in a longer list, which are of files."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,7 @@ def read_avel(path: Path, faults: Faults | None = None) -> list[ListedClip]:
     Raises:
         DataError: another dialect, or an unknown split.
     """
-    columns = ("category", "video_id", "split")
-    return read_table(path, _listed, required=columns, faults=faults)
+    return read_table(path, _listed, required=CLIP_COLUMNS, faults=faults)
 
 
 def _listed(row: TableRow) -> ListedClip:
@@ -56,7 +59,7 @@ def read_ucf(path: Path, faults: Faults | None = None) -> list[ListedClip]:
     def clip(row: TableRow) -> ListedClip:
         return ListedClip(row.cells["category"], row.cells["video_id"])
 
-    return read_table(path, clip, required=("category", "video_id"), faults=faults)
+    return read_table(path, clip, required=UCF_COLUMNS, faults=faults)
 
 
 def read_checked(path: Path, faults: Faults | None = None) -> list[str]:
@@ -65,7 +68,7 @@ def read_checked(path: Path, faults: Faults | None = None) -> list[str]:
     Raises:
         DataError: another dialect, or a name without that ending.
     """
-    return read_table(path, _stem, required=("id",), faults=faults)
+    return read_table(path, _stem, required=FILE_COLUMNS, faults=faults)
 
 
 def _stem(row: TableRow) -> str:
