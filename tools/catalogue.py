@@ -10,7 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from cmg.official.catalogue import PARTS, Part
-from cmg.official.lists.dialects import DIALECTS
+from cmg.official.lists.readers import COLUMNS, TABBED
 
 PAGE = Path(__file__).parents[1] / "docs/catalogue.md"
 _HEAD = """# What the authors released
@@ -29,7 +29,6 @@ _SOURCES = dict(zip(dict.fromkeys(p.source for p in PARTS.values()), ascii_upper
 _PLAIN = {
     "annotations": "`category&id&quality&start&end`",
     "names": "a name a line",
-    "order": "h5, `order`",
 }
 
 
@@ -53,11 +52,11 @@ def _row(part: Part) -> str:
 
 def _written(part: Part) -> str:
     if not part.dialect:
-        return "a folder of zips" if "/" in part.name else ""
+        return "a folder of zips" if "/" in part.name else "h5" if part.name[-3:] == ".h5" else ""
     if part.dialect in _PLAIN:
         return _PLAIN[part.dialect]
-    dialect = DIALECTS[part.dialect]
-    return f"csv, {'tabs' if dialect.delimiter != ',' else 'commas'}: `{' '.join(dialect.columns)}`"
+    between = "tabs" if part.dialect in TABBED else "commas"
+    return f"csv, {between}: `{' '.join(COLUMNS[part.dialect])}`"
 
 
 if __name__ == "__main__":

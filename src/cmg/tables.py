@@ -180,11 +180,6 @@ def once(lines: dict[str, int], name: str, line: int) -> None:
         raise DataError(f"the id {name!r} is in line {lines[name]} already; remove one of the two")
 
 
-def as_it_is(row: TableRow) -> TableRow:
-    """For rows that are looked at later."""
-    return row
-
-
 def _object(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line, object_pairs_hook=_once, parse_constant=_no_number)

@@ -19,7 +19,7 @@ from cmg.official.catalogue import (
     cut,
     group_of,
 )
-from cmg.official.lists.dialects import DIALECTS
+from cmg.official.lists.readers import READERS
 from cmg.simulate.dialects import FILES, NEEDED
 
 
@@ -64,7 +64,7 @@ def test_files_of_a_kind_are_found_by_split_or_set():
 
 def test_what_the_parts_name_is_there():
     for part in PARTS.values():
-        assert not part.dialect or part.dialect in DIALECTS
+        assert not part.dialect or part.dialect in READERS
         assert not part.categories or PARTS[part.categories].names
         assert not part.folders or part.dialect
     keys = [part.key for part in PARTS.values() if part.key]

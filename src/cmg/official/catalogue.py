@@ -50,7 +50,7 @@ class Part:
         source: Where to get it.
         limits: Whether its absence, although optional, is worth a warning.
         family: Name that optional parts share which come together, and are absent together.
-        dialect: How a list is written, see :mod:`cmg.official.lists.dialects`; none for what is no
+        dialect: How a list is written, see :mod:`cmg.official.lists.readers`; none for what is no
             list, or is read beside another.
         rows: Which counts its rows have: those of a set, or of a set and a split.
         counts: How many rows it has officially, by split; of a file of names how many names.
@@ -144,7 +144,9 @@ AVE_TRAIN = "trainSet.txt"
 """There are only cuts of it."""
 AVE_FEATURES = _several("ave_features")
 AVE_LABELS = NAMES["ave_labels"]
+AVE_LABELS_AGAIN = NAMES["ave_labels_again"]
 AVE_CLASSES = NAMES["ave_classes"]
+AVE_EVENTS = NAMES["ave_events"]
 
 AVVP_CATEGORIES = NAMES["avvp_categories"]
 AVVP_EVENTS = _several("avvp_combined")

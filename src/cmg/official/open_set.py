@@ -113,12 +113,7 @@ def _csv_cut(
 ) -> OpenSetCut:
     full, cut = layout.need(name, purpose=purpose), layout.file(catalogue.cut(name, known))
     _check_known(known, classes)
-    rows = read_ucf(full)
-    strange = [row.category for row in rows if row.category not in classes]
-    if strange:
-        raise DataError(
-            f"{full}: unknown category {strange[0]!r}{did_you_mean(strange[0], classes)}"
-        )
+    rows = read_ucf(full, categories=classes)
     wanted = [row.video_id for row in rows if row.category in classes[:known]]
     clips = wanted if cut is None else [row.video_id for row in read_ucf(cut)]
     _check_same(cut or full, clips, wanted, known, full)

@@ -16,8 +16,8 @@ from cmg.official.catalogue import PARTS, SPLITS, Part
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import Annotation, categories_of, read_order
 from cmg.official.lists.avvp import EventTable
-from cmg.official.lists.clips import FILE_COLUMNS, SUFFIX, read_shared_names
-from cmg.official.lists.dialects import DIALECTS, read_list
+from cmg.official.lists.clips import SUFFIX, read_shared_names
+from cmg.official.lists.readers import COLUMNS, READERS, TABBED
 from cmg.simulate import layout
 from cmg.simulate.lists import Lists, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
@@ -34,18 +34,18 @@ def content(part: Part, rows: Iterable[Any], newline: str | None = None) -> byte
 
     Of AVSBench's list the first two columns officially have other names, which nobody could say.
     """
-    dialect = DIALECTS[part.dialect]
+    columns = COLUMNS.get(part.dialect)
     end = newline or {"crlf": "\r\n"}.get(part.ends, "\n")
-    if dialect.columns == FILE_COLUMNS:
+    if part.dialect == "files":
         rows = ((f"{clip}{SUFFIX}",) for clip in rows)
     elif part.dialect == "annotations":
         rows = (f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
-    if dialect.columns and dialect.delimiter == ",":
+    if part.dialect in TABBED:
+        rows = ("\t".join(row) for row in [columns, *rows])
+    elif columns:
         text = io.StringIO()
-        csv.writer(text, lineterminator=end).writerows([dialect.columns, *rows])
+        csv.writer(text, lineterminator=end).writerows([columns, *rows])
         return text.getvalue().encode()
-    if dialect.columns:
-        rows = ("\t".join(row) for row in [dialect.columns, *rows])
     return (end.join(rows) + ("" if part.ends == "unended" else end)).encode()
 
 
@@ -148,7 +148,7 @@ def read_lists(layout: Layout) -> Lists:
         path = layout.file(part.name)
         if path is None:
             continue
-        rows = _rows(part, read_list(part, path))
+        rows = _rows(part, READERS[part.dialect](path, None, None))
         if part.world:
             check_categories(part.world, _categories(part, rows), part.name)
         attribute, _, key = part.key.partition(".")
@@ -171,12 +171,12 @@ def read_lists(layout: Layout) -> Lists:
 
 def _rows(part: Part, found: Any) -> Any:
     """What a file says, as :class:`~cmg.simulate.lists.Lists` has it."""
-    columns = DIALECTS[part.dialect].columns
+    columns = COLUMNS.get(part.dialect, ())
     if isinstance(found, EventTable):
         return [(name, *map(",".join, _cells(events))) for name, events in found.rows]
     if isinstance(found, dict):
         return [(key, v if isinstance(v, str) else ",".join(v)) for key, v in found.items()]
-    if not columns or columns == FILE_COLUMNS:
+    if not columns or part.dialect == "files":
         return found
     return [tuple(_text(getattr(clip, column)) for column in columns) for clip in found]
 
@@ -192,7 +192,7 @@ def _text(value: str | float) -> str:
 
 def _categories(part: Part, rows: Sequence[Any]) -> list[str]:
     """The categories that the rows of a file name."""
-    if DIALECTS[part.dialect].delimiter == "\t":
+    if part.dialect in TABBED:
         named = [name for row in rows for name in row[-1].split(",")]
     elif part.dialect == "names":
         named = list(rows)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.official import catalogue
+from cmg.official.lengths import STEPS
 from cmg.official.lists.ave import FEATURE_KEY, ORDER_KEY, categories_of, true_classes, true_labels
 from cmg.optional import h5py
 from cmg.simulate import layout
 from cmg.simulate.dialects import known_rows
 from cmg.simulate.lists import Lists
-from cmg.simulate.scripts import STEPS
 from cmg.simulate.vocabulary import read_table
 
 

@@ -13,7 +13,6 @@ from cmg.official.catalogue import OFFICIAL_COUNTS
 
 Counts = Mapping[str, Mapping[str, int]]
 
-AVE_CLASSES = 28
 WORDS = 1_046
 """Entries of cnt.pkl."""
 WORDS_MD5 = "5dc21abc77e192932cc03528f8e3a518"

@@ -13,6 +13,7 @@ from cmg.official.catalogue import (
     KNOWN,
     OPEN_SET,
     ORDERS,
+    PARTS,
     UCF,
     UCF51,
     UCF51_CATEGORIES,
@@ -23,8 +24,7 @@ from cmg.official.catalogue import (
     cut,
 )
 from cmg.official.doctor.examination import Examination, count
-from cmg.official.doctor.findings import some
-from cmg.official.doctor.names import misaligned
+from cmg.official.lists.categories import misaligned
 from cmg.official.lists.clips import ListedClip
 from cmg.official.open_set import OpenSetCut, Side, ave_cut, ucf51_cut, ucf_vggsound_cut
 
@@ -36,8 +36,8 @@ _TWO_VERSIONS = "the two lists are of different versions; get both from the same
 def check_ucf(exam: Examination) -> None:
     """Check the aligned names, then both sides' clips."""
     _check_names(exam)
-    _check_clips(exam, UCF, UCF_NAMES)
-    _check_clips(exam, VGGSOUND_UCF, VGGSOUND_NAMES)
+    for part in (UCF, VGGSOUND_UCF):
+        _check_used(exam, part)
     _check_inside(exam)
 
 
@@ -45,26 +45,22 @@ def _check_names(exam: Examination) -> None:
     ucf, vggsound = exam.trusted(UCF_NAMES), exam.trusted(VGGSOUND_NAMES)
     if ucf is None or vggsound is None:
         return
-    if lines := misaligned(ucf, vggsound):
-        pairs = some(f"line {i + 1}: {ucf[i]!r} beside {vggsound[i]!r}" for i in lines)
-        detail = f"line i of one list must mean line i of the other: {pairs}"
-        exam.wrong(VGGSOUND_NAMES, detail, exam.again(VGGSOUND_NAMES, "both lists"))
+    pairs = [f"line {i + 1}: {ucf[i]!r} beside {vggsound[i]!r}" for i in misaligned(ucf, vggsound)]
+    detail = "line i of one list must mean line i of the other: {}"
+    exam.wrong(VGGSOUND_NAMES, detail, exam.again(VGGSOUND_NAMES, "both lists"), of=pairs)
 
 
-def _check_clips(exam: Examination, part: str, names_part: str) -> None:
-    """Compare the rows of a list with the official number, and their categories with the names."""
+def _check_used(exam: Examination, part: str) -> None:
+    """Say which of the names that a list may have it has not."""
     clips: list[ListedClip] | None = exam.contents.get(part)
-    if clips is None:
+    known: list[str] | None = exam.trusted(PARTS[part].categories)
+    if clips is None or known is None:
         return
-    exam.rows(part, len(clips))
-    remedy = "names must be equal to the letter: correct the csv"
-    if not exam.known(part, (clip.category for clip in clips), names_part, remedy):
-        return
-    known, seen = exam.contents[names_part], {clip.category for clip in clips}
-    if without := [name for name in known if name not in seen]:
-        said = exam.note if len(seen) in FREE else exam.warn
-        found = f"{len(seen)} of {len(known)} classes"
-        said(part, f"names without a clip: {some(map(repr, without))}", found=found)
+    seen = {clip.category for clip in clips}
+    said = exam.note if len(seen) in FREE else exam.warn
+    found = f"{len(seen)} of {len(known)} classes"
+    without = [repr(name) for name in known if name not in seen]
+    said(part, "names without a clip: {}", found=found, of=without)
 
 
 def _check_inside(exam: Examination) -> None:
@@ -74,29 +70,28 @@ def _check_inside(exam: Examination) -> None:
     if rows is None or avel is None:
         return
     known = {clip.video_id: clip for clip in avel}
-    if outside := [row.video_id for row in rows if row.video_id not in known]:
-        exam.warn(
-            VGGSOUND_UCF,
-            f"clips that {VGGSOUND} does not have: {some(outside)}; they have no features "
-            "and are left out",
-            _TWO_VERSIONS,
-            f"{len(outside):,} clips",
-        )
+    exam.warn(
+        VGGSOUND_UCF,
+        f"clips that {VGGSOUND} does not have: {{}}; they have no features and are left out",
+        _TWO_VERSIONS,
+        "{} clips",
+        [row.video_id for row in rows if row.video_id not in known],
+    )
     both = [(row, known[row.video_id]) for row in rows if row.video_id in known]
     for field in ("split", "category"):
-        if other := [a.video_id for a, b in both if getattr(a, field) != getattr(b, field)]:
-            exam.wrong(
-                VGGSOUND_UCF,
-                f"clips with another {field} than in {VGGSOUND}: {some(other)}; clips to be "
-                "tested on would be taken for clips not trained on, or the reverse",
-                _TWO_VERSIONS,
-                f"{len(other):,} clips",
-            )
+        exam.wrong(
+            VGGSOUND_UCF,
+            f"clips with another {field} than in {VGGSOUND}: {{}}; clips to be tested on would be "
+            "taken for clips not trained on, or the reverse",
+            _TWO_VERSIONS,
+            "{} clips",
+            [a.video_id for a, b in both if getattr(a, field) != getattr(b, field)],
+        )
 
 
 def check_open_set(exam: Examination) -> None:
     """Every cut that is there holds the classes it says, all of their clips and no other."""
-    _check_clips(exam, UCF51, UCF51_CATEGORIES)
+    _check_used(exam, UCF51)
     layout, pairs = exam.layout, (UCF_NAMES, VGGSOUND_NAMES)
     order, ucf51 = ORDERS["train"], (UCF51_CATEGORIES, UCF51)
     for known in KNOWN["UCF51"]:

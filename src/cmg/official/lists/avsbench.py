@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from cmg.errors import DataError, did_you_mean
+from cmg.errors import DataError
 from cmg.official.catalogue import SPLITS
+from cmg.official.lists.categories import check_category
 from cmg.tables import Faults, TableRow, once, read_table
 
 CATEGORIES = tuple(files("cmg.official").joinpath("avsbench.txt").read_text("utf-8").split())
@@ -88,8 +89,7 @@ def _clip(cells: dict[str, str]) -> S4Clip:
         raise DataError(
             f"{name!r} cannot be the name of a clip, which is that of a folder; correct the row"
         )
-    if category not in CATEGORIES:
-        raise DataError(f"unknown category {category!r}{did_you_mean(category, CATEGORIES)}")
+    check_category(category, CATEGORIES)
     if split not in SPLITS:
         raise DataError(f"split {split!r} is none of {', '.join(SPLITS)}")
     try:

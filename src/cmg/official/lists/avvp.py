@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cmg.data.labels import Event, parse_events
-from cmg.tables import Faults, TableRow, read_table
+from cmg.official.lists.categories import check_category
+from cmg.official.lists.dialect import Categories, Dialect
+from cmg.tables import Faults
 
-EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
-WEAK_COLUMNS = ("filename", "event_labels")
 KEY_LENGTH = 11
 
 
@@ -32,6 +33,9 @@ class EventTable:
 
     rows: list[tuple[str, list[Event]]]
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     @cached_property
     def names(self) -> list[str]:
         """Names of the clips, by first appearance."""
@@ -46,28 +50,42 @@ class EventTable:
         return clips
 
 
-def read_events(path: Path, faults: Faults | None = None) -> EventTable:
+def _events(cells: Mapping[str, str], categories: Categories) -> tuple[str, list[Event]]:
+    events = parse_events(cells)
+    for event in events:
+        check_category(event.name, categories)
+    return cells["filename"], events
+
+
+def _weak(cells: Mapping[str, str], categories: Categories) -> tuple[str, list[str]]:
+    names = cells["event_labels"].split(",")
+    for name in names:
+        check_category(name, categories)
+    return cells["filename"], names
+
+
+EVENTS = Dialect(("filename", "onset", "offset", "event_labels"), _events, "\t")
+WEAK = Dialect(("filename", "event_labels"), _weak, "\t")
+
+
+def read_events(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> EventTable:
     """Read a dense list (an event a row) or a combined one (a clip a row).
 
     Raises:
-        DataError: another dialect, lists of different length in a row, or a time that is no whole
-            second.
+        DataError: as :class:`Dialect` does: lists of different length in a row, a time that is no
+            whole second, or another category.
     """
-
-    def clip(row: TableRow) -> tuple[str, list[Event]]:
-        return row.cells["filename"], parse_events(row.cells)
-
-    return EventTable(read_table(path, clip, "\t", EVENT_COLUMNS, faults=faults))
+    return EventTable(EVENTS(path, faults, categories))
 
 
-def read_weak(path: Path, faults: Faults | None = None) -> dict[str, list[str]]:
+def read_weak(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> dict[str, list[str]]:
     """Categories per clip of a weakly labeled list.
 
     Raises:
-        DataError: another dialect.
+        DataError: as :class:`Dialect` does: another category.
     """
-
-    def clip(row: TableRow) -> tuple[str, list[str]]:
-        return row.cells["filename"], row.cells["event_labels"].split(",")
-
-    return dict(read_table(path, clip, "\t", WEAK_COLUMNS, faults=faults))
+    return dict(WEAK(path, faults, categories))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.official.catalogue import SPLITS
-from cmg.tables import Faults, TableRow, read_lines, read_table
+from cmg.official.lists.categories import check_category
+from cmg.official.lists.dialect import Categories, Dialect
+from cmg.tables import Faults, read_lines
 
-CLIP_COLUMNS = ("category", "video_id", "split")
-UCF_COLUMNS = CLIP_COLUMNS[:2]
-FILE_COLUMNS = ("id",)
 SUFFIX = ".mp4"
 """Of the names in a longer list, which are of files."""
 
@@ -33,51 +33,50 @@ class SharedNames:
     ucf: list[str]
 
 
-def read_avel(path: Path, faults: Faults | None = None) -> list[ListedClip]:
-    """Rows with a category, a video id and a split, in the file's order.
-
-    Raises:
-        DataError: another dialect, or an unknown split.
-    """
-    return read_table(path, _listed, required=CLIP_COLUMNS, faults=faults)
+def _clip(cells: Mapping[str, str], categories: Categories) -> ListedClip:
+    check_category(cells["category"], categories)
+    if cells["split"] not in SPLITS:
+        raise DataError(f"split {cells['split']!r} is none of {', '.join(SPLITS)}")
+    return ListedClip(cells["category"], cells["video_id"], cells["split"])
 
 
-def _listed(row: TableRow) -> ListedClip:
-    split = row.cells["split"]
-    if split not in SPLITS:
-        raise DataError(f"split {split!r} is none of {', '.join(SPLITS)}")
-    return ListedClip(row.cells["category"], row.cells["video_id"], split)
+def _action(cells: Mapping[str, str], categories: Categories) -> ListedClip:
+    check_category(cells["category"], categories)
+    return ListedClip(cells["category"], cells["video_id"])
 
 
-def read_ucf(path: Path, faults: Faults | None = None) -> list[ListedClip]:
-    """Rows of a list without splits, in the file's order; further columns are passed over.
-
-    Raises:
-        DataError: another dialect.
-    """
-
-    def clip(row: TableRow) -> ListedClip:
-        return ListedClip(row.cells["category"], row.cells["video_id"])
-
-    return read_table(path, clip, required=UCF_COLUMNS, faults=faults)
-
-
-def read_checked(path: Path, faults: Faults | None = None) -> list[str]:
-    """Clip names of a longer list, without ``.mp4``.
-
-    Raises:
-        DataError: another dialect, or a name without that ending.
-    """
-    return read_table(path, _stem, required=FILE_COLUMNS, faults=faults)
-
-
-def _stem(row: TableRow) -> str:
-    name = row.cells["id"]
+def _stem(cells: Mapping[str, str], _: Categories) -> str:
+    name = cells["id"]
     if not name.endswith(SUFFIX):
         raise DataError(
             f"{name!r} does not end in {SUFFIX}, as ids of this list do; it is another list"
         )
     return name.removesuffix(SUFFIX)
+
+
+read_avel = Dialect(("category", "video_id", "split"), _clip)
+"""VGGSound-AVEL's clips."""
+read_ucf = Dialect(("category", "video_id"), _action)
+"""UCF101's; of a list with splits, these are passed over."""
+read_checked = Dialect(("id",), _stem)
+"""The names of a longer list, without ``.mp4``."""
+
+
+def read_names(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> list[str]:
+    """The lines of a file of categories, which may all have to be those of another.
+
+    Raises:
+        DataError: unreadable, empty, a name twice, or one that the other file does not have.
+    """
+    names, found = read_lines(path), Faults(path) if faults is None else faults
+    for number, name in enumerate(names, 1):
+        with found.line(number):
+            check_category(name, categories)
+    if faults is None:
+        found.refuse()
+    return names
 
 
 def read_shared_names(vggsound: Path, ucf: Path) -> SharedNames:
