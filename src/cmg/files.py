@@ -1,4 +1,4 @@
-"""Writing folders whole or not at all, texts in UTF-8, checksums, and JSON lines."""
+"""Writing folders whole or not at all, texts in UTF-8, checksums, and JSON."""
 
 from __future__ import annotations
 
@@ -282,33 +282,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-
-
-def json_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of JSON lines, with the number of their line, from 1.
-
-    Raises:
-        DataError: a line is no JSON, has NaN, a key twice or half a character, or is no object.
-    """
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_once, parse_constant=_no_number)
-            json.dumps(row, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: no JSON in UTF-8 ({error})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: not an object: {line.strip()[:40]}")
-        yield number, row
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"a key is there twice: {', '.join(name for name, _ in pairs)}")
-    return found
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON; write null")

@@ -112,7 +112,7 @@ def test_labels_that_do_not_fit_are_told(make, cmg, tmp_path):
     labels.write_text("id,kind\nclip00,cat\nclip00,dog\n")
     said = cmg(*probe)
     assert said.code == 2
-    assert "line 3: 'clip00' is already in line 2" in said.err
+    assert "line 3: the id 'clip00' is in line 2 already" in said.err
 
 
 @pytest.mark.parametrize("name", ["null", "my #1"])

@@ -66,7 +66,7 @@ def test_masks_may_be_absent_where_none_is_needed(root):
         ("id,id,split\nme,me,train\n", "line 1: every column needs a name of its own"),
         ("", "line 1: no column 'id'"),
         ("id,split\n", "lists nothing"),
-        ("id,split\nme,train\nme,test\n", "line 3: clip 'me' is there twice"),
+        ("id,split\nme,train\nme,test\n", "line 3: the id 'me' is in line 2 already"),
         ("id,split\n../me,train\n", "line 2: id '../me' cannot be the name of a folder"),
         ("id,split\nme,\n", "line 2: id and split must not be empty"),
         ("id,split\nme\n", "line 2: 1 cells where the header has 2"),

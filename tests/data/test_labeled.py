@@ -53,7 +53,7 @@ def test_names_stay_names(file):
         ("clip,kind\na,b\n", "l.csv", "line 1: no column 'id'"),
         ("id\na\n", "l.csv", "labels no clip; give a column"),
         ("id,kind,kind\na,b,c\n", "l.csv", "line 1: every column needs a name of its own"),
-        ("id,kind\na,b\na,c\n", "l.csv", r"line 3: 'a' is already in line 2"),
+        ("id,kind\na,b\na,c\n", "l.csv", r"line 3: the id 'a' is in line 2 already"),
         ("id,kind\na,b,c\n", "l.csv", "line 2: 3 cells where the header has 2"),
         ("id,kind\n,b\n", "l.csv", "line 2: no id"),
         ("id,kind\na,\n", "l.csv", "labels no clip"),

@@ -113,7 +113,7 @@ def test_a_manifest_in_the_folder_and_one_instead_of_a_folder(tmp_path):
         ("file\nodd.dat\n", r"line 2: odd\.dat is no video, sound or picture by its suffix"),
         ("file,video\na.mp4,a.mp4\n", "line 2: 'file' stands for video and audio"),
         ("text,caption\na,b\n", "line 2: 'text' and 'caption' are the same"),
-        ("id,file\nx,a.mp4\ny,b.wav\nx,c.png\n", "line 4: the id 'x' is also that of line 2"),
+        ("id,file\nx,a.mp4\ny,b.wav\nx,c.png\n", "line 4: the id 'x' is in line 2 already"),
         ("file,start\na.mp4,soon\n", "line 2: start 'soon' is neither seconds"),
         ("file,start\na.mp4,-1\n", "line 2: start '-1' is neither"),
         ("file,end\na.mp4,nan\n", "line 2: end 'nan' is neither"),

@@ -72,7 +72,7 @@ def test_columns_are_found_by_place_or_by_name(tmp_path):
     [
         ("ddd,1,dog_bark,train", "unknown category 'dog_bark' (did you mean 'dog_barking'?)"),
         ("ddd,1,dog_barking,valid", "split 'valid' is none of train, val, test"),
-        ("aaa,1,helicopter,test", "clip 'aaa' is in line 2 already"),
+        ("aaa,1,helicopter,test", "the id 'aaa' is in line 2 already"),
         ("../aaa,1,helicopter,test", "'../aaa' cannot be the name of a clip"),
         ("/etc/passwd,1,helicopter,test", "cannot be the name of a clip"),
         ("..,1,helicopter,test", "cannot be the name of a clip"),

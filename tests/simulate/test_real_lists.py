@@ -84,7 +84,7 @@ def test_missing_lists_are_named_and_nothing_is_written(lists, tmp_path, small_o
             "did you mean 'dog barking'",
         ),
         ("AVE/Annotations.txt", "Bark&", "Borg&", "Annotations.txt: .*no ave category 'Borg'"),
-        ("AVE/Annotations.txt", "&good&", "&", "Annotations.txt, line 1: 4 fields"),
+        ("AVE/Annotations.txt", "&good&", "&", "lines 1, 2, 3, .* and 14 more: 4 fields"),
         ("AVVP/AVVP_val_pd.csv", "\t", ",", "no column 'filename'"),
         ("AVVP/AVVP_val_pd.csv", "Speech", "Speach", "did you mean 'Speech'"),
         (

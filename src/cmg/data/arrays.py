@@ -34,7 +34,7 @@ from cmg.data.writer import Clip, StoreWriter, check_split
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.places import lies_there
-from cmg.tables import TableRow, read_table
+from cmg.tables import TableRow, once, read_table
 from cmg.types import Kind, plain_name
 
 
@@ -103,14 +103,21 @@ def import_arrays(
 
 
 def _read_table(path: Path, dtype: str | None) -> _Table:
+    lines: dict[str, int] = {}
+
+    def row_of(row: TableRow) -> TableRow:
+        if not row.cells["id"]:
+            raise DataError("column 'id': the id is empty; ids must be unique")
+        once(lines, row.cells["id"], row.line)
+        return row
+
     try:
-        rows = read_table(path, ",", ("id",), strip=True)
+        rows = read_table(path, row_of, required=("id",), strip=True)
     except DataError as error:
         there = lies_there(path) if path.is_dir() else ""
         if there:
             raise DataError(f"cannot read {path}: {there}") from error
         raise
-    _check_ids(path, rows)
     return _told_apart(path, rows, [*rows[0].cells], dtype)
 
 
@@ -137,16 +144,6 @@ def _told_apart(
     if not modalities:
         raise DataError(f"{path}: no modality; add a column with paths, e.g. 'audio'")
     return _Table(path, rows, modalities, labels, meta, dtype)
-
-
-def _check_ids(path: Path, rows: Sequence[TableRow]) -> None:
-    lines: dict[str, int] = {}
-    for row in rows:
-        name = row.cells["id"]
-        if not name or name in lines:
-            what = f"id {name!r} is also in line {lines[name]}" if name else "the id is empty"
-            raise DataError(f"{path}, line {row.line}, column 'id': {what}; ids must be unique")
-        lines[name] = row.line
 
 
 def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | None) -> FeatureSpec:

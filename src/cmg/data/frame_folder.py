@@ -16,7 +16,7 @@ from cmg.data.frames import FramedClip
 from cmg.errors import DataError, did_you_mean
 from cmg.files import StrPath
 from cmg.pictures.reader import picture_paths
-from cmg.tables import read_table
+from cmg.tables import TableRow, once, read_table
 
 CLIPS = "clips.csv"
 FRAMES, MASKS = "frames", "masks"
@@ -50,24 +50,25 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
         raise DataError(
             f"there is no {path}; write it with a header `id,split,category` and a row per clip"
         )
-    rows: dict[str, tuple[str, str, str]] = {}
-    for line, row in (
-        (row.line, row.cells) for row in read_table(path, ",", ("id", "split"), True)
-    ):
-        for name in row:
+    lines: dict[str, int] = {}
+
+    def check(names: list[str]) -> None:
+        for name in names:
             if name not in _COLUMNS:
                 raise DataError(
                     f"{path}, line 1: unknown column {name!r}{did_you_mean(name, _COLUMNS)}"
                 )
-        clip, split = row["id"], row["split"]
+
+    def clip_of(row: TableRow) -> tuple[str, str, str]:
+        clip, split = row.cells["id"], row.cells["split"]
         if not clip or not split:
-            raise DataError(f"{path}, line {line}: id and split must not be empty")
+            raise DataError("id and split must not be empty")
         if clip in (".", "..") or set(clip) & set("/\\:\0"):
-            raise DataError(f"{path}, line {line}: id {clip!r} cannot be the name of a folder")
-        if clip in rows:
-            raise DataError(f"{path}, line {line}: clip {clip!r} is there twice; ids are unique")
-        rows[clip] = clip, split, row.get("category", "")
-    return list(rows.values())
+            raise DataError(f"id {clip!r} cannot be the name of a folder")
+        once(lines, clip, row.line)
+        return clip, split, row.cells.get("category", "")
+
+    return read_table(path, clip_of, required=("id", "split"), strip=True, header=check)
 
 
 def _frames(folder: Path, clip: str) -> tuple[Path, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.errors import DataError
-from cmg.files import StrPath, json_lines, read_text
-from cmg.tables import read_table
+from cmg.files import StrPath
+from cmg.tables import once, read_records
 
 ID = "id"
 
@@ -71,35 +71,29 @@ def read_labels(path: StrPath) -> LabelFile:
 
     Raises:
         DataError: unreadable, no column ``id`` or no other, a row of another length, an id that
-            occurs twice, or no class at all; the row is named.
+            occurs twice, or no class at all; the rows are named.
     """
     path = Path(path)
     found: dict[str, dict[str, str]] = {}
     seen: dict[str, int] = {}
-    for line, row in _rows(path):
-        clip = _name(path, line, ID, row.get(ID))
+
+    def take(line: int, row: dict[str, Any]) -> None:
+        clip = _name(ID, row.get(ID))
         if not clip:
-            raise DataError(f"{path}, line {line}: no id")
-        if clip in seen:
-            raise DataError(f"{path}, line {line}: {clip!r} is already in line {seen[clip]}")
-        seen[clip] = line
+            raise DataError("no id")
+        once(seen, clip, line)
         for name, value in row.items():
-            if name != ID and (text := _name(path, line, name, value)):
+            if name != ID and (text := _name(name, value)):
                 found.setdefault(name, {})[clip] = text
+
+    read_records(path, take, (ID,))
     if not found:
         raise DataError(f"{path} labels no clip; give a column 'id' and one of classes")
     return LabelFile(path, found)
 
 
-def _name(path: Path, line: int, column: str, value: Any) -> str:
+def _name(column: str, value: Any) -> str:
     """A name as it is written in the file; empty for none."""
     if isinstance(value, dict | list):
-        raise DataError(f"{path}, line {line}: {column!r} must be one name, not {value!r}")
+        raise DataError(f"{column!r} must be one name, not {value!r}")
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if path.suffix.lower() in (".jsonl", ".json"):
-        yield from json_lines(path, read_text(path))
-    else:
-        yield from ((row.line, row.cells) for row in read_table(path, ",", (ID,), strip=True))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ from cmg.extract.scan_options import (
     printable,
     share_of,
 )
-from cmg.files import json_lines, read_text
 from cmg.suffixes import medium_of
-from cmg.tables import read_table
+from cmg.tables import once, read_records
 
 FILES = ("file", "video", "audio")
 TEXTS = ("text", "caption")
@@ -51,7 +51,7 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
         options: Labels, shares and the rate of pictures.
 
     Raises:
-        DataError: it is unreadable or empty, or a row is bad; the message names file and line.
+        DataError: it is unreadable or empty, or rows are bad; the message names file and lines.
         ConfigError: options that are for folders.
     """
     if not path.exists() and (folder / path).exists():
@@ -63,18 +63,17 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
             f"{path}: labels and texts from names, and folders of pictures as clips, are for "
             "folders; a manifest names labels, texts and folders itself"
         )
-    clips: list[MediaClip] = []
     lines: dict[str, int] = {}
     columns: dict[str, None] = {}
-    for line, row in _rows(path):
-        where = f"{path}, line {line}"
-        columns |= dict.fromkeys(row)
+
+    def clip_of(line: int, row: dict[str, Any]) -> MediaClip:
+        columns.update(dict.fromkeys(row))
         cells = {name: value for name, value in row.items() if value not in (None, "")}
-        clip = _Row(where, folder, cells, options).clip(f"row-{len(clips) + 1}")
-        if clip.id in lines:
-            raise DataError(f"{where}: the id {clip.id!r} is also that of line {lines[clip.id]}")
-        lines[clip.id] = line
-        clips.append(clip)
+        clip = _Row(folder, cells, options).clip(f"row-{len(lines) + 1}")
+        once(lines, clip.id, line)
+        return clip
+
+    clips = read_records(path, clip_of, header=partial(_check_header, path))
     if not clips:
         raise DataError(f"{path} lists no clip")
     for name in options.labels:
@@ -84,19 +83,12 @@ def read_manifest_clips(path: Path, folder: Path, options: ScanOptions) -> list[
     return [replace(clip, labels=dict.fromkeys(names) | dict(clip.labels)) for clip in clips]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and rows."""
-    if path.suffix.lower() != ".csv":
-        yield from json_lines(path, read_text(path))
-        return
-    for row in read_table(path, strip=True):
-        if not row.cells.keys() & {*FILES, *TEXTS}:
-            first = next(iter(row.cells))
-            raise DataError(
-                f"{path}: no column names a file or a text; it has {', '.join(row.cells)}"
-                f"{did_you_mean(first, (*FILES, *TEXTS))}"
-            )
-        yield row.line, dict(row.cells)
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    if not {*FILES, *TEXTS}.intersection(names):
+        raise DataError(
+            f"{path}: no column names a file or a text; it has {', '.join(names)}"
+            f"{did_you_mean(names[0], (*FILES, *TEXTS))}"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,13 +96,11 @@ class _Row:
     """A row on its way to a clip.
 
     Attributes:
-        where: File and line, for messages.
         folder: Where relative paths start.
         cells: By column, without empty ones.
         options: Of the scan.
     """
 
-    where: str
     folder: Path
     cells: Mapping[str, Any]
     options: ScanOptions
@@ -119,7 +109,7 @@ class _Row:
         """The clip; `fallback` is its id where nothing else gives one."""
         files, text = self._files(), self._text()
         if not files and not text:
-            raise DataError(f"{self.where}: the row names no file and has no text")
+            raise DataError("the row names no file and has no text")
         start, end = self._span()
         key = next((printable(path) for path in self._named().values()), "")
         id_ = self._string("id") or _id_of(key, start, end) or fallback
@@ -140,7 +130,7 @@ class _Row:
             return value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"{value}"
-        raise DataError(f"{self.where}: {column!r} must be text, not {json.dumps(value)[:40]}")
+        raise DataError(f"{column!r} must be text, not {json.dumps(value)[:40]}")
 
     def _named(self) -> dict[str, Path]:
         """The paths as written, by modality."""
@@ -149,11 +139,11 @@ class _Row:
         if both is None:
             return paths
         if paths:
-            raise DataError(f"{self.where}: 'file' stands for video and audio; drop one of them")
+            raise DataError("'file' stands for video and audio; drop one of them")
         series = os.path.isdir(self.folder / both)
         if not series and medium_of(both) is None:
             raise DataError(
-                f"{self.where}: {both} is no video, sound or picture by its suffix; name it in the "
+                f"{both} is no video, sound or picture by its suffix; name it in the "
                 "column 'video' or 'audio'"
             )
         still = series or medium_of(both) == "picture"
@@ -167,20 +157,20 @@ class _Row:
             missing = not os.path.exists(path)  # also for names that no system can have
             if missing or (name == AUDIO and path.is_dir()):
                 what = "does not exist" if missing else "is a folder"
-                raise DataError(f"{self.where}: the {name} file {path} {what}")
+                raise DataError(f"the {name} file {path} {what}")
         return files
 
     def _text(self) -> str:
         texts = {name: self._string(name) for name in TEXTS if name in self.cells}
         if len(texts) > 1:
-            raise DataError(f"{self.where}: 'text' and 'caption' are the same; leave one empty")
+            raise DataError("'text' and 'caption' are the same; leave one empty")
         return " ".join((next(iter(texts.values()), "") or "").split())
 
     def _span(self) -> tuple[float, float | None]:
         start = self._time("start") or 0.0
         end = self._time("end")
         if end is not None and end <= start:
-            raise DataError(f"{self.where}: the end {end:g} s is not after the start {start:g} s")
+            raise DataError(f"the end {end:g} s is not after the start {start:g} s")
         return start, end
 
     def _time(self, column: str) -> float | None:
@@ -190,18 +180,13 @@ class _Row:
         try:
             return parse_time(text)
         except ValueError:
-            raise DataError(
-                f"{self.where}: {column} {text!r} is neither seconds nor [hh:]mm:ss"
-            ) from None
+            raise DataError(f"{column} {text!r} is neither seconds nor [hh:]mm:ss") from None
 
     def _split(self, key: str) -> str:
         name = self._string("split")
         if name is None:
             return share_of(key, self.options.shares)
-        try:
-            return checked_split(name)
-        except DataError as error:
-            raise DataError(f"{self.where}: {error}") from None
+        return checked_split(name)
 
     def _label_columns(self) -> dict[str, str]:
         """Names of the labels by column."""
@@ -214,7 +199,7 @@ class _Row:
         for column, name in self._label_columns().items():
             value = self._string(column)
             if value is not None and found.setdefault(name, value) != value:
-                raise DataError(f"{self.where}: two values of the label {name!r}")
+                raise DataError(f"two values of the label {name!r}")
         return found
 
     def _meta(self, files: Mapping[str, Path]) -> dict[str, Any]:
@@ -235,7 +220,7 @@ class _Row:
         except ValueError:
             fps = 0.0
         if not 0 < fps < math.inf:
-            raise DataError(f"{self.where}: picture_fps {text!r} is no positive number")
+            raise DataError(f"picture_fps {text!r} is no positive number")
         return fps
 
 

@@ -18,6 +18,7 @@ from cmg.data.remote import is_remote, read_remote
 from cmg.data.store import open_store
 from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
+from cmg.official.catalogue import AVE_FEATURES, COUNTS, LONGER, S4, S4_PROMPTS, VGGSOUND_PROMPTS
 from cmg.official.dataset import OfficialDataset, UnreadableClip
 from cmg.official.datasets.ave import read_ave
 from cmg.official.datasets.avsbench import read_avsbench
@@ -29,7 +30,6 @@ from cmg.official.datasets.vggsound import (
     read_vggsound_list,
 )
 from cmg.official.layout import Layout, find_layout
-from cmg.official.names import AVE_FEATURES, COUNTS, LONGER, S4, S4_PROMPTS, VGGSOUND_PROMPTS
 from cmg.places import lies_there
 
 COLLECTION = "collection.json"

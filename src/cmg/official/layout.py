@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cmg.errors import DataError
 from cmg.files import StrPath, file_sha256
+from cmg.official.catalogue import ANNOTATIONS, FOLDERS, PICTURES
 from cmg.official.lists.ave import HEADER
-from cmg.official.names import ANNOTATIONS, LONGER, PICTURES
 from cmg.places import lies_there
 
-SETS = (*"vggsound40k avvp ucf101 ucf101all avsbench".split(), *LONGER)
+SETS = {data_set for data_set, _ in FOLDERS}
 """Data sets whose features lie below a folder of that name, in any case."""
 
 _UNREAD = ("raw_videos", "audio_wav", "audio_log_mel")
@@ -21,7 +21,7 @@ _UNREAD = ("raw_videos", "audio_wav", "audio_log_mel")
 _MULTIPLE = ("ms3_data", "multi-sources")
 """Folders of AVSBench's other part, several sounds at a time, in lower case."""
 
-FEATURES = ("audio", "video", "label")
+FEATURES = {feature for _, feature in FOLDERS}
 ZIP_FOLDER = "zip"
 SIMULATION = "simulation.json"
 """Marks a folder that was simulated, and what was imported from one."""

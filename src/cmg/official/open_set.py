@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from cmg.errors import ConfigError, DataError, did_you_mean
-from cmg.official import names
+from cmg.official import catalogue
 from cmg.official.layout import Layout
 from cmg.official.lists.ave import categories_of, clip_id, read_annotations, read_order
 from cmg.official.lists.clips import read_shared_names, read_ucf
@@ -51,18 +51,18 @@ def ave_cut(layout: Layout, known: int) -> OpenSetCut:
         ConfigError: K out of range.
         DataError: a list is missing or damaged, or the cut does not fit the annotations.
     """
-    purpose, order = "open-set AVE", names.ORDERS["train"]
-    annotations = read_annotations(layout.need(names.ANNOTATIONS, purpose=purpose))
+    purpose, order = "open-set AVE", catalogue.ORDERS["train"]
+    annotations = read_annotations(layout.need(catalogue.ANNOTATIONS, purpose=purpose))
     classes = categories_of(annotations)
     _check_known(known, classes)
     full = layout.need(order, purpose=purpose)
     first = set(classes[:known])
     numbers = read_order(full, len(annotations)).tolist()
     wanted = [row for row in numbers if annotations[row].category in first]
-    cut = layout.file(names.cut(order, known))
+    cut = layout.file(catalogue.cut(order, known))
     rows = wanted if cut is None else read_order(cut, len(annotations)).tolist()
     _check_same(cut or full, map(clip_id, rows), map(clip_id, wanted), known, full)
-    text = layout.file(names.cut(names.AVE_TRAIN, known))
+    text = layout.file(catalogue.cut(catalogue.AVE_TRAIN, known))
     if text is not None and read_annotations(text) != [annotations[row] for row in rows]:
         raise DataError(
             f"{text}: its lines are not the rows of Annotations.txt that {(cut or full).name} "
@@ -79,11 +79,11 @@ def ucf51_cut(layout: Layout, known: int) -> OpenSetCut:
         DataError: a list is missing or damaged, or the cut does not fit the full list.
     """
     purpose = "open-set UCF101"
-    classes = read_lines(layout.need(names.UCF51_CATEGORIES, purpose=purpose))
-    of_cut = layout.file(names.cut(names.UCF51_CATEGORIES, known))
+    classes = read_lines(layout.need(catalogue.UCF51_CATEGORIES, purpose=purpose))
+    of_cut = layout.file(catalogue.cut(catalogue.UCF51_CATEGORIES, known))
     if of_cut is not None and read_lines(of_cut) != classes[:known]:
         raise DataError(f"{of_cut}: not the first {known} lines of UCF51Categories.txt; {_AGAIN}")
-    return _csv_cut(layout, names.UCF51, classes, known, purpose)
+    return _csv_cut(layout, catalogue.UCF51, classes, known, purpose)
 
 
 def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
@@ -99,10 +99,10 @@ def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
         DataError: a list is missing or damaged, or the cut does not fit the full list.
     """
     purpose = "open-set UCF101-VGGSound"
-    lists = {"ucf101": names.UCF, "vggsound40k": names.VGGSOUND_UCF}
+    lists = {"ucf101": catalogue.UCF, "vggsound40k": catalogue.VGGSOUND_UCF}
     if side not in lists:
         raise ConfigError(f"{purpose}: unknown side {side!r}{did_you_mean(side, lists)}")
-    files = (names.VGGSOUND_NAMES, names.UCF_NAMES)
+    files = (catalogue.VGGSOUND_NAMES, catalogue.UCF_NAMES)
     shared = read_shared_names(*(layout.need(name, purpose=purpose) for name in files))
     classes = shared.ucf if side == "ucf101" else shared.vggsound
     return _csv_cut(layout, lists[side], classes, known, purpose)
@@ -111,14 +111,9 @@ def ucf_vggsound_cut(layout: Layout, known: int, side: Side) -> OpenSetCut:
 def _csv_cut(
     layout: Layout, name: str, classes: Sequence[str], known: int, purpose: str
 ) -> OpenSetCut:
-    full, cut = layout.need(name, purpose=purpose), layout.file(names.cut(name, known))
+    full, cut = layout.need(name, purpose=purpose), layout.file(catalogue.cut(name, known))
     _check_known(known, classes)
-    rows = read_ucf(full)
-    strange = [row.category for row in rows if row.category not in classes]
-    if strange:
-        raise DataError(
-            f"{full}: unknown category {strange[0]!r}{did_you_mean(strange[0], classes)}"
-        )
+    rows = read_ucf(full, categories=classes)
     wanted = [row.video_id for row in rows if row.category in classes[:known]]
     clips = wanted if cut is None else [row.video_id for row in read_ucf(cut)]
     _check_same(cut or full, clips, wanted, known, full)

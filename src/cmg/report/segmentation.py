@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cmg.evaluation.scores import plain as as_json
-from cmg.official.doctor.expected import OFFICIAL_COUNTS
+from cmg.official.catalogue import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
 from cmg.report.document import Document, Grid, Section, opened
 from cmg.report.html import data_uri, fill

@@ -6,158 +6,99 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmg.data.labels import Event
 from cmg.errors import DataError
-from cmg.official import names
-from cmg.official.catalogue import PARTS
+from cmg.official import catalogue
+from cmg.official.catalogue import PARTS, SPLITS, Part
 from cmg.official.layout import Layout, find_layout
 from cmg.official.lists.ave import Annotation, categories_of, read_order
-from cmg.official.lists.avvp import EVENT_COLUMNS, read_events
-from cmg.official.lists.clips import read_shared_names
+from cmg.official.lists.avvp import EventTable
+from cmg.official.lists.clips import SUFFIX, read_shared_names
+from cmg.official.lists.readers import COLUMNS, READERS, TABBED
 from cmg.simulate import layout
 from cmg.simulate.lists import Lists, exploded
 from cmg.simulate.own_lists import avsbench_clips, avsbench_prompts, beyond_40k
-from cmg.simulate.vocabulary import check_categories, read_table
+from cmg.simulate.vocabulary import check_categories
 
-Writer = Callable[[Iterable[Any]], bytes]
-
-
-def lines(names: Iterable[str]) -> bytes:
-    """One name per line."""
-    return "".join(f"{name}\n" for name in names).encode()
+ALL_WEAK = "AVVP_dataset_full.csv"
+"""The weak lists in one file, which nothing reads."""
+FILES = {part.name: part for part in PARTS.values() if part.folders}
+"""Every annotation file but those that say part of what another says."""
 
 
-def unended(names: Iterable[str]) -> bytes:
-    """One name per line, the last without a newline, as in the official 16-line lists."""
-    return "\n".join(names).encode()
-
-
-def annotation_lines(rows: Iterable[Annotation]) -> bytes:
-    """AVE's annotations, without a header as in the authors' git."""
-    return lines(f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
-
-
-def clip_files(ids: Iterable[str]) -> bytes:
-    """Ids of clips as names of files."""
-    return comma(("id",), ((f"{clip}.mp4",) for clip in ids))
-
-
-def comma(header: Sequence[str], rows: Iterable[Sequence[str]], newline: str = "\n") -> bytes:
-    """A comma-separated file; cells with commas are quoted."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator=newline).writerows([header, *rows])
-    return text.getvalue().encode()
-
-
-@dataclass(frozen=True)
-class ListFile:
-    """An annotation file, a row of ``facts/lists.tsv``.
+def content(part: Part, rows: Iterable[Any], newline: str | None = None) -> bytes:
+    """A file of these rows; AVE's annotations without a header, as in the authors' git.
 
     Of AVSBench's list the first two columns officially have other names, which nobody could say.
-
-    Attributes:
-        name: Its official name.
-        of: Attribute of :class:`~cmg.simulate.lists.Lists` that it says.
-        folders: Where copies of it are, below the official folder.
-        columns: Its header; none for a file of names.
-        key: Which entry of the attribute, where that is a dict.
-        writer: Writes what is no table.
-        newline: Ends the lines of a comma-separated file.
-        world: Data set whose categories it has, where these must be known.
-        needed: Whether there is nothing to simulate without it; others are derived where absent.
     """
-
-    name: str
-    of: str
-    folders: tuple[str, ...]
-    columns: tuple[str, ...]
-    key: str
-    writer: Writer
-    newline: str
-    world: str
-    needed: bool
-
-    def rows(self, lists: Lists) -> Any:
-        """What the lists have of it."""
-        found = getattr(lists, self.of)
-        return found[self.key] if self.key else found
-
-    def content(self, rows: Iterable[Any], newline: str | None = None) -> bytes:
-        """The file of these rows."""
-        if self.columns and self.columns[0] == "filename":
-            return lines("\t".join(row) for row in [self.columns, *rows])
-        if self.columns:
-            return comma(self.columns, rows, newline or self.newline)
-        return self.writer(rows)
+    columns = COLUMNS.get(part.dialect)
+    end = newline or {"crlf": "\r\n"}.get(part.ends, "\n")
+    if part.dialect == "files":
+        rows = ((f"{clip}{SUFFIX}",) for clip in rows)
+    elif part.dialect == "annotations":
+        rows = (f"{r.category}&{r.video_id}&good&{r.start}&{r.end}" for r in rows)
+    if part.dialect in TABBED:
+        rows = ("\t".join(row) for row in [columns, *rows])
+    elif columns:
+        text = io.StringIO()
+        csv.writer(text, lineterminator=end).writerows([columns, *rows])
+        return text.getvalue().encode()
+    return (end.join(rows) + ("" if part.ends == "unended" else end)).encode()
 
 
-def _list_file(row: dict[str, str]) -> ListFile:
-    return ListFile(
-        row["name"],
-        row["of"],
-        tuple(row["folders"].split()),
-        tuple(row["columns"].split()),
-        row["key"],
-        _WRITERS[row["writer"]],
-        "\r\n" if row["crlf"] else "\n",
-        row["world"],
-        row["needed"] == "yes",
-    )
-
-
-_WRITERS: dict[str, Writer] = {
-    "": lines,
-    "unended": unended,
-    "annotation_lines": annotation_lines,
-    "clip_files": clip_files,
-}
-FILES = {row["name"]: _list_file(row) for row in read_table("lists")}
-"""Every annotation file but those that say part of what another says."""
+def rows_of(part: Part, lists: Lists) -> Any:
+    """What the lists say of a file."""
+    attribute, _, key = part.key.partition(".")
+    found = getattr(lists, attribute)
+    return found[key] if key else found
 
 
 def annotation_files(lists: Lists) -> dict[str, bytes]:
     """Content of every text file by its path below the folder."""
-    absent = () if lists.avsbench else (names.S4, names.S4_PROMPTS)
+    absent = () if lists.avsbench else (catalogue.S4, catalogue.S4_PROMPTS)
     found = {
-        f"{folder}/{file.name}": file.content(file.rows(lists))
-        for file in FILES.values()
-        for folder in (() if file.name in absent else file.folders)
+        f"{folder}/{part.name}": content(part, rows_of(part, lists))
+        for part in FILES.values()
+        for folder in (() if part.name in absent else part.folders)
     }
     ids = [video_id for _, video_id, _ in lists.vggsound]
-    found[f"{layout.VGGSOUND}/data/{names.VGGSOUND_CHECKED}"] = clip_files(ids)
-    every = [row for split in names.SPLITS for row in lists.avvp[split]]
-    weak = FILES[names.AVVP_WEAK["train"]]
-    found[f"{layout.AVVP}/data/AVVP_dataset_full.csv"] = weak.content(every)
+    longer = PARTS[catalogue.LONGER["vggsound81k"]]
+    found[f"{layout.VGGSOUND}/data/{catalogue.VGGSOUND_CHECKED}"] = content(longer, ids)
+    every = [row for split in SPLITS for row in lists.avvp[split]]
+    weak = PARTS[catalogue.AVVP_WEAK["train"]]
+    found[f"{layout.AVVP}/data/{ALL_WEAK}"] = content(weak, every)
     return found | _open_set(lists)
 
 
 def _open_set(lists: Lists) -> dict[str, bytes]:
     found = {}
-    for known in names.KNOWN["AVE"]:
-        content = annotation_lines(lists.ave[row] for row in known_rows(lists, known))
-        found[f"AVE_OSCMG/{names.cut(names.AVE_TRAIN, known)}"] = content
-    for known in names.KNOWN["UCF51"]:
+    for known in catalogue.KNOWN["AVE"]:
+        rows = (lists.ave[row] for row in known_rows(lists, known))
+        train = catalogue.cut(catalogue.AVE_TRAIN, known)
+        found[f"AVE_OSCMG/{train}"] = content(PARTS[catalogue.ANNOTATIONS], rows)
+    for known in catalogue.KNOWN["UCF51"]:
         first = lists.ucf51_categories[:known]
-        found[f"UCF_OSCMG/{names.cut(names.UCF51_CATEGORIES, known)}"] = lines(first)
-        found[f"UCF_OSCMG/{names.cut(names.UCF51, known)}"] = _cut(lists, names.UCF51, first, "\n")
-    for known in names.KNOWN["UCF-VGGSound"]:
+        names = PARTS[catalogue.UCF51_CATEGORIES]
+        found[f"UCF_OSCMG/{catalogue.cut(names.name, known)}"] = content(names, first)
+        clips = catalogue.cut(catalogue.UCF51, known)
+        found[f"UCF_OSCMG/{clips}"] = _cut(lists, catalogue.UCF51, first, "\n")
+    for known in catalogue.KNOWN["UCF-VGGSound"]:
         for name, order in (
-            (names.UCF, lists.ucf_names),
-            (names.VGGSOUND_UCF, lists.vggsound_names),
+            (catalogue.UCF, lists.ucf_names),
+            (catalogue.VGGSOUND_UCF, lists.vggsound_names),
         ):
-            content = _cut(lists, name, order[:known], "\r\n")
-            found[f"UCF_VGG_OSCMG/{names.cut(name, known)}"] = content
-    return {f"{layout.OPEN_SET}/{name}": content for name, content in found.items()}
+            cut = _cut(lists, name, order[:known], "\r\n")
+            found[f"UCF_VGG_OSCMG/{catalogue.cut(name, known)}"] = cut
+    return {f"{layout.OPEN_SET}/{name}": text for name, text in found.items()}
 
 
 def _cut(lists: Lists, name: str, known: Sequence[str], newline: str) -> bytes:
     """The rows of a list that are of some categories; cuts have line ends of their own."""
-    file = FILES[name]
-    return file.content((row for row in file.rows(lists) if row[0] in known), newline)
+    part = PARTS[name]
+    return content(part, (row for row in rows_of(part, lists) if row[0] in known), newline)
 
 
 def known_rows(lists: Lists, known: int) -> list[int]:
@@ -166,9 +107,14 @@ def known_rows(lists: Lists, known: int) -> list[int]:
     return [row for row in lists.ave_order["train"] if lists.ave[row].category in first]
 
 
-NEEDED = (*names.ORDERS.values(), *(name for name, file in FILES.items() if file.needed))
-"""Files without which there is nothing to simulate; all others are derived where absent."""
-_ALIGNED = (names.VGGSOUND_NAMES, names.UCF_NAMES)
+DERIVED = ("more", "avvp_dense", "avsbench", "avsbench_prompts")
+"""What is made up, or taken from other lists, where the real file is absent."""
+NEEDED = (
+    *catalogue.ORDERS.values(),
+    *(part.name for part in FILES.values() if part.key.partition(".")[0] not in DERIVED),
+)
+"""Files without which there is nothing to simulate."""
+_ALIGNED = (catalogue.VGGSOUND_NAMES, catalogue.UCF_NAMES)
 
 
 def find_lists(folder: Path) -> Layout:
@@ -198,20 +144,21 @@ def read_lists(layout: Layout) -> Lists:
             that the world does not know.
     """
     found: dict[str, Any] = defaultdict(dict)
-    for file in FILES.values():
-        path = layout.file(file.name)
+    for part in FILES.values():
+        path = layout.file(part.name)
         if path is None:
             continue
-        rows = _rows(file, path)
-        if file.world:
-            check_categories(file.world, _categories(file, rows), file.name)
-        if file.key:
-            found[file.of][file.key] = rows
+        rows = _rows(part, READERS[part.dialect](path, None, None))
+        if part.world:
+            check_categories(part.world, _categories(part, rows), part.name)
+        attribute, _, key = part.key.partition(".")
+        if key:
+            found[attribute][key] = rows
         else:
-            found[file.of] = rows
+            found[attribute] = rows
     read_shared_names(*(layout.need(name, purpose="--lists") for name in _ALIGNED))
     rows = len(found["ave"])
-    for split, name in names.ORDERS.items():
+    for split, name in catalogue.ORDERS.items():
         order = read_order(layout.need(name, purpose="--lists"), rows)
         found["ave_order"][split] = order.tolist()
     for sense, table in found["avvp_combined"].items():
@@ -222,18 +169,16 @@ def read_lists(layout: Layout) -> Lists:
     return Lists(**found, **{name: made() for name, made in derived.items() if name not in found})
 
 
-def _rows(file: ListFile, path: Path) -> Any:
+def _rows(part: Part, found: Any) -> Any:
     """What a file says, as :class:`~cmg.simulate.lists.Lists` has it."""
-    if file.columns == EVENT_COLUMNS:
-        return [(name, *map(",".join, _cells(events))) for name, events in read_events(path).rows]
-    read = PARTS[file.name].read
-    assert read is not None
-    found = read(path)
+    columns = COLUMNS.get(part.dialect, ())
+    if isinstance(found, EventTable):
+        return [(name, *map(",".join, _cells(events))) for name, events in found.rows]
     if isinstance(found, dict):
         return [(key, v if isinstance(v, str) else ",".join(v)) for key, v in found.items()]
-    if not file.columns:
+    if not columns or part.dialect == "files":
         return found
-    return [tuple(_text(getattr(clip, column)) for column in file.columns) for clip in found]
+    return [tuple(_text(getattr(clip, column)) for column in columns) for clip in found]
 
 
 def _cells(events: Sequence[Event]) -> Iterator[Sequence[str]]:
@@ -245,12 +190,12 @@ def _text(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _categories(file: ListFile, rows: Sequence[Any]) -> list[str]:
+def _categories(part: Part, rows: Sequence[Any]) -> list[str]:
     """The categories that the rows of a file name."""
-    if file.columns[:1] == ("filename",):
+    if part.dialect in TABBED:
         named = [name for row in rows for name in row[-1].split(",")]
-    elif file.columns:
-        named = [row[0] for row in rows]
+    elif part.dialect == "names":
+        named = list(rows)
     else:
-        named = [row.category if isinstance(row, Annotation) else row for row in rows]
+        named = [row.category if isinstance(row, Annotation) else row[0] for row in rows]
     return list(dict.fromkeys(named))

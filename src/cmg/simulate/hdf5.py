@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.official import names
+from cmg.official import catalogue
+from cmg.official.lengths import STEPS
 from cmg.official.lists.ave import FEATURE_KEY, ORDER_KEY, categories_of, true_classes, true_labels
 from cmg.optional import h5py
 from cmg.simulate import layout
 from cmg.simulate.dialects import known_rows
 from cmg.simulate.lists import Lists
-from cmg.simulate.scripts import STEPS
 from cmg.simulate.vocabulary import read_table
 
 
@@ -32,14 +32,15 @@ def write_ave_lists(folder: Path, lists: Lists) -> None:
     _write(ave / "labels.h5", FEATURE_KEY, labels)
     _write(ave / "mil_labels.h5", FEATURE_KEY, true_classes(lists.ave).astype(np.float32))
     for split, order in lists.ave_order.items():
-        _write(ave / names.ORDERS[split], ORDER_KEY, np.array(order, np.int64))
-    for known in names.KNOWN["AVE"]:
-        path = folder / layout.OPEN_SET / "AVE_OSCMG" / names.cut(names.ORDERS["train"], known)
+        _write(ave / catalogue.ORDERS[split], ORDER_KEY, np.array(order, np.int64))
+    for known in catalogue.KNOWN["AVE"]:
+        cut = catalogue.cut(catalogue.ORDERS["train"], known)
+        path = folder / layout.OPEN_SET / "AVE_OSCMG" / cut
         _write(path, ORDER_KEY, np.array(known_rows(lists, known), np.int64))
     shared, rows = shared_labels(lists, labels)
     packed = {"compression": "gzip", "chunks": True, "shuffle": False}
-    _write(folder / layout.AVE_AVVP / names.SHARED_LABELS, FEATURE_KEY, shared, **packed)
-    _write(folder / layout.AVE_AVVP / names.SHARED_ORDER, ORDER_KEY, rows, **packed)
+    _write(folder / layout.AVE_AVVP / catalogue.SHARED_LABELS, FEATURE_KEY, shared, **packed)
+    _write(folder / layout.AVE_AVVP / catalogue.SHARED_ORDER, ORDER_KEY, rows, **packed)
 
 
 def shared_labels(
@@ -81,8 +82,8 @@ def ave_features(folder: Path, rows: int, shapes: dict[str, tuple[int, ...]]) ->
     """
     package, ave = h5py(), folder / layout.AVE
     with (
-        package.File(ave / names.AVE_FEATURES["audio"], "w") as audio,
-        package.File(ave / names.AVE_FEATURES["video"], "w") as visual,
+        package.File(ave / catalogue.AVE_FEATURES["audio"], "w") as audio,
+        package.File(ave / catalogue.AVE_FEATURES["video"], "w") as visual,
     ):
         yield {
             name: file.create_dataset(FEATURE_KEY, (rows, STEPS, *shapes[name]), np.float64)

@@ -33,29 +33,12 @@ Combined = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Lists:
-    """Everything the annotation files say.
+    """Everything the annotation files say: an attribute for the files of that key in the catalogue.
 
-    Attributes:
-        vggsound: Rows of ``vggsound-avel40k.csv``.
-        vggsound_categories: Class order.
-        prompts: (label, sentence).
-        more: Ids of ``video_name_vggsound81k_checked.csv``, those of the 40k list included.
-        ave: Rows of ``Annotations.txt``.
-        ave_order: Row numbers per split.
-        avvp_categories: Class order.
-        avvp: Rows per split, ``val``, ``test`` and ``train``.
-        avvp_dense: One event per row, for ``audio`` and ``visual``.
-        avvp_combined: One clip per row, for ``audio`` and ``visual``.
-        shared_categories: The categories AVE and AVVP share, in AVVP's spelling.
-        shared_combined: As `avvp_combined`, of the shared categories only.
-        ucf_names: UCF's side of the UCF-VGGSound classes.
-        vggsound_names: VGGSound's side, aligned with `ucf_names`.
-        ucf: Rows of ``ucf2vggsound.csv``.
-        vggsound2ucf: Rows of ``vggsound2ucf.csv``.
-        ucf51_categories: Class order.
-        ucf51: Rows of ``ucf51checked.csv``.
-        avsbench: Rows of ``s4_meta_data.csv``; none leaves the set out.
-        avsbench_prompts: (label, sentence).
+    Names of categories are in the order of the classes; what differs by split or modality is by
+    that. Of `more`, the ids of the 40k list are a part; of `avvp_dense` a row is an event, of
+    `avvp_combined` and `shared_combined` a clip; `ucf_names` and `vggsound_names` are aligned.
+    Without `avsbench` the set is left out.
     """
 
     vggsound: list[Clip]

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath
+from cmg.official.doctor.expected import OFFICIAL
 
-OFFICIAL_WIDTHS = {"audio": 128, "video": 512, "text": 768}
-OFFICIAL_MAP = 7
-OFFICIAL_FRAME = 224
 _SMALLEST_WIDTH, _LARGEST_WIDTH = 8, 65_536
 
 
@@ -39,11 +37,11 @@ class SimulateOptions:
 
     fraction: float = 0.01
     widths: Mapping[str, int] = field(default_factory=dict)
-    map_size: int = OFFICIAL_MAP
+    map_size: int = OFFICIAL.map_size
     lists: StrPath | None = None
     seed: int = 0
     workers: int | None = None
-    frame_size: int = OFFICIAL_FRAME
+    frame_size: int = OFFICIAL.frame_size
     avs_fraction: float | None = None
     weak_train: bool = False
     overwrite: bool = False
@@ -55,9 +53,9 @@ class SimulateOptions:
                 "size, 0.02 takes a minute or two)"
             )
         for name, width in self.widths.items():
-            if name not in OFFICIAL_WIDTHS:
+            if name not in OFFICIAL.widths:
                 raise ConfigError(
-                    f"widths: unknown modality {name!r}{did_you_mean(name, OFFICIAL_WIDTHS)}"
+                    f"widths: unknown modality {name!r}{did_you_mean(name, OFFICIAL.widths)}"
                 )
             if not _SMALLEST_WIDTH <= width <= _LARGEST_WIDTH:
                 allowed = f"{_SMALLEST_WIDTH} to {_LARGEST_WIDTH:,} channels"
@@ -83,4 +81,4 @@ class SimulateOptions:
     @property
     def all_widths(self) -> dict[str, int]:
         """Channels of every modality."""
-        return OFFICIAL_WIDTHS | dict(self.widths)
+        return {**OFFICIAL.widths, **self.widths}

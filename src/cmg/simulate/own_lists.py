@@ -10,11 +10,11 @@ from collections import defaultdict
 
 import numpy as np
 
-from cmg.official.doctor.expected import OFFICIAL_COUNTS
+from cmg.official.catalogue import AVVP_WEAK, OFFICIAL_COUNTS, SPLITS
+from cmg.official.lengths import STEPS
 from cmg.official.lists.ave import Annotation
-from cmg.official.names import AVVP_WEAK, SPLITS
 from cmg.simulate.lists import Action, Clip, Combined, Lists, Shown, Weak, combined, only
-from cmg.simulate.scripts import STEPS, generator, made_id, rank
+from cmg.simulate.scripts import generator, made_id, rank
 from cmg.simulate.vocabulary import categories_of, concepts, concepts_of, has_category, read_table
 
 BEYOND_40K = 40_199

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cmg.official.lengths import RULES, STEPS
 from cmg.simulate.vocabulary import concepts, concepts_of
 
-STEPS = 10
-S4_STEPS = 5
-"""Steps of a clip of AVSBench."""
+S4_STEPS = RULES["avsbench", "audio"].steps
 _OFF_LABEL = 0.3
 """Share of clips in which an event goes on, only heard or only seen, outside its label."""
 _MISPAIRED, _EMPTY, _OFF_SCREEN, _SILENT = 0.04, 0.02, 0.06, 0.06

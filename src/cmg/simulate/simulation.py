@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cmg.files import Staging, StrPath, bytes_below, writing
+from cmg.official.catalogue import COUNTS, S4, SPLITS
 from cmg.official.layout import SIMULATION, Layout
-from cmg.official.names import COUNTS, S4, SPLITS
 from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files, find_lists, read_lists
 from cmg.simulate.hdf5 import ave_features, write_ave_lists

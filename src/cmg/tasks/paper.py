@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmg.config.schema import RunConfig
-from cmg.official.doctor.expected import OFFICIAL, OFFICIAL_COUNTS
+from cmg.official.catalogue import OFFICIAL_COUNTS
+from cmg.official.doctor.expected import OFFICIAL
 from cmg.official.layout import SIMULATION
 
 if TYPE_CHECKING:

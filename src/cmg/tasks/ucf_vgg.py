@@ -9,7 +9,7 @@ from typing import ClassVar
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError
 from cmg.evaluation.frozen import FrozenData
-from cmg.official.doctor.expected import OFFICIAL_COUNTS
+from cmg.official.catalogue import OFFICIAL_COUNTS
 from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, Scored, all_of
 from cmg.tasks.sides import Side, VideoIds, held_out, side

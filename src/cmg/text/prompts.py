@@ -13,7 +13,7 @@ import numpy as np
 from cmg.cache import cache_folder
 from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath
-from cmg.tables import read_table
+from cmg.tables import Faults, TableRow, read_table
 from cmg.text.encoder import TextEncoder
 from cmg.text.vectors import PromptReport, PromptVectors, read_vectors, write_vectors
 from cmg.text.words import (
@@ -32,7 +32,7 @@ NO_FILTER = "take the filter 'none' (--text-filter none; of `cmg data embed-prom
 """Of what this file computes; part of the cache's key."""
 
 
-def read_prompts(path: StrPath) -> dict[str, str]:
+def read_prompts(path: StrPath, faults: Faults | None = None) -> dict[str, str]:
     """The prompts of a comma csv with a header: column ``label``, and the second column.
 
     A label that occurs twice keeps its first prompt (*as coded*). Labels are taken as they stand.
@@ -42,16 +42,23 @@ def read_prompts(path: StrPath) -> dict[str, str]:
             cell.
     """
     path = Path(path)
-    rows = read_table(path, required=("label",))
-    prompt_of = [*rows[0].cells][1:2]
-    if prompt_of in ([], ["label"]):
-        raise DataError(f"{path}, line 1: the second column must hold the prompts, not {prompt_of}")
+    columns: list[str] = []
     prompts: dict[str, str] = {}
-    for row in rows:
-        label, prompt = row.cells["label"], row.cells[prompt_of[0]]
+
+    def check(names: list[str]) -> None:
+        columns.extend(names[1:2])
+        if columns in ([], ["label"]):
+            raise DataError(
+                f"{path}, line 1: the second column must hold the prompts, not {columns}"
+            )
+
+    def take(row: TableRow) -> None:
+        label, prompt = row.cells["label"], row.cells[columns[0]]
         if not label.strip() or not prompt.strip():
-            raise DataError(f"{path}, line {row.line}: a label and its prompt must not be empty")
+            raise DataError("a label and its prompt must not be empty")
         prompts.setdefault(label, prompt)
+
+    read_table(path, take, required=("label",), header=check, faults=faults)
     return prompts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import shutil
 import zipfile
 
@@ -37,6 +38,16 @@ def usual(good):
 def said(diagnosis):
     """(part, status) of every finding that is not `complete`."""
     return {(f.part, f.status.value) for f in diagnosis.findings if f.status != "complete"}
+
+
+class Hostile:
+    """An object whose pickle runs a command."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.folder.root}/owned",)
 
 
 class Folder:
@@ -102,6 +113,21 @@ class Folder:
         shutil.copytree(origin, link)
         return link
 
+    def shown(self, kind, split="val"):
+        """Pictures of one of the two clips that are opened, in a folder that may be changed."""
+        rows = self.files("s4_meta_data.csv")[0].read_text().splitlines()[1:]
+        name, _, category, its = rows[{"train": 0, "val": 69}[split]].split(",")
+        assert its == split
+        return sorted((self.pictures(kind) / split / category / name).iterdir())
+
+    def heard(self, split="val"):
+        """Zips of AVSBench's audio of a split, in a folder that may be changed."""
+        (link,) = self.root.rglob(f"feature/audio/{split}/zip")
+        origin = link.resolve()
+        link.unlink()
+        shutil.copytree(origin, link)
+        return sorted(link.rglob("*.zip"))
+
     def rezip(self, part, change, in_list=False):
         """Replace the arrays in the zips of a folder, or only those that two read clips are of."""
         paths = self.zips(part)
@@ -124,6 +150,30 @@ class Folder:
         path.write_bytes(data.getvalue())
 
 
+def lines(name, change):
+    """Change the lines of every copy of a file."""
+    return lambda folder: folder.edit(name, change)
+
+
+def swap(name, old, new, line=None):
+    """Put `new` for `old` in every line, or in one."""
+
+    def change(told):
+        some = range(len(told)) if line is None else [line]
+        assert any(old in told[i] for i in some)
+        return [text.replace(old, new) if i in some else text for i, text in enumerate(told)]
+
+    return lines(name, change)
+
+
+def gone(name):
+    return lambda folder: folder.remove(name)
+
+
+def h5(name, change, key="avadataset", new_key=None):
+    return lambda folder: folder.h5(name, change, key, new_key)
+
+
 @pytest.fixture
 def folder(good, tmp_path):
     """A copy of the sound folder."""
@@ -137,5 +187,26 @@ def new(folder, usual):
     def examine(deep=2, **options):
         diagnosis = check_root(folder.root, deep=deep, **options)
         return said(diagnosis) - usual, diagnosis
+
+    return examine
+
+
+@pytest.fixture
+def check(folder, new):
+    """Make an edit, and compare what is new: a status of one part, or nothing (no part).
+
+    What is `told` is a regular expression for the text of the findings of that status.
+    """
+
+    def examine(edit, part, status, told):
+        edit(folder)
+        found, diagnosis = new()
+        assert found == ({(part, status)} if part else set())
+        assert diagnosis.sound == (status in {"warning", "note", ""})
+        said = [f for f in diagnosis.findings if (f.part, f.status) == (part, status) or not part]
+        assert diagnosis.sound or all(f.remedy for f in said)
+        text = " ".join(f"{f.found} {f.expected} {f.detail} {f.remedy}" for f in said)
+        assert re.search(told, text, re.DOTALL), text
+        assert not (folder.root / "owned").exists()
 
     return examine

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from cmg.official.doctor.names import misaligned, normalized, unmatched
+from cmg.official.lists.categories import beside_nearest, misaligned, normalized
 
 STATUSES = {"missing", "truncated", "duplicated", "wrong", "warning", "note", "complete"}
 
@@ -87,10 +87,9 @@ def test_all_clips_can_be_read(cmg, good):
 
 def test_names_are_compared_by_the_letter_and_explained_by_their_spelling():
     assert normalized("Frying (food)") == normalized("Frying_(food)") == "frying_food"
-    assert unmatched(["Dog"], ["Dog"]) == ""
-    assert unmatched(["Bark", "dog"], ["Dog"]) == "'Bark'; 'dog' ('Dog' in another spelling)"
-    assert unmatched(["Violin"], ["Violin_fiddle"]) == "'Violin' (nearest: 'Violin_fiddle')"
-    assert unmatched("abcdef", []) == "'a'; 'b'; 'c'; 'd' and 2 more"
+    assert beside_nearest("dog", ["Dog"]) == "'dog' ('Dog' in another spelling)"
+    assert beside_nearest("Violin", ["Violin_fiddle"]) == "'Violin' (did you mean 'Violin_fiddle'?)"
+    assert beside_nearest("Bark", ["Dog"]) == "'Bark'"
 
 
 def test_lines_beside_each_other_share_letters():

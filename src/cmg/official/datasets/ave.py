@@ -6,6 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from cmg.data.manifest import DTYPES, ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError
+from cmg.official.catalogue import (
+    ANNOTATIONS,
+    AVE_CLASSES,
+    AVE_FEATURES,
+    AVE_LABELS,
+    ORDERS,
+    SHARED_CATEGORIES,
+    SHARED_LABELS,
+    SHARED_ORDER,
+)
 from cmg.official.dataset import OfficialDataset, events_as_label, step_label
 from cmg.official.h5 import H5Array
 from cmg.official.layout import Layout
@@ -19,18 +29,11 @@ from cmg.official.lists.ave import (
     read_order,
     read_shared_labels,
     rows_labeled_otherwise,
+    shared_rows,
     true_classes,
     true_labels,
 )
 from cmg.official.loaders import FeatureLoader, H5Rows
-from cmg.official.names import (
-    ANNOTATIONS,
-    AVE_FEATURES,
-    ORDERS,
-    SHARED_CATEGORIES,
-    SHARED_LABELS,
-    SHARED_ORDER,
-)
 from cmg.types import Kind
 
 
@@ -117,17 +120,15 @@ def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
 
 
 def _splits(layout: Layout, rows: int) -> dict[int, str]:
-    split_of: dict[int, str] = {}
-    for split, name in ORDERS.items():
-        path = layout.need(name, purpose="ave")
-        for number in read_order(path, rows).tolist():
-            if number in split_of:
-                raise DataError(
-                    f"{path}: row {number} is in split {split_of[number]!r} too; the order files "
-                    "do not belong together (`*_order_match.h5` is another split)"
-                )
-            split_of[number] = split
-    return split_of
+    paths = {split: layout.need(name, purpose="ave") for split, name in ORDERS.items()}
+    orders = {split: read_order(path, rows) for split, path in paths.items()}
+    if shared := shared_rows(orders):
+        first, second, both = shared
+        raise DataError(
+            f"{paths[second]}: row {both[0]} is in split {first!r} too; the order files do not "
+            "belong together (`*_order_match.h5` is another split)"
+        )
+    return {number: split for split, order in orders.items() for number in order.tolist()}
 
 
 def _shared(layout: Layout, rows: int) -> tuple[list[str], dict[int, list[list[int]]] | None]:
@@ -143,8 +144,8 @@ def _remarks(layout: Layout, annotations: Sequence[Annotation]) -> list[str]:
     """Where the label files disagree with the annotations; they are not used otherwise."""
     found = []
     truths = {
-        "labels.h5": ("labels are built from", true_labels(annotations, STEPS)),
-        "mil_labels.h5": ("classes are those of", true_classes(annotations)),
+        AVE_LABELS: ("labels are built from", true_labels(annotations, STEPS)),
+        AVE_CLASSES: ("classes are those of", true_classes(annotations)),
     }
     for name, (how, truth) in truths.items():
         path = layout.file(name)

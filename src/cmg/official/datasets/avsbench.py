@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cmg.data.frames import FramedClip
 from cmg.data.manifest import LabelSpec
 from cmg.errors import DataError
+from cmg.official.catalogue import FRAMES, MASKS, S4
 from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.vggsound import add_prompts
 from cmg.official.datasets.zipped import clip_row, zipped_dataset
@@ -21,7 +22,6 @@ from cmg.official.layout import Layout
 from cmg.official.lengths import RULES
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
 from cmg.official.loaders import ZipFolder
-from cmg.official.names import FRAMES, MASKS, S4
 
 STEPS = RULES["avsbench", "audio"].steps
 SOURCE = "Single-source of github.com/OpenNLPLab/AVSBench"

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.data.labels import Event
-from cmg.errors import DataError, did_you_mean
-from cmg.official.dataset import OfficialDataset, events_as_label, step_label
-from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
-from cmg.official.layout import Layout
-from cmg.official.lengths import STEPS
-from cmg.official.lists.avvp import feature_key, read_events, read_weak
-from cmg.official.names import (
+from cmg.official.catalogue import (
     AVVP_CATEGORIES,
     AVVP_DENSE,
     AVVP_EVENTS,
@@ -19,6 +13,11 @@ from cmg.official.names import (
     SHARED_CATEGORIES,
     SHARED_EVENTS,
 )
+from cmg.official.dataset import OfficialDataset, events_as_label, step_label
+from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
+from cmg.official.layout import Layout
+from cmg.official.lengths import STEPS
+from cmg.official.lists.avvp import feature_key, read_events, read_weak
 from cmg.tables import read_lines
 
 UNLISTED = "unlisted"
@@ -33,9 +32,13 @@ def read_avvp(layout: Layout) -> OfficialDataset:
     """
     categories = read_lines(layout.need(AVVP_CATEGORIES, purpose="avvp"))
     folders = zip_folders(layout, "avvp", ("audio", "video"))
-    heard = _events(layout, "audio")
-    seen = _events(layout, "visual")
-    lists = {s: read_weak(path) for s, name in AVVP_WEAK.items() if (path := layout.file(name))}
+    heard = _events(layout, "audio", categories)
+    seen = _events(layout, "visual", categories)
+    lists = {
+        split: read_weak(path, categories=categories if split == "train" else None)
+        for split, name in AVVP_WEAK.items()
+        if (path := layout.file(name))
+    }
     split_of = {name: split for split, clips in lists.items() for name in clips}
     dense: dict[str, tuple[list[str], Events]] = {
         "audio": (categories, heard),
@@ -46,7 +49,8 @@ def read_avvp(layout: Layout) -> OfficialDataset:
         shared = read_lines(shared_file)
         for sense, name in SHARED_EVENTS.items():
             path = layout.file(name)
-            dense[f"shared_{sense}"] = (shared, read_events(path).events if path else {})
+            events = read_events(path, categories=shared).events if path else {}
+            dense[f"shared_{sense}"] = (shared, events)
     weak = lists.get("train", {})
     rows = []
     named = [name for _, events in dense.values() for name in events]
@@ -56,7 +60,7 @@ def read_avvp(layout: Layout) -> OfficialDataset:
             label: _label(events.get(name), classes, name)
             for label, (classes, events) in dense.items()
         }
-        labels["weak"] = _weak_label(weak.get(name), categories, name)
+        labels["weak"] = _weak_label(weak.get(name), categories)
         rows.append(clip_row(key, split_of.get(name, UNLISTED), folders, labels, name))
     specified = {label: step_label(classes) for label, (classes, _) in dense.items()}
     specified["weak"] = step_label(categories)
@@ -64,8 +68,9 @@ def read_avvp(layout: Layout) -> OfficialDataset:
     return zipped_dataset("avvp", layout, rows, specified, folders, notes)
 
 
-def _events(layout: Layout, sense: str) -> Events:
-    return read_events(layout.need(AVVP_EVENTS[sense], AVVP_DENSE[sense], purpose="avvp")).events
+def _events(layout: Layout, sense: str, categories: Sequence[str]) -> Events:
+    path = layout.need(AVVP_EVENTS[sense], AVVP_DENSE[sense], purpose="avvp")
+    return read_events(path, categories=categories).events
 
 
 def _label(
@@ -76,16 +81,8 @@ def _label(
     return events_as_label(events, classes, STEPS, f"AVVP clip {name!r}")
 
 
-def _weak_label(
-    names: Sequence[str] | None, categories: Sequence[str], clip: str
-) -> list[list[int]] | None:
+def _weak_label(names: Sequence[str] | None, categories: Sequence[str]) -> list[list[int]] | None:
     """Every listed class at every second, no background, as the release's weak loader has it."""
     if names is None:
         return None
-    for name in names:
-        if name not in categories:
-            raise DataError(
-                f"{AVVP_WEAK['train']}, clip {clip!r}: unknown category {name!r}"
-                f"{did_you_mean(name, categories)}"
-            )
     return [sorted({categories.index(name) for name in names})] * STEPS

@@ -10,19 +10,7 @@ from numpy.typing import NDArray
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.errors import DataError, did_you_mean
-from cmg.official.dataset import BACKGROUND, OfficialDataset
-from cmg.official.datasets.zipped import class_numbers, clip_row, zip_folders, zipped_dataset
-from cmg.official.layout import Layout
-from cmg.official.lengths import STEPS
-from cmg.official.lists.clips import (
-    SharedNames,
-    read_avel,
-    read_checked,
-    read_shared_names,
-    read_ucf,
-)
-from cmg.official.loaders import PromptRows
-from cmg.official.names import (
+from cmg.official.catalogue import (
     LONGER,
     UCF,
     UCF51,
@@ -33,6 +21,18 @@ from cmg.official.names import (
     VGGSOUND_NAMES,
     VGGSOUND_UCF,
 )
+from cmg.official.dataset import BACKGROUND, OfficialDataset
+from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
+from cmg.official.layout import Layout
+from cmg.official.lengths import STEPS
+from cmg.official.lists.clips import (
+    SharedNames,
+    read_avel,
+    read_checked,
+    read_shared_names,
+    read_ucf,
+)
+from cmg.official.loaders import PromptRows
 from cmg.official.zips import read_clip_zip
 from cmg.tables import read_lines
 from cmg.types import Kind
@@ -60,10 +60,10 @@ def read_vggsound40k(
     ucf = _ucf_classes(layout)
     if ucf is not None:
         labels["ucf_vgg"] = LabelSpec(classes=ucf.names)
-    clips = read_avel(csv)
+    number = {name: i for i, name in enumerate(categories)}
     rows = []
-    for clip, number in zip(clips, class_numbers(csv, clips, categories), strict=True):
-        row_labels: dict[str, int | None] = {"category": number}
+    for clip in read_avel(csv, categories=number):
+        row_labels: dict[str, int | None] = {"category": number[clip.category]}
         meta = {}
         if ucf is not None:
             row_labels["ucf_vgg"] = ucf.classes.get(clip.video_id)
@@ -130,12 +130,11 @@ def _ucf_classes(layout: Layout) -> _UCFClasses | None:
     names, csv = shared_names(layout), layout.file(VGGSOUND_UCF)
     if names is None or csv is None:
         return None
-    clips = read_avel(csv)
-    ids = [clip.video_id for clip in clips]
-    numbers = class_numbers(csv, clips, names.vggsound)
+    number = {name: i for i, name in enumerate(names.vggsound)}
+    clips = read_avel(csv, categories=number)
     return _UCFClasses(
         tuple(names.vggsound),
-        dict(zip(ids, numbers, strict=True)),
+        {clip.video_id: number[clip.category] for clip in clips},
         {clip.video_id: clip.split for clip in clips},
     )
 
@@ -204,11 +203,10 @@ def _read(
 ) -> OfficialDataset:
     csv = layout.need(csv_name, purpose=name)
     folders = zip_folders(layout, name, modalities)
-    clips = read_ucf(csv)
-    numbers = class_numbers(csv, clips, categories)
+    number = {name: i for i, name in enumerate(categories)}
     rows = [
-        clip_row(clip.video_id, clip.split, folders, {label: number})
-        for clip, number in zip(clips, numbers, strict=True)
+        clip_row(clip.video_id, clip.split, folders, {label: number[clip.category]})
+        for clip in read_ucf(csv, categories=number)
     ]
     specs = {label: LabelSpec(classes=tuple(classes))}
     return zipped_dataset(name, layout, rows, specs, folders, f"From {csv.name}.")

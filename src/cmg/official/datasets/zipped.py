@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
-from cmg.errors import DataError, did_you_mean
+from cmg.errors import DataError
 from cmg.official.dataset import OfficialDataset
 from cmg.official.layout import Layout
-from cmg.official.lists.clips import ListedClip
 from cmg.official.loaders import FeatureLoader, ZipFolder, probed_spec
 from cmg.types import Kind
 
@@ -65,22 +63,6 @@ def clip_row(
     steps = {m: f.rule.steps if video_id in f.names else 0 for m, f in folders.items()}
     told = {"video_id": video_id, **meta}
     return ClipRow(id=name or video_id, split=split, lengths=steps, labels=dict(labels), meta=told)
-
-
-def class_numbers(csv: Path, clips: Sequence[ListedClip], categories: Sequence[str]) -> list[int]:
-    """The class of every clip of a list.
-
-    Raises:
-        DataError: a category that is none of `categories`.
-    """
-    index = {name: i for i, name in enumerate(categories)}
-    for clip in clips:
-        if clip.category not in index:
-            raise DataError(
-                f"{csv}: unknown category {clip.category!r} of clip {clip.video_id!r}"
-                f"{did_you_mean(clip.category, index)}"
-            )
-    return [index[clip.category] for clip in clips]
 
 
 def zipped_dataset(

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.catalogue import OPENNLPLAB, feature_part
+from cmg.official.catalogue import FRAMES, MASKS, OPENNLPLAB, S4, SPLITS, feature_part
 from cmg.official.datasets.avsbench import STEPS, S4Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import Tally, check_zips, spread
-from cmg.official.doctor.findings import some
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip
-from cmg.official.names import FRAMES, MASKS, S4, SPLITS
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
 
@@ -24,8 +22,8 @@ _AGAIN = f"get these again from {OPENNLPLAB}"
 
 def check_avsbench(exam: Examination) -> None:
     """Check the list, and what there is of its clips."""
-    clips: list[S4Clip] | None = exam.contents.get(S4)
-    if clips is not None:
+    clips: list[S4Clip] | None = None if S4 in exam.broken else exam.contents.get(S4)
+    if clips is not None and not exam.faulty(S4):
         _check_list(exam, clips)
     _check_audio(exam, clips)
     if clips is None:
@@ -41,9 +39,6 @@ def check_avsbench(exam: Examination) -> None:
 
 def _check_list(exam: Examination, clips: Sequence[S4Clip]) -> None:
     found = Counter(clip.split for clip in clips)
-    exam.rows(S4, len(clips))
-    if exam.faulty(S4):
-        return
     wanted = {split: exam.expected.rows("avsbench", split) for split in SPLITS}
     if other := [s for s in SPLITS if wanted[s] is not None and wanted[s] != found[s]]:
         told = ", ".join(
@@ -86,8 +81,8 @@ def _listed(exam: Examination, kind: str, clips: Sequence[S4Clip]) -> dict[str, 
         )
         return {}
     folders = {place.name for place in places[0].glob("*/*/*") if place.is_dir()}
-    if more := sorted(folders - found.keys()):
-        exam.note(kind, f"of no clip in the list: {some(more)}; not read", f"{len(more):,} more")
+    more = sorted(folders - found.keys())
+    exam.note(kind, "of no clip in the list: {}; not read", "", "{} more", more)
     return found
 
 
@@ -95,23 +90,21 @@ def _check_frames(exam: Examination, seen: Mapping[str, S4Pictures]) -> None:
     absent = [name for name, frames in seen.items() if not frames.names]
     whole = f"{len(seen):,} of the list, 5 frames each"
     exam.complete(FRAMES, count(len(seen) - len(absent), "clips"), whole)
-    if absent:
-        exam.truncated(
-            FRAMES,
-            f"{len(absent):,} clips without frames",
-            f"{len(seen):,} clips of the list",
-            some(absent),
-            f"{_AGAIN}; cmg leaves these clips out",
-        )
-    odd = {n: f for n, f in seen.items() if f.names and (f.missing or f.more)}
-    if odd:
-        held = some(f"{name} has {len(frames.names)}" for name, frames in odd.items())
-        exam.wrong(
-            FRAMES,
-            f"clips without the {STEPS} frames <name>_1.png to <name>_{STEPS}.png: {held}",
-            _AGAIN,
-            f"{len(odd):,} clips",
-        )
+    exam.truncated(
+        FRAMES,
+        "{}",
+        f"{_AGAIN}; cmg leaves these clips out",
+        "{} clips without frames",
+        absent,
+        f"{len(seen):,} clips of the list",
+    )
+    exam.wrong(
+        FRAMES,
+        f"clips without the {STEPS} frames <name>_1.png to <name>_{STEPS}.png: {{}}",
+        _AGAIN,
+        "{} clips",
+        [f"{n} has {len(f.names)}" for n, f in seen.items() if f.names and (f.missing or f.more)],
+    )
 
 
 def _check_masks(
@@ -120,16 +113,16 @@ def _check_masks(
     wanted = f"{len(meant):,} of the list, 1 mask in training, {STEPS} otherwise"
     exam.complete(MASKS, count(sum(bool(m.names) for m in meant.values()), "clips"), wanted)
     lacking = {name: m.missing for name, m in meant.items() if m.missing}
-    if missing := [m[0] for name, m in lacking.items() if not seen or seen[name].names]:
-        found = f"{len(missing):,} clips lack a mask"
-        detail = f"the first missing of each: {some(missing)}"
-        exam.truncated(MASKS, found, wanted, detail, _AGAIN)
-    if more := [name for name, masks in meant.items() if masks.more]:
-        exam.note(
-            MASKS,
-            f"clips with more masks than officially: {some(more)}; the further ones are not read",
-            f"{len(more):,} clips",
-        )
+    missing = [m[0] for name, m in lacking.items() if not seen or seen[name].names]
+    detail = "the first missing of each: {}"
+    exam.truncated(MASKS, detail, _AGAIN, "{} clips lack a mask", missing, wanted)
+    exam.note(
+        MASKS,
+        "clips with more masks than officially: {}; the further ones are not read",
+        "",
+        "{} clips",
+        [name for name, masks in meant.items() if masks.more],
+    )
 
 
 def _open_some(

@@ -5,98 +5,85 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import chain
 
+from cmg.official.catalogue import (
+    AVVP_DENSE,
+    AVVP_EVENTS,
+    AVVP_WEAK,
+    PARTS,
+    SHARED_EVENTS,
+)
 from cmg.official.doctor.examination import Examination
 from cmg.official.doctor.findings import some
 from cmg.official.doctor.vggsound import repeated
 from cmg.official.lengths import STEPS
 from cmg.official.lists.avvp import EventTable, feature_key
-from cmg.official.names import (
-    AVVP_CATEGORIES,
-    AVVP_DENSE,
-    AVVP_EVENTS,
-    AVVP_WEAK,
-    SHARED_CATEGORIES,
-    SHARED_EVENTS,
-)
 
 
 def check_avvp(exam: Examination) -> None:
     """Check AVVP's lists, then those of the shared categories against them."""
-    combined = _check_tables(exam, AVVP_EVENTS, AVVP_CATEGORIES)
-    dense = _check_tables(exam, AVVP_DENSE, AVVP_CATEGORIES)
-    for sense in (s for s in dense if s in combined):
-        _check_dense(exam, sense, dense[sense], combined[sense])
-    _check_weak(exam, combined)
-    remedy = "names must be in AVVP's spelling, to the letter: correct the line"
-    shared = exam.contents.get(SHARED_CATEGORIES, ())
-    exam.known(SHARED_CATEGORIES, shared, AVVP_CATEGORIES, remedy, "lines{}")
-    for sense, table in _check_tables(exam, SHARED_EVENTS, SHARED_CATEGORIES).items():
-        _check_shared(exam, sense, table)
+    for part in chain(AVVP_EVENTS.values(), AVVP_DENSE.values(), SHARED_EVENTS.values()):
+        table: EventTable | None = exam.contents.get(part)
+        if table is not None:
+            check_events(exam, part, table)
+    for sense in AVVP_EVENTS:
+        _check_dense(exam, AVVP_DENSE[sense], AVVP_EVENTS[sense])
+        _check_shared(exam, SHARED_EVENTS[sense], AVVP_EVENTS[sense])
+    _check_weak(exam)
 
 
-def _check_tables(
-    exam: Examination, lists: Mapping[str, str], categories: str
-) -> Mapping[str, EventTable]:
-    """Check the tables of events that are there, each for itself."""
-    found: dict[str, EventTable] = exam.there(lists)
-    for sense, table in found.items():
-        if lists is AVVP_DENSE:
-            told = f"{len(table.rows):,} events of {len(table.names):,} clips"
-            exam.complete(lists[sense], told)
-        else:
-            exam.rows(lists[sense], len(table.rows))
-        check_events(exam, lists[sense], table, categories)
-    return found
-
-
-def _check_dense(exam: Examination, sense: str, dense: EventTable, combined: EventTable) -> None:
+def _check_dense(exam: Examination, part: str, combined: str) -> None:
     """The list with an event per row says the same as the one with a clip per row."""
-    part, other_part = AVVP_DENSE[sense], AVVP_EVENTS[sense]
-    by_row, by_clip = dense.events, combined.events
-    other = [name for name, events in by_clip.items() if set(events) != set(by_row.get(name, ()))]
-    if other and not exam.faulty(part, other_part):
-        exam.warn(
-            part,
-            f"events that {other_part} has otherwise: {some(other)}; the combined list is the one "
-            "that is read",
-            "keep the official copies of both",
-            f"{len(other)} clips differ",
-        )
+    dense: EventTable | None = exam.contents.get(part)
+    if dense is None:
+        return
+    told = f"{len(dense):,} events of {len(dense.names):,} clips"
+    exam.complete(part, told)
+    table: EventTable | None = exam.trusted(combined)
+    if table is None or exam.faulty(part):
+        return
+    by_row = dense.events
+    other = [n for n, events in table.events.items() if set(events) != set(by_row.get(n, ()))]
+    exam.warn(
+        part,
+        f"events that {combined} has otherwise: {{}}; the combined list is the one that is read",
+        "keep the official copies of both",
+        "{} clips differ",
+        other,
+    )
 
 
-def _check_weak(exam: Examination, combined: Mapping[str, EventTable]) -> None:
+def _check_weak(exam: Examination) -> None:
     weak: dict[str, dict[str, list[str]]] = exam.there(AVVP_WEAK)
-    for split, clips in weak.items():
-        exam.rows(AVVP_WEAK[split], len(clips))
-        named = [name for several in clips.values() for name in several]
-        remedy = "names must be equal to the letter: correct them"
-        exam.known(AVVP_WEAK[split], named, AVVP_CATEGORIES, remedy)
     if twice := repeated(name for clips in weak.values() for name in clips):
         parts = [AVVP_WEAK[s] for s, clips in weak.items() if twice[0] in clips]
         remedy = exam.again(parts[-1], "the lists")
-        exam.wrong(parts[-1], f"clips that {parts[0]} has too: {some(twice)}", remedy)
-    for sense, table in combined.items() if {"val", "test"} <= set(weak) else ():
-        if unlisted := sorted(set(table.names) - set(weak["val"]) - set(weak["test"])):
-            exam.note(
-                AVVP_EVENTS[sense],
-                f"clips of neither validation nor test: {some(unlisted, 4)}; the clean "
-                "protocol leaves them out",
-                f"{len(unlisted)} unlisted",
-            )
+        exam.wrong(parts[-1], f"clips that {parts[0]} has too: {{}}", remedy, of=twice)
+    tables: Mapping[str, EventTable] = exam.there(AVVP_EVENTS)
+    listed = {"val", "test"} <= set(weak) and not exam.broken.intersection(AVVP_WEAK.values())
+    for sense, table in tables.items() if listed else ():
+        unlisted = sorted(set(table.names) - set(weak["val"]) - set(weak["test"]))
+        exam.note(
+            AVVP_EVENTS[sense],
+            "clips of neither validation nor test: {}; the clean protocol leaves them out",
+            "",
+            "{} unlisted",
+            unlisted,
+        )
 
 
-def _check_shared(exam: Examination, sense: str, table: EventTable) -> None:
+def _check_shared(exam: Examination, part: str, combined: str) -> None:
     """The clips of a list of shared categories are of AVVP's own list."""
-    whole: EventTable | None = exam.trusted(AVVP_EVENTS[sense])
-    if whole is None or exam.faulty(SHARED_EVENTS[sense]):
-        return
-    if foreign := [name for name in table.names if name not in whole.events]:
+    table: EventTable | None = exam.trusted(part)
+    whole: EventTable | None = exam.trusted(combined)
+    if table is not None and whole is not None:
         exam.warn(
-            SHARED_EVENTS[sense],
-            f"clips that AVVP's own list does not have: {some(foreign)}",
+            part,
+            "clips that AVVP's own list does not have: {}",
             "the two lists are of different versions; get both from the same place",
-            f"{len(foreign)} clips",
+            "{} clips",
+            [name for name in table.names if name not in whole.events],
         )
 
 
@@ -115,66 +102,45 @@ def is_odd(name: str) -> bool:
     return name in _ODD
 
 
-def check_events(exam: Examination, part: str, table: EventTable, categories: str) -> None:
-    """Say what is wrong with the rows of a table, and what is odd about them."""
-    if broken := table.malformed:
-        exam.wrong(
-            part,
-            some(broken, 2),
-            exam.again(part, part),
-            f"{len(broken)} broken rows",
-        )
-    named = (event.name for _, events in table.rows for event in events)
-    remedy = "names must be equal to the letter: correct them, or remove these events"
-    exam.known(part, named, categories, remedy, "categories{}; the authors' program stops there")
-    known = exam.trusted(categories) or ()
-    if replaced := [name for name in table.names if name in known]:
-        exam.wrong(
-            part,
-            f"names of clips replaced by a category: {some(replaced)}; so it is in CPSP's copy "
-            "of the list",
-            exam.again(part, part),
-        )
-    _check_names(exam, part, table, known)
+def check_events(exam: Examination, part: str, table: EventTable) -> None:
+    """Say what is odd about the rows of a table."""
+    categories = exam.trusted(PARTS[part].categories) or ()
+    exam.wrong(
+        part,
+        "names of clips replaced by a category: {}; so it is in CPSP's copy of the list",
+        exam.again(part, part),
+        of=[name for name in table.names if name in categories],
+    )
+    _check_names(exam, part, table.names, categories)
     _check_times(exam, part, table)
 
 
 def _check_names(
-    exam: Examination, part: str, table: EventTable, categories: Collection[str]
+    exam: Examination, part: str, names: Collection[str], categories: Collection[str]
 ) -> None:
-    names = table.names
     odd = [name for name in names if is_odd(name)]
-    strange = [n for n in names if n not in categories and n not in odd and not _NAME.fullmatch(n)]
-    if odd:
-        exam.note(part, f"known broken or foreign names: {some(odd, 4)}", f"{len(odd)} odd names")
-    if strange:
-        exam.warn(
-            part,
-            f"names that are not <11 characters>_<start>_<end>: {some(strange)}; the first 11 "
-            "characters are the name of the zip",
-            "correct these names",
-            f"{len(strange)} odd names",
-        )
-    keys = Counter(feature_key(name) for name in names)
-    if clashing := [name for name in names if keys[feature_key(name)] > 1]:
-        exam.note(part, f"clips that share the features of one id: {some(clashing)}")
+    exam.note(part, "known broken or foreign names: {}", "", "{} odd names", odd)
+    exam.warn(
+        part,
+        "names that are not <11 characters>_<start>_<end>: {}; the first 11 characters are the "
+        "name of the zip",
+        "correct these names",
+        "{} odd names",
+        [n for n in names if n not in categories and n not in odd and not _NAME.fullmatch(n)],
+    )
+    keys = Counter(map(feature_key, names))
+    clashing = [name for name in names if keys[feature_key(name)] > 1]
+    exam.note(part, "clips that share the features of one id: {}", of=clashing)
 
 
 def _check_times(exam: Examination, part: str, table: EventTable) -> None:
     events = [(name, event) for name, several in table.events.items() for event in several]
     outside = [n for n, e in events if not (0 <= e.onset <= STEPS and 0 <= e.offset <= STEPS)]
-    if outside:
-        exam.warn(
-            part,
-            f"events outside the {STEPS} seconds of their clip: {some(outside)}; they are cut",
-            found=f"{len(outside)} events",
-        )
+    detail = f"events outside the {STEPS} seconds of their clip: {{}}; they are cut"
+    exam.warn(part, detail, found="{} events", of=outside)
     empty = [f"{n} {e.onset}-{e.offset}" for n, e in events if e.offset <= e.onset]
-    if empty:
-        exam.note(
-            part, f"empty or reversed events, which label nothing: {some(empty)}", f"{len(empty)}"
-        )
+    exam.note(part, "empty or reversed events, which label nothing: {}", "", "{}", empty)
     twice = [name for (name, _), several in Counter(events).items() if several > 1]
     if twice:
         clips = some(dict.fromkeys(twice))
-        exam.note(part, f"events listed twice, which change nothing: {clips}", f"{len(twice)}")
+        exam.note(part, f"events listed twice, which change nothing: {clips}", "", f"{len(twice)}")

@@ -84,5 +84,5 @@ def _compare_with_simulation(exam: Examination, layout: Layout) -> None:
         SIMULATION,
         "written by `cmg data simulate`: compared with the counts and widths recorded there, at "
         "least two clips a class and split; numbers measured on it are not the paper's",
-        f"fraction {exam.expected.fraction:g}",
+        found=f"fraction {exam.expected.fraction:g}",
     )

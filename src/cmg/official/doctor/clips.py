@@ -6,30 +6,23 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cmg.official.catalogue import AUTHORS, FOLDERS
+from cmg.official.catalogue import (
+    AUTHORS,
+    AVVP_CATEGORIES,
+    AVVP_DENSE,
+    AVVP_EVENTS,
+    AVVP_WEAK,
+    FOLDERS,
+    PARTS,
+)
 from cmg.official.doctor.avvp import is_odd
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.features import check_zips
 from cmg.official.doctor.findings import some
 from cmg.official.lists.avvp import EventTable, feature_key
-from cmg.official.names import (
-    AVVP_CATEGORIES,
-    AVVP_DENSE,
-    AVVP_EVENTS,
-    AVVP_WEAK,
-    LONGER,
-    UCF,
-    UCF51,
-    VGGSOUND,
-)
 
-_LISTS = {
-    "vggsound40k": [VGGSOUND],
-    "avvp": [*AVVP_EVENTS.values()],
-    "ucf101": [UCF],
-    "ucf101all": [UCF51],
-} | {name: [csv] for name, csv in LONGER.items()}
-"""The lists that name the clips of a set; a faulty one says nothing of the zips."""
+_NAMING = ("clips", "clips-without-split", "files", "events")
+"""Dialects of lists that name the clips of a set; a faulty one says nothing of the zips."""
 _EMPTY_ZIP = 22
 """Bytes of a zip with no member."""
 
@@ -42,7 +35,7 @@ def check_clips(exam: Examination) -> None:
             continue  # AVSBench has folders in its folders of zips, and a check of its own.
         files = _list(exam, part, places[0])
         stems = _wanted(exam, data_set)
-        comparable = feature != "label" and not exam.faulty(part, *_LISTS[data_set])
+        comparable = feature != "label" and not exam.faulty(part, *_lists(data_set))
         if stems and comparable:
             allowed = _allowed(exam) if data_set == "avvp" else ()
             compare_names(exam, part, files, stems, allowed)
@@ -53,9 +46,15 @@ def check_clips(exam: Examination) -> None:
         check_zips(exam, part, data_set, feature, paths)
 
 
+def _lists(data_set: str) -> list[str]:
+    """The lists that name the clips of a set."""
+    of_set = (part for part in PARTS.values() if part.rows[:1] == (data_set,))
+    return [part.name for part in of_set if part.dialect in _NAMING]
+
+
 def _wanted(exam: Examination, data_set: str) -> list[str]:
     """Stems of the zips that there must be; none for a set without a list."""
-    lists = [exam.contents[name] for name in _LISTS[data_set] if name in exam.contents]
+    lists = [exam.contents[name] for name in _lists(data_set) if name in exam.contents]
     categories = exam.contents.get(AVVP_CATEGORIES, ())
     stems: dict[str, None] = {}
     for found in lists:
@@ -94,16 +93,9 @@ def _list(exam: Examination, part: str, folder: Path) -> set[str]:
             f"move the zips into {exam.shown(folder)} itself",
             "0 zips",
         )
-    if foreign:
-        exam.note(part, f"no zips: {some(sorted(foreign))}; not read", f"{len(foreign):,} files")
-    if empty:
-        exam.truncated(
-            part,
-            f"{len(empty):,} empty files",
-            "0",
-            some(sorted(empty)),
-            f"unpack these again from {AUTHORS}",
-        )
+    exam.note(part, "no zips: {}; not read", "", "{} files", sorted(foreign))
+    again = f"unpack these again from {AUTHORS}"
+    exam.truncated(part, "{}", again, "{} empty files", sorted(empty), "0")
     return stems
 
 
@@ -133,15 +125,14 @@ def compare_names(
             "the list or the folder is of another set; zips are named by the id of the clip",
             count(len(files), "zips"),
         )
-    elif missing:
+    else:
         exam.truncated(
             part,
-            f"{len(missing):,} clips without a zip",
-            f"{len(stems):,} clips of the list",
-            some(missing),
+            "{}",
             f"unpack the archive again (from {AUTHORS}); cmg leaves these clips out",
+            "{} clips without a zip",
+            missing,
+            f"{len(stems):,} clips of the list",
         )
-    if more and len(more) < len(files):
-        exam.note(
-            part, f"zips of no clip in the list: {some(more)}; not read", f"{len(more):,} more"
-        )
+    if len(more) < len(files):
+        exam.note(part, "zips of no clip in the list: {}; not read", "", "{} more", more)

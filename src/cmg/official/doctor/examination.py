@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cmg.errors import CmgError
-from cmg.official.catalogue import FOLDERS, GENERAL, PARTS, feature_part, position
+from cmg.official.catalogue import (
+    ANNOTATIONS,
+    FOLDERS,
+    GENERAL,
+    PARTS,
+    PICTURES,
+    SPLITS,
+    VGGSOUND,
+    Part,
+    feature_part,
+    position,
+)
 from cmg.official.doctor.expected import Expected
 from cmg.official.doctor.findings import FAULTS, Finding, FindingStatus, some
-from cmg.official.doctor.names import unmatched
 from cmg.official.layout import Layout
-from cmg.official.names import PICTURES, SPLITS
+from cmg.official.lists.readers import READERS
+from cmg.tables import Faults
 
 T = TypeVar("T")
 ENOUGH = 0.9
 """Share of the rows below which a list is truncated."""
+_EXACT = (VGGSOUND, ANNOTATIONS)
+"""Lists whose rows are compared in other ways."""
 
 
 @dataclass
@@ -30,6 +44,7 @@ class Examination:
         deep: Clips read per folder of features; None reads all.
         findings: So far.
         contents: What every list says that is there and can be read, by its name.
+        broken: Lists with rows that cannot be read; their contents are the other rows.
     """
 
     layout: Layout
@@ -37,34 +52,37 @@ class Examination:
     deep: int | None = 32
     findings: list[Finding] = field(default_factory=list)
     contents: dict[str, Any] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
 
     def say(
         self,
-        part: str,
         status: FindingStatus,
-        found: str = "",
-        expected: str = "",
-        detail: str = "",
+        part: str,
+        detail: str,
         remedy: str = "",
+        found: str = "",
+        of: Collection[object] | None = None,
+        expected: str = "",
     ) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(part, status, found, expected, detail, remedy))
+        """Add a finding; one that is `of` some things only where there are any.
 
-    def wrong(self, part: str, detail: str, remedy: str, found: str = "") -> None:
-        """Add a finding of something wrong."""
-        self.say(part, FindingStatus.WRONG, found, detail=detail, remedy=remedy)
+        Their examples take the place of ``{}`` in its detail, their number that in what was found.
+        """
+        if of is not None:
+            detail, found = detail.format(some(of)), found.format(f"{len(of):,}")
+        if of is None or of:
+            self.findings.append(Finding(part, status, found, expected, detail, remedy))
 
-    def warn(self, part: str, detail: str, remedy: str = "", found: str = "") -> None:
-        """Add a warning."""
-        self.say(part, FindingStatus.WARNING, found, detail=detail, remedy=remedy)
-
-    def note(self, part: str, detail: str, found: str = "") -> None:
-        """Add a note."""
-        self.say(part, FindingStatus.NOTE, found, detail=detail)
+    missing = partialmethod(say, FindingStatus.MISSING)
+    truncated = partialmethod(say, FindingStatus.TRUNCATED)
+    duplicated = partialmethod(say, FindingStatus.DUPLICATED)
+    wrong = partialmethod(say, FindingStatus.WRONG)
+    warn = partialmethod(say, FindingStatus.WARNING)
+    note = partialmethod(say, FindingStatus.NOTE)
 
     def complete(self, part: str, found: str, expected: str = "") -> None:
         """Say what was counted in a part; dropped in the end if the part has a fault."""
-        self.say(part, FindingStatus.COMPLETE, found, expected, detail=self.where(part))
+        self.say(FindingStatus.COMPLETE, part, self.where(part), "", found, None, expected)
 
     def counted(self, part: str, found: int, wanted: int, what: str = "rows") -> bool:
         """Say how much a part holds, and that it is wrong where that is not what it must hold."""
@@ -76,56 +94,37 @@ class Examination:
 
     def rows(self, part: str, found: int) -> None:
         """Say how many rows a list has, and whether these are as many as officially."""
-        wanted = self.expected.rows(*PARTS[part].rows) if PARTS[part].rows else None
+        wanted = self.expected.rows(*PARTS[part].rows)
         told = "" if wanted is None else f"{wanted:,}"
         self.complete(part, count(found), told)
-        if wanted is None or found == wanted:
+        if wanted is None or found == wanted or part in self.broken:
             return
         if found < ENOUGH * wanted:
-            self.truncated(part, count(found), told)
+            self.truncated(part, "", self.again(part), count(found), expected=told)
         else:
             self.warn(part, f"expected {told}; another version of the list", found=count(found))
-
-    def truncated(
-        self, part: str, found: str, expected: str, detail: str = "", remedy: str = ""
-    ) -> None:
-        """Add a finding of something that is not there as a whole."""
-        remedy = remedy or self.again(part)
-        self.say(part, FindingStatus.TRUNCATED, found, expected, detail, remedy)
 
     def twice(self, part: str, places: Sequence[Path], detail: str = "") -> None:
         """Say of a folder that it is there twice, if it is."""
         if len(places) > 1:
-            self.say(
+            self.duplicated(
                 part,
-                FindingStatus.DUPLICATED,
-                f"{len(places)} folders",
-                "1",
                 some(map(self.shown, places)) + detail,
                 "keep the complete one; the readers do not choose between them",
+                f"{len(places)} folders",
+                expected="1",
             )
 
-    def known(
-        self, part: str, names: Iterable[str], of: str, remedy: str, told: str = "categories{}"
-    ) -> bool:
-        """Whether the names in a part are those of a file of names; says which are not."""
-        known = self.trusted(of)
-        if known is not None and (strange := unmatched(names, known)):
-            self.wrong(part, told.format(f" that {of} does not have: {strange}"), remedy)
-            return False
-        return known is not None
-
-    def spread(self, part: str, clips: Iterable[Any], categories: Iterable[str]) -> None:
+    def spread(self, part: str, clips: Iterable[Any], categories: Collection[str]) -> None:
         """Warn of categories that have no clip in some split."""
         there = {(clip.category, clip.split) for clip in clips}
-        names = list(categories)
-        if without := [c for c in names if any((c, split) not in there for split in SPLITS)]:
-            self.warn(
-                part,
-                f"categories without a clip in some split: {some(without)}",
-                f"the list is cut; {self.again(part)}",
-                f"{len(without)} of {len(names)}",
-            )
+        self.warn(
+            part,
+            "categories without a clip in some split: {}",
+            f"the list is cut; {self.again(part)}",
+            f"{{}} of {len(categories)}",
+            [c for c in categories if any((c, split) not in there for split in SPLITS)],
+        )
 
     def again(self, part: str, what: str = "it") -> str:
         """The remedy for a part that is not what it should be."""
@@ -159,27 +158,46 @@ class Examination:
         root = self.layout.root
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
-    def read(self, name: str, reader: Callable[[Path], T]) -> T | None:
-        """Read a file; None where it is absent, or wrong, which is then said."""
+    def read(
+        self, name: str, reader: Callable[[Path], T], remedy: str = "", found: str = "unreadable"
+    ) -> T | None:
+        """Read a file; None where it is absent, or refused by its reader, which is then said."""
         path = self.path(name)
         if path is None:
             return None
         try:
             return reader(path)
         except CmgError as error:
-            remedy = self.again(name, name)
+            remedy = remedy or self.again(name, name)
             status = FindingStatus.TRUNCATED if "truncated" in str(error) else FindingStatus.WRONG
-            self.say(name, status, "unreadable", detail=str(error), remedy=remedy)
+            self.say(status, name, str(error), remedy, found)
             return None
 
     def read_lists(self) -> None:
-        """Read every list once; what is wrong with one is said."""
-        for part in PARTS.values():
-            found = None if part.read is None else self.read(part.name, part.read)
-            if found is not None:
-                self.contents[part.name] = found
-                if part.lines:
-                    self.counted(part.name, len(found), part.lines, "names")
+        """Read every list once; what its reader refuses is said, and whether rows are missing.
+
+        Files of names come before the lists whose categories they are.
+        """
+        for part in sorted(PARTS.values(), key=_depth):
+            path = self.path(part.name)
+            if path is not None and part.dialect:
+                self._read_list(part, Faults(path))
+
+    def _read_list(self, part: Part, faults: Faults) -> None:
+        reader, categories = READERS[part.dialect], self.trusted(part.categories)
+        found = self.read(part.name, lambda path: reader(path, faults, categories))
+        if faults:
+            self.broken.add(part.name)
+            names = f", or names in {part.categories}" if part.categories else ""
+            remedy = f"correct these rows{names}; or {self.again(part.name)}"
+            self.wrong(part.name, str(faults), remedy, f"{len(faults):,} broken rows")
+        if found is None:
+            return
+        self.contents[part.name] = found
+        if part.names:
+            self.counted(part.name, len(found), part.names, "names")
+        elif part.rows and part.name not in _EXACT:
+            self.rows(part.name, len(found))
 
     def trusted(self, name: str) -> Any:
         """What a list says; None where it is absent or has a fault."""
@@ -204,6 +222,11 @@ class Examination:
         severity[FindingStatus.COMPLETE] = -1
         kept.sort(key=lambda f: (f.part != GENERAL, position(f.part), severity[f.status]))
         return tuple(kept)
+
+
+def _depth(part: Part) -> int:
+    """Files of names that are read before a list."""
+    return 1 + _depth(PARTS[part.categories]) if part.categories else 0
 
 
 def count(rows: int, what: str = "rows") -> str:

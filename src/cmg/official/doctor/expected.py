@@ -9,22 +9,10 @@ from typing import Any
 
 from cmg.errors import DataError
 from cmg.files import read_json
+from cmg.official.catalogue import OFFICIAL_COUNTS
 
 Counts = Mapping[str, Mapping[str, int]]
 
-OFFICIAL_COUNTS: Counts = {
-    "vggsound40k": {"train": 24_515, "val": 8_171, "test": 8_115},
-    "vggsound2ucf": {"train": 2_894, "val": 964, "test": 955},
-    "ave": {"train": 3_339, "val": 402, "test": 402},
-    "avvp": {"val": 649, "test": 1_200, "train": 10_000, "audio": 1_846, "visual": 1_661},
-    "ave_avvp": {"audio": 1_085, "visual": 1_032},
-    "ucf101": {"all": 2_003},
-    "ucf101all": {"all": 6_831},
-    "avsbench": {"train": 3_452, "val": 740, "test": 740},
-}
-"""Rows per list and split, counted in copies of the official lists; AVSBench's as published."""
-
-AVE_CLASSES = 28
 WORDS = 1_046
 """Entries of cnt.pkl."""
 WORDS_MD5 = "5dc21abc77e192932cc03528f8e3a518"

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from cmg.data.features import beyond_float32
 from cmg.errors import DataError
-from cmg.official.catalogue import AUTHORS
+from cmg.official.catalogue import ANNOTATIONS, AUTHORS, AVE_FEATURES
 from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import FindingStatus, some
+from cmg.official.doctor.findings import some
 from cmg.official.h5 import H5Array
 from cmg.official.lengths import RULES, STEPS, LengthRule
 from cmg.official.lists.ave import FEATURE_KEY
-from cmg.official.names import ANNOTATIONS, AVE_FEATURES
 from cmg.official.zips import read_clip_zip
 
 _FEW_UNITS = 30.0
@@ -197,12 +196,11 @@ def _report(exam: Examination, part: str, feature: str, tally: Tally) -> None:
         exam.warn(part, f"numbers are {', '.join(sorted(other))}; float32 or float64 expected")
     zeros = tally.zeros / tally.read
     if zeros < _FEWEST_ZEROS:
-        exam.say(
+        exam.warn(
             part,
-            FindingStatus.WARNING,
-            f"{100 * zeros:.0f} % zeros",
-            "about two thirds",
             "features taken after a ReLU are mostly zero; these may be normalised or of another "
             "network",
             _EXTRACT,
+            f"{100 * zeros:.0f} % zeros",
+            expected="about two thirds",
         )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from cmg.official.catalogue import OVERLAPS
+from cmg.official.catalogue import (
+    ANNOTATIONS,
+    AVVP_EVENTS,
+    LONGER,
+    ORDERS,
+    OVERLAPS,
+    VGGSOUND,
+    VGGSOUND_UCF,
+)
 from cmg.official.doctor.examination import Examination
 from cmg.official.lists.avvp import EventTable, feature_key
-from cmg.official.names import ANNOTATIONS, AVVP_EVENTS, LONGER, ORDERS, VGGSOUND, VGGSOUND_UCF
 
 _KNOW = "know of it: `cmg evaluate` counts such clips in its leak report"
 

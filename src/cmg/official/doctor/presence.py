@@ -13,13 +13,13 @@ from cmg.official.catalogue import (
     FOLDERS,
     GENERAL,
     PARTS,
+    PICTURES,
     Part,
     family_parts,
 )
 from cmg.official.doctor.examination import Examination
-from cmg.official.doctor.findings import FindingStatus, some
+from cmg.official.doctor.findings import some
 from cmg.official.layout import same_content
-from cmg.official.names import PICTURES
 
 
 def check_presence(exam: Examination) -> None:
@@ -44,7 +44,7 @@ def _say_absent(exam: Examination, part: Part) -> None:
     get = f"get it from {part.source}"
     if part.needed:
         detail = f"needed for {', '.join(part.needed)}"
-        exam.say(part.name, FindingStatus.MISSING, "not there", detail=detail, remedy=get)
+        exam.missing(part.name, detail, get, "not there")
     elif part.limits:
         exam.warn(part.name, f"only for {part.use}", get, "not there")
     elif part.use:
@@ -55,7 +55,7 @@ def _say_absent(exam: Examination, part: Part) -> None:
             told = f"optional, for {part.use}"
             if part.source not in (AUTHORS, ATTACHED):
                 told += f"; from {part.source}"
-            exam.note(name, told, "not there")
+            exam.note(name, told, found="not there")
 
 
 def _check_nesting(exam: Examination) -> None:
@@ -74,22 +74,21 @@ def _check_nesting(exam: Examination) -> None:
             GENERAL,
             "an archive was unpacked in a folder of its own name; parts are found there all the "
             "same",
-            some(sorted(nested)),
+            found=some(sorted(nested)),
         )
 
 
 def _check_copies(exam: Examination, name: str, places: list[Path]) -> None:
     for other in places[1:]:
         if not same_content(places[0], other):
-            exam.say(
+            exam.duplicated(
                 name,
-                FindingStatus.DUPLICATED,
-                f"{len(places)} copies that differ",
-                "one content",
                 f"{exam.shown(places[0])} ({places[0].stat().st_size:,} bytes) and "
                 f"{exam.shown(other)} ({other.stat().st_size:,} bytes)",
                 "keep the right one, that is most likely the larger one, and remove the other; "
                 "the readers do not choose between them",
+                f"{len(places)} copies that differ",
+                expected="one content",
             )
             return
 

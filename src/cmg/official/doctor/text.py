@@ -7,12 +7,11 @@ from pathlib import Path
 
 from cmg.errors import CmgError
 from cmg.files import read_json
-from cmg.official.catalogue import ENCODER
+from cmg.official.catalogue import COUNTS, ENCODER, S4_PROMPTS
 from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import WORDS, WORDS_MD5
 from cmg.official.doctor.vggsound import check_prompts
 from cmg.official.lists.avsbench import CATEGORIES
-from cmg.official.names import COUNTS, S4_PROMPTS
 from cmg.text import read_cnt
 from cmg.text.places import DOWNLOAD, IN_ROOT, search_encoder
 

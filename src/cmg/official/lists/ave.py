@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,9 @@ from numpy.typing import NDArray
 from cmg.data.labels import Event
 from cmg.errors import DataError
 from cmg.files import read_text
+from cmg.official.catalogue import ANNOTATIONS
 from cmg.official.h5 import H5Array
-from cmg.tables import read_lines
+from cmg.tables import Faults, read_lines
 
 HEADER = ("Category", "VideoID", "Quality", "StartTime", "EndTime")
 ORDER_KEY = "order"
@@ -43,7 +46,7 @@ class Annotation:
         return Event(self.start, self.end, self.category)
 
 
-def read_annotations(path: Path) -> list[Annotation]:
+def read_annotations(path: Path, faults: Faults | None = None) -> list[Annotation]:
     """Rows in the file's order, which is what the order files count in.
 
     The copy in AVE's archive has a header, the copy in its repository has none; a header taken for
@@ -52,24 +55,26 @@ def read_annotations(path: Path) -> list[Annotation]:
     Raises:
         DataError: unreadable, another dialect, or a time that is no whole second.
     """
-    rows = []
+    rows, found = [], Faults(path) if faults is None else faults
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split("&")]
-        if not line.strip() or (number == 1 and tuple(cells) == HEADER):
-            continue
-        if len(cells) != len(HEADER):
-            raise DataError(
-                f"{path}, line {number}: {len(cells)} fields; expected {'&'.join(HEADER)}"
-            )
-        try:
-            rows.append(Annotation(cells[0], cells[1], int(cells[3]), int(cells[4])))
-        except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}: start and end must be whole seconds ({error})"
-            ) from error
+        if line.strip() and not (number == 1 and tuple(cells) == HEADER):
+            with found.line(number):
+                rows.append(_annotation(cells))
+    if faults is None:
+        found.refuse()
     if not rows:
         raise DataError(f"{path} lists nothing")
     return rows
+
+
+def _annotation(cells: Sequence[str]) -> Annotation:
+    if len(cells) != len(HEADER):
+        raise DataError(f"{len(cells)} fields; expected {'&'.join(HEADER)}")
+    try:
+        return Annotation(cells[0], cells[1], int(cells[3]), int(cells[4]))
+    except ValueError as error:
+        raise DataError(f"start and end must be whole seconds ({error})") from error
 
 
 def clip_id(row: int) -> str:
@@ -99,6 +104,21 @@ def true_classes(annotations: Sequence[Annotation]) -> NDArray[np.bool_]:
     return np.asarray(np.arange(len(categories) + 1) == places[:, None])
 
 
+def read_ave_labels(path: Path, shape: Sequence[int] | None) -> NDArray[Any]:
+    """A file of labels, a row for every annotation; of any shape where that is not known.
+
+    Raises:
+        DataError: unreadable, or of other annotations or categories (another shape).
+    """
+    found = H5Array(path, FEATURE_KEY).all()
+    if shape is not None and found.shape != tuple(shape):
+        raise DataError(
+            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected {tuple(shape)} for "
+            f"{shape[0]:,} rows of {ANNOTATIONS} and {shape[-1] - 1} categories with background"
+        )
+    return found
+
+
 def rows_labeled_otherwise(path: Path, truth: NDArray[np.bool_]) -> list[int]:
     """Rows of a file of labels that are not those of the annotations.
 
@@ -110,16 +130,18 @@ def rows_labeled_otherwise(path: Path, truth: NDArray[np.bool_]) -> list[int]:
         truth: See :func:`true_labels` and :func:`true_classes`.
 
     Raises:
-        DataError: unreadable, or of other annotations (another shape).
+        DataError: as :func:`read_ave_labels` does.
     """
-    found = H5Array(path, FEATURE_KEY).all()
-    if found.shape != truth.shape:
-        raise DataError(
-            f"{path}: {FEATURE_KEY} has shape {found.shape}; expected {truth.shape} for the "
-            f"{len(truth)} rows and {truth.shape[-1] - 1} categories of Annotations.txt"
-        )
-    other = ((found != 0) != truth).reshape(len(truth), -1).any(1)
-    return [int(row) for row in np.flatnonzero(other)]
+    other = read_ave_labels(path, truth.shape) != truth
+    return [int(row) for row in np.flatnonzero(other.reshape(len(truth), -1).any(1))]
+
+
+def shared_rows(orders: Mapping[str, NDArray[np.int64]]) -> tuple[str, str, list[int]] | None:
+    """The first two splits that have rows in common, and these; a row belongs to one split."""
+    for first, second in combinations(orders, 2):
+        if both := sorted(set(orders[first].tolist()) & set(orders[second].tolist())):
+            return first, second, both
+    return None
 
 
 def read_order(path: Path, rows: int) -> NDArray[np.int64]:
@@ -136,7 +158,7 @@ def read_order(path: Path, rows: int) -> NDArray[np.int64]:
     if found.dtype.kind not in "iu" or (len(found) and not 0 <= found.min() <= found.max() < rows):
         raise DataError(
             f"{path}: indices must be whole numbers from 0 to {rows - 1}, the rows of "
-            "Annotations.txt; the two files do not belong together"
+            f"{ANNOTATIONS}; the two files do not belong together"
         )
     if len(np.unique(found)) < len(found):
         raise DataError(f"{path} lists a row twice; download it again")
@@ -163,13 +185,7 @@ def read_shared_labels(
         DataError: unreadable, or files that do not belong together.
     """
     names = read_lines(categories)
-    found = H5Array(labels, FEATURE_KEY).all()
-    if found.shape != (rows, steps, len(names) + 1):
-        raise DataError(
-            f"{labels}: {FEATURE_KEY} has shape {found.shape}; expected "
-            f"{(rows, steps, len(names) + 1)} for the {rows} rows of Annotations.txt and the "
-            f"{len(names)} names of {categories.name} and background"
-        )
+    found = read_ave_labels(labels, (rows, steps, len(names) + 1))
     return names, {
         int(row): [np.flatnonzero(step > 0).tolist() for step in found[row]]
         for row in read_order(order, rows)

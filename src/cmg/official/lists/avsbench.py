@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from cmg.errors import DataError, did_you_mean
-from cmg.official.names import SPLITS
-from cmg.tables import read_table
+from cmg.errors import DataError
+from cmg.official.catalogue import SPLITS
+from cmg.official.lists.categories import check_category
+from cmg.tables import Faults, TableRow, once, read_table
 
 CATEGORIES = tuple(files("cmg.official").joinpath("avsbench.txt").read_text("utf-8").split())
 """Every category; a class is a place in this order."""
-_COLUMNS = {"name": 0, "start": 1, "category": 2, "split": 3}
-"""Where a column stands unless the header names it so."""
+S4_COLUMNS = ("name", "start", "category", "split")
+"""In this order unless the header names them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class S4Clip:
     split: str
 
 
-def read_s4(path: Path) -> list[S4Clip]:
+def read_s4(path: Path, faults: Faults | None = None) -> list[S4Clip]:
     """The clips of AVSBench-S4, in the file's order.
 
     Columns are found by name (``name``, ``start``, ``category``, ``split``), and by their place,
@@ -45,35 +46,35 @@ def read_s4(path: Path) -> list[S4Clip]:
         DataError: another dialect, a name twice or one that is no name of a file, an unknown
             category or split, or a start that is no time.
     """
-    rows = read_table(path, ",", ())
-    places = _places(path, list(rows[0].cells))
-    clips: list[S4Clip] = []
+    places: dict[str, int] = {}
     lines: dict[str, int] = {}
-    for row in rows:
+
+    def parse(row: TableRow) -> S4Clip:
         cells = list(row.cells.values())
-        clip = _clip(f"{path}, line {row.line}", {k: cells[at] for k, at in places.items()})
-        if clip.name in lines:
-            raise DataError(
-                f"{path}, line {row.line}: clip {clip.name!r} is in line {lines[clip.name]} "
-                "already; remove one of the two"
-            )
-        lines[clip.name] = row.line
-        clips.append(clip)
-    return clips
+        clip = _clip({name: cells[at] for name, at in places.items()})
+        once(lines, clip.name, row.line)
+        return clip
+
+    def find(header: list[str]) -> None:
+        places.update(_places(path, header))
+
+    return read_table(path, parse, header=find, faults=faults)
 
 
 def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
     """Place of every column."""
-    if len(header) < len(_COLUMNS):
+    if len(header) < len(S4_COLUMNS):
         raise DataError(
             f"{path}, line 1: {len(header)} columns, all with names of their own, where name, "
             "start, category and split are wanted, separated by commas"
         )
-    if header[_COLUMNS["split"]] in SPLITS:
+    if header[S4_COLUMNS.index("split")] in SPLITS:
         raise DataError(
             f"{path}, line 1 is a clip; put a header above it: name,start,category,split"
         )
-    places = {name: header.index(name) if name in header else at for name, at in _COLUMNS.items()}
+    places = {
+        name: header.index(name) if name in header else at for at, name in enumerate(S4_COLUMNS)
+    }
     if len(set(places.values())) < len(places):
         raise DataError(
             f"{path}, line 1: columns {', '.join(map(repr, header))} are in another order; name "
@@ -82,25 +83,21 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _clip(where: str, cells: dict[str, str]) -> S4Clip:
+def _clip(cells: dict[str, str]) -> S4Clip:
     name, category, split = cells["name"], cells["category"], cells["split"]
     if not is_file_name(name):
         raise DataError(
-            f"{where}: {name!r} cannot be the name of a clip, which is that of a folder; correct "
-            "the row"
+            f"{name!r} cannot be the name of a clip, which is that of a folder; correct the row"
         )
-    if category not in CATEGORIES:
-        raise DataError(
-            f"{where}: unknown category {category!r}{did_you_mean(category, CATEGORIES)}"
-        )
+    check_category(category, CATEGORIES)
     if split not in SPLITS:
-        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+        raise DataError(f"split {split!r} is none of {', '.join(SPLITS)}")
     try:
         start = float(cells["start"])
     except ValueError:
         start = math.nan
     if not 0 <= start < math.inf:
-        raise DataError(f"{where}: start {cells['start']!r} is no time in seconds")
+        raise DataError(f"start {cells['start']!r} is no time in seconds")
     return S4Clip(name, start, category, split)
 
 

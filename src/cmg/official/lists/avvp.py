@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cmg.data.labels import Event, parse_events
-from cmg.errors import DataError
-from cmg.tables import read_table
+from cmg.official.lists.categories import check_category
+from cmg.official.lists.dialect import Categories, Dialect
+from cmg.tables import Faults
 
-EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
 KEY_LENGTH = 11
 
 
@@ -28,11 +29,12 @@ class EventTable:
 
     Attributes:
         rows: (name of the clip, its events in that row).
-        malformed: Messages about rows that cannot be read.
     """
 
     rows: list[tuple[str, list[Event]]]
-    malformed: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @cached_property
     def names(self) -> list[str]:
@@ -48,33 +50,42 @@ class EventTable:
         return clips
 
 
-def read_events(path: Path, strict: bool = True) -> EventTable:
+def _events(cells: Mapping[str, str], categories: Categories) -> tuple[str, list[Event]]:
+    events = parse_events(cells)
+    for event in events:
+        check_category(event.name, categories)
+    return cells["filename"], events
+
+
+def _weak(cells: Mapping[str, str], categories: Categories) -> tuple[str, list[str]]:
+    names = cells["event_labels"].split(",")
+    for name in names:
+        check_category(name, categories)
+    return cells["filename"], names
+
+
+EVENTS = Dialect(("filename", "onset", "offset", "event_labels"), _events, "\t")
+WEAK = Dialect(("filename", "event_labels"), _weak, "\t")
+
+
+def read_events(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> EventTable:
     """Read a dense list (an event a row) or a combined one (a clip a row).
 
-    Args:
-        path: The list.
-        strict: Whether a row that cannot be read is an error; otherwise it is told in the table.
+    Raises:
+        DataError: as :class:`Dialect` does: lists of different length in a row, a time that is no
+            whole second, or another category.
+    """
+    return EventTable(EVENTS(path, faults, categories))
+
+
+def read_weak(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> dict[str, list[str]]:
+    """Categories per clip of a weakly labeled list.
 
     Raises:
-        DataError: another dialect; or, if `strict`, lists of different length in a row, or a time
-            that is no whole second.
+        DataError: as :class:`Dialect` does: another category.
     """
-    rows, malformed = [], []
-    for row in read_table(path, "\t", EVENT_COLUMNS):
-        try:
-            rows.append((row.cells["filename"], parse_events(row.cells)))
-        except DataError as error:
-            if strict:
-                raise DataError(f"{path}, line {row.line}: {error}") from error
-            malformed.append(f"line {row.line}: {error}")
-    return EventTable(rows, malformed)
-
-
-def read_weak(path: Path) -> dict[str, list[str]]:
-    """Categories per clip of ``AVVP_train.csv``, ``AVVP_val_pd.csv`` or ``AVVP_test_pd.csv``.
-
-    Raises:
-        DataError: another dialect.
-    """
-    rows = read_table(path, "\t", ("filename", "event_labels"))
-    return {row.cells["filename"]: row.cells["event_labels"].split(",") for row in rows}
+    return dict(WEAK(path, faults, categories))

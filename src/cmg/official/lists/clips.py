@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.names import SPLITS
-from cmg.tables import read_lines, read_table
+from cmg.official.catalogue import SPLITS
+from cmg.official.lists.categories import check_category
+from cmg.official.lists.dialect import Categories, Dialect
+from cmg.tables import Faults, read_lines
 
 SUFFIX = ".mp4"
+"""Of the names in a longer list, which are of files."""
 
 
 @dataclass(frozen=True)
@@ -29,48 +33,49 @@ class SharedNames:
     ucf: list[str]
 
 
-def read_avel(path: Path) -> list[ListedClip]:
-    """Rows with a category, a video id and a split, in the file's order.
+def _clip(cells: Mapping[str, str], categories: Categories) -> ListedClip:
+    check_category(cells["category"], categories)
+    if cells["split"] not in SPLITS:
+        raise DataError(f"split {cells['split']!r} is none of {', '.join(SPLITS)}")
+    return ListedClip(cells["category"], cells["video_id"], cells["split"])
+
+
+def _action(cells: Mapping[str, str], categories: Categories) -> ListedClip:
+    check_category(cells["category"], categories)
+    return ListedClip(cells["category"], cells["video_id"])
+
+
+def _stem(cells: Mapping[str, str], _: Categories) -> str:
+    name = cells["id"]
+    if not name.endswith(SUFFIX):
+        raise DataError(
+            f"{name!r} does not end in {SUFFIX}, as ids of this list do; it is another list"
+        )
+    return name.removesuffix(SUFFIX)
+
+
+read_avel = Dialect(("category", "video_id", "split"), _clip)
+"""VGGSound-AVEL's clips."""
+read_ucf = Dialect(("category", "video_id"), _action)
+"""UCF101's; of a list with splits, these are passed over."""
+read_checked = Dialect(("id",), _stem)
+"""The names of a longer list, without ``.mp4``."""
+
+
+def read_names(
+    path: Path, faults: Faults | None = None, categories: Categories = None
+) -> list[str]:
+    """The lines of a file of categories, which may all have to be those of another.
 
     Raises:
-        DataError: another dialect, or an unknown split.
+        DataError: unreadable, empty, a name twice, or one that the other file does not have.
     """
-    clips = []
-    for row in read_table(path, ",", ("category", "video_id", "split")):
-        clip = ListedClip(row.cells["category"], row.cells["video_id"], row.cells["split"])
-        if clip.split not in SPLITS:
-            raise DataError(
-                f"{path}, line {row.line}: split {clip.split!r} is none of {', '.join(SPLITS)}"
-            )
-        clips.append(clip)
-    return clips
-
-
-def read_ucf(path: Path) -> list[ListedClip]:
-    """Rows of ``ucf2vggsound.csv`` or ``ucf51checked.csv``, in the file's order.
-
-    Raises:
-        DataError: another dialect.
-    """
-    rows = read_table(path, ",", ("category", "video_id"))
-    return [ListedClip(row.cells["category"], row.cells["video_id"]) for row in rows]
-
-
-def read_checked(path: Path) -> list[str]:
-    """Clip names of ``video_name_vggsound81k_checked.csv`` and its like, without ``.mp4``.
-
-    Raises:
-        DataError: another dialect, or a name without that ending.
-    """
-    names = []
-    for row in read_table(path, ",", ("id",)):
-        name = row.cells["id"]
-        if not name.endswith(SUFFIX):
-            raise DataError(
-                f"{path}, line {row.line}: {name!r} does not end in {SUFFIX}, as ids of this list "
-                "do; it is another list"
-            )
-        names.append(name.removesuffix(SUFFIX))
+    names, found = read_lines(path), Faults(path) if faults is None else faults
+    for number, name in enumerate(names, 1):
+        with found.line(number):
+            check_category(name, categories)
+    if faults is None:
+        found.refuse()
     return names
 
 

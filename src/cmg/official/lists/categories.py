@@ -1,10 +1,12 @@
-"""Names that should be equal and are not."""
+"""Names of categories that should be equal and are not."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+
+from cmg.errors import DataError
 
 
 def normalized(name: str) -> str:
@@ -12,24 +14,27 @@ def normalized(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def unmatched(names: Iterable[str], known: Collection[str], most: int = 4) -> str:
-    """The names that are not known, each with its nearest; empty if all are.
+def check_category(name: str, known: Collection[str] | None) -> None:
+    """Refuse a category that is not known; all are where `known` is None.
 
-    Names are matched exactly, as the readers do. A name that is equal to a known one in
-    `normalized` spelling is said to be, since it is most likely that one in another dialect.
+    Raises:
+        DataError: with the nearest.
+    """
+    if known is not None and name not in known:
+        raise DataError(f"unknown category {beside_nearest(name, known)}")
+
+
+def beside_nearest(name: str, known: Collection[str]) -> str:
+    """A name that is not known, and its nearest.
+
+    Names are matched exactly. One that is equal to a known one in `normalized` spelling is said to
+    be, since it is most likely that one in another dialect.
     """
     plain = {normalized(name): name for name in known}
-    told = []
-    for name in dict.fromkeys(names):
-        if name in known:
-            continue
-        near = difflib.get_close_matches(normalized(name), plain, n=1, cutoff=0.5)
-        if normalized(name) in plain:
-            told.append(f"{name!r} ({plain[normalized(name)]!r} in another spelling)")
-        else:
-            told.append(f"{name!r}" + (f" (nearest: {plain[near[0]]!r})" if near else ""))
-    more = f" and {len(told) - most} more" if len(told) > most else ""
-    return "; ".join(told[:most]) + more
+    if normalized(name) in plain:
+        return f"{name!r} ({plain[normalized(name)]!r} in another spelling)"
+    near = difflib.get_close_matches(normalized(name), plain, n=1, cutoff=0.5)
+    return f"{name!r}" + (f" (did you mean {plain[near[0]]!r}?)" if near else "")
 
 
 def misaligned(first: list[str], second: list[str]) -> list[int]:

@@ -1,0 +1,48 @@
+"""The dialects of the authors' lists by their names in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cmg.official.lists.ave import read_annotations
+from cmg.official.lists.avsbench import S4_COLUMNS, read_s4
+from cmg.official.lists.avvp import EVENTS, WEAK, read_events, read_weak
+from cmg.official.lists.clips import read_avel, read_checked, read_names, read_ucf
+from cmg.official.lists.dialect import Categories
+from cmg.tables import Faults
+from cmg.text import read_prompts
+
+Read = Callable[[Path, Faults | None, Categories], Any]
+"""What a list says; `faults` get what is wrong with lines, which is raised without."""
+
+
+def _of_all(read: Callable[[Path, Faults | None], Any]) -> Read:
+    """A reader that knows what the categories are, or names none."""
+    return lambda path, faults, categories: read(path, faults)
+
+
+READERS: dict[str, Read] = {
+    "clips": read_avel,
+    "clips-without-split": read_ucf,
+    "files": read_checked,
+    "names": read_names,
+    "prompts": _of_all(read_prompts),
+    "annotations": _of_all(read_annotations),
+    "events": read_events,
+    "weak": read_weak,
+    "s4": _of_all(read_s4),
+}
+COLUMNS = {
+    "clips": read_avel.columns,
+    "clips-without-split": read_ucf.columns,
+    "files": read_checked.columns,
+    "prompts": ("label", "prompt"),
+    "events": EVENTS.columns,
+    "weak": WEAK.columns,
+    "s4": S4_COLUMNS,
+}
+"""Of the dialects that are tables with a header."""
+TABBED = ("events", "weak")
+"""Those with tabs between the cells, where others have commas."""
