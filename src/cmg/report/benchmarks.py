@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cmg.recipes.evaluate_tasks import Selection
 from cmg.report.tables import Cell, Table, arrow, plain, score_text
+from cmg.tasks.benchmark import find_benchmark
 from cmg.tasks.outcome import Outcome
 
 COLUMNS = {
@@ -100,7 +102,7 @@ def all_metrics_table(outcome: Outcome) -> Table:
         [metric_name(m), *(score_text(outcome.figures[d][m]) for d in directions)] for m in metrics
     ]
     columns = ("metric", *map(arrow, directions))
-    return plain(f"{outcome.benchmark.title}, {outcome.protocol}", columns, rows)
+    return plain(f"All metrics, {outcome.protocol}", columns, rows)
 
 
 def counts_table(outcomes: Sequence[Outcome]) -> Table:
@@ -136,3 +138,15 @@ def leak_table(outcomes: Sequence[Outcome]) -> Table:
     )
     note = "" if lists else "Without VGGSound's lists in the data, pre-training was not compared."
     return plain("Videos seen before", columns, rows, note)
+
+
+def selection_table(found: Selection) -> Table:
+    """The checkpoints of a run, a row each."""
+    rows = []
+    for score in found.scores:
+        accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
+        mark = "selected" if score is found.best else ""
+        rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
+    what = f"{found.benchmark.upper()} {find_benchmark(found.benchmark).headline}"
+    title = f"{what} across modalities, {found.protocol} protocol"
+    return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from markupsafe import Markup
-
 from cmg.recipes.known_clips import KnownClips, KnownStep
 from cmg.recipes.media_codes import CodedClip, EncodedMedia, codes_csv, codes_json, step_rows
-from cmg.report.code_timeline import standalone_svg, timeline_svg, when
-from cmg.report.document import Block, Document, Fold, Grid, Section, Text
-from cmg.report.html import fill, page
-from cmg.report.tables import Table, plain
+from cmg.report.code_timeline import timeline_svg, when
+from cmg.report.document import Block, Document, Figure, Fold, Section, Text
+from cmg.report.html import fill, page, standalone
+from cmg.report.tables import FACTS, Table, plain
 from cmg.report.write import Files
 
 CSV, JSON, HTML, SVG = "codes.csv", "codes.json", "timeline.html", "timeline.svg"
@@ -28,7 +26,7 @@ def encoded_files(encoded: EncodedMedia) -> Files:
         CSV: codes_csv(encoded),
         JSON: codes_json(encoded, pictures),
         HTML: page(codes_document(encoded)),
-        **{pictures[clip.id]: standalone_svg(clip) for clip in encoded.clips},
+        **{pictures[clip.id]: standalone(timeline_svg(clip)) for clip in encoded.clips},
     }
 
 
@@ -54,20 +52,23 @@ def codes_document(encoded: EncodedMedia) -> Document:
         sections["known"] = Section("Nearest known clips", known)
     count = len(encoded.clips)
     title = encoded.clips[0].id if count == 1 else f"{count} clips"
-    return Document(title, "Codes of media files", opening(encoded), sections, "Codes over time")
-
-
-def opening(encoded: EncodedMedia) -> list[Block]:
-    """What was encoded, and what was not."""
     names = ", ".join(f"{m} by {name}" for m, name in encoded.extractors.items())
     told = f"{len(encoded.codes)} of the {encoded.size} codes of {encoded.checkpoint} occur."
-    blocks: list[Block] = [Text(f"{told} Features: {names}.")]
-    blocks += [Text(remark, "remark") for remark in encoded.remarks]
-    if encoded.failed:
-        rows = list(encoded.failed.items())
-        failed = plain("Clips that could not be read", ("clip", "why"), rows)
-        blocks.append(Grid(failed, cls="facts"))
-    return blocks
+    return Document(
+        title,
+        "Codes of media files",
+        [Text(f"{told} Features: {names}.")],
+        sections,
+        encoded.remarks,
+        [failed_table(encoded)] if encoded.failed else [],
+        "Codes over time",
+    )
+
+
+def failed_table(encoded: EncodedMedia) -> Table:
+    """Why which clips were left out."""
+    rows = list(encoded.failed.items())
+    return plain("Clips that could not be read", ("clip", "why"), rows, cls=FACTS)
 
 
 def clip_blocks(clip: CodedClip) -> list[Block]:
@@ -75,8 +76,8 @@ def clip_blocks(clip: CodedClip) -> list[Block]:
     files = ", ".join(dict.fromkeys(clip.files.values()))
     told = Text(f"{clip.seconds:.2f} s" + (f", {files}" if files else ""), "note")
     said = [Text(f"“{clip.text}”")] if clip.text else []
-    figure = Markup(f'<figure><div class="scroll">{timeline_svg(clip)}</div></figure>')
-    return [told, *said, figure, Fold("All steps", [Grid(steps_table(clip))])]
+    figure = Figure("Codes over time", timeline_svg(clip))
+    return [told, *said, figure, Fold("All steps", [steps_table(clip)])]
 
 
 def steps_table(clip: CodedClip) -> Table:

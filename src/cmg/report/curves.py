@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from cmg.report.charts import Line, line_chart
+from cmg.report.document import Figure
 from cmg.report.gather import RunLog
 from cmg.report.prose import term_name
 from cmg.report.svg import Point
 from cmg.report.tables import Table, plain
 
-POINTS = 130
+POINTS, IN_NUMBERS = 130, "The curves in numbers"
 FIRST, SECOND = "var(--ink-1)", "var(--ink-2)"
 Drawn = tuple[str, str, Sequence[str]]
 """Label and color of a series, and the measures that it is the mean of."""
@@ -126,10 +127,10 @@ def _curve(run: RunLog, keys: Sequence[str], factor: float) -> list[Point]:
     return [(sum(x for x, _ in b) / len(b), sum(y for _, y in b) / len(b)) for b in bins]
 
 
-def chart(panel: Panel) -> str:
-    """The panel as SVG."""
-    lines = [Line(run, series.color) for series in panel.series for run in series.runs]
-    return line_chart(panel.title, lines, panel.log)
+def chart(panel: Panel) -> Figure:
+    """The panel drawn."""
+    lines = [Line(run, one.color, one.label) for one in panel.series for run in one.runs]
+    return Figure(panel.title, line_chart(panel.title, lines, panel.log))
 
 
 def curves_table(found: Sequence[Panel]) -> Table:
@@ -143,4 +144,4 @@ def curves_table(found: Sequence[Panel]) -> Table:
         for p in found
         for s in p.series
     ]
-    return plain("Training", ("measure", "first point", "last point"), rows)
+    return plain(IN_NUMBERS, ("measure", "first point", "last point"), rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from markupsafe import Markup
 from torch import Tensor
 
 from cmg.evaluation.scores import plain as as_json
@@ -16,16 +15,15 @@ from cmg.report.benchmarks import (
     counts_table,
     leak_table,
 )
-from cmg.report.document import Block, Document, Fold, Grid, Items, Section, opened
-from cmg.report.event_timelines import COLORS, event_timelines, timeline_picture
-from cmg.report.html import fill
+from cmg.report.document import Block, Box, Document, Figure, Fold, Items, Section, Text
+from cmg.report.event_timelines import event_timelines, timeline_picture
 from cmg.report.prose import SIMULATED
-from cmg.report.tables import Table, plain
-from cmg.report.write import csv_text, pages
+from cmg.report.tables import FACTS, Table, arrow, crossing, plain
+from cmg.report.write import csv_text, report_files
 from cmg.tasks.outcome import Outcome, Predictions
 
 RESULTS, EVALUATION, PREDICTIONS = "results.json", "evaluation.json", "predictions"
-TITLE = "Benchmarks"
+TITLE, ABOUT = "Benchmarks", "What was evaluated"
 WHAT = (
     "Heads are trained with the labels of one modality on the frozen codebook and read, unchanged, "
     "on the other. Published: the release's protocol with all its particulars. Clean: encoders in "
@@ -65,7 +63,7 @@ def about_table(results: TaskResults) -> Table:
         ("data", str(about["data"])),
         ("seeds of the heads", ", ".join(map(str, about["seeds"]))),
     ]
-    return plain("What was evaluated", ("", ""), rows)
+    return plain(ABOUT, ("", ""), rows, cls=FACTS)
 
 
 def benchmark_document(results: TaskResults) -> Document:
@@ -74,21 +72,20 @@ def benchmark_document(results: TaskResults) -> Document:
         name: Section(outcomes[0].benchmark.title, benchmark_blocks(outcomes))
         for name, outcomes in grouped(results).items()
     }
-    about = Grid(about_table(results), cls="facts", titled=False)
-    sections["about"] = Section("What was evaluated", [about])
-    return Document(TITLE, "cmg evaluate", opened(WHAT, remarks(results)), sections)
+    sections["about"] = Section(ABOUT, [about_table(results)])
+    lead = [Text(WHAT, "headline")]
+    return Document(TITLE, "cmg evaluate", lead, sections, remarks(results))
 
 
 def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
     """Tables and timelines of one benchmark."""
     notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
-    counts, leaks = counts_table(outcomes), leak_table(outcomes)
-    every = [Grid(all_metrics_table(o), f"All metrics, {o.protocol}") for o in outcomes]
+    leaks = leak_table(outcomes)
     return [
         benchmark_table(outcomes),
-        Fold("How the figures came about", [notes, Grid(counts, counts.title)]),
-        Fold(leaks.title, [leaks], leaks.title),
-        Fold("All metrics", every),
+        Fold("How the figures came about", [notes, counts_table(outcomes)]),
+        Fold(leaks.title, [leaks]),
+        Fold("All metrics", [all_metrics_table(outcome) for outcome in outcomes]),
         *(fold for o in outcomes if o.benchmark.per == "step" for fold in timelines(o)),
     ]
 
@@ -96,15 +93,17 @@ def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
 def timelines(outcome: Outcome) -> list[Fold]:
     """Timelines of the directions across modalities."""
     folds = []
-    for direction in outcome.figures:
-        source, _, target = direction.partition("->")
-        if source == target:
-            continue
+    for direction in crossing(outcome.figures):
         shown = event_timelines(outcome, direction)
-        clips = [(one.id, Markup(timeline_picture(one))) for one in shown]
         seed = min(outcome.predictions[direction].probabilities)
-        summary = f"Timelines, {outcome.protocol}, {source} → {target}"
-        folds.append(Fold(summary, [fill("events", clips=clips, colors=COLORS, seed=seed)]))
+        about = Text(
+            f"Evenly spaced test clips; a column per second; head of seed {seed}. Upper half: true."
+            " Lower half: predicted (probability above 0.5). Full height: both."
+        )
+        of = f"{outcome.protocol}, {arrow(direction)}"
+        drawn = [Figure(f"{of}, {one.id}", timeline_picture(one)) for one in shown]
+        cards = [Box([figure], "card timeline") for figure in drawn]
+        folds.append(Fold(f"Timelines, {of}", [about, *cards]))
     return folds
 
 
@@ -116,7 +115,7 @@ def evaluation_files(results: TaskResults) -> dict[str, Any]:
             arrow = direction.replace("->", "-to-")
             name = f"{outcome.benchmark.name}-{outcome.protocol}-{arrow}.csv"
             files[f"{PREDICTIONS}/{name}"] = predictions_csv(outcome, said)
-    return files | pages(benchmark_document(results))
+    return files | report_files(benchmark_document(results))
 
 
 def evaluation_record(results: TaskResults) -> dict[str, Any]:

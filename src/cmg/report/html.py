@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -14,6 +15,8 @@ from markupsafe import Markup, escape
 from cmg.report.colors import code_color, heat, palette_css, text_on
 from cmg.report.document import Block, Document, InWords
 from cmg.report.prose import percent
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def page(document: Document) -> str:
@@ -37,9 +40,13 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(f"{template}.html").render(**values))
 
 
-def on_page(*blocks: Block) -> Markup:
-    """Blocks that Markdown does not have."""
-    return fill("blocks", several=blocks)
+def standalone(drawing: str) -> str:
+    """A drawing of a page as a file of its own, which loads nothing: in the light colors."""
+    rules = re.findall(r"^(?::root|svg)[^{]*\{[^}]*\}", stylesheet(), re.MULTILINE)
+    head, _, body = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", drawing).partition(">")
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    page = '<rect width="100%" height="100%" style="fill:var(--page)"/>'
+    return f"{head}><style><![CDATA[{''.join(rules)}]]></style>{page}{body}\n"
 
 
 def data_uri(kind: str, content: bytes) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.charts import Bar, bar_chart
-from cmg.report.document import Block, Grid, InWords, Section, Text
+from cmg.report.document import Block, Figure, InWords, Section, Text
 from cmg.report.gather import ReportData
 from cmg.report.html import fill
 from cmg.report.media import Media
@@ -20,6 +20,7 @@ from cmg.report.samples import (
     CodeCard,
     Place,
     Timeline,
+    by_frequency,
     classes_of,
     code_groups,
     code_name,
@@ -62,16 +63,17 @@ def scope(data: ReportData) -> str:
 def usage(data: ReportData, colors: Colors) -> list[Block]:
     """Sorted code frequencies, by modality."""
     share = 100 * data.usage.counts / data.usage.counts.sum().clamp_min(1)
-    pooled = share.sum(0).tolist()
-    order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
+    order = by_frequency(data.usage)
     bars = [Bar(code_name(data.usage, k), share[:, k].tolist()) for k in order]
-    drawn = bar_chart(bars, list(colors.values()), (0.1, "0.1 %: counts as used"))
+    told = f"{scope(data)} Share of all tokens, stacked by modality."
+    if data.demo:
+        told += " Numbers in the table: mean over seeds."
     return [
-        InWords(Text(scope(data))),
-        fill("usage", scope=scope(data), colors=colors, drawn=Markup(drawn), demo=data.demo),
-        Grid(codebook_table(data)),
+        Text(told),
+        Figure("Code usage", bar_chart(bars, colors, (0.1, "0.1 %: counts as used"))),
+        codebook_table(data),
         InWords(usage_table(data.usage)),
-        *([] if data.usage.levels == 1 else [Grid(levels_table(data))]),
+        *([] if data.usage.levels == 1 else [levels_table(data)]),
     ]
 
 
@@ -180,11 +182,7 @@ def timeline_cards(
     cards = [timeline_values(data, media, one) for one in clips]
     values = {"cards": cards, "colors": colors, "media": media, "longest": LONGEST}
     drawn = fill("timelines", scope=scope(data), **values)
-    tables = []
-    for one in clips:
-        label = f" ({one.label})" if one.label else ""
-        tables.append(InWords(Grid(timeline_table(one), f"{one.id}{label}")))
-    return [drawn, *tables]
+    return [drawn, *(InWords(timeline_table(one)) for one in clips)]
 
 
 def timeline_values(data: ReportData, media: Media, one: Timeline) -> dict[str, Any]:
@@ -221,4 +219,5 @@ def timeline_table(one: Timeline) -> Table:
         rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
     for m, codes in one.codes.items():
         rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
-    return plain(one.id, ("step", *map(str, range(steps))), rows)
+    title = f"{one.id} ({one.label})" if one.label else one.id
+    return plain(title, ("step", *map(str, range(steps))), rows)

@@ -8,11 +8,11 @@ from typing import Any
 from cmg.evaluation.scores import plain as as_json
 from cmg.official.doctor.expected import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
-from cmg.report.document import Document, Grid, Section, opened
+from cmg.report.document import Document, Section, Text
 from cmg.report.html import data_uri, fill
 from cmg.report.prose import SIMULATED
-from cmg.report.tables import Table, plain, score_text
-from cmg.report.write import Files, csv_text, pages
+from cmg.report.tables import FACTS, Table, plain, score_text
+from cmg.report.write import Files, csv_text, report_files
 from cmg.segmentation.overlays import labeled_sheet, png
 
 RESULTS, RECORD, OVERLAYS = "results.json", "segmentation.json", "overlays"
@@ -136,28 +136,22 @@ def about_table(results: SegmentationResults) -> Table:
         ),
         ("matching loss, query jitter", f"{training['matching']:g}, {training['query_jitter']:g}"),
     ]
-    return plain("What was evaluated", ("", ""), rows)
-
-
-def segmentation_tables(results: SegmentationResults) -> list[Table]:
-    """All tables, for a terminal."""
-    controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
-    return [scores_table(results), *controls]
+    return plain("What was evaluated", ("", ""), rows, cls=FACTS)
 
 
 def segmentation_document(results: SegmentationResults) -> Document:
     """The whole report."""
-    scores, *controls = segmentation_tables(results)
-    about = Grid(about_table(results), cls="facts", titled=False)
+    scores, training, about = scores_table(results), training_table(results), about_table(results)
+    controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
     sections = {
         "scores": Section(scores.title, [scores]),
-        "controls": Section(CONTROLS, [Grid(one, one.title) for one in controls], headed=False),
+        "controls": Section(CONTROLS, controls),
         "pictures": Section("Pictures", [fill("overlays", pictures=pictures(results))]),
-        "training": Section("Training", [training_table(results)]),
-        "about": Section("What was evaluated", [about]),
+        "training": Section(training.title, [training]),
+        "about": Section(about.title, [about]),
     }
     remarks = [SIMULATED] if results.about["simulated"] else []
-    return Document(TITLE, "cmg evaluate avs", opened(WHAT, remarks), sections)
+    return Document(TITLE, "cmg evaluate avs", [Text(WHAT, "headline")], sections, remarks)
 
 
 def pictures(results: SegmentationResults) -> dict[str, dict[str, str]]:
@@ -178,7 +172,7 @@ def segmentation_files(results: SegmentationResults) -> Files:
         RESULTS: told(results),
         RECORD: record(results),
         "clips.csv": clips_csv(results),
-        **pages(segmentation_document(results)),
+        **report_files(segmentation_document(results)),
         **overlays,
     }
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.report.prose import CONTROLS
 
 if TYPE_CHECKING:
     from cmg.evaluation.results import Results
+
+
+FACTS = "facts"
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,35 @@ class Table:
         columns: Headers, that of the row headers first.
         rows: Cells, the row header first.
         note: Below the table.
+        cls: CSS class; :data:`FACTS` are settings rather than results, which a terminal leaves out.
+        drawn: A further column of the page, its header first: SVG.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    cls: str = ""
+    drawn: Sequence[str] = ()
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Headers and rows as plain texts."""
+        return [list(self.columns), *([cell.text for cell in row] for row in self.rows)]
+
+    @property
+    def short(self) -> list[bool]:
+        """Of every column but the first, whether it is of numbers or words as short as these."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return [all(len(cell.text) <= 14 for cell in column) for column in columns[1:]]
 
 
 def plain(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], note: str = "", cls: str = ""
 ) -> Table:
     """A table of texts."""
-    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows), note)
+    cells = tuple(tuple(Cell(text) for text in row) for row in rows)
+    return Table(title, tuple(columns), cells, note, cls)
 
 
 def arrow(direction: str) -> str:
@@ -63,7 +83,7 @@ def score_text(score: Score) -> str:
     return f"{score.mean:.1f}{spread}"
 
 
-def crossing(scores: ScoreMap, same: bool = False) -> dict[str, Score]:
+def crossing(scores: Mapping[str, Found], same: bool = False) -> dict[str, Found]:
     """Only the directions between different modalities, or only those within one."""
     return {d: s for d, s in scores.items() if (len(set(_pair(d))) == 1) == same}
 
@@ -82,8 +102,14 @@ def _pair(direction: str) -> tuple[str, str]:
     return source, target
 
 
-def transfer_matrix(title: str, scores: ScoreMap) -> Table:
-    """Rows are what heads were trained on, columns what they were read on."""
+def transfer_matrix(title: str, scores: ScoreMap, why: str = "") -> Table:
+    """Rows are what heads were trained on, columns what they were read on.
+
+    Args:
+        title: Of the table.
+        scores: By direction.
+        why: A sentence on what is read, which begins the note.
+    """
     sources = list(dict.fromkeys(_pair(direction)[0] for direction in scores))
     targets = list(dict.fromkeys(_pair(direction)[1] for direction in scores))
     rows = []
@@ -97,7 +123,8 @@ def transfer_matrix(title: str, scores: ScoreMap) -> Table:
                 row.append(Cell(score_text(score), score.mean / 100, source == target))
         rows.append(tuple(row))
     columns = ("train on ↓ / test on →", *targets)
-    return Table(title, columns, tuple(rows), counts_note(scores))
+    note = f"{why} {counts_note(scores)}".strip()
+    return Table(title, columns, tuple(rows), note, cls="matrix")
 
 
 def counts_note(scores: ScoreMap) -> str:

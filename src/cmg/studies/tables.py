@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.evaluation.scores import Score
-from cmg.report.prose import SIMULATED, count_text
+from cmg.report.prose import count_text
 from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.studies.definition import PaperTable
 from cmg.studies.scorers import CODEBOOK
@@ -230,19 +230,3 @@ def is_within(column: str) -> bool:
     """Whether a direction stays within a modality."""
     source, found, target = column.partition("->")
     return bool(found) and source == target
-
-
-def headlines(summary: StudySummary) -> Sequence[str]:
-    """What a study is, in a few lines for the terminal and the top of the files."""
-    scorer = summary.identity.scorer
-    lines = [summary.study.about, f"Scored by {scorer}."]
-    if "simulated data" in scorer:
-        lines.append(SIMULATED)
-    if summary.identity.base.data.test_split == "val":
-        lines.append("A choice: scored on the validation split; the test split was not opened.")
-    if tries := summary.study.tries():
-        told = ", ".join(f"{len(names)} for {group}" for group, names in tries.items())
-        lines.append(f"Tries: {told}.")
-    if summary.missing:
-        lines.append(f"Not run yet: {', '.join(summary.missing)}.")
-    return lines
