@@ -16,15 +16,13 @@ import pytest
 from cmg.errors import DataError
 from cmg.extract.thumbnails import Thumbnail
 from cmg.recipes.media_codes import (
-    COLUMNS,
     CodedClip,
     EncodedMedia,
     StepCodes,
     Track,
-    codes_csv,
     sharing,
 )
-from cmg.report.code_pages import JSON, encoded_files, places, written
+from cmg.report.code_pages import JSON, codes_csv, encoded_files, places, written
 from cmg.report.code_timeline import (
     LEFT,
     LINE,
@@ -201,8 +199,11 @@ def test_the_envelope_is_the_largest_magnitude_of_equal_parts():
 
 
 def test_the_csv_has_a_row_per_step():
-    rows = list(csv.DictReader(io.StringIO(codes_csv(encoded(clip())).decode())))
-    assert tuple(rows[0]) == COLUMNS
+    rows = list(csv.DictReader(io.StringIO(codes_csv(encoded(clip())))))
+    assert list(rows[0]) == [
+        *("clip", "modality", "step", "start", "end", "word"),
+        *("code", "distance", "second", "margin", "shared"),
+    ]
     assert len(rows) == 9
     assert rows[5] == {
         "clip": "clip",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -147,15 +148,15 @@ def test_groups_agree_with_the_shared_share():
 def test_curves_leave_out_what_is_not_finite_and_average_the_rest():
     metrics = [{"epoch": 0, "step": s, "loss/total": float(s)} for s in range(1, 1001)]
     metrics[3]["loss/total"] = float("nan")
-    (panel,) = panels([RunLog("a", {}, metrics)], {"eeg": "red"})
-    (run,) = panel.series[0].runs
+    (panel,) = panels([RunLog(Path("a"), {}, metrics)], {"eeg": "red"})
+    (run,) = (line.points for line in panel.lines)
     assert len(run) <= 130
     assert all(math.isfinite(y) for _, y in run)
     assert all(x == pytest.approx(y) for x, y in run)
 
 
 def test_no_metrics_no_panels():
-    assert panels([RunLog("a", {}, [])], {"eeg": "red"}) == []
+    assert panels([RunLog(Path("a"), {}, [])], {"eeg": "red"}) == []
 
 
 def test_evenly_spaced():

@@ -286,9 +286,9 @@ def test_digits_media(tmp_path):
     for one in timelines(data):
         sentence = data.split.rows[one.clip].meta["sentence"]
         words = re.findall(r"[a-z']+", sentence.lower())
-        title = f"text of {one.id}"
+        title = f"text of {one.id} ({one.label})"
         assert page.tables[title][0] == ["token", *words]
         assert [int(k) for k in page.tables[title][1][1:]] == one.codes["text"]
-        steps = page.tables[f"Codes of {one.id} over time"]
+        steps = page.tables[f"{one.id} ({one.label})"]
         assert "".join(one.events).replace("background", "") != ""
         assert [row for row in steps if row[0] == "label"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cmg.recipes.evaluate_tasks import Selection
-from cmg.report.tables import Cell, Table, arrow, plain, score_text
+from cmg.report.tables import Cell, Table, arrow, ends, plain, score_text
 from cmg.tasks.benchmark import find_benchmark
 from cmg.tasks.outcome import Outcome
 
@@ -51,30 +51,27 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
     rows = [
         row for outcome in outcomes for row in _rows(outcome, metrics, compared, marked, beside)
     ]
-    return Table(first.benchmark.title, tuple(columns), tuple(rows), _note(outcomes))
+    return plain(first.benchmark.title, columns, rows, _note(outcomes))
 
 
 def _rows(
     outcome: Outcome, metrics: Sequence[str], compared: str, marked: bool, beside: bool
-) -> list[tuple[Cell, ...]]:
-    rows = []
+) -> Iterator[list[Cell]]:
     for direction, figures in outcome.figures.items():
-        source, _, target = direction.partition("->")
+        source, target = ends(direction)
         known = outcome.paper.get(direction, {}).get(compared)
         paper = "–" if known is None else f"{known:.1f}"
         if known is not None and outcome.protocol != "published":
             paper = f"({paper})"
-        controls = [score_text(c[direction][compared]) for c in outcome.controls.values()]
-        by_name = dict(zip(outcome.controls, controls, strict=True))
+        controls = {n: found[direction][compared] for n, found in outcome.controls.items()}
         texts = [
-            f"{outcome.protocol} {source} → {target}",
+            f"{outcome.protocol} {arrow(direction)}",
             *(score_text(figures[m]) for m in metrics),
             *([paper] if beside else []),
-            *(by_name.get(name, "–") for name in CONTROLS),
+            *(score_text(controls.get(name)) for name in CONTROLS),
             *([outcome.marks.get(direction, "")] if marked else []),
         ]
-        rows.append(tuple(Cell(text, None, source == target) for text in texts))
-    return rows
+        yield [Cell(text, marked=source == target) for text in texts]
 
 
 def _note(outcomes: Sequence[Outcome]) -> str:

@@ -55,8 +55,8 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def prose(text: str) -> Markup:
-    """Plain text, escaped; numbers stay on the line of their percent sign."""
-    return escape(text).replace(" %", Markup("&nbsp;%"))
+    """Plain text, escaped, in its lines; numbers stay on the line of their percent sign."""
+    return escape(text).replace(" %", Markup("&nbsp;%")).replace("\n", Markup("<br>"))
 
 
 @cache

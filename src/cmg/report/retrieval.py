@@ -46,15 +46,13 @@ def _each(figures: Mapping[int, float], decimals: int) -> str:
 def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
     """One direction: figures over models, and what they would be without one."""
     told, first = over_seeds(seeds)[direction], seeds[0][direction]
-    names = [*(f"R@{k}" for k in RANKS), "median rank", "mAP"]
-    shown = {name: score_text(told[name]) if name in told else "–" for name in names}
     return [
         arrow(direction),
-        *(shown[f"R@{k}"] for k in RANKS),
+        *(score_text(told[f"R@{k}"]) for k in RANKS),
         _each(first.chance, 2),
         _each(first.ceiling, 1) if first.ceiling else "–",
-        shown["median rank"],
-        shown["mAP"],
+        score_text(told["median rank"]),
+        score_text(told.get("mAP")),
         "–" if first.map_chance is None else f"{first.map_chance:.1f}",
         f"{first.gallery:,}",
     ]

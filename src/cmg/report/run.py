@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from cmg.baselines.record import absent
+from cmg.config.load import to_yaml
 from cmg.files import StrPath
 from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
@@ -18,7 +18,6 @@ from cmg.report.media import media_of
 from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
 from cmg.report.run_codes import code_sections
 from cmg.report.samples import classes_of, label_of
-from cmg.report.svg import dot_strip
 from cmg.report.tables import (
     FACTS,
     Table,
@@ -33,6 +32,7 @@ from cmg.report.tables import (
     transfer_matrix,
 )
 from cmg.report.write import replace_files, report_files
+from cmg.runs.folder import CONFIG
 
 
 def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
@@ -61,12 +61,13 @@ def run_document(data: ReportData, *others: ReportData) -> Document:
     sections = side_by_side([data, *others]) if others else {}
     sections |= run_sections(data)
     for other in others:
-        sections[f"set-{other.name}"] = Section(f"The set {other.set_name}", set_blocks(other))
+        sections[f"set-{other.folder.name}"] = Section(
+            f"The set {other.set_name}", set_blocks(other)
+        )
     seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
     kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
-    return Document(
-        data.name, kicker, headlines(data, others), sections, data.remarks, opening(data)
-    )
+    name, lead = data.folder.resolve().name, headlines(data, others)
+    return Document(name, kicker, lead, sections, data.remarks, opening(data))
 
 
 def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
@@ -93,14 +94,11 @@ def set_blocks(data: ReportData) -> list[Block]:
     """A further set of a demo in one section: tables and controls, the rest to unfold."""
     shown, folded = ("transfer", "controls"), ("objectives", "training", "usage", "setup")
     sections = run_sections(data)
+    found = {name: sections[name] for name in (*shown, *folded) if name in sections}
     blocks = opening(data)
-    for name in shown:
-        if name in sections:
-            blocks += sections[name].blocks
-    for name in folded:
-        if name in sections:
-            title = f"{sections[name].title}: {data.set_name}"
-            blocks.append(Fold(title, sections[name].blocks))
+    for name, one in found.items():
+        below = Fold(f"{one.title}: {data.set_name}", one.blocks)
+        blocks += [below] if name in folded else one.blocks
     more = f"`cmg report {data.folder}` writes the whole report of this set, clip by clip."
     return [*blocks, Text(more, "note")]
 
@@ -123,9 +121,13 @@ def run_sections(data: ReportData) -> dict[str, Section]:
 
 def opening(data: ReportData) -> list[Block]:
     """Key numbers, and what the data are."""
-    about = about_data(data)
+    store = data.store
+    short = f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
+    about = [store.notes] if store.notes else []
+    if store.media == "digits":
+        short, about = DIGITS_IN_SHORT, list(DIGITS)
     more = [Fold("More about the data", [Items(about)])] if about else []
-    return [fill("tiles", tiles=tiles(data)), Text(data_in_short(data)), *more]
+    return [fill("tiles", tiles=tiles(data)), Text(short), *more]
 
 
 def headline(data: ReportData) -> str:
@@ -170,31 +172,15 @@ def _baselines(data: ReportData) -> str:
     return f"For comparison: {', '.join(told)}. " if told else ""
 
 
-def data_in_short(data: ReportData) -> str:
-    """What the clips are, in a sentence."""
-    if data.store.media == "digits":
-        return DIGITS_IN_SHORT
-    return f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
-
-
-def about_data(data: ReportData) -> list[str]:
-    """What the clips are."""
-    if data.store.media == "digits":
-        return list(DIGITS)
-    return [data.store.notes] if data.store.notes else []
-
-
 def tiles(data: ReportData) -> list[tuple[str, str]]:
     """The key numbers."""
-    found = []
-    if data.results is not None:
-        for title, scores in (
-            ("classification across modalities", data.results.transfer),
-            ("localization across modalities", data.results.localization),
-        ):
-            if across := crossing(scores):
-                found.append((f"{mean_of(across):.1f} %", title))
-    stats = data.stats
+    results, stats = data.results, data.stats
+    scores = [results.transfer, results.localization] if results else []
+    found = [
+        (f"{mean_of(across):.1f} %", f"{what} across modalities")
+        for what, one in zip(("classification", "localization"), scores, strict=False)
+        if (across := crossing(one))
+    ]
     if stats.size:
         found += [
             (f"{count_text(stats.used)} / {stats.size}", "codes used"),
@@ -243,12 +229,6 @@ def controls(data: ReportData) -> list[Block]:
     results = data.results
     assert results is not None
     rows = control_rows(results.transfer, results.controls)
-    strips = ["0 – 100 %"]
-    for name, scores in rows.items():
-        across = [s.mean for s in crossing(scores).values()]
-        within = [s.mean for s in crossing(scores, same=True).values()]
-        label = f"{name}: " + ", ".join(f"{v:.1f}" for v in across)
-        strips.append(dot_strip(across, within, label))
     notes = missing_note(data.folder, absent(results.controls))
     if {"shuffled_pairs", "untrained_encoders"} - set(results.controls):
         own = "Shuffled pairs and untrained encoders need models of their own: `cmg demo` has them."
@@ -258,7 +238,7 @@ def controls(data: ReportData) -> list[Block]:
         folded.append(cost_table(data.baselines))
     return [
         Text("Classification of held-out clips, in percent."),
-        replace(controls_table(rows), cls="controls", drawn=strips),
+        controls_table(rows),
         fill("strip_key"),
         *(Text(note, "note") for note in notes),
         *(Fold(one.title, [one]) for one in folded),
@@ -289,9 +269,11 @@ def training(data: ReportData, found: list[Panel]) -> list[Block]:
 
 def setup(data: ReportData) -> list[Block]:
     """Configuration, versions, seeds, data."""
+    path = data.runs[0].folder / CONFIG
+    config = path.read_text("utf-8") if path.is_file() else to_yaml(data.checkpoint.config)
     return [
         Box([modalities_table(data), provenance(data)], "columns"),
-        Fold("Resolved configuration (config.yaml)", [Code(data.config_text)]),
+        Fold("Resolved configuration (config.yaml)", [Code(config)]),
     ]
 
 

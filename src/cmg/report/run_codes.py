@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
 from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.charts import Bar, bar_chart
-from cmg.report.document import Block, Figure, InWords, Section, Text
+from cmg.report.document import Block, Box, Figure, InWords, Section, Text
 from cmg.report.gather import ReportData
 from cmg.report.html import fill
 from cmg.report.media import Media
@@ -30,9 +28,11 @@ from cmg.report.samples import (
     timelines,
 )
 from cmg.report.svg import pie, svg
-from cmg.report.tables import Table, plain
+from cmg.report.tables import Cell, Table, plain
 
 Colors = Mapping[str, str]
+QUIET = ("", "background")
+"""Events that are none."""
 
 
 def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, Section]:
@@ -53,7 +53,7 @@ def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, S
 
 def scope(data: ReportData) -> str:
     """Which clips, which run."""
-    example = f" of {data.runs[0].name}" if data.demo else ""
+    example = f" of {data.runs[0].folder.name}" if data.demo else ""
     return (
         f"Codes{example} on the {len(data.split)} clips of the split "
         f"“{data.split.name}”, after {data.checkpoint.position.step} training steps."
@@ -179,45 +179,39 @@ def timeline_cards(
     data: ReportData, media: Media, colors: Colors, clips: list[Timeline]
 ) -> list[Block]:
     """The codes of some clips, step by step."""
-    cards = [timeline_values(data, media, one) for one in clips]
-    values = {"cards": cards, "colors": colors, "media": media, "longest": LONGEST}
-    drawn = fill("timelines", scope=scope(data), **values)
-    return [drawn, *(InWords(timeline_table(one)) for one in clips)]
+    about = Text(
+        f"{scope(data)} A row per modality, a cell per step; the same color is the same code. "
+        "Clips are evenly spaced over the split."
+    )
+    cards = (timeline_card(data, media, colors, one) for one in clips)
+    return [about, *(Box(list(card), "card timeline") for card in cards)]
 
 
-def timeline_values(data: ReportData, media: Media, one: Timeline) -> dict[str, Any]:
-    """What the page shows of a clip: modalities in time as one table, sequences of tokens below.
+def timeline_card(data: ReportData, media: Media, colors: Colors, one: Timeline) -> Iterator[Block]:
+    """Modalities in time as one table with pictures, sequences of tokens below with words."""
 
-    Every step of the former has a picture, every token a word.
-    """
+    def row(m: str, cells: Sequence[Cell | str], steps: int) -> list[Cell | str]:
+        dot = Markup('<i style="background:{}"></i>').format(colors[m])
+        return [Cell(m, drawn=dot), *cells, *[Cell("–", cls="quiet")] * (steps - len(cells))]
+
     in_time = {m: one.codes[m] for m in timed(data) if m in one.codes}
-    tokens = {m: codes for m, codes in one.codes.items() if m not in in_time and codes}
-    pictures = {
-        m: [media.thumbnail(Place(m, one.clip, t)) for t in range(len(codes))]
-        for m, codes in in_time.items()
-    }
-    words = {
-        m: media.words(m, one.clip)[: len(codes)] or list(map(str, range(len(codes))))
-        for m, codes in tokens.items()
-    }
-    return {
-        "clip": one,
-        "steps": max(map(len, in_time.values()), default=0),
-        "events": [(name, len(list(run))) for name, run in groupby(one.events)],
-        "in_time": in_time,
-        "pictures": pictures,
-        "tokens": tokens,
-        "words": words,
-    }
-
-
-def timeline_table(one: Timeline) -> Table:
-    """The codes of one clip."""
-    steps = max(len(codes) for codes in one.codes.values())
-    rows = []
+    steps = max(map(len, in_time.values()), default=0)
+    rows: list[list[Cell | str]] = []
     if one.events:
-        rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
-    for m, codes in one.codes.items():
-        rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
+        shown = [Cell(e or "–", cls="quiet" if e in QUIET else "event") for e in one.events[:steps]]
+        rows.append(["label", *shown, *["–"] * (steps - len(shown))])
+    for m, codes in in_time.items():
+        places = [Place(m, one.clip, t) for t in range(len(codes))]
+        pictures = zip(codes, map(media.thumbnail, places), strict=True)
+        rows.append(row(m, [Cell(str(c), code=c, drawn=drawn) for c, drawn in pictures], steps))
+    yield media.sound(one.clip)
     title = f"{one.id} ({one.label})" if one.label else one.id
-    return plain(title, ("step", *map(str, range(steps))), rows)
+    if steps:
+        yield plain(title, ("step", *map(str, range(steps))), rows, cls="codes")
+    for m, codes in one.codes.items():
+        if m not in in_time and codes:
+            words = media.words(m, one.clip)[: len(codes)] or map(str, range(len(codes)))
+            told = row(m, [Cell(str(c), code=c) for c in codes], len(codes))
+            yield plain(f"{m} of {title}", ("token", *words), [told], cls="codes")
+    if one.whole > LONGEST:
+        yield Text(f"The first {LONGEST} of {one.whole} steps.", "note")

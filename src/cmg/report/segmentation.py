@@ -11,7 +11,7 @@ from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, Segm
 from cmg.report.document import Document, Section, Text
 from cmg.report.html import data_uri, fill
 from cmg.report.prose import SIMULATED
-from cmg.report.tables import FACTS, Table, plain, score_text
+from cmg.report.tables import FACTS, Table, arrow, ends, plain, score_text
 from cmg.report.write import Files, csv_text, report_files
 from cmg.segmentation.overlays import labeled_sheet, png
 
@@ -37,10 +37,9 @@ SHORT = {"audio": "A", "text": "T", "video": "V"}
 
 def short(direction: str) -> str:
     """``audio->text`` as ``A2T``."""
-    source, _, target = direction.partition("->")
-    if source in SHORT and target in SHORT:
-        return f"{SHORT[source]}2{SHORT[target]}"
-    return f"{source} → {target}"
+    source, target = ends(direction)
+    known = source in SHORT and target in SHORT
+    return f"{SHORT[source]}2{SHORT[target]}" if known else arrow(direction)
 
 
 def scores_table(results: SegmentationResults) -> Table:
@@ -86,12 +85,11 @@ def unlike_paper(about: Mapping[str, Any]) -> str:
 
 def control_table(results: SegmentationResults, metric: str = "miou") -> Table:
     """A row per direction, a column per control."""
-    salient = results.salient.get(metric)
     rows = [
         (
             short(direction),
             *(score_text(variants[v][metric]) for v in (QUERY, SHUFFLED, ZERO)),
-            "–" if salient is None else score_text(salient),
+            score_text(results.salient.get(metric)),
         )
         for direction, variants in results.figures.items()
     ]

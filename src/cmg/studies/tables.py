@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
-from cmg.report.tables import Table, arrow, plain, score_text
+from cmg.report.tables import Table, arrow, ends, plain, score_text
 from cmg.studies.definition import PaperTable
 from cmg.studies.scorers import CODEBOOK
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
@@ -120,7 +120,7 @@ def within_table(summary: StudySummary, metric: str) -> Table | None:
     if not columns:
         return None
     rows = [(row.variant.title, *cells(row, metric, columns)) for row in summary.rows]
-    heads = [c.partition("->")[0] for c in columns]
+    heads = [ends(c)[0] for c in columns]
     title = f"{metric_title(metric)} within a modality"
     return plain(title, ("", *heads), rows, counts_note(summary))
 
@@ -186,7 +186,7 @@ def cells(row: SummaryRow, metric: str, columns: Sequence[str]) -> list[str]:
     """The scores of a metric, and in brackets their differences to the reference."""
     found = []
     for key in (f"{metric}/{column}" for column in columns):
-        shown = score_text(row.scores[key]) if key in row.scores else "–"
+        shown = score_text(row.scores.get(key))
         apart = row.differences.get(key)
         if apart is not None:
             shown = f"{shown} ({difference_text(apart, bool(row.folds))})"
@@ -228,5 +228,5 @@ def counted(counts: Sequence[int], what: str) -> str:
 
 def is_within(column: str) -> bool:
     """Whether a direction stays within a modality."""
-    source, found, target = column.partition("->")
-    return bool(found) and source == target
+    source, target = ends(column)
+    return source == target
