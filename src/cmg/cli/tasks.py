@@ -138,7 +138,7 @@ def select(
 
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import select as run_select
-    from cmg.report.benchmarks import selection_table
+    from cmg.report.evaluation import selection_table
     from cmg.runs.selection import SELECTED
     from cmg.training.ranks import choose_device
 

@@ -51,7 +51,7 @@ def scores_table(results: SegmentationResults) -> Table:
         paper = PAPER.get(direction)
         known = "–" if paper is None else f"{paper[0]:.1f} / {paper[1]:.1f}"
         shown = known if published or paper is None else f"({known})"
-        rows.append((short(direction), *cells, *([] if unlike else [shown])))
+        rows.append((short(direction), *cells, "–" if unlike else shown))
     sizes = {f.n for v in results.figures.values() for f in v[QUERY].values()}
     note = (
         f"Percent, models a direction: {max(sizes, default=1)}; trained by the first, asked by "
@@ -64,12 +64,10 @@ def scores_table(results: SegmentationResults) -> Table:
             f"{results.about['clips']['test']:,} clips: these count in mIoU by the share of pixels "
             "that was left empty, and not in F."
         )
-    columns = ("direction", *(NAMES[m] for m in METRICS))
     if unlike:
         note += f" Without the paper's figures: {unlike}."
-    else:
-        columns += ("paper, mIoU / F",)
-    return plain("Masks of test clips", columns, rows, note)
+    columns = ("direction", *(NAMES[m] for m in METRICS), "paper, mIoU / F")
+    return plain("Masks of test clips", columns, rows, note).filled()
 
 
 def unlike_paper(about: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
@@ -58,6 +58,13 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     cls: str = ""
+
+    def filled(self) -> Table:
+        """Without the columns that say nothing in any row."""
+        said = [set(column) - {"", "–"} for column in zip(*self.texts[1:], strict=True)]
+        kept = [i for i, found in enumerate(said) if found or i == 0]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
 
     @property
     def texts(self) -> list[list[str]]:
