@@ -128,7 +128,7 @@ class Document:
         for anchor, section in {"": Section("", self.opening), **self.sections}.items():
             for part in tables_and_figures(section.blocks):
                 own = "" if part.title == section.title else slug(part.title)
-                name = "-".join(filter(None, (anchor, own))) or "part"
+                name = "-".join(filter(None, (slug(anchor), own))) or "part"
                 names = (name, *(f"{name}-{i}" for i in range(2, len(found) + 3)))
                 found[next(free for free in names if free not in found)] = part
         return found

@@ -33,8 +33,8 @@ def study_tables(summary: StudySummary, short: bool = False) -> list[Table]:
     tables = [metric_table(summary, metric) for metric in first]
     tables += [paired_table(summary, m) for m in first if f"{m}/{MEAN}" in summary.paired]
     if not short:
-        within = [within_table(summary, metric) for metric in first]
-        tables += [table for table in within if table is not None]
+        inside = [m for m in first if any(map(is_within, summary.columns(m)))]
+        tables += [metric_table(summary, metric, within=True) for metric in inside]
         tables += [metric_table(summary, m) for m in metrics if m not in first]
     if CODEBOOK in summary.metrics():
         tables.append(codebook_table(summary))
@@ -59,21 +59,28 @@ def is_headline(metric: str) -> bool:
     return ", " not in metric
 
 
-def metric_table(summary: StudySummary, metric: str) -> Table:
-    """Directions between modalities, their mean first, and the paper's figures beside them."""
-    columns = [c for c in summary.columns(metric) if not is_within(c)]
-    paper = paper_figures(summary, metric)
+def metric_table(summary: StudySummary, metric: str, within: bool = False) -> Table:
+    """Directions between modalities, their mean first, and the paper's figures beside them.
+
+    Args:
+        summary: Of the study.
+        metric: One of its metrics.
+        within: Take those within a modality: what a head reaches without a change of modality.
+    """
+    columns = [c for c in summary.columns(metric) if is_within(c) == within]
+    paper = {} if within else paper_figures(summary, metric)
     rows = []
     for row in summary.rows:
         told = [paper[d].get(row.variant.name) for d in paper]
         figures = ["–" if t is None else figure_text(t) for t in told]
         rows.append((row.variant.title, *cells(row, metric, columns), *figures))
-    heads = ["mean across" if c == MEAN else arrow(c) for c in columns]
+    heads = ["mean across" if c == MEAN else ends(c)[0] if within else arrow(c) for c in columns]
     heads += [f"paper {arrow(d)}" for d in paper]
     note = counts_note(summary)
     if paper and (source := summary.study.paper) is not None:
         note += f" The paper's figures: {source.source}, published protocol. {source.note}"
-    return plain(metric_title(metric), ("", *heads), rows, note)
+    title = metric_title(metric) + " within a modality" * within
+    return plain(title, ("", *heads), rows, note)
 
 
 def paired_table(summary: StudySummary, metric: str) -> Table:
@@ -112,17 +119,6 @@ def interval_text(score: Score, form: str = "+.1f") -> str:
 def in_text(value: float, form: str = "+.1f") -> str:
     """A difference, or another number, with one decimal."""
     return f"{round(value, 1) + 0.0:{form}}".replace("-", "−")  # no minus before 0.0
-
-
-def within_table(summary: StudySummary, metric: str) -> Table | None:
-    """Directions within a modality: what a head reaches without a change of modality."""
-    columns = [c for c in summary.columns(metric) if is_within(c)]
-    if not columns:
-        return None
-    rows = [(row.variant.title, *cells(row, metric, columns)) for row in summary.rows]
-    heads = [ends(c)[0] for c in columns]
-    title = f"{metric_title(metric)} within a modality"
-    return plain(title, ("", *heads), rows, counts_note(summary))
 
 
 def codebook_table(summary: StudySummary) -> Table:
