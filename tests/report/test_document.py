@@ -19,7 +19,6 @@ from cmg.report.document import (
     Document,
     Figure,
     Fold,
-    InWords,
     Items,
     Section,
     Text,
@@ -39,7 +38,7 @@ DOCUMENT = Document(
     "cmg test",
     [Text("What it is.")],
     {
-        "scores": Section("Scores", [TABLE, InWords(Text("For Markdown.")), Markup("<hr>")]),
+        "scores": Section("Scores", [TABLE, Markup("<hr>")]),
         "drawn": Section("Drawn", [Figure("Curve", DRAWN, "A curve.")]),
         "two": Section(
             "Two",
@@ -58,7 +57,6 @@ def test_markdown_has_everything_but_pictures():
         r"> Mind \*this\*.",
         "## Scores",
         *PIPES.split("\n\n"),
-        "For Markdown.",
         "## Two",
         "### Scores",
         *PIPES.split("\n\n"),
@@ -105,7 +103,7 @@ def test_a_terminal_has_what_the_page_shows_at_once_but_settings():
         "Scores",
     ]
     assert said.getvalue().count("a & b") == 1
-    assert [type(line) for line in terminal(DOCUMENT)] == [str, str, str, str]
+    assert [type(line) for line in terminal(DOCUMENT)] == [str, str, str]
 
 
 def test_every_table_and_figure_is_a_file(tmp_path):

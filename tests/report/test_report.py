@@ -146,7 +146,7 @@ def test_every_code_is_drawn_once(labeled):
     pooled = data.usage.counts.sum(0)
     for code, tokens in re.findall(r"<title>code (\d+): [^<]*; (\d+) tokens</title>", html):
         assert int(tokens) == int(pooled[int(code)])
-    groups = as_dict(markdown_tables(markdown)["Who uses the codes"])
+    groups = as_dict(markdown_tables(markdown)["The groups in numbers"])
     assert sum(int(n) for n in groups.values()) == 16
 
 

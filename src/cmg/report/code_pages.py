@@ -66,7 +66,6 @@ def codes_document(encoded: EncodedMedia) -> Document:
         sections,
         encoded.remarks,
         [failed_table(encoded)] if encoded.failed else [],
-        "Codes over time",
     )
 
 

@@ -71,14 +71,7 @@ class Fold:
     blocks: Sequence[Block]
 
 
-@dataclass(frozen=True)
-class InWords:
-    """A block of the Markdown file alone, where the page has a picture."""
-
-    block: Block
-
-
-Block = Table | Text | Items | Code | Figure | Box | Fold | InWords | Markup
+Block = Table | Text | Items | Code | Figure | Box | Fold | Markup
 """What documents are made of; markup is for the page alone."""
 
 
@@ -106,7 +99,6 @@ class Document:
         sections: By anchor.
         remarks: What has to be said before the tables.
         more: Between the remarks and the sections.
-        window: Title of the page's window, where it is another.
     """
 
     title: str
@@ -115,7 +107,6 @@ class Document:
     sections: Mapping[str, Section]
     remarks: Sequence[str] = ()
     more: Sequence[Block] = ()
-    window: str = ""
 
     @property
     def opening(self) -> list[Block]:
@@ -142,8 +133,6 @@ def tables_and_figures(blocks: Sequence[Block]) -> Iterator[Table | Figure]:
                 yield one
             case Box() | Fold():
                 yield from tables_and_figures(one.blocks)
-            case InWords():
-                yield from tables_and_figures([one.block])
 
 
 def slug(title: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cmg.report.colors import code_color, heat, palette_css, text_on
-from cmg.report.document import Block, Document, InWords
+from cmg.report.document import Block, Document
 from cmg.report.prose import percent
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -69,10 +68,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"prose": prose, "percent": percent}
-    made.globals |= {"code_color": code_color, "text_on": text_on, "heat": heat, "seen": _seen}
+    made.globals |= {"code_color": code_color, "text_on": text_on, "heat": heat, "kind_of": _kind}
     return made
 
 
-def _seen(blocks: Sequence[Block]) -> list[tuple[str, Block]]:
-    """The blocks of a page, each with the name of its kind."""
-    return [(type(b).__name__, b) for b in blocks if not isinstance(b, InWords)]
+def _kind(block: Block) -> str:
+    return type(block).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cmg.report.document import Block, Box, Code, Document, Fold, InWords, Items, Text
+from cmg.report.document import Block, Box, Code, Document, Fold, Items, Text
 from cmg.report.tables import Table
 
 
@@ -39,8 +39,6 @@ def _parts(block: Block, title: str, level: int) -> Iterator[str]:
             yield "\n".join(f"- {text(line)}" for line in block.lines)
         case Code():
             yield fenced(block.text, block.language)
-        case InWords():
-            yield from _parts(block.block, title, level)
         case Box():
             yield from _all(block.blocks, title, level)
         case Fold():

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.charts import Bar, bar_chart
-from cmg.report.document import Block, Box, Figure, InWords, Section, Text
+from cmg.report.document import Block, Box, Figure, Fold, Section, Text
 from cmg.report.gather import ReportData
 from cmg.report.html import fill
 from cmg.report.media import Media
@@ -41,7 +41,7 @@ def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, S
         return {}
     sections = {
         "usage": Section("Code usage", usage(data, colors)),
-        "mix": Section("Who uses which code", [modality_mix(data, colors)]),
+        "mix": Section("Who uses which code", modality_mix(data, colors)),
         "codes": Section("The most used codes", code_cards(data, media, colors)),
     }
     if clips := timelines(data):
@@ -72,7 +72,6 @@ def usage(data: ReportData, colors: Colors) -> list[Block]:
         Text(told),
         Figure("Code usage", bar_chart(bars, colors, (0.1, "0.1 %: counts as used"))),
         codebook_table(data),
-        InWords(usage_table(data.usage)),
         *([] if data.usage.levels == 1 else [levels_table(data)]),
     ]
 
@@ -115,7 +114,7 @@ def levels_table(data: ReportData) -> Table:
 def usage_table(usage: CodeUsage) -> Table:
     """How many codes each combination of modalities shares."""
     rows = [(group_title(by), str(len(codes))) for by, codes in code_groups(usage).items()]
-    return plain("Who uses the codes", ("modalities", "codes"), rows)
+    return plain("The groups in numbers", ("modalities", "codes"), rows)
 
 
 def group_title(modalities: Sequence[str]) -> str:
@@ -125,7 +124,7 @@ def group_title(modalities: Sequence[str]) -> str:
     return " + ".join(modalities) + (" only" if len(modalities) == 1 else "")
 
 
-def modality_mix(data: ReportData, colors: Colors) -> Markup:
+def modality_mix(data: ReportData, colors: Colors) -> list[Block]:
     """Every code as a pie of the modalities that use it (the paper's Figure 4)."""
     usage, groups = data.usage, {}
     frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
@@ -133,7 +132,8 @@ def modality_mix(data: ReportData, colors: Colors) -> Markup:
         side = 46.0 if by and usage.counts.shape[1] <= 512 else 26.0
         pies = [code_pie(usage, colors, code, frequent, side) for code in codes]
         groups[group_title(by)] = pies
-    return fill("mix", colors=colors, groups=groups)
+    table = usage_table(data.usage)
+    return [fill("mix", colors=colors, groups=groups), Fold(table.title, [table])]
 
 
 def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side: float) -> Markup:
@@ -161,7 +161,8 @@ def code_cards(data: ReportData, media: Media, colors: Colors) -> list[Block]:
     """The most used codes with steps that took them."""
     cards = most_used(data)
     drawn = fill("code_cards", scope=scope(data), cards=cards, colors=colors, media=media)
-    return [drawn, InWords(codes_table(cards, colors))]
+    table = codes_table(cards, colors)
+    return [drawn, Fold(table.title, [table])]
 
 
 def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
@@ -172,7 +173,7 @@ def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
         shares = [percent(share) for share in card.shares.values()]
         rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
     columns = ("code", "of all tokens", *(f"share of {m}" for m in colors), "classes")
-    return plain("The most used codes", columns, rows)
+    return plain("The most used codes in numbers", columns, rows)
 
 
 def timeline_cards(

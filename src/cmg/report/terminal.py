@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table as Shown
 from rich.text import Text as Styled
 
-from cmg.report.document import Block, Box, Document, InWords, Items, Text
+from cmg.report.document import Block, Box, Document, Items, Text
 from cmg.report.tables import FACTS, Table
 
 
@@ -29,8 +29,6 @@ def _shown(blocks: Sequence[Block]) -> Iterator[Any]:
                 yield from (f"  {line}" for line in block.lines)
             case Box():
                 yield from _shown(block.blocks)
-            case InWords():
-                yield from _shown([block.block])
 
 
 def table(told: Table) -> Shown:
