@@ -12,33 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmg.evaluation.results import Results
+from cmg.report.document import Text
 from cmg.report.markdown import table, text
-from cmg.report.tables import control_rows, directions_table, sets_table, transfer_matrix
+from cmg.report.results import results_blocks
+from cmg.report.tables import Table, sets_table
 
 
 def main(path: Path) -> None:
     """Print classification, localization, controls, codebook and weights."""
     results = Results.load(path)
-    print("Classification of held-out clips:\n")
-    print(table(transfer_matrix("", results.transfer)))
-    print("\nPer-step localization, 11 classes with background:\n")
-    print(table(transfer_matrix("", results.localization)))
-    for split, scores in results.extra_splits.items():
-        print(f"\nClassification of clips of split `{split}`:\n")
-        print(table(transfer_matrix("", scores)))
-    print("\nBeside the controls:\n")
-    print(table(directions_table(control_rows(results.transfer, results.controls))))
-    used = results.codebook
-    weights = ", ".join(
-        f"{name} {'off' if weight is None else f'{weight:g}'}"
-        for name, weight in results.weights.items()
-    )
-    print(
-        f"\nCodebook on held-out clips: {used.size} codes, {used.used:.1f} used, perplexity "
-        f"{used.perplexity:.1f} over {results.counted_steps}, {100 * used.shared_share:.0f} % of "
-        f"the used codes shared by two or more modalities. Objective weights: {weights}. "
-        f"Wall time {results.seconds:.0f} s on two CPU cores."
-    )
+    for block in results_blocks(results):
+        if isinstance(block, Table):
+            print(f"{text(block.title)}:\n\n{table(block)}\n")
+        elif isinstance(block, Text):
+            print(f"{text(block.text)}\n")
+    print(f"Wall time {results.seconds:.0f} s on two CPU cores.")
 
 
 def side_by_side(files: Sequence[str]) -> None:

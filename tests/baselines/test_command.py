@@ -129,7 +129,7 @@ def test_probe_and_report_show_them_or_name_the_command(done, run, cmg):
 def test_a_run_that_is_infonce_says_so(config, tmp_path, cmg):
     pretrain(infonce_config(config), tmp_path / "run")
     said = cmg("baselines", tmp_path / "run", "--only", "infonce")
-    assert "is symmetric InfoNCE itself" in said.err
+    assert "is symmetric InfoNCE itself" in said.out
     assert not (tmp_path / "run" / "baselines").exists()
     assert read_baselines(tmp_path / "run").missing == ["ridge", "cca", "linear", "majority"]
 

@@ -19,6 +19,7 @@ from cmg.cli.main import app
 from cmg.cli.main import width as width_of_help
 from cmg.errors import ConfigError, DataError
 from cmg.extract.registry import cards_table
+from cmg.report.tables import plain
 
 from .conftest import NAMES
 
@@ -101,7 +102,8 @@ def test_what_is_wrong_with_a_command_is_json_where_asked_for(cmg, line, message
 
 def test_brackets_are_no_markup_at_any_door(cmg, capsys, monkeypatch):
     rows = [[BRACKETED, BRACKETED]]
-    output.show({}, BRACKETED, output.table(["a", BRACKETED], rows, BRACKETED, BRACKETED))
+    told = plain(BRACKETED, ["a", BRACKETED], rows, BRACKETED)
+    output.show({}, BRACKETED, output.in_terminal(told))
     assert capsys.readouterr().out.count(BRACKETED) == 6
     told = cmg("probe", "--model", BRACKETED, "--train-on", "a", "--test-on", "b")
     assert (told.code, BRACKETED in told.err) == (2, True)

@@ -3,19 +3,21 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 
 from cmg.codebook.measures import CodeUsage
 from cmg.report.charts import (
-    Axes,
+    AxisScale,
     Bar,
     Line,
     bar_chart,
     line_chart,
     log_ticks,
     nice_ticks,
+    scales,
     tick_text,
 )
 from cmg.report.colors import (
@@ -61,12 +63,20 @@ def test_log_ticks_are_powers_of_ten():
 @pytest.mark.parametrize("log", [False, True])
 def test_points_stay_inside_the_plot(log):
     line = Line([(1, 0.5), (50, 700.0), (266, 3.0)], "red")
-    axes = Axes([line], log, 46, 318, 30, 166)
-    for x, y in (axes.place(*p) for p in line.points):
-        assert 46 <= x <= 318
-        assert 30 <= y <= 166
-    heights = [axes.place(*p)[1] for p in line.points]
+    across, up, _ = scales([line], log, (46, 318), (166, 30))
+    for x, y in line.points:
+        assert 46 <= across.at(x) <= 318
+        assert 30 <= up.at(y) <= 166
+    heights = [up.at(y) for _, y in line.points]
     assert heights[1] < heights[2] < heights[0]
+
+
+def test_scale_by_hand():
+    assert AxisScale(0, 100, 200, 300).at(25) == 225
+    assert AxisScale(0, 100, 300, 200).at(25) == 275
+    assert AxisScale(50, 800, 0, 4, log=True).at(100) == pytest.approx(1)  # four doublings
+    assert AxisScale(0, 10, 0, 1).at(-5) == 0
+    assert AxisScale(5, 5, 0, 1).at(5) == 0.5
 
 
 def test_a_single_point_is_a_dot():
@@ -77,7 +87,7 @@ def test_a_single_point_is_a_dot():
 
 
 def test_bars_have_their_heights():
-    drawn = bar_chart([Bar("7", [10, 5]), Bar("3", [0, 0])], ["red", "blue"])
+    drawn = bar_chart([Bar("7", [10, 5]), Bar("3", [0, 0])], {"a": "red", "b": "blue"})
     heights = [float(h) for h in re.findall(r'<rect[^>]*height="([\d.]+)"', drawn)]
     assert heights[0] == pytest.approx(2 * heights[1], abs=0.02)
     assert len(heights) == 2
@@ -138,15 +148,15 @@ def test_groups_agree_with_the_shared_share():
 def test_curves_leave_out_what_is_not_finite_and_average_the_rest():
     metrics = [{"epoch": 0, "step": s, "loss/total": float(s)} for s in range(1, 1001)]
     metrics[3]["loss/total"] = float("nan")
-    (panel,) = panels([RunLog("a", {}, metrics)], {"eeg": "red"})
-    (run,) = panel.series[0].runs
+    (panel,) = panels([RunLog(Path("a"), {}, metrics)], {"eeg": "red"})
+    (run,) = (line.points for line in panel.lines)
     assert len(run) <= 130
     assert all(math.isfinite(y) for _, y in run)
     assert all(x == pytest.approx(y) for x, y in run)
 
 
 def test_no_metrics_no_panels():
-    assert panels([RunLog("a", {}, [])], {"eeg": "red"}) == []
+    assert panels([RunLog(Path("a"), {}, [])], {"eeg": "red"}) == []
 
 
 def test_evenly_spaced():

@@ -123,7 +123,7 @@ def test_curves_tell_the_metrics(labeled):
     lines = [json.loads(line) for line in (labeled / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 3
     for tables in (Page(html).tables, markdown_tables(markdown)):
-        found = as_dict(tables["Training"])
+        found = as_dict(tables["The curves in numbers"])
         assert float(found["total loss", "first point"]) == pytest.approx(
             lines[0]["loss/total"], rel=1e-3
         )
@@ -146,7 +146,7 @@ def test_every_code_is_drawn_once(labeled):
     pooled = data.usage.counts.sum(0)
     for code, tokens in re.findall(r"<title>code (\d+): [^<]*; (\d+) tokens</title>", html):
         assert int(tokens) == int(pooled[int(code)])
-    groups = as_dict(markdown_tables(markdown)["Code usage"][6:])
+    groups = as_dict(markdown_tables(markdown)["The groups in numbers"])
     assert sum(int(n) for n in groups.values()) == 16
 
 
@@ -226,7 +226,11 @@ def test_same_folder_same_bytes(labeled, tmp_path):
     for name in ("report.html", "report.md"):
         (labeled / name).unlink(missing_ok=True)
     assert read(labeled, tmp_path / "a") == read(labeled, tmp_path / "b")
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["report.html", "report.md"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "report",
+        "report.html",
+        "report.md",
+    ]
     assert not list(labeled.glob("report.*"))
 
 
@@ -236,7 +240,7 @@ def test_a_checkpoint_without_its_run(labeled, tmp_path):
     html, _ = read(checkpoint, tmp_path)
     page = Page(html)
     assert "Classification" in page.tables
-    assert "Training" not in page.tables
+    assert "The curves in numbers" not in page.tables
     assert "spatial_pool: sum" in page.text
 
 
@@ -282,9 +286,9 @@ def test_digits_media(tmp_path):
     for one in timelines(data):
         sentence = data.split.rows[one.clip].meta["sentence"]
         words = re.findall(r"[a-z']+", sentence.lower())
-        title = f"text of {one.id}"
+        title = f"text of {one.id} ({one.label})"
         assert page.tables[title][0] == ["token", *words]
         assert [int(k) for k in page.tables[title][1][1:]] == one.codes["text"]
-        steps = page.tables[f"Codes of {one.id} over time"]
+        steps = page.tables[f"{one.id} ({one.label})"]
         assert "".join(one.events).replace("background", "") != ""
         assert [row for row in steps if row[0] == "label"]

@@ -15,7 +15,8 @@ from cmg.studies.definition import load_study
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer, TaskScorer, scorer_for
-from cmg.studies.tables import headlines, study_tables
+from cmg.studies.tables import study_tables
+from cmg.studies.write import remarks
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
 
@@ -46,7 +47,7 @@ def test_lists_are_trained_on_and_benchmarks_scored(root, tiny, tmp_path):
     assert set(summary.columns("ave")) == {
         *("mean", "video->audio", "audio->video", "video->video", "audio->audio")
     }
-    assert "These are simulated data" in " ".join(headlines(summary))
+    assert "These are simulated data" in " ".join(remarks(summary))
     (table, *_) = study_tables(summary)
     assert table.title == "AVE accuracy"
     assert not [column for column in table.columns if "paper" in column]

@@ -20,7 +20,8 @@ from cmg.studies.plan import named_by, plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer
 from cmg.studies.summary import summarized
-from cmg.studies.tables import headlines, metric_table, paired_table, verdict
+from cmg.studies.tables import metric_table, paired_table, verdict
+from cmg.studies.write import remarks, study_document
 
 from .conftest import CHOICE, MODALITIES, PAIR, FakeScorer
 
@@ -68,8 +69,9 @@ def test_all_variants_of_a_fold_come_together_and_each_is_on_its_own_store(go, f
     ]
     plain = summary.rows[0].scores["classification/a->b"]
     assert plain.values == (0.5, 10.5, 20.5)  # seeds 0 and 1 averaged in each fold
-    assert "A choice: scored on the validation split" in " ".join(headlines(summary))
-    assert "Tries: 2 for infonce, 2 for recipe." in headlines(summary)
+    assert "A choice: scored on the validation split" in " ".join(remarks(summary))
+    said = [one.text for one in study_document(summary).lead]
+    assert "Tries: 2 for infonce, 2 for recipe." in said
 
 
 def test_parts_of_a_study_join_without_running_a_job_again(go, untrained):

@@ -9,8 +9,9 @@ import pytest
 
 from cmg.config.load import load_config
 from cmg.errors import DataError
+from cmg.report.html import standalone
 from cmg.studies.definition import load_study, read_study
-from cmg.studies.plots import AxisScale, standalone, study_plot
+from cmg.studies.plots import study_plot
 from cmg.studies.summary import summarized, with_mean
 from cmg.studies.tables import codebook_table, metric_table, paper_table, study_tables
 from cmg.studies.write import write_study
@@ -154,14 +155,6 @@ def test_no_job_and_no_study_are_told_apart(pair, planted, tmp_path):
 # ---- plots --------------------------------------------------------------------------------------
 
 
-def test_scale_by_hand():
-    assert AxisScale(0, 100, 200, 300).at(25) == 225
-    assert AxisScale(0, 100, 300, 200).at(25) == 275
-    assert AxisScale(50, 800, 0, 4, log=True).at(100) == pytest.approx(1)  # four doublings
-    assert AxisScale(0, 10, 0, 1).at(-5) == 0
-    assert AxisScale(5, 5, 0, 1).at(5) == 0.5
-
-
 def circles(drawing):
     group = r'<g data-row="([^"]*)"><title>([^<]*)</title>.*?<circle cx="([\d.]+)" cy="([\d.]+)"'
     return [(r, t, float(x), float(y)) for r, t, x, y in re.findall(group, drawing)]
@@ -216,7 +209,12 @@ def test_many_metrics_are_drawn_two_in_a_row(pair, planted):
         "AVE-AVVP f1, %",
         "UCF-VGG accuracy, %",
     ]
-    assert re.findall(r"translate\(0 ([\d.]+)\)", drawing) == ["0", "122"]  # 64 + 30 + 28
+    assert re.findall(r"translate\(0 ([\d.]+)\)", drawing) == [
+        "0",
+        "0",
+        "122",
+        "122",
+    ]  # 64 + 30 + 28
     assert 'height="244"' in drawing
 
 

@@ -6,16 +6,15 @@ import csv
 import json
 import statistics
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores
-from cmg.report.benchmarks import benchmark_table
-from cmg.report.evaluation import EVALUATION, evaluation_files
+from cmg.report.evaluation import EVALUATION, benchmark_table, evaluation_files
 from cmg.report.write import write_folder
 
+from ..report.conftest import Page
 from .conftest import outcome_of
 
 
@@ -59,34 +58,12 @@ def test_predictions_can_be_recomputed_from_their_file(everything):
     )
 
 
-class Structure(HTMLParser):
-    """Counts elements, and refuses tags that are closed out of order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.counts = [], {}
-
-    def handle_starttag(self, tag, attrs):
-        self.counts[tag] = self.counts.get(tag, 0) + 1
-        if tag not in ("meta", "link", "br", "img", "rect", "line", "circle"):
-            self.open.append(tag)
-        if tag == "rect":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.counts[tag] = self.counts.get(tag, 0) + 1
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_the_report_shows_tables_and_timelines(everything):
     files = evaluation_files(everything)
-    page = Structure()
-    page.feed(files["report.html"])
-    assert not page.open
+    page = Page(files["report.html"])
     # Two localization benchmarks, two protocols, two directions, a dozen clips each.
-    assert page.counts["svg"] == 2 * 2 * 2 * 12
+    assert [tag for tag, _ in page.tags].count("svg") == 2 * 2 * 2 * 12
+    assert len([name for name in files if name.endswith(".svg")]) == 2 * 2 * 2 * 12
     assert "http" not in files["report.html"].replace("http-equiv", "")
     markdown = files["report.md"]
     assert "| published video → audio |" in markdown

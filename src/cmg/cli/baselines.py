@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmg.cli.output import in_terminal, say_remarks, show
+from cmg.cli.output import show_report
 
 
 def baselines(
@@ -30,6 +30,7 @@ def baselines(
     from cmg.recipes.baselines import baselines as run_baselines
     from cmg.recipes.evaluate import RESULTS
     from cmg.report.baselines import cost_table
+    from cmg.report.document import Document, of_tables
     from cmg.report.tables import control_rows, directions_table
 
     names = wanted(only)
@@ -38,6 +39,6 @@ def baselines(
     rows = found.scores
     if (run / RESULTS).is_file():
         rows = control_rows(Results.load(run / RESULTS).transfer, rows)
-    say_remarks(found.remarks)
-    tables = [in_terminal(directions_table(rows)), in_terminal(cost_table(found))] if rows else []
-    show(found.told() | {"run": str(run)}, *tables, f"Kept in {run / FILE}")
+    tables = [directions_table(rows), cost_table(found)] if rows else []
+    document = Document(f"Baselines of {run}", "", [], of_tables(tables), found.remarks)
+    show_report(document, found.told() | {"run": str(run)}, f"Kept in {run / FILE}")

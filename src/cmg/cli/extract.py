@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import named, numbers, pairs, show, table
+from cmg.cli.output import in_terminal, named, numbers, pairs, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ NAMED = 20
 def extractors() -> None:
     """What `cmg extract` can read clips with: shapes, steps, licenses, how to get them."""
     from cmg.extract.registry import COLUMNS, cards_table
+    from cmg.report.tables import plain
 
     rows = cards_table()
     told = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    listed = table(COLUMNS[:-1], [row[:-1] for row in rows], left=COLUMNS)
+    listed = in_terminal(plain("", COLUMNS[:-1], [row[:-1] for row in rows]))
     show({"extractors": told}, listed, *(f"{name}: {get}" for name, *_, get in rows))
 
 
@@ -143,6 +144,7 @@ def extract(
 def lines(found: Extraction) -> list[Any]:
     """An extraction for a terminal."""
     from cmg.extract.source import TRACKS
+    from cmg.report.tables import plain
 
     told = found.as_dict()
     rows = []
@@ -160,7 +162,7 @@ def lines(found: Extraction) -> list[Any]:
         + (f", {found.resumed} clips were done before" if found.resumed else "")
     )
     columns = ("modality", "extractor", "step", "shape", "clips", "steps", "MB")
-    listed = table(columns, rows, told["store"], left=["extractor"])
+    listed = in_terminal(plain(told["store"], columns, rows))
     shown: list[Any] = [listed, f"{told['clips']} clips ({splits}); {done}"]
     shown += [f"left out {clip.id}: {clip.reason}" for clip in found.skipped[:NAMED]]
     if found.skipped:

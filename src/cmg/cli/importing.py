@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import named, numbers, pairs, show, show_store, table
+from cmg.cli.output import in_terminal, named, numbers, pairs, show, show_store
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cmg.recipes.import_official import ImportSummary
+    from cmg.report.tables import Table
     from cmg.text import PromptReport
 
 
@@ -101,10 +100,12 @@ def import_(
     options = ImportOptions(**named(ImportOptions, locals()) | chosen)
     with Bars() as bars:
         summary = import_clips(root, out, options, bars.told)
-    show(summary.as_dict(), _table(summary), *_remarks(summary))
+    show(summary.as_dict(), in_terminal(_table(summary)), *_remarks(summary))
 
 
 def _table(summary: ImportSummary) -> Table:
+    from cmg.report.tables import plain
+
     columns = ("clips", "skipped", "absent", "MB", "of the source", "of dense", "s", "clips/s")
     rows = []
     for name, found in summary.stores.items():
@@ -121,7 +122,8 @@ def _table(summary: ImportSummary) -> Table:
             f"{here / found.seconds:.0f}" if here > 0 else "",
         )
         rows.append(row)
-    return table(("set", *columns), rows, f"{summary.source} -> {summary.path}")
+    title = f"{summary.source} -> {summary.path}"
+    return plain(title, ("set", *columns), rows)
 
 
 def _remarks(summary: ImportSummary) -> list[str]:
@@ -220,7 +222,7 @@ def embed_prompts(
             "warnings": found.warnings,
         },
         f"Encoder {opened.folder}, filter {filter_.value}",
-        as_table(found.reports),
+        in_terminal(as_table(found.reports)),
         *(f"warning: {line}" for line in found.warnings),
         f"{out}: vectors {shape}",
     )
@@ -234,6 +236,8 @@ def facts(report: PromptReport) -> dict[str, Any]:
 
 def as_table(reports: list[PromptReport]) -> Table:
     """A row per prompt."""
+    from cmg.report.tables import plain
+
     columns = ("label", "prompt", "words", "survivors", "truncated", "kept")
     rows = [
         (
@@ -246,4 +250,4 @@ def as_table(reports: list[PromptReport]) -> Table:
         )
         for report in reports
     ]
-    return table(columns, rows, left=("prompt", "truncated", "kept"))
+    return plain("", columns, rows)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,9 @@ from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    from cmg.evaluation.results import Results
-    from cmg.report.tables import Table as ReportTable
+    from cmg.report.document import Document
+    from cmg.report.tables import Table
 
 
 RunOption = Annotated[
@@ -63,6 +61,27 @@ def show(told: Mapping[str, Any], *lines: Any) -> None:
         shown.print(line, soft_wrap=True)
 
 
+def show_report(document: Document, told: Mapping[str, Any], *lines: str) -> None:
+    """Print `told` as JSON where ``--json`` was given, with the report's remarks on stderr.
+
+    Else what a terminal shows of the report, and `lines`.
+    """
+    if STATE.json:
+        say_remarks(document.remarks)
+        show(told)
+        return
+    from cmg.report.terminal import terminal
+
+    show(told, *terminal(document), *lines)
+
+
+def in_terminal(told: Table) -> Any:
+    """A table of a report as one of rich's."""
+    from cmg.report.terminal import table
+
+    return table(told)
+
+
 def say_remarks(remarks: Iterable[str]) -> None:
     """On stderr, what has to be said beside the output, such as what is not as in training."""
     for remark in remarks:
@@ -95,93 +114,6 @@ def say(line: str | None = None) -> None:
             sys.exit(1)
         print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
         sys.exit(2)
-
-
-def demo_record(sets: Mapping[str, Results]) -> dict[str, Any]:
-    """What ``cmg demo --json`` promises: the keys of the first set, and every set by its name."""
-    from cmg.report.tables import means_across
-
-    told = {
-        name: one.public() | {"across": means_across(one), "remarks": one.remarks}
-        for name, one in sets.items()
-    }
-    return next(iter(sets.values())).public() | {"sets": told}
-
-
-def demo_tables(sets: Mapping[str, Results]) -> list[Any]:
-    """A demo for a terminal: set by set, and last how they compare."""
-    from cmg.report.tables import sets_table
-
-    if len(sets) == 1:
-        return [line for results in sets.values() for line in results_tables(results)]
-    shown: list[Any] = []
-    for name, results in sets.items():
-        shown += [f"The set {name}", *results_tables(results), ""]
-    return [*shown, in_terminal(sets_table(sets))]
-
-
-def results_tables(results: Results) -> list[Any]:
-    """An evaluation for a terminal: the tables of the report."""
-    from cmg.report.tables import control_rows, directions_table, transfer_matrix
-
-    matrices = {"Classification of held-out clips": results.transfer}
-    for split, scores in results.extra_splits.items():
-        matrices[f"Classification, split {split}"] = scores
-    if results.localization:
-        matrices["Localization (per-step classes with background)"] = results.localization
-    shown = [in_terminal(transfer_matrix(title, table)) for title, table in matrices.items()]
-    if results.controls:
-        rows = control_rows(results.transfer, results.controls)
-        shown.append(in_terminal(directions_table(rows)))
-    used = results.codebook
-    weights = ", ".join(
-        f"{name} {'off' if weight is None else f'{weight:g}'}"
-        for name, weight in results.weights.items()
-    )
-    return [
-        *shown,
-        f"Codebook: {used.size} codes, {used.used:.1f} used, perplexity {used.perplexity:.1f} "
-        f"over {results.counted_steps}, {100 * used.shared_share:.0f} % of the used codes shared"
-        if used.size
-        else "Codebook: none (model.codebook.kind=none)",
-        f"Objective weights: {weights}",
-        *(f"Remark: {remark}" for remark in results.remarks),
-    ]
-
-
-def in_terminal(told: ReportTable) -> Table:
-    """A table of the report as one of rich's."""
-    from rich.text import Text
-
-    rows = [[Text(c.text, style="dim" if c.marked else "") for c in row] for row in told.rows]
-    return table(told.columns, rows, told.title, told.note)
-
-
-def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str | Text]],
-    title: str | None = None,
-    note: str = "",
-    left: Sequence[str] = (),
-) -> Table:
-    """A table for a terminal; what is too long for a cell goes on below and is never cut.
-
-    Args:
-        columns: Headings.
-        rows: Cells.
-        title: Above it.
-        note: Below it.
-        left: Columns of text beside the first; all others are of numbers.
-    """
-    from rich.table import Table
-
-    made = Table(title=title, title_justify="left", caption=note or None)
-    for index, name in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if index and name not in left else "left"
-        made.add_column(name, justify=justify, overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    return made
 
 
 def facts(store: Any) -> dict[str, Any]:

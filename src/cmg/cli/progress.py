@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from cmg.cli.output import console
@@ -75,10 +75,11 @@ class ClipBar:
         clips: In all.
         done: Clips that an earlier process has done.
         every: Without a terminal, seconds between lines.
+        unit: What is counted; without one there is no rate, and the bar goes when it ends.
     """
 
-    def __init__(self, clips: int, done: int = 0, every: float = 15.0) -> None:
-        self.bar = bar_of()
+    def __init__(self, clips: int, done: int = 0, every: float = 15.0, unit: str = "clips") -> None:
+        self.bar, self.unit = bar_of(transient=not unit), unit
         self.task = self.bar.add_task("clips", total=clips, completed=done, rate="", log=())
         self.clips, self.done, self.here, self.every = clips, done, 0, every
         self.start = self.last = time.perf_counter()
@@ -96,26 +97,35 @@ class ClipBar:
         """Some clips are done."""
         self.done, self.here = self.done + clips, self.here + clips
         now = time.perf_counter()
-        rate = f"{self.here / max(1e-9, now - self.start):.0f} clips/s"
+        rate = f"{self.here / max(1e-9, now - self.start):.0f} {self.unit}/s" if self.unit else ""
         self.bar.update(self.task, advance=clips, description=name, rate=rate, log=log)
         if self.bar.disable and now - self.last > self.every:
             self.last = now
             left = (self.clips - self.done) * (now - self.start) / max(1, self.here)
-            line = f"{name}: {self.done}/{self.clips} clips, {rate}, ETA {left:.0f} s"
-            print(f"{line}, {' '.join(log)}" if log else line, file=sys.stderr, flush=True)
+            count = f"{self.done}/{self.clips} {self.unit}".rstrip()
+            told = [count, rate, f"ETA {left:.0f} s", " ".join(log)]
+            print(f"{name}: {', '.join(filter(None, told))}", file=sys.stderr, flush=True)
 
 
 class Bars(ExitStack):
-    """A bar over clips for each thing that is done, one after the other; none before the first."""
+    """A bar for each thing that is done, one after the other; none before the first.
 
-    name: str | None = None
-    bar: ClipBar
+    Args:
+        unit: What is counted, see :class:`ClipBar`.
+    """
 
-    def told(self, name: str, clips: int, done: int, kept: int) -> None:
+    def __init__(self, unit: str = "clips") -> None:
+        super().__init__()
+        self.bar: ClipBar | None = None
+        self.name, self.unit = "", unit
+
+    def told(self, name: str, clips: int, done: int, kept: int = 0) -> None:
         """How far something is: its clips, those done, and of these the ones done before."""
-        if name != self.name:
+        if self.bar is None or name != self.name:
             self.close()
-            self.bar, self.name = self.enter_context(ClipBar(clips, kept)), name
+            bar = self.enter_context(ClipBar(clips, kept, unit=self.unit))
+            bar.last = bar.start if self.bar is None else self.bar.last
+            self.bar, self.name = bar, name
         self.bar.advance(done - self.bar.done, name)
 
 
@@ -187,30 +197,7 @@ def tensorboard(
 
 
 @contextmanager
-def progress_bar(every: float = 15.0) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr per thing that is counted; lines where that is no terminal.
-
-    Args:
-        every: Without a terminal, seconds between lines; what is done sooner is not told.
-    """
-    bar = bar_of(transient=True)
-    if bar.disable:
-        last = time.monotonic()
-
-        def tell_line(what: str, done: int, of: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= every:
-                last = time.monotonic()
-                print(f"{what}: {done}/{of}", file=sys.stderr, flush=True)
-
-        yield tell_line
-        return
-    with bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done, total=of)
-
-        yield tell
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for what is counted, one thing after the other; see :class:`Bars`."""
+    with Bars("") as bars:
+        yield lambda what, done, of: bars.told(what, of, done)

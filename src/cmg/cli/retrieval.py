@@ -12,11 +12,11 @@ from cmg.cli.output import (
     ExtractorOption,
     RunOption,
     WeightsOption,
-    in_terminal,
     named,
     pairs,
     say_remarks,
     show,
+    show_report,
     typed_name,
 )
 from cmg.cli.progress import progress_bar
@@ -71,8 +71,8 @@ def retrieval(
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
     from cmg.recipes.retrieval import evaluate_retrieval
-    from cmg.report.retrieval import RESULTS, retrieval_files, retrieval_tables
-    from cmg.report.write import write_folder
+    from cmg.report.retrieval import RESULTS, retrieval_document, retrieval_files
+    from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
 
     wanted = representations(by)
@@ -83,9 +83,7 @@ def retrieval(
         retrieval_files,
         overwrite,
     )
-    say_remarks(results.about["remarks"])
-    tables = [in_terminal(one) for one in retrieval_tables(results)]
-    show(results.told(), *tables, f"Report: {out / 'report.html'}")
+    show_report(retrieval_document(results), results.told(), f"Report: {out / HTML}")
 
 
 def two_stage(
@@ -118,8 +116,8 @@ def two_stage(
     from cmg.options import checked_options
     from cmg.recipes.two_stage import JoinOptions
     from cmg.recipes.two_stage import two_stage as run_two_stage
-    from cmg.report.retrieval import RESULTS, two_stage_files, two_stage_tables, two_stage_told
-    from cmg.report.write import write_folder
+    from cmg.report.retrieval import RESULTS, two_stage_document, two_stage_files
+    from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
 
     options = checked_options(JoinOptions, **named(JoinOptions, locals()))
@@ -141,9 +139,7 @@ def two_stage(
             two_stage_files,
             overwrite,
         )
-    say_remarks(results.about["remarks"])
-    tables = [in_terminal(one) for one in two_stage_tables(results)]
-    show(two_stage_told(results), *tables, f"Report: {out / 'report.html'}")
+    show_report(two_stage_document(results), results.told(), f"Report: {out / HTML}")
 
 
 def retrieve(

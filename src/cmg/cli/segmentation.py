@@ -12,11 +12,11 @@ import typer
 from cmg.cli.output import (
     RunOption,
     WeightsOption,
-    in_terminal,
     named,
     pairs,
     say_remarks,
     show,
+    show_report,
     whole_numbers,
 )
 from cmg.cli.progress import progress_bar
@@ -118,8 +118,8 @@ def avs(
         train_all,
     )
     from cmg.recipes.segmentation_scores import score_all
-    from cmg.report.segmentation import segmentation_files, segmentation_tables, told
-    from cmg.report.write import replace_files
+    from cmg.report.segmentation import segmentation_document, segmentation_files, told
+    from cmg.report.write import HTML, replace_files
     from cmg.segmentation.clips import open_segmentation
     from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
     from cmg.training.ranks import choose_device
@@ -174,11 +174,7 @@ def avs(
             return
         results = score_all(segmentation, folders, pictures, tell)
     replace_files(out, segmentation_files(results))
-    show(
-        told(results),
-        *(in_terminal(one) for one in segmentation_tables(results)),
-        f"Report: {out / 'report.html'}",
-    )
+    show_report(segmentation_document(results), told(results), f"Report: {out / HTML}")
 
 
 def segment(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import WorkersOption, in_terminal, show
+from cmg.cli.output import WorkersOption, show, show_report
 
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
@@ -187,10 +187,8 @@ def best(
 
 def show_study(out: Path, summary: StudySummary, more: dict[str, Any], *last: str) -> None:
     """Print the tables of a study, or its ``study.json``."""
-    from cmg.studies.tables import headlines, study_tables
-    from cmg.studies.write import PLOT, REPORT, TABLE
+    from cmg.studies.write import PLOT, REPORT, TABLE, study_document
 
-    shown = [in_terminal(one) for one in study_tables(summary, short=True)]
     files = [str(out / file) for file in (TABLE, PLOT, REPORT) if (out / file).is_file()]
-    lines = [summary.study.title, *headlines(summary), *shown, *files, *last]
-    show(summary.as_dict() | more | {"files": files}, *lines)
+    told = summary.as_dict() | more | {"files": files}
+    show_report(study_document(summary, short=True), told, *files, *last)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import RunOption, in_terminal, say_remarks, show
+from cmg.cli.output import RunOption, in_terminal, say_remarks, show, show_report
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from cmg.evaluation.frozen import Protocol
-    from cmg.recipes.evaluate_tasks import Selection
-    from cmg.report.tables import Table
 
 DataOption = Annotated[
     str, typer.Option(help="Folder in the official layout, or what `cmg data import` made of it.")
@@ -84,9 +82,8 @@ def benchmark(
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
     from cmg.report.baselines import infonce_note
-    from cmg.report.benchmarks import benchmark_table
-    from cmg.report.evaluation import EVALUATION, evaluation_files, grouped, remarks
-    from cmg.report.write import write_folder
+    from cmg.report.evaluation import EVALUATION, benchmark_document, evaluation_files
+    from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
 
     names = benchmark_names([str(context.info_name)])
@@ -111,15 +108,13 @@ def benchmark(
             evaluation_files,
             overwrite,
         )
-    tables = [in_terminal(benchmark_table(found)) for found in grouped(results).values()]
     chosen = " (selected by `cmg select`)" if results.about["selected"] else ""
     say_remarks(infonce_note(model))
-    show(
+    show_report(
+        benchmark_document(results),
         plain(results.figures, "paper"),
-        *remarks(results),
-        *tables,
         f"Checkpoint: {results.about['checkpoint']}{chosen}",
-        f"Report: {out / 'report.html'}",
+        f"Report: {out / HTML}",
     )
 
 
@@ -143,6 +138,7 @@ def select(
 
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import select as run_select
+    from cmg.report.evaluation import selection_table
     from cmg.runs.selection import SELECTED
     from cmg.training.ranks import choose_device
 
@@ -160,18 +156,3 @@ def select(
         in_terminal(selection_table(found)),
         f"Selected: {found.best.checkpoint}, marked in {run / SELECTED}; `cmg evaluate` takes it",
     )
-
-
-def selection_table(found: Selection) -> Table:
-    """A row per checkpoint."""
-    from cmg.report.tables import plain, score_text
-    from cmg.tasks.benchmark import find_benchmark
-
-    rows = []
-    for score in found.scores:
-        accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
-        mark = "selected" if score is found.best else ""
-        rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
-    what = f"{found.benchmark.upper()} {find_benchmark(found.benchmark).headline}"
-    title = f"{what} across modalities, {found.protocol} protocol"
-    return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import WorkersOption, demo_record, demo_tables, say_remarks, show
+from cmg.cli.output import WorkersOption, say_remarks, show, show_report
 from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def demo(
     from cmg.files import replace_file
     from cmg.recipes.demo import plan_demo, prepare_out, run_demo
     from cmg.report import write_report
+    from cmg.report.results import demo_document, demo_record
 
     if json_file is not None and json_file.is_dir():
         raise ConfigError(f"--json {json_file} is a folder; give a file")
@@ -65,7 +66,7 @@ def demo(
     if json_file is not None:
         replace_file(json_file, (json.dumps(told, indent=1) + "\n").encode())
     shown = [f"Report: {path}" for path in written]
-    show(told, *demo_tables(found), *shown, f"{told['seconds']:.0f} s")
+    show_report(demo_document(found), told, *shown, f"{told['seconds']:.0f} s")
 
 
 def pretrain(

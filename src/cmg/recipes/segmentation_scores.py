@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ def score_all(
     """
     asked_by = segmentation.plan.modalities
     empty = segmentation.test.check_masks(partial(tell, "read test clips"))
-    values: dict[str, dict[str, dict[str, list[float]]]] = {}
-    salient: dict[str, list[float]] = {}
+    values: dict[str, dict[str, list[MaskScores]]] = {}
+    salient: list[MaskScores] = []
     ious: dict[str, dict[str, list[float]]] = {}
     progress, chosen = {}, spread(len(segmentation.test), pictures)
     found: dict[int, dict[str, torch.Tensor]] = {place: {} for place in chosen}
@@ -90,9 +90,9 @@ def score_all(
                 each[f"{modality}/{variant}"] = clip_ious
                 if record.model.by_query:
                     row = values.setdefault(f"{record.trained_by}->{modality}", {})
-                    _gather(row.setdefault(variant, {}), scores)
+                    row.setdefault(variant, []).append(scores)
                 else:
-                    _gather(salient, scores)
+                    salient.append(scores)
             title = f"trained by {record.trained_by}, asked by {modality}"
             if not record.model.by_query:
                 title = "without a query"
@@ -102,13 +102,8 @@ def score_all(
                     found[place][title] = mask
         tell("test models", done + 1, len(folders))
     return SegmentationResults(
-        {
-            direction: {
-                v: {k: Score.of(x) for k, x in scores.items()} for v, scores in variants.items()
-            }
-            for direction, variants in values.items()
-        },
-        {k: Score.of(x) for k, x in salient.items()},
+        {d: {v: over_seeds(one) for v, one in row.items()} for d, row in values.items()},
+        over_seeds(salient) if salient else {},
         ious,
         progress,
         [clip.id for clip in segmentation.test.clips],
@@ -133,10 +128,9 @@ def _variants(
         yield variant, scores, (100 * each).tolist()
 
 
-def _gather(row: dict[str, list[float]], scores: MaskScores) -> None:
-    told = asdict(scores)
-    for metric in METRICS:
-        row.setdefault(metric, []).append(float(told[metric]))
+def over_seeds(found: Sequence[MaskScores]) -> dict[str, Score]:
+    """Mean and spread of every metric over at least one model."""
+    return {m: Score.of([float(getattr(one, m)) for one in found]) for m in METRICS}
 
 
 def _refuse_other(segmentation: Segmentation, record: SegmenterRecord, folder: Path) -> None:

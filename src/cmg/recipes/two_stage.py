@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from typing import Any
@@ -91,6 +91,11 @@ class TwoStageResults:
     pivot: str
     new: str
     about: dict[str, Any]
+
+    def told(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        names = {"pivot": self.pivot, "new": self.new}
+        return {"about": self.about | names, "scores": asdict(self)["scores"]}
 
 
 def joined_model(stage1: UnifiedModel, source: Clips, new: str, seed: int) -> UnifiedModel:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cmg.baselines.record import FOLDER, INFONCE, Baselines, absent
 from cmg.evaluation.scores import plain as as_json
-from cmg.report.prose import CONTROLS
+from cmg.report.prose import control_title
 from cmg.report.tables import Table, plain, score_text
 from cmg.runs.checkpoint import list_checkpoints
 from cmg.runs.folder import CONFIG
@@ -21,7 +21,7 @@ def cost_table(found: Baselines) -> Table:
         row = found.rows[name]
         counts = (f"{row.tries:,}", f"{row.parameters:,}", f"{row.steps:,}" if row.steps else "–")
         times = (f"{row.seconds:.1f}", f"{row.cpu_seconds:.1f}")
-        rows.append((CONTROLS[name][0], *counts, *times))
+        rows.append((control_title(name), *counts, *times))
     columns = ("baseline", "settings tried", "parameters", "steps", "wall seconds", "CPU seconds")
     note = f"Penalties and dimensions chosen on {found.chosen_on}." if found.chosen_on else ""
     return plain("What the baselines cost", columns, rows, note)
@@ -37,7 +37,7 @@ def beside(run: Path, found: Baselines | None, direction: str) -> tuple[list[str
     """
     tables = {} if found is None else found.scores
     scores = {n: table[direction] for n, table in tables.items() if direction in table}
-    told = ", ".join(f"{CONTROLS[n][0]} {score_text(s)} %" for n, s in scores.items())
+    told = ", ".join(f"{control_title(n)} {score_text(s)} %" for n, s in scores.items())
     lines = [f"baselines: {told}"] if told else []
     return lines + missing_note(run, absent(tables)), as_json(scores)
 

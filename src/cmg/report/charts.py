@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from cmg.report.svg import Point, n, rule, svg, text
+from cmg.report.svg import Point, legend, n, rule, svg, text
+
+
+@dataclass(frozen=True)
+class AxisScale:
+    """Where values lie on a drawing.
+
+    Attributes:
+        low: Value at `start`.
+        high: Value at `end`.
+        start: Coordinate.
+        end: Coordinate.
+        log: Whether values are placed by their logarithm.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The coordinate of a value; values beyond the ends are drawn at the ends."""
+        low, high, here = self.low, self.high, min(max(value, self.low), self.high)
+        if self.log:
+            low, high, here = math.log(low), math.log(high), math.log(here)
+        share = 0.5 if high == low else (here - low) / (high - low)
+        return self.start + (self.end - self.start) * share
 
 
 @dataclass(frozen=True)
@@ -17,10 +44,12 @@ class Line:
     Attributes:
         points: (x, y), at least one; all y positive on a logarithmic axis.
         color: CSS color.
+        label: In the legend, where there is any.
     """
 
     points: Sequence[Point]
     color: str
+    label: str = ""
 
 
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -56,6 +85,39 @@ def tick_text(value: float) -> str:
     return f"{value:g}"
 
 
+def frame(
+    title: str,
+    across: AxisScale,
+    up: AxisScale,
+    ticks: tuple[Sequence[float], Sequence[float]],
+    name: str,
+    unit: str = "",
+) -> list[str]:
+    """What is around curves: title, ticks on both axes, and the name of the lower one.
+
+    Args:
+        title: Above the plot.
+        across: From the left edge of the plot to the right.
+        up: From its lower edge to the upper one.
+        ticks: On the lower axis, and on the left.
+        name: Of the lower axis.
+        unit: After the numbers of the left axis.
+    """
+    left, right, bottom = across.start, across.end, up.start
+    parts = [text(left, up.end - 14, title, "title")] if title else []
+    for tick in ticks[1]:
+        y = up.at(tick)
+        parts.append(rule((left, y), (right, y), "grid"))
+        parts.append(text(left - 6, y + 4, tick_text(tick) + unit, "tick", "end"))
+    for tick in ticks[0]:
+        x = across.at(tick)
+        parts.append(rule((x, bottom), (x, bottom + 4), "axis"))
+        parts.append(text(x, bottom + 16, tick_text(tick), "tick", "middle"))
+    parts.append(rule((left, bottom), (right, bottom), "axis"))
+    parts.append(text(right, bottom + 30, name, "tick", "end"))
+    return parts
+
+
 def line_chart(
     title: str, lines: Sequence[Line], log: bool = False, width: float = 330, height: float = 200
 ) -> str:
@@ -66,64 +128,48 @@ def line_chart(
         lines: At least one.
         log: Whether the y axis is logarithmic.
         width: Of the drawing.
-        height: Of the drawing.
+        height: Of the drawing, without the legend.
     """
-    axes = Axes(lines, log, 46, width - 12, 30, height - 34)
-    bottom = axes.bottom
-    parts = [text(axes.left, 16, title + (" (log scale)" if log else ""), "title")]
-    for tick in axes.y_ticks:
-        y = axes.place(0, tick)[1]
-        parts += [rule((axes.left, y), (axes.right, y), "grid")]
-        parts += [text(axes.left - 6, y + 4, tick_text(tick), "tick", "end")]
-    for tick in axes.x_ticks:
-        x = axes.place(tick, axes.y_ticks[0])[0]
-        parts += [rule((x, bottom), (x, bottom + 4), "axis")]
-        parts += [text(x, bottom + 16, tick_text(tick), "tick", "middle")]
-    parts += [rule((axes.left, bottom), (axes.right, bottom), "axis")]
-    parts += [text(axes.right, height - 4, "step", "tick", "end")]
+    across, up, ticks = scales(lines, log, (46, width - 12), (height - 34, 30))
+    parts = frame(title + (" (log scale)" if log else ""), across, up, ticks, "step")
+    colors = {line.label: line.color for line in lines if line.label}
+    if colors:
+        parts += legend(colors, across.start, height + 2)
     many = ' class="many"' if len(lines) > len({line.color for line in lines}) else ""
-    drawn = [_polyline([axes.place(*p) for p in line.points], line.color) for line in lines]
+    drawn = [
+        polyline([(across.at(x), up.at(y)) for x, y in one.points], one.color) for one in lines
+    ]
     first, last = lines[0].points[0][1], lines[0].points[-1][1]
     label = f"{title}: from {first:.4g} to {last:.4g}"
-    return svg(width, height, "".join(parts) + f"<g{many}>{''.join(drawn)}</g>", label)
+    body = "".join(parts) + f"<g{many}>{''.join(drawn)}</g>"
+    return svg(width, height + 22 * bool(colors), body, label)
 
 
-class Axes:
-    """Where data go on the drawing.
+def scales(
+    lines: Sequence[Line], log: bool, across: tuple[float, float], up: tuple[float, float]
+) -> tuple[AxisScale, AxisScale, tuple[list[float], list[float]]]:
+    """Both scales of some curves, from 0 on where that is near, and their ticks.
 
     Args:
         lines: At least one.
         log: Whether the y axis is logarithmic.
-        left: Edge of the plot, as are the next three.
-        right: Edge.
-        top: Edge.
-        bottom: Edge.
+        across: Left and right edge of the plot.
+        up: Lower and upper edge.
     """
-
-    def __init__(
-        self, lines: Sequence[Line], log: bool, left: float, right: float, top: float, bottom: float
-    ) -> None:
-        self.left, self.right, self.top, self.bottom = left, right, top, bottom
-        ys = [y for line in lines for _, y in line.points]
-        end = max(x for line in lines for x, _ in line.points)
-        low, high = min(ys), max(ys)
-        if not log and 0 <= low < high / 2:
-            low = 0.0
-        self.y_ticks = log_ticks(low, high) if log else nice_ticks(low, high)
-        ticks = nice_ticks(0, end)
-        self.x_ticks = [t for t in ticks if t <= end * 1.0001] or ticks
-        self.x_end = max(end, self.x_ticks[-1])
-        self._scale = math.log10 if log else float
-
-    def place(self, x: float, y: float) -> Point:
-        """The point of the drawing that stands for (x, y)."""
-        low, high = self._scale(self.y_ticks[0]), self._scale(self.y_ticks[-1])
-        share = (self._scale(y) - low) / (high - low)
-        across = self.left + (self.right - self.left) * x / self.x_end
-        return across, self.bottom - (self.bottom - self.top) * share
+    ys = [y for line in lines for _, y in line.points]
+    end = max(x for line in lines for x, _ in line.points)
+    low, high = min(ys), max(ys)
+    if not log and 0 <= low < high / 2:
+        low = 0.0
+    y_ticks = log_ticks(low, high) if log else nice_ticks(low, high)
+    every = nice_ticks(0, end)
+    x_ticks = [tick for tick in every if tick <= end * 1.0001] or every
+    x = AxisScale(0.0, max(end, x_ticks[-1]), *across)
+    return x, AxisScale(y_ticks[0], y_ticks[-1], *up, log), (x_ticks, y_ticks)
 
 
-def _polyline(points: Sequence[Point], color: str) -> str:
+def polyline(points: Sequence[Point], color: str) -> str:
+    """A line through some points; a single one is a dot."""
     if len(points) == 1:
         (x, y) = points[0]
         return f'<circle cx="{n(x)}" cy="{n(y)}" r="2.5" style="fill:{color}"/>'
@@ -146,53 +192,45 @@ class Bar:
 
 def bar_chart(
     bars: Sequence[Bar],
-    colors: Sequence[str],
+    colors: Mapping[str, str],
     threshold: tuple[float, str] | None = None,
     width: float = 1060,
-    height: float = 250,
+    height: float = 270,
 ) -> str:
     """Stacked bars in percent; names below them where they fit.
 
     Args:
         bars: At least one; heights in percent.
-        colors: One per part.
+        colors: One per part, by its name.
         threshold: Height and caption of a dashed line.
         width: Of the drawing.
         height: Of the drawing.
     """
-    left, right, top, bottom = 44.0, width - 8, 12.0, height - 34
-    pitch = (right - left) / len(bars)
+    bottom, pitch = height - 34, (width - 52) / len(bars)
     ticks = nice_ticks(0, max(1e-9, *(sum(bar.parts) for bar in bars)))
-    unit = (bottom - top) / ticks[-1]
-    parts = []
-    for tick in ticks:
-        y = bottom - tick * unit
-        parts += [rule((left, y), (right, y), "grid")]
-        parts += [text(left - 6, y + 4, f"{tick_text(tick)} %", "tick", "end")]
+    across, up = AxisScale(0, len(bars), 44, width - 8), AxisScale(0, ticks[-1], bottom, 32)
+    parts = frame("", across, up, ((), ticks), "codes, the most frequent first", " %")
+    parts += legend(colors, across.start, 0)
     for i, bar in enumerate(bars):
-        x = left + i * pitch
-        parts.append(_stack(bar, colors, x + 0.08 * pitch, 0.84 * pitch, bottom, unit))
+        parts.append(_stack(bar, list(colors.values()), across.at(i + 0.08), 0.84 * pitch, up))
         if pitch >= 13:
-            parts.append(text(x + pitch / 2, bottom + 13, bar.name, "small", "middle"))
+            parts.append(text(across.at(i + 0.5), bottom + 13, bar.name, "small", "middle"))
     if threshold is not None:
-        y = bottom - threshold[0] * unit
-        parts += [rule((left, y), (right, y), "threshold")]
-        parts += [text(right, y - 8, threshold[1], "tick", "end")]
-    parts += [rule((left, bottom), (right, bottom), "axis")]
-    parts += [text(right, height - 4, "codes, the most frequent first", "tick", "end")]
+        y = up.at(threshold[0])
+        parts += [rule((across.start, y), (across.end, y), "threshold")]
+        parts += [text(across.end, y - 8, threshold[1], "tick", "end")]
     return svg(width, height, "".join(parts), "Code frequencies, the most frequent first", "wide")
 
 
-def _stack(
-    bar: Bar, colors: Sequence[str], x: float, width: float, bottom: float, unit: float
-) -> str:
-    rects, y = "", bottom
+def _stack(bar: Bar, colors: Sequence[str], x: float, width: float, up: AxisScale) -> str:
+    rects, total = "", 0.0
     for size, color in zip(bar.parts, colors, strict=True):
         if size > 0:
-            y -= size * unit
+            total += size
+            height = up.at(0) - up.at(size)
             rects += (
-                f'<rect x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" '
-                f'height="{size * unit:.2f}" style="fill:{color}"/>'
+                f'<rect x="{x:.2f}" y="{up.at(total):.2f}" width="{width:.2f}" '
+                f'height="{height:.2f}" style="fill:{color}"/>'
             )
     title = escape(f"code {bar.name}: {sum(bar.parts):.2f} %")
     return f'<g data-bar="{escape(bar.name)}"><title>{title}</title>{rects}</g>'

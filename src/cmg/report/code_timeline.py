@@ -5,7 +5,6 @@ Coordinates are pixels; a long clip is broken into lines like a text.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from html import escape
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from cmg.recipes.media_codes import CodedClip, Track, sharing
 from cmg.report.colors import code_color, modality_colors, text_on
 from cmg.report.event_timelines import shortened
-from cmg.report.html import data_uri, stylesheet
+from cmg.report.html import data_uri
 from cmg.report.svg import envelope, n, rule, svg, text
 
 LEFT, LINE = 116.0, 1000.0
@@ -28,7 +27,6 @@ FRAME, WAVE, CODE, GAP = 60.0, 38.0, 24.0, 12.0
 """Heights."""
 LETTER = 6.4
 """Mean width of a letter of the words."""
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,6 @@ def timeline_svg(clip: CodedClip) -> str:
             width = max(width, LEFT + LINE * 0.7)
     body += _legend(clip, shared, y + 10)
     return svg(width, y + 22, body, label_of(clip), "codetimeline")
-
-
-def standalone_svg(clip: CodedClip) -> str:
-    """The picture of a clip as a file of its own: an SVG that loads nothing."""
-    drawn = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", timeline_svg(clip))
-    head, _, body = drawn.partition(">")
-    page = '<rect width="100%" height="100%" style="fill:var(--page)"/>'
-    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    return f"{head}><style><![CDATA[{stylesheet()}]]></style>{page}{body}\n"
 
 
 def label_of(clip: CodedClip) -> str:

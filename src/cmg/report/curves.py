@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from statistics import fmean
 
 from cmg.report.charts import Line, line_chart
+from cmg.report.document import Figure
 from cmg.report.gather import RunLog
 from cmg.report.prose import term_name
 from cmg.report.svg import Point
 from cmg.report.tables import Table, plain
 
-POINTS = 130
+POINTS, IN_NUMBERS = 130, "The curves in numbers"
 FIRST, SECOND = "var(--ink-1)", "var(--ink-2)"
 Drawn = tuple[str, str, Sequence[str]]
 """Label and color of a series, and the measures that it is the mean of."""
@@ -22,41 +24,18 @@ Wanted = tuple[str, Sequence[Drawn], float]
 
 
 @dataclass(frozen=True)
-class Series:
-    """One measure of every run.
-
-    Attributes:
-        label: In the legend; empty where the panel has a single series.
-        color: CSS color.
-        runs: A curve per run.
-    """
-
-    label: str
-    color: str
-    runs: list[list[Point]]
-
-
-@dataclass(frozen=True)
 class Panel:
     """One small chart.
 
     Attributes:
         title: With the unit.
-        series: At least one.
-        wide: Whether it may span orders of magnitude.
+        lines: A curve per series and run, labeled where there are several series.
+        log: Whether the values span so much that a linear axis would hide most of them.
     """
 
     title: str
-    series: list[Series]
-    wide: bool = False
-
-    @property
-    def log(self) -> bool:
-        """Whether the values span so much that a linear axis would hide most of them."""
-        if not self.wide:
-            return False
-        ys = [y for series in self.series for run in series.runs for _, y in run]
-        return min(ys) > 0 and max(ys) / min(ys) > 50
+    lines: list[Line]
+    log: bool
 
 
 def panels(runs: Sequence[RunLog], colors: Mapping[str, str]) -> list[Panel]:
@@ -69,7 +48,7 @@ def panels(runs: Sequence[RunLog], colors: Mapping[str, str]) -> list[Panel]:
     keys = list(dict.fromkeys(key for run in runs for line in run.metrics for key in line))
     wanted = [*_losses(keys, colors), *_codes(colors), *_steps(keys, colors)]
     found = [_panel(runs, *one) for one in wanted]
-    return [panel for panel in found if panel.series]
+    return [panel for panel in found if panel.lines]
 
 
 def _losses(keys: Sequence[str], colors: Mapping[str, str]) -> Iterator[Wanted]:
@@ -108,12 +87,15 @@ def _each(key: str, colors: Mapping[str, str]) -> list[Drawn]:
 
 
 def _panel(runs: Sequence[RunLog], title: str, drawn: Sequence[Drawn], factor: float) -> Panel:
-    series = []
-    for label, color, keys in drawn:
-        curves = [curve for run in runs if (curve := _curve(run, keys, factor))]
-        if curves:
-            series.append(Series(label, color, curves))
-    return Panel(title, series, wide=title.endswith(("loss", "norm")))
+    lines = [
+        Line(curve, color, label)
+        for label, color, keys in drawn
+        for run in runs
+        if (curve := _curve(run, keys, factor))
+    ]
+    ys = [y for line in lines for _, y in line.points]
+    wide = title.endswith(("loss", "norm")) and min(ys, default=0) > 0
+    return Panel(title, lines, wide and max(ys) / min(ys) > 50)
 
 
 def _curve(run: RunLog, keys: Sequence[str], factor: float) -> list[Point]:
@@ -126,21 +108,18 @@ def _curve(run: RunLog, keys: Sequence[str], factor: float) -> list[Point]:
     return [(sum(x for x, _ in b) / len(b), sum(y for _, y in b) / len(b)) for b in bins]
 
 
-def chart(panel: Panel) -> str:
-    """The panel as SVG."""
-    lines = [Line(run, series.color) for series in panel.series for run in series.runs]
-    return line_chart(panel.title, lines, panel.log)
+def chart(panel: Panel) -> Figure:
+    """The panel drawn."""
+    return Figure(panel.title, line_chart(panel.title, panel.lines, panel.log))
 
 
 def curves_table(found: Sequence[Panel]) -> Table:
     """Where each curve starts and ends, mean over the runs."""
-
-    def mean(series: Series, place: int) -> str:
-        return f"{sum(run[place][1] for run in series.runs) / len(series.runs):.4g}"
-
-    rows = [
-        (f"{p.title}: {s.label}" if s.label else p.title, mean(s, 0), mean(s, -1))
-        for p in found
-        for s in p.series
-    ]
-    return plain("Training", ("measure", "first point", "last point"), rows)
+    rows = []
+    for panel in found:
+        for label in dict.fromkeys(line.label for line in panel.lines):
+            curves = [line.points for line in panel.lines if line.label == label]
+            means = [fmean(curve[place][1] for curve in curves) for place in (0, -1)]
+            title = f"{panel.title}: {label}" if label else panel.title
+            rows.append((title, *(f"{mean:.4g}" for mean in means)))
+    return plain(IN_NUMBERS, ("measure", "first point", "last point"), rows)

@@ -1,9 +1,11 @@
-"""A report as data, told once: a page, a Markdown file and a terminal show the same one."""
+"""A report as data, told once: a page, a Markdown file, a terminal and a folder show the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -39,73 +41,51 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table with more than its cells.
+class Figure:
+    """A drawing: on the page, and a file of its own.
 
     Attributes:
-        table: Grid without a title if it stands in a document by itself.
-        heading: Above it in Markdown.
-        cls: CSS class.
-        titled: Whether the page shows its title; screen readers always have it.
-        why: A sentence on what it holds: above it in Markdown, a note below it on the page.
-        more: A further column of the page, its header first.
+        title: What it is.
+        drawing: SVG.
+        note: Below it on the page.
     """
 
-    table: Table
-    heading: str = ""
-    cls: str = ""
-    titled: bool = True
-    why: str = ""
-    more: Sequence[str] = ()
+    title: str
+    drawing: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Blocks that the page sets together; in Markdown they follow each other."""
+    """Blocks that the page sets together, in an element of a CSS class."""
 
     blocks: Sequence[Block]
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    cls: str
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that the page unfolds on demand.
-
-    Attributes:
-        summary: What is seen of them.
-        blocks: Seen at once in Markdown.
-        heading: Above them in Markdown.
-    """
+    """Blocks that the page unfolds on demand, below a summary, and a terminal leaves out."""
 
     summary: str
     blocks: Sequence[Block]
-    heading: str = ""
 
 
-@dataclass(frozen=True)
-class InWords:
-    """A block of the Markdown file alone, where the page has a picture."""
-
-    block: Block
-
-
-Block = Table | Text | Items | Code | Grid | Box | Fold | InWords | Markup
+Block = Table | Text | Items | Code | Figure | Box | Fold | Markup
 """What documents are made of; markup is for the page alone."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document; without one in Markdown if it has nothing but markup.
+    """A part of a document; without one in Markdown if it has nothing but pictures.
 
     Attributes:
-        title: Its heading.
+        title: Its heading; tables of the same title go without theirs.
         blocks: What it holds.
-        headed: Whether Markdown has the heading, or those of the blocks stand in its place.
     """
 
     title: str
     blocks: Sequence[Block]
-    headed: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,23 +95,58 @@ class Document:
     Attributes:
         title: The first heading.
         kicker: What made it, above the title of the page.
-        opening: Above the sections.
+        lead: What it is, below the title.
         sections: By anchor.
-        window: Title of the page's window, where it is another.
+        remarks: What has to be said before the tables.
+        more: Between the remarks and the sections.
     """
 
     title: str
     kicker: str
-    opening: Sequence[Block]
+    lead: Sequence[Block]
     sections: Mapping[str, Section]
-    window: str = ""
+    remarks: Sequence[str] = ()
+    more: Sequence[Block] = ()
+
+    @property
+    def opening(self) -> list[Block]:
+        """All that is above the sections."""
+        return [*self.lead, *(Text(remark, "remark") for remark in self.remarks), *self.more]
+
+    def parts(self) -> dict[str, Table | Figure]:
+        """Every table and figure by a name for its file: the section's anchor, and its title."""
+        found: dict[str, Table | Figure] = {}
+        for anchor, section in {"": Section("", self.opening), **self.sections}.items():
+            for part in tables_and_figures(section.blocks):
+                own = "" if part.title == section.title else slug(part.title)
+                name = "-".join(filter(None, (slug(anchor), own))) or "part"
+                names = (name, *(f"{name}-{i}" for i in range(2, len(found) + 3)))
+                found[next(free for free in names if free not in found)] = part
+        return found
 
 
-def opened(lead: str, remarks: Sequence[str]) -> list[Block]:
-    """The opening of a report: what it is, and what has to be said before the tables."""
-    return [Text(lead, "headline"), *(Text(remark, "remark") for remark in remarks)]
+def tables_and_figures(blocks: Sequence[Block]) -> Iterator[Table | Figure]:
+    """Those among some blocks, at any depth, in their order."""
+    for one in blocks:
+        match one:
+            case Table() | Figure():
+                yield one
+            case Box() | Fold():
+                yield from tables_and_figures(one.blocks)
+
+
+def slug(title: str) -> str:
+    """A title as part of a file's name: small letters, digits and hyphens, 60 at most."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].rstrip("-")
 
 
 def of_tables(tables: Sequence[Table]) -> dict[str, Section]:
     """A section for every table."""
-    return {f"table-{i}": Section(one.title, [one]) for i, one in enumerate(tables)}
+    found: dict[str, Section] = {}
+    for i, one in enumerate(tables, 1):
+        anchor = slug(one.title)
+        found[anchor if anchor and anchor not in found else f"table-{i}"] = Section(
+            one.title, [one]
+        )
+    return found

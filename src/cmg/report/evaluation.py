@@ -1,36 +1,42 @@
-"""The report and the files of an evaluation on the benchmarks."""
+"""The report, the tables and the files of an evaluation on the benchmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from markupsafe import Markup
 from torch import Tensor
 
 from cmg.evaluation.scores import plain as as_json
-from cmg.recipes.evaluate_tasks import TaskResults
-from cmg.report.benchmarks import (
-    all_metrics_table,
-    benchmark_table,
-    counts_table,
-    leak_table,
-)
-from cmg.report.document import Block, Document, Fold, Grid, Items, Section, opened
-from cmg.report.event_timelines import COLORS, event_timelines, timeline_picture
-from cmg.report.html import fill
+from cmg.recipes.evaluate_tasks import Selection, TaskResults
+from cmg.report.document import Block, Box, Document, Figure, Fold, Items, Section, Text
+from cmg.report.event_timelines import event_timelines, timeline_picture
 from cmg.report.prose import SIMULATED
-from cmg.report.tables import Table, plain
-from cmg.report.write import csv_text, pages
+from cmg.report.tables import FACTS, Cell, Table, arrow, crossing, ends, plain, score_text
+from cmg.report.write import csv_text, report_files
+from cmg.tasks.benchmark import find_benchmark
 from cmg.tasks.outcome import Outcome, Predictions
 
 RESULTS, EVALUATION, PREDICTIONS = "results.json", "evaluation.json", "predictions"
-TITLE = "Benchmarks"
+TITLE, ABOUT = "Benchmarks", "What was evaluated"
 WHAT = (
     "Heads are trained with the labels of one modality on the frozen codebook and read, unchanged, "
     "on the other. Published: the release's protocol with all its particulars. Clean: encoders in "
     "eval mode, training, selection and test apart."
 )
+COLUMNS = {
+    "clip": ("accuracy", "macro_f1", "map"),
+    "step": ("precision", "recall", "f1", "foreground_f1", "map"),
+}
+NAMES = {"map": "mAP", "f1": "F1", "macro_f1": "macro F1", "foreground_f1": "foreground F1"}
+"""How metrics are called in tables, where not by their key."""
+CONTROLS = {
+    "continuous": "no codebook",
+    "majority": "majority",
+    "chance": "chance",
+}
+"""Titles of the controls, in the order of the table."""
+PRETRAINING = "in_pretraining"
 
 
 def grouped(results: TaskResults) -> dict[str, list[Outcome]]:
@@ -65,7 +71,7 @@ def about_table(results: TaskResults) -> Table:
         ("data", str(about["data"])),
         ("seeds of the heads", ", ".join(map(str, about["seeds"]))),
     ]
-    return plain("What was evaluated", ("", ""), rows)
+    return plain(ABOUT, ("", ""), rows, cls=FACTS)
 
 
 def benchmark_document(results: TaskResults) -> Document:
@@ -74,21 +80,20 @@ def benchmark_document(results: TaskResults) -> Document:
         name: Section(outcomes[0].benchmark.title, benchmark_blocks(outcomes))
         for name, outcomes in grouped(results).items()
     }
-    about = Grid(about_table(results), cls="facts", titled=False)
-    sections["about"] = Section("What was evaluated", [about])
-    return Document(TITLE, "cmg evaluate", opened(WHAT, remarks(results)), sections)
+    sections["about"] = Section(ABOUT, [about_table(results)])
+    lead = [Text(WHAT, "headline")]
+    return Document(TITLE, "cmg evaluate", lead, sections, remarks(results))
 
 
 def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
     """Tables and timelines of one benchmark."""
     notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
-    counts, leaks = counts_table(outcomes), leak_table(outcomes)
-    every = [Grid(all_metrics_table(o), f"All metrics, {o.protocol}") for o in outcomes]
+    leaks = leak_table(outcomes)
     return [
         benchmark_table(outcomes),
-        Fold("How the figures came about", [notes, Grid(counts, counts.title)]),
-        Fold(leaks.title, [leaks], leaks.title),
-        Fold("All metrics", every),
+        Fold("How the figures came about", [notes, counts_table(outcomes)]),
+        Fold(leaks.title, [leaks]),
+        Fold("All metrics", [all_metrics_table(outcome) for outcome in outcomes]),
         *(fold for o in outcomes if o.benchmark.per == "step" for fold in timelines(o)),
     ]
 
@@ -96,15 +101,17 @@ def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
 def timelines(outcome: Outcome) -> list[Fold]:
     """Timelines of the directions across modalities."""
     folds = []
-    for direction in outcome.figures:
-        source, _, target = direction.partition("->")
-        if source == target:
-            continue
+    for direction in crossing(outcome.figures):
         shown = event_timelines(outcome, direction)
-        clips = [(one.id, Markup(timeline_picture(one))) for one in shown]
         seed = min(outcome.predictions[direction].probabilities)
-        summary = f"Timelines, {outcome.protocol}, {source} → {target}"
-        folds.append(Fold(summary, [fill("events", clips=clips, colors=COLORS, seed=seed)]))
+        about = Text(
+            f"Evenly spaced test clips; a column per second; head of seed {seed}. Upper half: true."
+            " Lower half: predicted (probability above 0.5). Full height: both."
+        )
+        of = f"{outcome.protocol}, {arrow(direction)}"
+        drawn = [Figure(f"{of}, {one.id}", timeline_picture(one)) for one in shown]
+        cards = [Box([figure], "card timeline") for figure in drawn]
+        folds.append(Fold(f"Timelines, {of}", [about, *cards]))
     return folds
 
 
@@ -116,7 +123,7 @@ def evaluation_files(results: TaskResults) -> dict[str, Any]:
             arrow = direction.replace("->", "-to-")
             name = f"{outcome.benchmark.name}-{outcome.protocol}-{arrow}.csv"
             files[f"{PREDICTIONS}/{name}"] = predictions_csv(outcome, said)
-    return files | pages(benchmark_document(results))
+    return files | report_files(benchmark_document(results))
 
 
 def evaluation_record(results: TaskResults) -> dict[str, Any]:
@@ -165,3 +172,115 @@ def _step_rows(
                 "|".join(classes[c] for c in guess),
                 "|".join(f"{p[c]:.4f}" for c in guess),
             ]
+
+
+def metric_name(metric: str) -> str:
+    """How a metric is called in tables."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
+    """One benchmark: a row per protocol and direction.
+
+    Args:
+        outcomes: Of the benchmark, one per protocol.
+    """
+    one = outcomes[0].benchmark
+    names = [metric_name(metric) for metric in COLUMNS[one.per]]
+    columns = ("protocol, direction", *names, "paper", *CONTROLS.values(), "remark")
+    rows = [row for outcome in outcomes for row in _rows(outcome)]
+    return plain(one.title, columns, rows, _note(outcomes)).filled()
+
+
+def _rows(outcome: Outcome) -> Iterator[list[Cell]]:
+    compared = outcome.benchmark.headline
+    for direction, figures in outcome.figures.items():
+        source, target = ends(direction)
+        known = outcome.paper.get(direction, {}).get(compared)
+        paper = "–" if known is None else f"{known:.1f}"
+        if known is not None and outcome.protocol != "published":
+            paper = f"({paper})"
+        controls = {n: found[direction][compared] for n, found in outcome.controls.items()}
+        texts = [
+            f"{outcome.protocol} {arrow(direction)}",
+            *(score_text(figures[metric]) for metric in COLUMNS[outcome.benchmark.per]),
+            paper,
+            *(score_text(controls.get(name)) for name in CONTROLS),
+            outcome.marks.get(direction, ""),
+        ]
+        yield [Cell(text, marked=source == target) for text in texts]
+
+
+def _note(outcomes: Sequence[Outcome]) -> str:
+    sizes = {f.n for o in outcomes for d in o.figures.values() for f in d.values()}
+    heads = (
+        f"mean ± sample standard deviation of {max(sizes)} heads" if max(sizes) > 1 else "1 head"
+    )
+    compared = metric_name(outcomes[0].benchmark.headline)
+    text = (
+        f"Percent, {heads}. Directions within one modality are upper bounds. "
+        f"{'Paper and controls' if any(o.paper for o in outcomes) else 'Controls'}: {compared}."
+    )
+    if outcomes[0].unlike:
+        text += f" Without the paper's figures: {outcomes[0].unlike}."
+    if any(o.paper for o in outcomes) and any(o.protocol != "published" for o in outcomes):
+        text += " In parentheses: the paper's figure, made by the published protocol."
+    return text
+
+
+def all_metrics_table(outcome: Outcome) -> Table:
+    """Every metric of every direction of one outcome."""
+    directions = list(outcome.figures)
+    metrics = list(next(iter(outcome.figures.values())))
+    rows = [
+        [metric_name(m), *(score_text(outcome.figures[d][m]) for d in directions)] for m in metrics
+    ]
+    columns = ("metric", *map(arrow, directions))
+    return plain(f"All metrics, {outcome.protocol}", columns, rows)
+
+
+def counts_table(outcomes: Sequence[Outcome]) -> Table:
+    """Clips per protocol, part and modality."""
+    modalities = list(dict.fromkeys(m for o in outcomes for c in o.counts.values() for m in c))
+    rows = [
+        [f"{o.protocol} {part}", *(str(counts.get(m, 0)) for m in modalities)]
+        for o in outcomes
+        for part, counts in o.counts.items()
+        if counts
+    ]
+    return plain("Clips", ("protocol, part", *modalities), rows)
+
+
+def leak_table(outcomes: Sequence[Outcome]) -> Table:
+    """Test clips of videos that were seen before."""
+    lists = list(dict.fromkeys(name for o in outcomes for r in o.leaks for name in r[PRETRAINING]))
+    rows = [
+        [
+            f"{o.protocol} {arrow(row['direction'])}",
+            str(row["clips"]),
+            str(row["in_training"]),
+            *(str(row[PRETRAINING].get(name, "–")) for name in lists),
+        ]
+        for o in outcomes
+        for row in o.leaks
+    ]
+    columns = (
+        "protocol, direction",
+        "test clips",
+        "of a video the head was trained on",
+        *(f"of a video in the list {name}" for name in lists),
+    )
+    note = "" if lists else "Without VGGSound's lists in the data, pre-training was not compared."
+    return plain("Videos seen before", columns, rows, note)
+
+
+def selection_table(found: Selection) -> Table:
+    """The checkpoints of a run, a row each."""
+    rows = []
+    for score in found.scores:
+        accuracy = "too late" if score.accuracy is None else score_text(score.accuracy)
+        mark = "selected" if score is found.best else ""
+        rows.append((score.checkpoint, str(score.epoch), accuracy, mark))
+    what = f"{found.benchmark.upper()} {find_benchmark(found.benchmark).headline}"
+    title = f"{what} across modalities, {found.protocol} protocol"
+    return plain(title, ("checkpoint", "epochs", "mean of both directions, %", ""), rows)

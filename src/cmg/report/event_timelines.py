@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cmg.report.gather import evenly
-from cmg.report.svg import n, rule, svg, text
+from cmg.report.svg import legend, n, rule, svg, text
 from cmg.tasks.outcome import Outcome
 
 CLIPS = 12
@@ -57,11 +57,12 @@ def event_timelines(outcome: Outcome, direction: str, wanted: int = CLIPS) -> li
 def timeline_picture(one: EventTimeline) -> str:
     """A row per class, a cell per second: truth above, prediction below, one block where both."""
     steps = one.truth.shape[1]
-    width, height = LEFT + steps * CELL + 6, 20 + len(one.classes) * (ROW + 6) + 4
-    parts = [text(LEFT + (t + 0.5) * CELL, 12, str(t), "tick", "middle") for t in range(steps)]
+    width, height = LEFT + max(steps, 8) * CELL + 6, 44 + len(one.classes) * (ROW + 6) + 4
+    parts = [text(0, 16, shortened(one.id), "title"), *legend(COLORS, LEFT, 0)]
+    parts += [text(LEFT + (t + 0.5) * CELL, 36, str(t), "tick", "middle") for t in range(steps)]
     agreed = 0
     for row, name in enumerate(one.classes):
-        top = 20 + row * (ROW + 6)
+        top = 44 + row * (ROW + 6)
         parts.append(text(LEFT - 8, top + 12, shortened(name), "", "end"))
         parts.append(rule((LEFT, top + ROW + 2), (LEFT + steps * CELL, top + ROW + 2), "grid"))
         for t in range(steps):

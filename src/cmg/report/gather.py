@@ -11,7 +11,7 @@ import numpy as np
 from cmg.baselines.record import Baselines, read_baselines
 from cmg.clips import configured_clips
 from cmg.codebook.measures import CodeUsage, collapse
-from cmg.config.load import collapse_remedies, to_yaml
+from cmg.config.load import collapse_remedies
 from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.embedded import set_name
@@ -33,12 +33,12 @@ class RunLog:
     """What a run wrote while it trained.
 
     Attributes:
-        name: Name of its folder.
+        folder: Its folder.
         facts: ``run.json``; empty where there is none.
         metrics: Lines of ``metrics.jsonl``.
     """
 
-    name: str
+    folder: Path
     facts: dict[str, Any]
     metrics: list[dict[str, float]]
 
@@ -49,15 +49,11 @@ class ReportData:
 
     Attributes:
         folder: Where it is.
-        name: Name of the folder.
-        demo: Whether it is a demo of several seeds rather than one run.
         results: Tables, those of the baselines among the controls; None where the store has no
             labels to make them with.
         baselines: What they cost; None where a run has none.
-        stats: Use of the codebook, mean over seeds for a demo.
         runs: The logs, that of the example run first.
         checkpoint: Of the example run, whose codes are shown.
-        config_text: Its resolved configuration, YAML.
         model: In eval mode.
         split: The clips whose codes are shown, those that lack all modalities left out.
         encoded: Their codes.
@@ -66,19 +62,26 @@ class ReportData:
     """
 
     folder: Path
-    name: str
-    demo: bool
     results: Results | None
     baselines: Baselines | None
-    stats: CodebookStats
     runs: list[RunLog]
     checkpoint: Checkpoint
-    config_text: str
     model: UnifiedModel
     split: Clips
     encoded: dict[str, EncodedModality]
     usage: CodeUsage
     remarks: list[str]
+
+    @property
+    def demo(self) -> bool:
+        """Whether it is a demo of several seeds rather than one run."""
+        return self.runs[0].folder != self.folder
+
+    @property
+    def stats(self) -> CodebookStats:
+        """Use of the codebook, mean over seeds for a demo."""
+        own = self.results
+        return CodebookStats.of(self.usage, self.usage) if own is None else own.codebook
 
     @property
     def store(self) -> Clips:
@@ -108,7 +111,6 @@ def gather(folder: Path) -> ReportData:
     """
     folder = Path(folder)
     runs = example_runs(folder)
-    demo = runs[0] != folder
     checkpoint = read_checkpoint(runs[0])
     store = trained_on(checkpoint, folder)
     remarks: list[str] = []
@@ -116,40 +118,23 @@ def gather(folder: Path) -> ReportData:
     model = load_model(runs[0])
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
-    results = find_results(folder, demo, checkpoint, store, remarks)
+    results = find_results(folder, runs[0] != folder, checkpoint, store, remarks)
     baselines = read_baselines(folder)
     if results is not None and baselines is not None:
         results = replace(results, controls=results.controls | baselines.scores)
         remarks += baselines.remarks
-    remarks += (
-        collapse(usage, collapse_remedies(checkpoint.config))
-        if results is None
-        else results.remarks
-    )
+    collapsed = collapse(usage, collapse_remedies(checkpoint.config))
+    remarks += collapsed if results is None else results.remarks
     remarks += control_remarks(checkpoint, store)
+    logs = [run_log(run) for run in runs]
     return ReportData(
-        folder=folder,
-        name=folder.resolve().name,
-        demo=demo,
-        results=results,
-        baselines=baselines,
-        stats=CodebookStats.of(usage, usage) if results is None else results.codebook,
-        runs=[
-            RunLog(
-                run.name,
-                read_facts(run) if (run / RUN).is_file() else {},
-                read_metrics(run),
-            )
-            for run in runs
-        ],
-        checkpoint=checkpoint,
-        config_text=config_text(runs[0], checkpoint),
-        model=model,
-        split=split,
-        encoded=encoded,
-        usage=usage,
-        remarks=remarks,
+        folder, results, baselines, logs, checkpoint, model, split, encoded, usage, remarks
     )
+
+
+def run_log(run: Path) -> RunLog:
+    """What a run wrote; nothing of a checkpoint that is alone."""
+    return RunLog(run, read_facts(run) if (run / RUN).is_file() else {}, read_metrics(run))
 
 
 def sets_of(folder: Path) -> list[Path]:
@@ -273,14 +258,6 @@ def control_remarks(checkpoint: Checkpoint, store: Clips) -> list[str]:
             f"{store.content_hash[:12]}, the run was trained on {checkpoint.data_hash[:12]}."
         )
     return said
-
-
-def config_text(run: Path, checkpoint: Checkpoint) -> str:
-    """The resolved configuration as YAML: the run's file, or what its checkpoint says."""
-    path = run / CONFIG
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    return to_yaml(checkpoint.config)
 
 
 def evenly(count: int, wanted: int) -> list[int]:

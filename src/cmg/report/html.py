@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -12,8 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cmg.report.colors import code_color, heat, palette_css, text_on
-from cmg.report.document import Block, Document, InWords
+from cmg.report.document import Block, Document
 from cmg.report.prose import percent
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def page(document: Document) -> str:
@@ -37,9 +39,13 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(f"{template}.html").render(**values))
 
 
-def on_page(*blocks: Block) -> Markup:
-    """Blocks that Markdown does not have."""
-    return fill("blocks", several=blocks)
+def standalone(drawing: str) -> str:
+    """A drawing of a page as a file of its own, which loads nothing: in the light colors."""
+    rules = re.findall(r"^(?::root|svg)[^{]*\{[^}]*\}", stylesheet(), re.MULTILINE)
+    head, _, body = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", drawing).partition(">")
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    page = '<rect width="100%" height="100%" style="fill:var(--page)"/>'
+    return f"{head}><style><![CDATA[{''.join(rules)}]]></style>{page}{body}\n"
 
 
 def data_uri(kind: str, content: bytes) -> str:
@@ -48,8 +54,8 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def prose(text: str) -> Markup:
-    """Plain text, escaped; numbers stay on the line of their percent sign."""
-    return escape(text).replace(" %", Markup("&nbsp;%"))
+    """Plain text, escaped, in its lines; numbers stay on the line of their percent sign."""
+    return escape(text).replace(" %", Markup("&nbsp;%")).replace("\n", Markup("<br>"))
 
 
 @cache
@@ -62,10 +68,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {"prose": prose, "percent": percent}
-    made.globals |= {"code_color": code_color, "text_on": text_on, "heat": heat, "seen": _seen}
+    made.globals |= {"code_color": code_color, "text_on": text_on, "heat": heat, "kind_of": _kind}
     return made
 
 
-def _seen(blocks: Sequence[Block]) -> list[tuple[str, Block]]:
-    """The blocks of a page, each with the name of its kind."""
-    return [(type(b).__name__, b) for b in blocks if not isinstance(b, InWords)]
+def _kind(block: Block) -> str:
+    return type(block).__name__

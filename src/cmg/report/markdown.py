@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cmg.report.document import Block, Box, Code, Document, Fold, Grid, InWords, Items, Text
+from cmg.report.document import Block, Box, Code, Document, Fold, Items, Text
 from cmg.report.tables import Table
 
 
 def markdown(document: Document) -> str:
     """The whole file."""
-    parts = [f"# {text(document.title)}"]
-    for block in document.opening:
-        parts += _parts(block, 2)
+    parts = [f"# {text(document.title)}", *_all(document.opening, document.title, 2)]
     for section in document.sections.values():
-        level = 3 if section.headed else 2
-        found = [part for block in section.blocks for part in _parts(block, level)]
-        head = [f"## {text(section.title)}"] if section.headed and found else []
-        parts += head + found
+        parts += _below(section.title, section.blocks, 2)
     return "\n\n".join(parts) + "\n"
 
 
-def _parts(block: Block, level: int) -> Iterator[str]:
-    """The paragraphs of a block, with headings of a level."""
+def _below(title: str, blocks: Sequence[Block], level: int) -> list[str]:
+    """A heading and what is below it; nothing where that is nothing."""
+    found = _all(blocks, title, level + 1)
+    return [_heading(title, level), *found] if found else []
+
+
+def _all(blocks: Sequence[Block], title: str, level: int) -> list[str]:
+    return [part for block in blocks for part in _parts(block, title, level)]
+
+
+def _parts(block: Block, title: str, level: int) -> Iterator[str]:
+    """The paragraphs of a block below a title, with headings of a level."""
     match block:
         case Table():
+            yield from [] if block.title in ("", title) else [_heading(block.title, level)]
             yield table(block)
         case Text():
             yield ("> " if block.cls == "remark" else "") + text(block.text)
@@ -33,34 +39,25 @@ def _parts(block: Block, level: int) -> Iterator[str]:
             yield "\n".join(f"- {text(line)}" for line in block.lines)
         case Code():
             yield fenced(block.text, block.language)
-        case Grid():
-            yield from _heading(block.heading, level)
-            yield from [text(block.why)] if block.why else []
-            yield table(block.table)
-        case InWords():
-            yield from _parts(block.block, level)
-        case Box() | Fold():
-            if isinstance(block, Fold):
-                yield from _heading(block.heading, level)
-            for one in block.blocks:
-                yield from _parts(one, level)
+        case Box():
+            yield from _all(block.blocks, title, level)
+        case Fold():
+            yield from _below(block.summary, block.blocks, level)
 
 
-def _heading(title: str, level: int) -> list[str]:
-    return [f"{'#' * level} {text(title)}"] if title else []
+def _heading(title: str, level: int) -> str:
+    return f"{'#' * level} {text(title)}"
 
 
 def table(data: Table) -> str:
     """A pipe table with its note."""
-    columns = list(zip(*data.rows, strict=True)) or [()] * len(data.columns)
-    numbers = [all(len(cell.text) <= 14 for cell in column) for column in columns[1:]]
-    marks = ["---", *("---:" if short else "---" for short in numbers)]
-    head = [_row(list(data.columns)), f"| {' | '.join(marks)} |"]
-    rows = [_row([cell.text for cell in row]) for row in data.rows]
-    return "\n".join(head + rows) + (f"\n\n{text(data.note)}" if data.note else "")
+    marks = ["---", *("---:" if short else "---" for short in data.short)]
+    head, *rows = map(_row, data.texts)
+    lines = [head, f"| {' | '.join(marks)} |", *rows]
+    return "\n".join(lines) + (f"\n\n{text(data.note)}" if data.note else "")
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(text(cell) for cell in cells)} |"
 
 

@@ -42,6 +42,12 @@ CONTROLS: dict[str, tuple[str, str]] = {
 }
 """Title and explanation of each control, in the order of the table."""
 
+
+def control_title(name: str) -> str:
+    """How a control is called; one that is not known by its own name."""
+    return CONTROLS.get(name, (name.replace("_", " "),))[0]
+
+
 SPLITS = {
     "test_one_scan": (
         "One scan per clip",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from cmg.recipes.retrieval import RetrievalResults
 from cmg.recipes.two_stage import TwoStageResults
-from cmg.report.document import Document, of_tables, opened
+from cmg.report.document import Document, Text, of_tables
 from cmg.report.tables import Table, arrow, plain, score_text
-from cmg.report.write import Files, pages
+from cmg.report.write import Files, report_files
 from cmg.retrieval.evaluate import RANKS, Directions, chance_figures, over_seeds
 from cmg.retrieval.representation import MEANINGS
 
@@ -47,15 +46,13 @@ def _each(figures: Mapping[int, float], decimals: int) -> str:
 def _row(direction: str, seeds: Sequence[Directions]) -> list[str]:
     """One direction: figures over models, and what they would be without one."""
     told, first = over_seeds(seeds)[direction], seeds[0][direction]
-    names = [*(f"R@{k}" for k in RANKS), "median rank", "mAP"]
-    shown = {name: score_text(told[name]) if name in told else "–" for name in names}
     return [
         arrow(direction),
-        *(shown[f"R@{k}"] for k in RANKS),
+        *(score_text(told[f"R@{k}"]) for k in RANKS),
         _each(first.chance, 2),
         _each(first.ceiling, 1) if first.ceiling else "–",
-        shown["median rank"],
-        shown["mAP"],
+        score_text(told["median rank"]),
+        score_text(told.get("mAP")),
         "–" if first.map_chance is None else f"{first.map_chance:.1f}",
         f"{first.gallery:,}",
     ]
@@ -105,31 +102,31 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def retrieval_document(results: RetrievalResults) -> Document:
+    """The whole report."""
+    return _document(
+        TITLE, WHAT, "cmg evaluate retrieval", results.about, retrieval_tables(results)
+    )
+
+
+def two_stage_document(results: TwoStageResults) -> Document:
+    """Likewise, of the two-stage setting."""
+    command, tables = "cmg evaluate two-stage", two_stage_tables(results)
+    return _document(TWO_STAGE, TWO_STAGE_WHAT, command, results.about, tables)
+
+
+def _document(
+    title: str, what: str, command: str, about: Mapping[str, Any], tables: Sequence[Table]
+) -> Document:
+    lead = [Text(what, "headline")]
+    return Document(title, command, lead, of_tables(tables), about["remarks"])
+
+
 def retrieval_files(results: RetrievalResults) -> Files:
-    """``retrieval.json`` and both reports."""
-    command, tables = "cmg evaluate retrieval", retrieval_tables(results)
-    return _files(results.told(), TITLE, WHAT, command, tables)
+    """``retrieval.json`` and the report."""
+    return {RESULTS: results.told(), **report_files(retrieval_document(results))}
 
 
 def two_stage_files(results: TwoStageResults) -> Files:
     """Likewise, of the two-stage setting."""
-    command, tables = "cmg evaluate two-stage", two_stage_tables(results)
-    return _files(two_stage_told(results), TWO_STAGE, TWO_STAGE_WHAT, command, tables)
-
-
-def two_stage_told(results: TwoStageResults) -> dict[str, Any]:
-    """All of it as plain JSON."""
-    scores = {
-        variant: [{d: asdict(s) for d, s in found.items()} for found in seeds]
-        for variant, seeds in results.scores.items()
-    }
-    names = {"pivot": results.pivot, "new": results.new}
-    return {"about": results.about | names, "scores": scores}
-
-
-def _files(
-    told: Mapping[str, Any], title: str, what: str, command: str, tables: Sequence[Table]
-) -> Files:
-    opening = opened(what, told["about"]["remarks"])
-    document = Document(title, command, opening, of_tables(tables))
-    return {RESULTS: told, **pages(document)}
+    return {RESULTS: results.told(), **report_files(two_stage_document(results))}

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from markupsafe import Markup
-
 from cmg.baselines.record import absent
+from cmg.config.load import to_yaml
 from cmg.files import StrPath
 from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
-from cmg.report.curves import Panel, chart, curves_table, panels
-from cmg.report.document import (
-    Block,
-    Box,
-    Code,
-    Document,
-    Fold,
-    Grid,
-    InWords,
-    Items,
-    Section,
-    Text,
-)
+from cmg.report.curves import IN_NUMBERS, Panel, chart, curves_table, panels
+from cmg.report.document import Block, Box, Code, Document, Fold, Items, Section, Text
 from cmg.report.gather import ReportData, gather, sets_of
-from cmg.report.html import fill, on_page
+from cmg.report.html import fill
 from cmg.report.media import media_of
 from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
 from cmg.report.run_codes import code_sections
 from cmg.report.samples import classes_of, label_of
-from cmg.report.svg import dot_strip
 from cmg.report.tables import (
+    FACTS,
     Table,
     arrow,
     control_rows,
@@ -44,27 +31,29 @@ from cmg.report.tables import (
     sets_table,
     transfer_matrix,
 )
-from cmg.report.write import pages, replace_files
+from cmg.report.write import replace_files, report_files
+from cmg.runs.folder import CONFIG
 
 
 def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
-    """Write ``report.html``, one self-contained file, and ``report.md``.
+    """Write ``report.html``, one self-contained file, ``report.md``, and the folder ``report``.
 
-    A run that has not been evaluated is evaluated first, if its store has labels.
+    In the folder is every table as CSV and LaTeX and every figure as SVG. A run that has not been
+    evaluated is evaluated first, if its store has labels.
 
     Args:
         folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``, with all its sets.
-        out: Folder for the two files; None for `folder`. Earlier reports in it are replaced.
+        out: Folder for all of it; None for `folder`. Earlier reports in it are replaced.
 
     Returns:
-        The two files.
+        The two files of the whole report.
 
     Raises:
         CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
         DataError: the store or the results are missing or damaged, or `out` cannot be written.
     """
     document = run_document(*map(gather, sets_of(Path(folder))))
-    return replace_files(Path(folder if out is None else out), pages(document))
+    return replace_files(Path(folder if out is None else out), report_files(document))
 
 
 def run_document(data: ReportData, *others: ReportData) -> Document:
@@ -72,10 +61,13 @@ def run_document(data: ReportData, *others: ReportData) -> Document:
     sections = side_by_side([data, *others]) if others else {}
     sections |= run_sections(data)
     for other in others:
-        sections[f"set-{other.name}"] = Section(f"The set {other.set_name}", set_blocks(other))
+        sections[f"set-{other.folder.name}"] = Section(
+            f"The set {other.set_name}", set_blocks(other)
+        )
     seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
     kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
-    return Document(data.name, kicker, [*headlines(data, others), *opening(data)], sections)
+    name, lead = data.folder.resolve().name, headlines(data, others)
+    return Document(name, kicker, lead, sections, data.remarks, opening(data))
 
 
 def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
@@ -102,14 +94,11 @@ def set_blocks(data: ReportData) -> list[Block]:
     """A further set of a demo in one section: tables and controls, the rest to unfold."""
     shown, folded = ("transfer", "controls"), ("objectives", "training", "usage", "setup")
     sections = run_sections(data)
-    blocks: list[Block] = opening(replace(data, remarks=[]))  # they stand where sets are compared
-    for name in shown:
-        if name in sections:
-            blocks += sections[name].blocks
-    for name in folded:
-        if name in sections:
-            title = f"{sections[name].title}: {data.set_name}"
-            blocks.append(Fold(title, sections[name].blocks, title))
+    found = {name: sections[name] for name in (*shown, *folded) if name in sections}
+    blocks = opening(data)
+    for name, one in found.items():
+        below = Fold(f"{one.title}: {data.set_name}", one.blocks)
+        blocks += [below] if name in folded else one.blocks
     more = f"`cmg report {data.folder}` writes the whole report of this set, clip by clip."
     return [*blocks, Text(more, "note")]
 
@@ -132,14 +121,13 @@ def run_sections(data: ReportData) -> dict[str, Section]:
 
 def opening(data: ReportData) -> list[Block]:
     """Key numbers, and what the data are."""
-    short, about = Text(data_in_short(data)), about_data(data)
-    return [
-        InWords(short),
-        *(Text(remark, "remark") for remark in data.remarks),
-        fill("tiles", tiles=tiles(data)),
-        on_page(short),
-        *([Fold("More about the data", [Items(about)])] if about else []),
-    ]
+    store = data.store
+    short = f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
+    about = [store.notes] if store.notes else []
+    if store.media == "digits":
+        short, about = DIGITS_IN_SHORT, list(DIGITS)
+    more = [Fold("More about the data", [Items(about)])] if about else []
+    return [fill("tiles", tiles=tiles(data)), Text(short), *more]
 
 
 def headline(data: ReportData) -> str:
@@ -184,31 +172,15 @@ def _baselines(data: ReportData) -> str:
     return f"For comparison: {', '.join(told)}. " if told else ""
 
 
-def data_in_short(data: ReportData) -> str:
-    """What the clips are, in a sentence."""
-    if data.store.media == "digits":
-        return DIGITS_IN_SHORT
-    return f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
-
-
-def about_data(data: ReportData) -> list[str]:
-    """What the clips are."""
-    if data.store.media == "digits":
-        return list(DIGITS)
-    return [data.store.notes] if data.store.notes else []
-
-
 def tiles(data: ReportData) -> list[tuple[str, str]]:
     """The key numbers."""
-    found = []
-    if data.results is not None:
-        for title, scores in (
-            ("classification across modalities", data.results.transfer),
-            ("localization across modalities", data.results.localization),
-        ):
-            if across := crossing(scores):
-                found.append((f"{mean_of(across):.1f} %", title))
-    stats = data.stats
+    results, stats = data.results, data.stats
+    scores = [results.transfer, results.localization] if results else []
+    found = [
+        (f"{mean_of(across):.1f} %", f"{what} across modalities")
+        for what, one in zip(("classification", "localization"), scores, strict=False)
+        if (across := crossing(one))
+    ]
     if stats.size:
         found += [
             (f"{count_text(stats.used)} / {stats.size}", "codes used"),
@@ -218,7 +190,7 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
     return found
 
 
-def matrices(data: ReportData) -> list[Grid]:
+def matrices(data: ReportData) -> list[Table]:
     """Transfer matrices, each with a sentence of explanation."""
     results, found = data.results, []
     if results is None:
@@ -239,13 +211,17 @@ def matrices(data: ReportData) -> list[Grid]:
         title, why = SPLITS.get(name, (name, f"Classification on the split “{name}”."))
         if scores:
             found.append((title, scores, why))
-    return [Grid(transfer_matrix(t, s), t, "matrix", why=why) for t, s, why in found]
+    return [transfer_matrix(*one) for one in found]
 
 
-def transfer(found: list[Grid]) -> list[Block]:
+def transfer(found: list[Table]) -> list[Block]:
     """Heat maps: rows are trained on, columns tested on."""
-    cards = [Box([one], {"class": "card"}) for one in found]
-    return [fill("transfer"), Box(cards, {"class": "matrices"}), fill("heat_scale")]
+    about = Text(
+        "A head is trained with the labels of one modality (row) on frozen codes and read, "
+        "unchanged, on held-out clips of each modality (column). Framed: the same modality, the "
+        "upper bound."
+    )
+    return [about, Box([Box([one], "card") for one in found], "matrices"), fill("heat_scale")]
 
 
 def controls(data: ReportData) -> list[Block]:
@@ -253,25 +229,20 @@ def controls(data: ReportData) -> list[Block]:
     results = data.results
     assert results is not None
     rows = control_rows(results.transfer, results.controls)
-    strips = ["0 – 100 %"]
-    for name, scores in rows.items():
-        across = [s.mean for s in crossing(scores).values()]
-        within = [s.mean for s in crossing(scores, same=True).values()]
-        label = f"{name}: " + ", ".join(f"{v:.1f}" for v in across)
-        strips.append(dot_strip(across, within, label))
-    missing = {"shuffled_pairs", "untrained_encoders"} - set(results.controls)
-    every = directions_table(rows)
-    blocks: list[Block] = [
-        on_page(Text("Classification of held-out clips, in percent.")),
-        Grid(controls_table(rows), cls="controls", titled=False, more=strips),
-        fill("strip_key", missing=missing),
-        *(Text(note, "note") for note in missing_note(data.folder, absent(results.controls))),
-        Fold(every.title, [every], every.title),
-    ]
+    notes = missing_note(data.folder, absent(results.controls))
+    if {"shuffled_pairs", "untrained_encoders"} - set(results.controls):
+        own = "Shuffled pairs and untrained encoders need models of their own: `cmg demo` has them."
+        notes.append(own)
+    folded = [directions_table(rows)]
     if data.baselines is not None:
-        cost = cost_table(data.baselines)
-        blocks.append(Fold(cost.title, [cost], cost.title))
-    return blocks
+        folded.append(cost_table(data.baselines))
+    return [
+        Text("Classification of held-out clips, in percent."),
+        controls_table(rows),
+        fill("strip_key"),
+        *(Text(note, "note") for note in notes),
+        *(Fold(one.title, [one]) for one in folded),
+    ]
 
 
 def objectives_table(data: ReportData) -> Table:
@@ -288,34 +259,32 @@ def objectives_table(data: ReportData) -> Table:
 
 def training(data: ReportData, found: list[Panel]) -> list[Block]:
     """Curves as small multiples."""
-    figures = []
-    for panel in found:
-        labels = {s.label: s.color for s in panel.series if s.label}
-        figures.append((Markup(chart(panel)), labels))
+    told = "Over the steps of pre-training, which sees no labels; averaged in short windows."
     count = len([run for run in data.runs if run.metrics])
-    drawn = fill("panels", figures=figures, count=count)
-    return [drawn, Fold("The curves in numbers", [curves_table(found)])]
+    if count > 1:
+        told += f" A thin line per seed ({count} seeds)."
+    drawn = Box([chart(panel) for panel in found], "panels")
+    return [Text(told), drawn, Fold(IN_NUMBERS, [curves_table(found)])]
 
 
 def setup(data: ReportData) -> list[Block]:
     """Configuration, versions, seeds, data."""
-    tables = [Grid(modalities_table(data)), Grid(provenance(data), cls="facts")]
-    code = Code(data.config_text)
+    path = data.runs[0].folder / CONFIG
+    config = path.read_text("utf-8") if path.is_file() else to_yaml(data.checkpoint.config)
     return [
-        Box(tables, {"class": "columns"}),
-        Fold("Resolved configuration (config.yaml)", [code]),
+        Box([modalities_table(data), provenance(data)], "columns"),
+        Fold("Resolved configuration (config.yaml)", [Code(config)]),
     ]
 
 
 def modalities_table(data: ReportData) -> Table:
-    """The modalities of the model, with a title that says where their clips are from."""
+    """The modalities of the model."""
     seconds, rows = data.store.step_seconds, []
     for m in data.model.modalities.values():
         length = seconds.get(m.name)
         shape = " × ".join(map(str, m.shape))
         rows.append((m.name, m.kind.value, shape, "–" if length is None else f"{length:g}"))
-    title = f"Modalities of {data.checkpoint.config.data.store}"
-    return plain(title, ("modality", "kind", "shape of a step", "seconds per step"), rows)
+    return plain("Modalities", ("modality", "kind", "shape of a step", "seconds per step"), rows)
 
 
 def provenance(data: ReportData) -> Table:
@@ -338,4 +307,4 @@ def provenance(data: ReportData) -> Table:
         rows.append((str(name), str(version)))
     if data.results is not None and data.results.seconds:
         rows.append(("wall time", f"{data.results.seconds:.0f} s"))
-    return plain("Provenance", ("what", "value"), rows)
+    return plain("Provenance", ("what", "value"), rows, cls=FACTS)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
 from cmg.codebook.measures import CodeUsage, tuples_of
 from cmg.report.charts import Bar, bar_chart
-from cmg.report.document import Block, Grid, InWords, Section, Text
+from cmg.report.document import Block, Box, Figure, Fold, Section, Text
 from cmg.report.gather import ReportData
 from cmg.report.html import fill
 from cmg.report.media import Media
@@ -20,6 +18,7 @@ from cmg.report.samples import (
     CodeCard,
     Place,
     Timeline,
+    by_frequency,
     classes_of,
     code_groups,
     code_name,
@@ -29,9 +28,11 @@ from cmg.report.samples import (
     timelines,
 )
 from cmg.report.svg import pie, svg
-from cmg.report.tables import Table, plain
+from cmg.report.tables import Cell, Table, plain
 
 Colors = Mapping[str, str]
+QUIET = ("", "background")
+"""Events that are none."""
 
 
 def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, Section]:
@@ -40,7 +41,7 @@ def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, S
         return {}
     sections = {
         "usage": Section("Code usage", usage(data, colors)),
-        "mix": Section("Who uses which code", [modality_mix(data, colors)]),
+        "mix": Section("Who uses which code", modality_mix(data, colors)),
         "codes": Section("The most used codes", code_cards(data, media, colors)),
     }
     if clips := timelines(data):
@@ -52,7 +53,7 @@ def code_sections(data: ReportData, media: Media, colors: Colors) -> dict[str, S
 
 def scope(data: ReportData) -> str:
     """Which clips, which run."""
-    example = f" of {data.runs[0].name}" if data.demo else ""
+    example = f" of {data.runs[0].folder.name}" if data.demo else ""
     return (
         f"Codes{example} on the {len(data.split)} clips of the split "
         f"“{data.split.name}”, after {data.checkpoint.position.step} training steps."
@@ -62,16 +63,16 @@ def scope(data: ReportData) -> str:
 def usage(data: ReportData, colors: Colors) -> list[Block]:
     """Sorted code frequencies, by modality."""
     share = 100 * data.usage.counts / data.usage.counts.sum().clamp_min(1)
-    pooled = share.sum(0).tolist()
-    order = sorted(range(len(pooled)), key=lambda k: (-pooled[k], k))
+    order = by_frequency(data.usage)
     bars = [Bar(code_name(data.usage, k), share[:, k].tolist()) for k in order]
-    drawn = bar_chart(bars, list(colors.values()), (0.1, "0.1 %: counts as used"))
+    told = f"{scope(data)} Share of all tokens, stacked by modality."
+    if data.demo:
+        told += " Numbers in the table: mean over seeds."
     return [
-        InWords(Text(scope(data))),
-        fill("usage", scope=scope(data), colors=colors, drawn=Markup(drawn), demo=data.demo),
-        Grid(codebook_table(data)),
-        InWords(usage_table(data.usage)),
-        *([] if data.usage.levels == 1 else [Grid(levels_table(data))]),
+        Text(told),
+        Figure("Code usage", bar_chart(bars, colors, (0.1, "0.1 %: counts as used"))),
+        codebook_table(data),
+        *([] if data.usage.levels == 1 else [levels_table(data)]),
     ]
 
 
@@ -113,7 +114,7 @@ def levels_table(data: ReportData) -> Table:
 def usage_table(usage: CodeUsage) -> Table:
     """How many codes each combination of modalities shares."""
     rows = [(group_title(by), str(len(codes))) for by, codes in code_groups(usage).items()]
-    return plain("Who uses the codes", ("modalities", "codes"), rows)
+    return plain("The groups in numbers", ("modalities", "codes"), rows)
 
 
 def group_title(modalities: Sequence[str]) -> str:
@@ -123,7 +124,7 @@ def group_title(modalities: Sequence[str]) -> str:
     return " + ".join(modalities) + (" only" if len(modalities) == 1 else "")
 
 
-def modality_mix(data: ReportData, colors: Colors) -> Markup:
+def modality_mix(data: ReportData, colors: Colors) -> list[Block]:
     """Every code as a pie of the modalities that use it (the paper's Figure 4)."""
     usage, groups = data.usage, {}
     frequent = float(usage.counts.sum(0).quantile(0.97).clamp_min(1))
@@ -131,7 +132,8 @@ def modality_mix(data: ReportData, colors: Colors) -> Markup:
         side = 46.0 if by and usage.counts.shape[1] <= 512 else 26.0
         pies = [code_pie(usage, colors, code, frequent, side) for code in codes]
         groups[group_title(by)] = pies
-    return fill("mix", colors=colors, groups=groups)
+    table = usage_table(data.usage)
+    return [fill("mix", colors=colors, groups=groups), Fold(table.title, [table])]
 
 
 def code_pie(usage: CodeUsage, colors: Colors, code: int, frequent: float, side: float) -> Markup:
@@ -159,7 +161,8 @@ def code_cards(data: ReportData, media: Media, colors: Colors) -> list[Block]:
     """The most used codes with steps that took them."""
     cards = most_used(data)
     drawn = fill("code_cards", scope=scope(data), cards=cards, colors=colors, media=media)
-    return [drawn, InWords(codes_table(cards, colors))]
+    table = codes_table(cards, colors)
+    return [drawn, Fold(table.title, [table])]
 
 
 def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
@@ -170,55 +173,46 @@ def codes_table(cards: list[CodeCard], colors: Colors) -> Table:
         shares = [percent(share) for share in card.shares.values()]
         rows.append((card.name, percent(card.frequency), *shares, classes or "–"))
     columns = ("code", "of all tokens", *(f"share of {m}" for m in colors), "classes")
-    return plain("The most used codes", columns, rows)
+    return plain("The most used codes in numbers", columns, rows)
 
 
 def timeline_cards(
     data: ReportData, media: Media, colors: Colors, clips: list[Timeline]
 ) -> list[Block]:
     """The codes of some clips, step by step."""
-    cards = [timeline_values(data, media, one) for one in clips]
-    values = {"cards": cards, "colors": colors, "media": media, "longest": LONGEST}
-    drawn = fill("timelines", scope=scope(data), **values)
-    tables = []
-    for one in clips:
-        label = f" ({one.label})" if one.label else ""
-        tables.append(InWords(Grid(timeline_table(one), f"{one.id}{label}")))
-    return [drawn, *tables]
+    about = Text(
+        f"{scope(data)} A row per modality, a cell per step; the same color is the same code. "
+        "Clips are evenly spaced over the split."
+    )
+    cards = (timeline_card(data, media, colors, one) for one in clips)
+    return [about, *(Box(list(card), "card timeline") for card in cards)]
 
 
-def timeline_values(data: ReportData, media: Media, one: Timeline) -> dict[str, Any]:
-    """What the page shows of a clip: modalities in time as one table, sequences of tokens below.
+def timeline_card(data: ReportData, media: Media, colors: Colors, one: Timeline) -> Iterator[Block]:
+    """Modalities in time as one table with pictures, sequences of tokens below with words."""
 
-    Every step of the former has a picture, every token a word.
-    """
+    def row(m: str, cells: Sequence[Cell | str], steps: int) -> list[Cell | str]:
+        dot = Markup('<i style="background:{}"></i>').format(colors[m])
+        return [Cell(m, drawn=dot), *cells, *[Cell("–", cls="quiet")] * (steps - len(cells))]
+
     in_time = {m: one.codes[m] for m in timed(data) if m in one.codes}
-    tokens = {m: codes for m, codes in one.codes.items() if m not in in_time and codes}
-    pictures = {
-        m: [media.thumbnail(Place(m, one.clip, t)) for t in range(len(codes))]
-        for m, codes in in_time.items()
-    }
-    words = {
-        m: media.words(m, one.clip)[: len(codes)] or list(map(str, range(len(codes))))
-        for m, codes in tokens.items()
-    }
-    return {
-        "clip": one,
-        "steps": max(map(len, in_time.values()), default=0),
-        "events": [(name, len(list(run))) for name, run in groupby(one.events)],
-        "in_time": in_time,
-        "pictures": pictures,
-        "tokens": tokens,
-        "words": words,
-    }
-
-
-def timeline_table(one: Timeline) -> Table:
-    """The codes of one clip."""
-    steps = max(len(codes) for codes in one.codes.values())
-    rows = []
+    steps = max(map(len, in_time.values()), default=0)
+    rows: list[list[Cell | str]] = []
     if one.events:
-        rows.append(("label", *one.events, *["–"] * (steps - len(one.events))))
+        shown = [Cell(e or "–", cls="quiet" if e in QUIET else "event") for e in one.events[:steps]]
+        rows.append(["label", *shown, *["–"] * (steps - len(shown))])
+    for m, codes in in_time.items():
+        places = [Place(m, one.clip, t) for t in range(len(codes))]
+        pictures = zip(codes, map(media.thumbnail, places), strict=True)
+        rows.append(row(m, [Cell(str(c), code=c, drawn=drawn) for c, drawn in pictures], steps))
+    yield media.sound(one.clip)
+    title = f"{one.id} ({one.label})" if one.label else one.id
+    if steps:
+        yield plain(title, ("step", *map(str, range(steps))), rows, cls="codes")
     for m, codes in one.codes.items():
-        rows.append((m, *map(str, codes), *["–"] * (steps - len(codes))))
-    return plain(one.id, ("step", *map(str, range(steps))), rows)
+        if m not in in_time and codes:
+            words = media.words(m, one.clip)[: len(codes)] or map(str, range(len(codes)))
+            told = row(m, [Cell(str(c), code=c) for c in codes], len(codes))
+            yield plain(f"{m} of {title}", ("token", *words), [told], cls="codes")
+    if one.whole > LONGEST:
+        yield Text(f"The first {LONGEST} of {one.whole} steps.", "note")

@@ -8,11 +8,11 @@ from typing import Any
 from cmg.evaluation.scores import plain as as_json
 from cmg.official.catalogue import OFFICIAL_COUNTS
 from cmg.recipes.segmentation_scores import METRICS, QUERY, SHUFFLED, ZERO, SegmentationResults
-from cmg.report.document import Document, Grid, Section, opened
+from cmg.report.document import Document, Section, Text
 from cmg.report.html import data_uri, fill
 from cmg.report.prose import SIMULATED
-from cmg.report.tables import Table, plain, score_text
-from cmg.report.write import Files, csv_text, pages
+from cmg.report.tables import FACTS, Table, arrow, ends, plain, score_text
+from cmg.report.write import Files, csv_text, report_files
 from cmg.segmentation.overlays import labeled_sheet, png
 
 RESULTS, RECORD, OVERLAYS = "results.json", "segmentation.json", "overlays"
@@ -37,10 +37,9 @@ SHORT = {"audio": "A", "text": "T", "video": "V"}
 
 def short(direction: str) -> str:
     """``audio->text`` as ``A2T``."""
-    source, _, target = direction.partition("->")
-    if source in SHORT and target in SHORT:
-        return f"{SHORT[source]}2{SHORT[target]}"
-    return f"{source} → {target}"
+    source, target = ends(direction)
+    known = source in SHORT and target in SHORT
+    return f"{SHORT[source]}2{SHORT[target]}" if known else arrow(direction)
 
 
 def scores_table(results: SegmentationResults) -> Table:
@@ -52,7 +51,7 @@ def scores_table(results: SegmentationResults) -> Table:
         paper = PAPER.get(direction)
         known = "–" if paper is None else f"{paper[0]:.1f} / {paper[1]:.1f}"
         shown = known if published or paper is None else f"({known})"
-        rows.append((short(direction), *cells, *([] if unlike else [shown])))
+        rows.append((short(direction), *cells, "–" if unlike else shown))
     sizes = {f.n for v in results.figures.values() for f in v[QUERY].values()}
     note = (
         f"Percent, models a direction: {max(sizes, default=1)}; trained by the first, asked by "
@@ -65,12 +64,10 @@ def scores_table(results: SegmentationResults) -> Table:
             f"{results.about['clips']['test']:,} clips: these count in mIoU by the share of pixels "
             "that was left empty, and not in F."
         )
-    columns = ("direction", *(NAMES[m] for m in METRICS))
     if unlike:
         note += f" Without the paper's figures: {unlike}."
-    else:
-        columns += ("paper, mIoU / F",)
-    return plain("Masks of test clips", columns, rows, note)
+    columns = ("direction", *(NAMES[m] for m in METRICS), "paper, mIoU / F")
+    return plain("Masks of test clips", columns, rows, note).filled()
 
 
 def unlike_paper(about: Mapping[str, Any]) -> str:
@@ -86,12 +83,11 @@ def unlike_paper(about: Mapping[str, Any]) -> str:
 
 def control_table(results: SegmentationResults, metric: str = "miou") -> Table:
     """A row per direction, a column per control."""
-    salient = results.salient.get(metric)
     rows = [
         (
             short(direction),
             *(score_text(variants[v][metric]) for v in (QUERY, SHUFFLED, ZERO)),
-            "–" if salient is None else score_text(salient),
+            score_text(results.salient.get(metric)),
         )
         for direction, variants in results.figures.items()
     ]
@@ -136,28 +132,22 @@ def about_table(results: SegmentationResults) -> Table:
         ),
         ("matching loss, query jitter", f"{training['matching']:g}, {training['query_jitter']:g}"),
     ]
-    return plain("What was evaluated", ("", ""), rows)
-
-
-def segmentation_tables(results: SegmentationResults) -> list[Table]:
-    """All tables, for a terminal."""
-    controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
-    return [scores_table(results), *controls]
+    return plain("What was evaluated", ("", ""), rows, cls=FACTS)
 
 
 def segmentation_document(results: SegmentationResults) -> Document:
     """The whole report."""
-    scores, *controls = segmentation_tables(results)
-    about = Grid(about_table(results), cls="facts", titled=False)
+    scores, training, about = scores_table(results), training_table(results), about_table(results)
+    controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
     sections = {
         "scores": Section(scores.title, [scores]),
-        "controls": Section(CONTROLS, [Grid(one, one.title) for one in controls], headed=False),
+        "controls": Section(CONTROLS, controls),
         "pictures": Section("Pictures", [fill("overlays", pictures=pictures(results))]),
-        "training": Section("Training", [training_table(results)]),
-        "about": Section("What was evaluated", [about]),
+        "training": Section(training.title, [training]),
+        "about": Section(about.title, [about]),
     }
     remarks = [SIMULATED] if results.about["simulated"] else []
-    return Document(TITLE, "cmg evaluate avs", opened(WHAT, remarks), sections)
+    return Document(TITLE, "cmg evaluate avs", [Text(WHAT, "headline")], sections, remarks)
 
 
 def pictures(results: SegmentationResults) -> dict[str, dict[str, str]]:
@@ -178,7 +168,7 @@ def segmentation_files(results: SegmentationResults) -> Files:
         RESULTS: told(results),
         RECORD: record(results),
         "clips.csv": clips_csv(results),
-        **pages(segmentation_document(results)),
+        **report_files(segmentation_document(results)),
         **overlays,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -38,6 +38,16 @@ def text(x: float, y: float, content: str, kind: str = "", anchor: str = "start"
 def rule(a: Point, b: Point, kind: str) -> str:
     """A straight line."""
     return f'<line x1="{n(a[0])}" y1="{n(a[1])}" x2="{n(b[0])}" y2="{n(b[1])}" class="{kind}"/>'
+
+
+def legend(colors: Mapping[str, str], left: float, top: float) -> list[str]:
+    """A dot and a name per color, in one line."""
+    parts, x = [], left
+    for name, color in colors.items():
+        parts.append(f'<circle cx="{n(x + 4)}" cy="{n(top + 14)}" r="4" style="fill:{color}"/>')
+        parts.append(text(x + 13, top + 18, name, "tick"))
+        x += 27 + 6.2 * len(name)
+    return parts
 
 
 def n(value: float) -> str:

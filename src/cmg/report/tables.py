@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from markupsafe import Markup
 
 from cmg.evaluation.scores import Score, ScoreMap
-from cmg.report.prose import CONTROLS
+from cmg.report.prose import CONTROLS, control_title
+from cmg.report.svg import dot_strip
 
 if TYPE_CHECKING:
     from cmg.evaluation.results import Results
+
+
+FACTS = "facts"
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,17 @@ class Cell:
         text: Plain text, not escaped.
         heat: Position on the color scale, 0..1; None for a plain cell.
         marked: Whether it is set apart (same modality in a transfer matrix).
+        code: The code whose color it has on the page.
+        drawn: What the page has beside the text.
+        cls: CSS class.
     """
 
     text: str
     heat: float | None = None
     marked: bool = False
+    code: int | None = None
+    drawn: Markup | None = None
+    cls: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,19 +50,50 @@ class Table:
         columns: Headers, that of the row headers first.
         rows: Cells, the row header first.
         note: Below the table.
+        cls: CSS class; :data:`FACTS` are settings rather than results, which a terminal leaves out.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    cls: str = ""
+
+    def filled(self) -> Table:
+        """Without the columns that say nothing in any row."""
+        said = [set(column) - {"", "–"} for column in zip(*self.texts[1:], strict=True)]
+        kept = [i for i, found in enumerate(said) if found or i == 0]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Headers and rows as plain texts."""
+        return [list(self.columns), *([cell.text for cell in row] for row in self.rows)]
+
+    @property
+    def short(self) -> list[bool]:
+        """Of every column but the first, whether it is of numbers or words as short as these."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return [all(len(cell.text) <= 14 for cell in column) for column in columns[1:]]
 
 
 def plain(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Cell]],
+    note: str = "",
+    cls: str = "",
 ) -> Table:
-    """A table of texts."""
-    return Table(title, tuple(columns), tuple(tuple(Cell(t) for t in row) for row in rows), note)
+    """A table of texts, and of cells that are more than that."""
+    cells = tuple(tuple(Cell(x) if isinstance(x, str) else x for x in row) for row in rows)
+    return Table(title, tuple(columns), cells, note, cls)
+
+
+def ends(direction: str) -> tuple[str, str]:
+    """Where ``audio->video`` starts and where it ends."""
+    source, _, target = direction.partition("->")
+    return source, target
 
 
 def arrow(direction: str) -> str:
@@ -57,15 +101,17 @@ def arrow(direction: str) -> str:
     return direction.replace("->", " → ")
 
 
-def score_text(score: Score) -> str:
+def score_text(score: Score | None) -> str:
     """Percent with one decimal; with the deviation where there is more than one value."""
+    if score is None:
+        return "–"
     spread = f" ± {score.std:.1f}" if score.n > 1 else ""
     return f"{score.mean:.1f}{spread}"
 
 
-def crossing(scores: ScoreMap, same: bool = False) -> dict[str, Score]:
+def crossing(scores: Mapping[str, Found], same: bool = False) -> dict[str, Found]:
     """Only the directions between different modalities, or only those within one."""
-    return {d: s for d, s in scores.items() if (len(set(_pair(d))) == 1) == same}
+    return {d: s for d, s in scores.items() if (len(set(ends(d))) == 1) == same}
 
 
 def mean_of(scores: ScoreMap) -> float:
@@ -77,27 +123,25 @@ def mean_of(scores: ScoreMap) -> float:
     return sum(s.mean for s in scores.values()) / len(scores)
 
 
-def _pair(direction: str) -> tuple[str, str]:
-    source, _, target = direction.partition("->")
-    return source, target
+def transfer_matrix(title: str, scores: ScoreMap, why: str = "") -> Table:
+    """Rows are what heads were trained on, columns what they were read on.
 
+    Args:
+        title: Of the table.
+        scores: By direction.
+        why: A sentence on what is read, which begins the note.
+    """
+    pairs = [ends(direction) for direction in scores]
+    sources, targets = (list(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
 
-def transfer_matrix(title: str, scores: ScoreMap) -> Table:
-    """Rows are what heads were trained on, columns what they were read on."""
-    sources = list(dict.fromkeys(_pair(direction)[0] for direction in scores))
-    targets = list(dict.fromkeys(_pair(direction)[1] for direction in scores))
-    rows = []
-    for source in sources:
-        row = [Cell(source)]
-        for target in targets:
-            score = scores.get(f"{source}->{target}")
-            if score is None:
-                row.append(Cell("–"))
-            else:
-                row.append(Cell(score_text(score), score.mean / 100, source == target))
-        rows.append(tuple(row))
-    columns = ("train on ↓ / test on →", *targets)
-    return Table(title, columns, tuple(rows), counts_note(scores))
+    def cell(source: str, target: str) -> Cell:
+        score = scores.get(f"{source}->{target}")
+        heat = None if score is None else score.mean / 100
+        return Cell(score_text(score), heat, heat is not None and source == target)
+
+    rows = [(Cell(source), *(cell(source, target) for target in targets)) for source in sources]
+    note = f"{why} {counts_note(scores)}".strip()
+    return plain(title, ("train on ↓ / test on →", *targets), rows, note, cls="matrix")
 
 
 def counts_note(scores: ScoreMap) -> str:
@@ -118,18 +162,25 @@ def control_rows(transfer: ScoreMap, controls: Mapping[str, ScoreMap]) -> dict[s
 
 def controls_table(rows: Mapping[str, ScoreMap]) -> Table:
     """A row per control: mean, lowest and highest direction, and what it controls for."""
-    out = []
+    out: list[tuple[str | Cell, ...]] = []
     for name, scores in rows.items():
         across, within = crossing(scores), crossing(scores, same=True)
+        means, inside = ([s.mean for s in found.values()] for found in (across, within))
         texts = ["–", "–", "–"]
         if across:
-            means = [s.mean for s in across.values()]
             texts = [f"{mean_of(across):.1f}", f"{min(means):.1f}", f"{max(means):.1f}"]
-        texts.append(f"{mean_of(within):.1f}" if within else "–")
-        title, why = CONTROLS.get(name, (name.replace("_", " "), ""))
-        out.append((title, *texts, why))
+        strip = dot_strip(means, inside, f"{name}: {', '.join(f'{mean:.1f}' for mean in means)}")
+        out.append(
+            (
+                control_title(name),
+                Cell(texts[0], drawn=Markup(strip)),
+                *texts[1:],
+                f"{mean_of(within):.1f}" if within else "–",
+                CONTROLS.get(name, ("", ""))[1],
+            )
+        )
     columns = ("heads read", "across, mean", "lowest", "highest", "within", "what it tells")
-    return plain("Controls", columns, out)
+    return plain("Controls", columns, out, cls="controls")
 
 
 def means_across(results: Results) -> dict[str, float]:
@@ -144,7 +195,7 @@ def sets_table(sets: Mapping[str, Results]) -> Table:
     of_sets = [means_across(results) for results in sets.values()]
     body = []
     for name in dict.fromkeys(name for means in of_sets for name in means):
-        row = [CONTROLS.get(name, (name, ""))[0]]
+        row = [control_title(name)]
         for means in of_sets:
             found, ahead = means.get(name), "–"
             if found is not None and name != "codes":
@@ -164,10 +215,9 @@ def sets_table(sets: Mapping[str, Results]) -> Table:
 def directions_table(rows: Mapping[str, ScoreMap]) -> Table:
     """Every direction of the model and of every control."""
     names = list(dict.fromkeys(d for scores in rows.values() for d in scores))
-    columns = ["direction", *(CONTROLS.get(n, (n, ""))[0] for n in rows)]
+    columns = ["direction", *map(control_title, rows)]
     body = []
     for direction in names:
-        found = [scores.get(direction) for scores in rows.values()]
-        texts = ["–" if s is None else score_text(s) for s in found]
-        body.append([arrow(direction), *texts])
+        found = [score_text(scores.get(direction)) for scores in rows.values()]
+        body.append([arrow(direction), *found])
     return plain("Every direction", columns, body)

@@ -1,4 +1,4 @@
-"""Writing documents: files of a folder one by one, or the whole folder or nothing."""
+"""Writing documents: into a folder that has other things too, or a whole folder or nothing."""
 
 from __future__ import annotations
 
@@ -11,29 +11,62 @@ from typing import Any, TypeVar
 
 from cmg.files import Staging, replace_file, write_synced, writing
 from cmg.report.document import Document
-from cmg.report.html import page
+from cmg.report.html import page, standalone
+from cmg.report.latex import latex
 from cmg.report.markdown import markdown
+from cmg.report.tables import Table
 
 HTML, MARKDOWN = "report.html", "report.md"
+PARTS, CONTENTS = "report", "contents.json"
+"""Folder of the tables and figures of a report, and what is in it."""
 Files = Mapping[str, str | bytes | Mapping[str, Any]]
 """What a folder holds, by name, which may have a folder: texts, bytes, or what is told as JSON."""
 Made = TypeVar("Made")
 
 
-def pages(document: Document) -> dict[str, str]:
-    """A document as ``report.html``, one self-contained file, and as ``report.md``."""
-    return {HTML: page(document), MARKDOWN: markdown(document)}
+def report_files(document: Document, text: str = MARKDOWN) -> dict[str, Any]:
+    """A document as files: the page, the text, and every table and figure by itself.
+
+    Args:
+        document: What is reported.
+        text: Name of the Markdown file.
+
+    Returns:
+        ``report.html``, one self-contained file; the text; below ``report/`` a CSV and a LaTeX file
+        of every table, an SVG of every figure, and ``contents.json``, which names them.
+    """
+    below: dict[str, str] = {}
+    contents = []
+    for name, part in document.parts().items():
+        if isinstance(part, Table):
+            own = {f"{name}.csv": csv_text(part.texts), f"{name}.tex": latex(part)}
+        else:
+            own = {f"{name}.svg": standalone(part.drawing)}
+        contents.append({"title": part.title, "files": list(own)})
+        below |= own
+    told = {"format": "cmg-report", "version": 1, "title": document.title, "contents": contents}
+    parts = {f"{PARTS}/{name}": content for name, content in {**below, CONTENTS: told}.items()}
+    return {HTML: page(document), text: markdown(document), **parts}
 
 
 def replace_files(out: Path, files: Files) -> list[Path]:
     """Write files into a folder, each whole or not at all; earlier ones are replaced.
 
+    Those below ``report/`` are one folder, which is replaced as a whole.
+
+    Returns:
+        Those in `out` itself.
+
     Raises:
-        DataError: one cannot be written.
+        DataError: one cannot be written, or ``report/`` is somebody else's.
     """
-    for name, content in files.items():
+    below = {n.removeprefix(f"{PARTS}/"): x for n, x in files.items() if n.startswith(f"{PARTS}/")}
+    beside = {name: content for name, content in files.items() if not name.startswith(f"{PARTS}/")}
+    if below:
+        write_folder(out / PARTS, CONTENTS, lambda: below, dict, overwrite=True)
+    for name, content in beside.items():
         replace_file(out / name, as_bytes(content))
-    return [out / name for name in files]
+    return [out / name for name in beside if "/" not in name]
 
 
 def write_folder(

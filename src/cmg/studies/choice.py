@@ -47,9 +47,9 @@ class Winner:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
-        told = plain(self.score, "values") | {"interval": self.score.interval}
         own = {"row": self.row, "title": self.title, "tries": self.tries}
-        return own | {"score": told, "overrides": self.overrides}
+        score = plain(self.score, "values", "interval")
+        return own | {"score": score, "overrides": self.overrides}
 
 
 def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:

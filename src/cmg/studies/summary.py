@@ -131,14 +131,10 @@ def row_as_dict(row: SummaryRow) -> dict[str, Any]:
     told: dict[str, Any] = {"title": row.variant.title, "seeds": list(row.seeds)}
     if not row.folds:
         return told | {"scores": plain(row.scores), "differences": plain(row.differences)}
-    apart = {
-        key: plain(score, "values") | {"interval": score.interval}
-        for key, score in row.differences.items()
-    }
     return told | {
         "folds": list(row.folds),
         "scores": plain(row.scores, "values"),
-        "differences": apart,
+        "differences": plain(row.differences, "values", "interval"),
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmg.evaluation.scores import Score
-from cmg.report.prose import SIMULATED, count_text
-from cmg.report.tables import Table, arrow, plain, score_text
+from cmg.report.prose import count_text
+from cmg.report.tables import Table, arrow, ends, plain, score_text
 from cmg.studies.definition import PaperTable
 from cmg.studies.scorers import CODEBOOK
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
@@ -33,8 +33,8 @@ def study_tables(summary: StudySummary, short: bool = False) -> list[Table]:
     tables = [metric_table(summary, metric) for metric in first]
     tables += [paired_table(summary, m) for m in first if f"{m}/{MEAN}" in summary.paired]
     if not short:
-        within = [within_table(summary, metric) for metric in first]
-        tables += [table for table in within if table is not None]
+        inside = [m for m in first if any(map(is_within, summary.columns(m)))]
+        tables += [metric_table(summary, metric, within=True) for metric in inside]
         tables += [metric_table(summary, m) for m in metrics if m not in first]
     if CODEBOOK in summary.metrics():
         tables.append(codebook_table(summary))
@@ -59,21 +59,28 @@ def is_headline(metric: str) -> bool:
     return ", " not in metric
 
 
-def metric_table(summary: StudySummary, metric: str) -> Table:
-    """Directions between modalities, their mean first, and the paper's figures beside them."""
-    columns = [c for c in summary.columns(metric) if not is_within(c)]
-    paper = paper_figures(summary, metric)
+def metric_table(summary: StudySummary, metric: str, within: bool = False) -> Table:
+    """Directions between modalities, their mean first, and the paper's figures beside them.
+
+    Args:
+        summary: Of the study.
+        metric: One of its metrics.
+        within: Take those within a modality: what a head reaches without a change of modality.
+    """
+    columns = [c for c in summary.columns(metric) if is_within(c) == within]
+    paper = {} if within else paper_figures(summary, metric)
     rows = []
     for row in summary.rows:
         told = [paper[d].get(row.variant.name) for d in paper]
         figures = ["–" if t is None else figure_text(t) for t in told]
         rows.append((row.variant.title, *cells(row, metric, columns), *figures))
-    heads = ["mean across" if c == MEAN else arrow(c) for c in columns]
+    heads = ["mean across" if c == MEAN else ends(c)[0] if within else arrow(c) for c in columns]
     heads += [f"paper {arrow(d)}" for d in paper]
     note = counts_note(summary)
     if paper and (source := summary.study.paper) is not None:
         note += f" The paper's figures: {source.source}, published protocol. {source.note}"
-    return plain(metric_title(metric), ("", *heads), rows, note)
+    title = metric_title(metric) + " within a modality" * within
+    return plain(title, ("", *heads), rows, note)
 
 
 def paired_table(summary: StudySummary, metric: str) -> Table:
@@ -112,17 +119,6 @@ def interval_text(score: Score, form: str = "+.1f") -> str:
 def in_text(value: float, form: str = "+.1f") -> str:
     """A difference, or another number, with one decimal."""
     return f"{round(value, 1) + 0.0:{form}}".replace("-", "−")  # no minus before 0.0
-
-
-def within_table(summary: StudySummary, metric: str) -> Table | None:
-    """Directions within a modality: what a head reaches without a change of modality."""
-    columns = [c for c in summary.columns(metric) if is_within(c)]
-    if not columns:
-        return None
-    rows = [(row.variant.title, *cells(row, metric, columns)) for row in summary.rows]
-    heads = [c.partition("->")[0] for c in columns]
-    title = f"{metric_title(metric)} within a modality"
-    return plain(title, ("", *heads), rows, counts_note(summary))
 
 
 def codebook_table(summary: StudySummary) -> Table:
@@ -186,7 +182,7 @@ def cells(row: SummaryRow, metric: str, columns: Sequence[str]) -> list[str]:
     """The scores of a metric, and in brackets their differences to the reference."""
     found = []
     for key in (f"{metric}/{column}" for column in columns):
-        shown = score_text(row.scores[key]) if key in row.scores else "–"
+        shown = score_text(row.scores.get(key))
         apart = row.differences.get(key)
         if apart is not None:
             shown = f"{shown} ({difference_text(apart, bool(row.folds))})"
@@ -228,21 +224,5 @@ def counted(counts: Sequence[int], what: str) -> str:
 
 def is_within(column: str) -> bool:
     """Whether a direction stays within a modality."""
-    source, found, target = column.partition("->")
-    return bool(found) and source == target
-
-
-def headlines(summary: StudySummary) -> Sequence[str]:
-    """What a study is, in a few lines for the terminal and the top of the files."""
-    scorer = summary.identity.scorer
-    lines = [summary.study.about, f"Scored by {scorer}."]
-    if "simulated data" in scorer:
-        lines.append(SIMULATED)
-    if summary.identity.base.data.test_split == "val":
-        lines.append("A choice: scored on the validation split; the test split was not opened.")
-    if tries := summary.study.tries():
-        told = ", ".join(f"{len(names)} for {group}" for group, names in tries.items())
-        lines.append(f"Tries: {told}.")
-    if summary.missing:
-        lines.append(f"Not run yet: {', '.join(summary.missing)}.")
-    return lines
+    source, target = ends(column)
+    return source == target

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from markupsafe import Markup
 
 from cmg.config.load import to_yaml
-from cmg.report.document import Block, Box, Code, Document, Fold, Grid, Items, Section, Text
-from cmg.report.html import on_page, page
-from cmg.report.markdown import markdown
-from cmg.report.write import replace_files
+from cmg.report.document import Block, Box, Code, Document, Figure, Fold, Items, Section, Text
+from cmg.report.prose import SIMULATED
+from cmg.report.write import HTML, PARTS, replace_files, report_files
 from cmg.studies.ledger import STUDY
 from cmg.studies.plan import changed_keys
-from cmg.studies.plots import panels, standalone, study_plot
+from cmg.studies.plots import panels, study_plot
 from cmg.studies.summary import StudySummary
-from cmg.studies.tables import headlines, study_tables
+from cmg.studies.tables import study_tables
 
-TABLE, PLOT, REPORT = "table.md", "plot.svg", "report.html"
+TABLE, PLOT, REPORT = "table.md", "plot.svg", HTML
 
 
 def write_study(out: Path, summary: StudySummary) -> list[Path]:
-    """Write ``study.json``, ``table.md``, ``plot.svg`` and ``report.html``.
+    """Write ``study.json``, ``table.md``, ``plot.svg``, ``report.html`` and its tables and figures.
 
     Args:
         out: Folder of the study.
@@ -31,31 +27,42 @@ def write_study(out: Path, summary: StudySummary) -> list[Path]:
     Raises:
         DataError: a file cannot be written.
     """
-    drawing = study_plot(summary) if panels(summary) else None
-    document = study_document(summary, drawing)
-    files: dict[str, Any] = {
-        STUDY: summary.as_dict(),
-        TABLE: markdown(document),
-        REPORT: page(document),
-    }
-    if drawing is not None:
-        files[PLOT] = standalone(drawing)
-    return replace_files(out, files)
+    files = report_files(study_document(summary), TABLE)
+    if (drawn := f"{PARTS}/{PLOT}") in files:
+        files[PLOT] = files[drawn]
+    return replace_files(out, {STUDY: summary.as_dict(), **files})
 
 
-def study_document(summary: StudySummary, drawing: str | None) -> Document:
-    """Plot, tables and configuration; Markdown has no plot and not what the rows change."""
-    figure = Markup("<figure>{}</figure>").format(Markup(drawing)) if drawing else None
-    plot = figure or on_page(Text("No direction was scored."))
-    apart = {"style": "margin-bottom: 2.2rem"}
-    tables = [Box([Grid(one, one.title)], apart) for one in study_tables(summary)]
+def study_document(summary: StudySummary, short: bool = False) -> Document:
+    """Plot, tables and configuration.
+
+    Args:
+        summary: Of the study.
+        short: Of the tables, those that a terminal shows.
+    """
+    drawn: Block = Text("No direction was scored.")
+    if panels(summary):
+        drawn = Figure("Plot", study_plot(summary), plot_note(summary))
     sections = {
-        "plot": Section("Plot", [plot, on_page(Text(plot_note(summary), "note"))]),
-        "tables": Section("Tables", tables, headed=False),
-        "setup": Section("Configuration", setup(summary), headed=False),
+        "plot": Section("Plot", [drawn]),
+        "tables": Section("Tables", [Box([t], "apart") for t in study_tables(summary, short)]),
+        "setup": Section("Configuration", setup(summary)),
     }
-    opening = [Text(line) for line in headlines(summary)]
-    return Document(summary.study.title, "Study", opening, sections)
+    lead = [summary.study.about, f"Scored by {summary.identity.scorer}."]
+    if tries := summary.study.tries():
+        lead.append(f"Tries: {', '.join(f'{len(n)} for {group}' for group, n in tries.items())}.")
+    title, texts = summary.study.title, [Text(line) for line in lead]
+    return Document(title, "Study", texts, sections, remarks(summary))
+
+
+def remarks(summary: StudySummary) -> list[str]:
+    """What has to be said before the tables."""
+    found = [SIMULATED] if "simulated data" in summary.identity.scorer else []
+    if summary.identity.base.data.test_split == "val":
+        found.append("A choice: scored on the validation split; the test split was not opened.")
+    if summary.missing:
+        found.append(f"Not run yet: {', '.join(summary.missing)}.")
+    return found
 
 
 def plot_note(summary: StudySummary) -> str:
@@ -77,8 +84,5 @@ def setup(summary: StudySummary) -> list[Block]:
         changes = changed_keys(summary.identity.base, config)
         told = ", ".join(f"{key} = {now!r}" for key, (_, now) in changes.items()) or "nothing"
         changed.append(f"{row.variant.title}: {told}")
-    base = "Base configuration"
-    return [
-        on_page(Text("What each row changes in the base:"), Items(changed)),
-        Fold(base, [Code(to_yaml(summary.identity.base))], base),
-    ]
+    base = Fold("Base configuration", [Code(to_yaml(summary.identity.base))])
+    return [Fold("What each row changes in the base", [Items(changed)]), base]
