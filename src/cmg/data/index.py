@@ -286,6 +286,10 @@ class RowIndex:
                 "again"
             )
 
+    def holds(self, clips: NDArray[np.int64]) -> bool:
+        """Whether there are clips at all of these positions."""
+        return bool(clips.min(initial=0) >= 0 and clips.max(initial=0) < len(self))
+
     def refused(self, why: str) -> DataError:
         """The error of an index that cannot be used."""
         return DataError(

@@ -29,6 +29,8 @@ CLIPS = "clips.jsonl"
 INDEX = "clips.index.safetensors"
 SHARDS = "shards"
 VERSION = 1
+MOST_STEPS = 1 << 40
+"""Of a clip: sums over a store's clips stay whole numbers of 64 bits."""
 
 Dtype = Literal["float16", "float32", "float64", "uint8"]
 DTYPES: tuple[str, ...] = ("float16", "float32", "float64", "uint8")
@@ -37,6 +39,7 @@ ENCODINGS: tuple[str, ...] = ("dense", "compact")
 MediaName = Literal["digits", "watch", "emoji"]
 """Embedded sets whose clips can be shown: their rows' `meta` says what is in which step."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -129,7 +132,7 @@ class Shard(Record):
 
     file: Annotated[str, Field(pattern=r"^shards/[A-Za-z0-9_.-]+\.safetensors$")]
     modality: str
-    clips: tuple[int, int]
+    clips: tuple[Count, Count]
     sha256: Sha256
     bytes: int
 
@@ -156,7 +159,7 @@ class Manifest(Record):
     version: Literal[1] = 1
     modalities: Annotated[dict[ModalityName, FeatureSpec], Field(min_length=1)]
     labels: dict[str, LabelSpec]
-    splits: dict[SplitName, int]
+    splits: dict[SplitName, Count]
     shards: tuple[Shard, ...]
     media: MediaName | None = None
     notes: str = ""
@@ -168,7 +171,8 @@ class Manifest(Record):
         for modality in self.modalities:
             spans = sorted(s.clips for s in self.shards if s.modality == modality)
             bounds = [0, *(last for _, last in spans)]
-            if [first for first, _ in spans] != bounds[:-1] or bounds[-1] != self.clips:
+            chained = [first for first, _ in spans] == bounds[:-1] and bounds == sorted(bounds)
+            if not chained or bounds[-1] != self.clips:
                 raise ValueError(f"the shards of {modality!r} do not cover every clip once")
         strange = {s.modality for s in self.shards} - set(self.modalities)
         if strange:
@@ -210,7 +214,7 @@ class ClipRow(Record):
 
     id: str
     split: str
-    lengths: dict[str, Annotated[int, Field(ge=0)]]
+    lengths: dict[str, Annotated[int, Field(ge=0, le=MOST_STEPS)]]
     labels: dict[str, int | list[int] | list[list[int]] | None]
     meta: dict[str, Any] = Field(default_factory=dict)
 

@@ -6,13 +6,14 @@ A dense shard has one tensor, `features` [steps, *shape]. For the other encoding
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmg.data.compact import CompactShard, CompactWriter
+from cmg.data.compact import CompactShard, CompactWriter, mask_bytes
 from cmg.data.manifest import FeatureSpec
 from cmg.data.shard_files import (
     HEADER_BYTES,
@@ -81,6 +82,13 @@ def map_shard(path: Path, spec: FeatureSpec, steps: int) -> MappedShard:
     if spec.encoding == "compact":
         return CompactShard(path, spec, steps)
     return DenseShard(path, spec, steps)
+
+
+def least_bytes(spec: FeatureSpec) -> int:
+    """Bytes that a step takes in a shard, whatever its numbers are."""
+    if spec.encoding == "compact":
+        return 8 + mask_bytes(spec)
+    return math.prod(spec.shape) * stored_dtype(spec).itemsize
 
 
 class DenseWriter:

@@ -39,7 +39,7 @@ from cmg.data.manifest import (
 )
 from cmg.data.remote import RemoteStore, is_remote
 from cmg.data.rows import IndexedRows
-from cmg.data.shards import MappedShard, map_shard
+from cmg.data.shards import MappedShard, least_bytes, map_shard
 from cmg.data.source import HasSplits
 from cmg.data.verify import verify_store
 from cmg.errors import DataError, ModalityError, did_you_mean
@@ -119,9 +119,11 @@ class FeatureStore(HasSplits):
     ) -> FeatureStore:
         index = open_index(path, manifest)
         if index is not None:
-            return cls(path, manifest, IndexedRows(path, index), remote, index)
-        store = cls(path, manifest, read_rows(path, manifest), remote)
-        store._check_counts()
+            store = cls(path, manifest, IndexedRows(path, index), remote, index)
+        else:
+            store = cls(path, manifest, read_rows(path, manifest), remote)
+            store._check_counts()
+        store._check_steps()
         return store
 
     def __getstate__(self) -> dict[str, Any]:
@@ -250,7 +252,15 @@ class FeatureStore(HasSplits):
     def lengths_of(self, modality: str, clips: NDArray[np.int64]) -> NDArray[np.int64]:
         """See :class:`~cmg.data.source.KnowsAllRows`."""
         ends = self._steps[modality]
-        return np.asarray(ends[1:][clips] - ends[:-1][clips])
+        if self.index is not None and not self.index.holds(clips):
+            raise self.index.refused("has clips that do not exist")
+        found = np.asarray(ends[1:][clips] - ends[:-1][clips])
+        if (
+            self.index is not None
+            and not 0 <= found.min(initial=0) <= found.max(initial=0) <= ends[-1]
+        ):
+            raise self.index.refused(f"has strange steps of {modality}")
+        return found
 
     def absent_of(self, modality: str) -> int:
         """See :class:`~cmg.data.source.KnowsAllRows`."""
@@ -298,6 +308,20 @@ class FeatureStore(HasSplits):
             path = self.path / shard.file if self.remote is None else self.remote.fetch(shard)
             mapped = self._maps[shard.file] = map_shard(path, spec, steps)
         return mapped
+
+    def _check_steps(self) -> None:
+        """Refuse rows with more steps than the shards have room for, before they are asked for."""
+        for name, shards in self._shards.items():
+            ends, size = self._steps[name], least_bytes(self.spec(name))
+            for shard in shards:
+                first, last = shard.clips
+                steps = int(ends[last]) - int(ends[first])
+                if not 0 <= steps * size <= shard.bytes:
+                    raise DataError(
+                        f"{self.path / CLIPS} has {steps} steps of {name} in clips {first} to "
+                        f"{last}, for which {shard.file} with its {shard.bytes} bytes has no room; "
+                        "restore or rewrite the store"
+                    )
 
     def _check_counts(self) -> None:
         found: dict[str, int] = {}

@@ -58,11 +58,11 @@ def verify_store(path: StrPath) -> list[str]:
 
 
 def _gathered(folder: Path, manifest: Manifest) -> tuple[Gathered, list[str]]:
-    """What the rows say, read one by one, and what is wrong with their labels."""
+    """What the rows say, read one by one, and what is wrong with them."""
     found, problems = Gathered(tuple(manifest.modalities)), []
     for line, row in read_lines(folder / CLIPS):
         found.add(line, row)
-        problems += _label_problems(folder / MANIFEST, manifest, row)
+        problems += _problems_of(folder / MANIFEST, manifest, row)
     return found, problems
 
 
@@ -89,8 +89,12 @@ def _repeated(folder: Path, found: Gathered) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count > 1}
 
 
-def _label_problems(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
-    problems = []
+def _problems_of(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
+    problems = [
+        f"{where}: clip {row.id!r} has steps of an undeclared modality {name!r}"
+        for name in row.lengths
+        if name not in manifest.modalities
+    ]
     for name, label in row.labels.items():
         if name not in manifest.labels:
             problems.append(f"{where}: clip {row.id!r} has an undeclared label {name!r}")

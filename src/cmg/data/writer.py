@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -324,7 +325,10 @@ def check_label(
         return None
     if spec.multiple:
         return _multiple(where, spec, label, steps)
-    values = np.asarray(label)
+    try:
+        values = np.asarray(label)
+    except ValueError:  # lists of different lengths
+        values = np.asarray(None)
     if values.ndim != (0 if spec.per == "clip" else 1) or values.dtype.kind not in "iu":
         wanted = "one class index" if spec.per == "clip" else "a list of class indices"
         raise DataError(f"{where}: {label!r} is not {wanted} (whole numbers)")
@@ -345,7 +349,10 @@ def _multiple(where: str, spec: LabelSpec, label: Label, steps: int) -> list[lis
         raise DataError(f"{where}: {label!r} is not a list of lists of class indices")
     if len(label) != steps:
         raise DataError(f"{where}: {len(label)} lists for {steps} steps; give one per step")
-    found = [sorted({int(c) for c in active}) for active in label if isinstance(active, Sequence)]
+    lists = [active for active in label if isinstance(active, Sequence)]
+    if not all(isinstance(c, Integral) for active in lists for c in active):
+        raise DataError(f"{where}: {label!r} has class indices that are no whole numbers")
+    found = [sorted({int(c) for c in active}) for active in lists]
     if any(active and not 0 <= active[0] <= active[-1] < len(spec.classes) for active in found):
         raise DataError(
             f"{where}: class index out of range 0..{len(spec.classes) - 1} in {label!r}"

@@ -5,6 +5,7 @@ Nothing is ever extracted to the disk: the member is read into memory, within a 
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,20 @@ MAX_RATIO = 200
 """How much smaller a large member may be zipped; features reach 4, zeros alone 1,000."""
 
 _SMALL = 16 << 20
+
+_NO_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    IndexError,  # a member without a name
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
+"""What Python's readers raise of a zip that is damaged."""
 
 _REMEDY = "unpack this file again from the authors' archive, or leave the clip out"
 
@@ -52,7 +67,7 @@ def read_clip_zip(path: StrPath, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
             data = _read(path, archive, member, max_bytes)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; {_REMEDY}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+    except _NO_ZIP as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: no whole zip ({error}); {_REMEDY}") from error
