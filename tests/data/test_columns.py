@@ -312,7 +312,7 @@ def test_version_1_refuses_edited_rows(old):
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (10**12, "claim 1000000.* steps of half"),
+        (10**12, "has 1000.* steps of half"),
         (10**13, "line 3: .*lengths.*half"),
         (10**30, "line 3: .*lengths.*half"),
     ],
@@ -357,7 +357,7 @@ def put(name, at, value):
         (lambda a: a.update(split=a["split"].astype(float)), {}, "has split float64"),
         (put("ids.ends", -1, 3), {}, "strange ends of ids"),
         (put("steps.half", 0, 1), {}, "strange steps of half"),
-        (put("steps.half", slice(5, None), 10**13), {}, "its clips claim 1000.* steps of half"),
+        (put("steps.half", slice(5, None), 10**13), {}, "has 1000.* steps of half"),
     ],
 )
 def test_malformed_columns_are_refused_at_opening(many, change, facts, message):

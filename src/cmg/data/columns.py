@@ -300,7 +300,7 @@ def line_of(row: ClipRow) -> bytes:
 
 
 def _json(told: Mapping[str, Any]) -> str:
-    return json.dumps(told, separators=(",", ":"), allow_nan=False)
+    return json.dumps(told, separators=(",", ":"))
 
 
 def write_columns(

@@ -27,8 +27,8 @@ from cmg.types import Kind, Modality, ModalityName
 MANIFEST = "manifest.json"
 COLUMNS = "clips.safetensors"
 BLOCKS = "blocks.safetensors"
-LINES = "clips.jsonl"
-"""The rows in version 1."""
+LINES, INDEX = "clips.jsonl", "clips.index.safetensors"
+"""The rows in version 1, and where they are in that file, which nothing reads any more."""
 SHARDS = "shards"
 VERSIONS = (1, 2)
 MOST_STEPS = 1 << 40

@@ -91,7 +91,7 @@ def verify(where: StrPath) -> list[str]:
 def _clips(path: Path, manifest: Manifest, remote: RemoteStore | None = None) -> Clips:
     columns = _old_columns(path, manifest) if manifest.version == 1 else _columns(path, manifest)
     for shard in manifest.shards:
-        _check_steps(path, manifest, columns, shard)
+        _check_steps(manifest, columns, shard)
     about = About(
         path=path,
         specs=manifest.modalities,
@@ -147,15 +147,17 @@ def _edited(path: Path) -> DataError:
     )
 
 
-def _check_steps(path: Path, manifest: Manifest, columns: Columns, shard: Shard) -> None:
+def _check_steps(manifest: Manifest, columns: Columns, shard: Shard) -> None:
     """Refuse clips that claim more steps than their shard has room for."""
     ends = columns.steps(shard.modality)
     steps = int(ends[shard.clips[1]]) - int(ends[shard.clips[0]])
     least = least_bytes(manifest.modalities[shard.modality], steps)
     if not 0 <= least <= shard.bytes:
+        first, last = shard.clips
         raise DataError(
-            f"{path}: its clips claim {steps} steps of {shard.modality}, at least {least} bytes; "
-            f"{shard.file} has {shard.bytes}; restore or rewrite the store"
+            f"{columns.where} has {steps} steps of {shard.modality} in clips {first} to {last}, "
+            f"for which {shard.file} with its {shard.bytes} bytes has no room; restore or rewrite "
+            "the store"
         )
 
 

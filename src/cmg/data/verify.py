@@ -13,6 +13,7 @@ from cmg.data.columns import ColumnsWriter, Rows, open_columns, read_lines
 from cmg.data.manifest import (
     BLOCKS,
     COLUMNS,
+    INDEX,
     LINES,
     MANIFEST,
     SHARDS,
@@ -80,12 +81,15 @@ def _rows(
     if manifest.version == 1:
         file, wanted = folder / LINES, manifest.clips_sha256
         _refuse_changed(file, wanted, None)
+        if manifest.index_sha256 is not None:
+            _refuse_changed(folder / INDEX, manifest.index_sha256, None)
         rows = read_lines(file)
     else:
         file, wanted = folder / COLUMNS, str(manifest.columns_sha256)
         _refuse_changed(file, wanted, blocks.get(COLUMNS))
         rows = iter(Rows(open_columns(folder, manifest)))
-    where, found, ids = folder / MANIFEST, ColumnsWriter(manifest.modalities, manifest.labels), []
+    where, ids = folder / MANIFEST, []
+    found = ColumnsWriter(manifest.modalities, manifest.labels, hashed=manifest.version > 1)
     for row in rows:
         try:
             found.add(row)

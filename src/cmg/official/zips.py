@@ -36,7 +36,11 @@ DAMAGE = (
     struct.error,
     EOFError,
     ValueError,
+    IndexError,  # a member without a name
     NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
 )
 """What reading a damaged zip raises, by how it is packed."""
 
