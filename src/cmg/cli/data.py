@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -61,15 +63,19 @@ def check(
     deep: Annotated[
         str, typer.Option(metavar="N|all", help="Clips read per folder of features.")
     ] = "32",
+    all_: Annotated[
+        bool, typer.Option("--all", help="Show every part, not only problems.")
+    ] = False,
 ) -> None:
-    """Say what is complete, missing, truncated, duplicated or wrong, and what to do about it.
+    """Say what is missing, truncated, duplicated or wrong, and what to do about it.
 
     Exits with 0 if nothing is missing or wrong (warnings allowed), else with 1.
     """
     from cmg.official.doctor import check_root
 
     diagnosis = check_root(root, lists, clips_to_read(deep))
-    show(diagnosis.as_json(), findings_table(diagnosis), summary(diagnosis))
+    told = [findings_table(diagnosis.findings)] if all_ else problems_first(diagnosis)
+    show(diagnosis.as_json(), summary(diagnosis), *told)
     if not diagnosis.sound:
         raise typer.Exit(1)
 
@@ -87,7 +93,22 @@ def clips_to_read(text: str) -> int | None:
     return int(text)
 
 
-def findings_table(diagnosis: Diagnosis) -> Table:
+def problems_first(diagnosis: Diagnosis) -> list[Table | str]:
+    """A table of what limits the folder, and a line for every set that nothing does."""
+    from cmg.official.doctor import LIMITS, group_of
+
+    problems = [f for f in diagnosis.findings if f.status in LIMITS]
+    lines: list[Table | str] = [findings_table(problems)] if problems else []
+    limited = {group_of(f.part) for f in problems}
+    for heading, findings in groupby(diagnosis.findings, lambda f: group_of(f.part)):
+        if heading not in limited:
+            counts = Counter(f.status.value for f in findings)
+            told = ", ".join(f"{n} {status}" for status, n in counts.items())
+            lines.append(f"{heading}: {told}")
+    return [*lines, "--all shows every part"]
+
+
+def findings_table(found: Iterable[Finding]) -> Table:
     """One row per finding, under the headings of the parts."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -95,11 +116,11 @@ def findings_table(diagnosis: Diagnosis) -> Table:
 
     from cmg.official.doctor import group_of
 
-    table = Table(box=SIMPLE_HEAD, title=str(diagnosis.root), title_justify="left")
+    table = Table(box=SIMPLE_HEAD)
     for column, ratio in (("part", 3), ("status", None), ("found / expected", 3), ("what", 6)):
         table.add_column(column, ratio=ratio, overflow="fold")
     table.columns[-1].header = "what to do"
-    for heading, findings in groupby(diagnosis.findings, lambda f: group_of(f.part)):
+    for heading, findings in groupby(found, lambda f: group_of(f.part)):
         table.add_row(Text(heading, style="bold"))
         before = ""
         for f in findings:

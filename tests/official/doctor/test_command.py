@@ -12,20 +12,33 @@ from cmg.official.lists.categories import beside_nearest, misaligned, normalized
 STATUSES = {"missing", "truncated", "duplicated", "wrong", "warning", "note", "complete"}
 
 
-def test_a_sound_folder_exits_with_0_and_shows_every_part(cmg, good):
+def test_a_sound_folder_exits_with_0_and_is_told_in_a_line_a_set(cmg, good):
     told = cmg("data", "check", good, "--deep", 1)
     assert told.code == 0
+    lines = told.out.splitlines()
+    assert lines[0].startswith(f"{good} is sound: 5 warning, ")
+    assert "VGGSound: 10 complete, 2 note" in lines
+    assert "AVSBench: 5 complete" in lines
+    assert "vggsound-avel40k.csv" not in told.out
+    assert sum(line.split()[-1:] != [] and " warning " in line for line in lines) == 5
+    assert len(lines) < 30
+
+
+def test_every_part_is_shown_when_asked_for(cmg, good):
+    told = cmg("data", "check", good, "--deep", 1, "--all")
+    assert told.code == 0
+    assert told.out.startswith(f"{good} is sound: 5 warning, ")
     for part in ("vggsound-avel40k.csv", "ucf101/feature/video", "text-encoder", "overlaps"):
         assert part in told.out
-    assert told.out.rstrip().splitlines()[-1].startswith(f"{good} is sound: 5 warning, ")
 
 
-def test_a_broken_folder_exits_with_1_and_says_what_to_do(cmg, folder):
+def test_a_broken_folder_exits_with_1_and_says_what_to_do_first(cmg, folder):
     folder.remove("train_order.h5")
     told = cmg("data", "check", folder.root, "--deep", 1)
     assert told.code == 1
-    assert "not sound: 1 missing" in told.out
+    assert told.out.startswith(f"{folder.root} is not sound: 1 missing")
     assert "-> get it from data/ of" in told.out
+    assert told.out.index("train_order.h5") < told.out.index("VGGSound: 10 complete")
 
 
 def test_json_has_every_finding(cmg, folder):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from tests.official.doctor.conftest import Hostile, gone, h5, lines, swap
 
+from cmg.official.catalogue import PARTS
+
 CSV, PROMPTS = "vggsound-avel40k.csv", "vggsoundCategories2Prompts.csv"
 CATEGORIES, ANNOTATIONS = "VggsoundAVEL40kCategories.txt", "Annotations.txt"
 LONGER, CHECKED = (f"video_name_vggsound{size}_checked.csv" for size in ("81k", "40k"))
@@ -190,3 +192,17 @@ def test_a_damaged_record_of_the_simulation_is_wrong(folder, new):
     found, diagnosis = new()
     assert ("simulation.json", "wrong") in found
     assert diagnosis.simulated is None
+
+
+def test_lists_of_nothing_but_broken_rows_are_told_and_stop_no_other_check(folder, new):
+    tables = [part for part in PARTS.values() if part.dialect and part.dialect != "names"]
+    broken = [part for part in tables if any(folder.root.rglob(part.name))]
+    assert len(broken) == 18
+    for part in broken:
+        header = 0 if part.name == ANNOTATIONS else 1
+        spoil = lines(part.name, lambda x, n=header: [*x[:n], *(f"{r},\t&,\t&" for r in x[n:])])
+        spoil(folder)
+    found, diagnosis = new(deep=0)
+    told = {f.part for f in diagnosis.findings if f.found.endswith("broken rows")}
+    assert told == {part.name for part in broken}
+    assert {(name, "wrong") for name in told} <= found

@@ -2,6 +2,6 @@
 
 from cmg.official.catalogue import group_of
 from cmg.official.doctor.check import check_root
-from cmg.official.doctor.findings import FAULTS, Diagnosis, Finding, FindingStatus
+from cmg.official.doctor.findings import FAULTS, LIMITS, Diagnosis, Finding, FindingStatus
 
-__all__ = ["FAULTS", "Diagnosis", "Finding", "FindingStatus", "check_root", "group_of"]
+__all__ = ["FAULTS", "LIMITS", "Diagnosis", "Finding", "FindingStatus", "check_root", "group_of"]

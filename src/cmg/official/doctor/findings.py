@@ -34,6 +34,8 @@ FAULTS = (
     FindingStatus.DUPLICATED,
     FindingStatus.WRONG,
 )
+LIMITS = (*FAULTS, FindingStatus.WARNING)
+"""What a user has to know of before using the folder."""
 
 
 @dataclass(frozen=True)

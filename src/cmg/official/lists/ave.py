@@ -63,7 +63,7 @@ def read_annotations(path: Path, faults: Faults | None = None) -> list[Annotatio
                 rows.append(_annotation(cells))
     if faults is None:
         found.refuse()
-    if not rows:
+    if not rows and not found:
         raise DataError(f"{path} lists nothing")
     return rows
 

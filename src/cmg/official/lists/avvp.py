@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from cmg.data.labels import Event, parse_events
 from cmg.official.lists.categories import check_category
 from cmg.official.lists.dialect import Categories, Dialect
-from cmg.tables import Faults
 
 KEY_LENGTH = 11
 
@@ -64,28 +62,7 @@ def _weak(cells: Mapping[str, str], categories: Categories) -> tuple[str, list[s
     return cells["filename"], names
 
 
-EVENTS = Dialect(("filename", "onset", "offset", "event_labels"), _events, "\t")
-WEAK = Dialect(("filename", "event_labels"), _weak, "\t")
-
-
-def read_events(
-    path: Path, faults: Faults | None = None, categories: Categories = None
-) -> EventTable:
-    """Read a dense list (an event a row) or a combined one (a clip a row).
-
-    Raises:
-        DataError: as :class:`Dialect` does: lists of different length in a row, a time that is no
-            whole second, or another category.
-    """
-    return EventTable(EVENTS(path, faults, categories))
-
-
-def read_weak(
-    path: Path, faults: Faults | None = None, categories: Categories = None
-) -> dict[str, list[str]]:
-    """Categories per clip of a weakly labeled list.
-
-    Raises:
-        DataError: as :class:`Dialect` does: another category.
-    """
-    return dict(WEAK(path, faults, categories))
+read_events = Dialect(("filename", "onset", "offset", "event_labels"), _events, EventTable, "\t")
+"""A dense list (an event a row) or a combined one (a clip a row)."""
+read_weak = Dialect(("filename", "event_labels"), _weak, dict[str, list[str]], "\t")
+"""Categories per clip of a weakly labeled list."""

@@ -54,11 +54,11 @@ def _stem(cells: Mapping[str, str], _: Categories) -> str:
     return name.removesuffix(SUFFIX)
 
 
-read_avel = Dialect(("category", "video_id", "split"), _clip)
+read_avel = Dialect(("category", "video_id", "split"), _clip, list[ListedClip])
 """VGGSound-AVEL's clips."""
-read_ucf = Dialect(("category", "video_id"), _action)
+read_ucf = Dialect(("category", "video_id"), _action, list[ListedClip])
 """UCF101's; of a list with splits, these are passed over."""
-read_checked = Dialect(("id",), _stem)
+read_checked = Dialect(("id",), _stem, list[str])
 """The names of a longer list, without ``.mp4``."""
 
 

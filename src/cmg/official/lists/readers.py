@@ -8,9 +8,9 @@ from typing import Any
 
 from cmg.official.lists.ave import read_annotations
 from cmg.official.lists.avsbench import S4_COLUMNS, read_s4
-from cmg.official.lists.avvp import EVENTS, WEAK, read_events, read_weak
+from cmg.official.lists.avvp import read_events, read_weak
 from cmg.official.lists.clips import read_avel, read_checked, read_names, read_ucf
-from cmg.official.lists.dialect import Categories
+from cmg.official.lists.dialect import Categories, Dialect
 from cmg.tables import Faults
 from cmg.text import read_prompts
 
@@ -34,15 +34,11 @@ READERS: dict[str, Read] = {
     "weak": read_weak,
     "s4": _of_all(read_s4),
 }
-COLUMNS = {
-    "clips": read_avel.columns,
-    "clips-without-split": read_ucf.columns,
-    "files": read_checked.columns,
+TABLES = {name: read for name, read in READERS.items() if isinstance(read, Dialect)}
+COLUMNS = {name: table.columns for name, table in TABLES.items()} | {
     "prompts": ("label", "prompt"),
-    "events": EVENTS.columns,
-    "weak": WEAK.columns,
     "s4": S4_COLUMNS,
 }
 """Of the dialects that are tables with a header."""
-TABBED = ("events", "weak")
+TABBED = [name for name, table in TABLES.items() if table.delimiter == "\t"]
 """Those with tabs between the cells, where others have commas."""
