@@ -21,8 +21,8 @@ from projects.tuxpaint.pictures import stamp_picture
 from projects.tuxpaint.stamps import LANGUAGES, Stamp, find_stamps
 from projects.tuxpaint.views import (
     Array,
-    Components,
     Scale,
+    components_of,
     picture_views,
     sentence_views,
     word_views,
@@ -238,11 +238,11 @@ def clips_of(
     said = [found.readers.text.extract(sentence_of(one.stamp, text)) for one in read]
     known = [k for k, one in enumerate(read) if splits[one.stamp.id] == "train"]
     maps = np.concatenate([read[k].map.reshape(-1, read[k].map.shape[-1]) for k in known])
-    components = Components.of(maps, seed)
+    components = components_of(maps, seed)
     voice = Scale.of(np.concatenate([x for k in known for x in read[k].spoken.values()]))
     words = Scale.of(np.concatenate([said[k] for k in known]))
     for k, one in enumerate(read):
-        video = picture_views(components.apply(one.map), _draw(seed, 0, k)).astype(np.float16)
+        video = picture_views(components(one.map), _draw(seed, 0, k)).astype(np.float16)
         sentence = sentence_views(words.apply(said[k]), _draw(seed, 1, k)).astype(np.float16)
         for j, (language, x) in enumerate(one.spoken.items()):
             audio = word_views(voice.apply(x), _draw(seed, 2, k, j)).astype(np.float16)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.data.scaling import Components
+
 Array = NDArray[np.float32]
 VIEWS = 10
 """N: steps of a clip."""
@@ -44,37 +46,19 @@ class Scale:
         return np.asarray((x - self.mean) / self.deviation, dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Components:
-    """Principal components of the channels of maps, their scale on the whole 1."""
+def components_of(positions: Array, seed: int, count: int = COMPONENTS) -> Components:
+    """Principal components of the channels of maps, their scale on the whole 1.
 
-    mean: Array
-    weights: Array
-
-    @classmethod
-    def of(cls, positions: Array, seed: int, count: int = COMPONENTS) -> Components:
-        """Of positions [R, C]; a part of them, drawn with `seed`, where they are many.
-
-        Args:
-            positions: Of the training pictures' maps.
-            seed: Of the draw.
-            count: Most components; there are never more than channels.
-        """
-        chosen = np.random.default_rng(seed).permutation(len(positions))[:SAMPLE]
-        rows = positions[np.sort(chosen)].astype(np.float64)
-        mean = rows.mean(0)
-        covariance = np.cov(rows - mean, rowvar=False)
-        variances, vectors = np.linalg.eigh(np.atleast_2d(covariance))
-        order = np.argsort(-variances)[:count]
-        kept = vectors[:, order]
-        # The sign of an eigenvector is arbitrary: its largest entry is made positive.
-        kept = kept * np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
-        scale = np.sqrt(np.maximum(variances[order], 1e-12)).mean()
-        return cls(mean.astype("f4"), (kept / scale).astype("f4"))
-
-    def apply(self, maps: Array) -> Array:
-        """[..., C] as [..., components]."""
-        return np.asarray((maps.astype(np.float32) - self.mean) @ self.weights, dtype=np.float32)
+    Args:
+        positions: Of the training pictures' maps, [R, C]; a part of them, drawn with `seed`, where
+            they are many.
+        seed: Of the draw.
+        count: Most components; there are never more than channels.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(positions))[:SAMPLE]
+    rows = positions[np.sort(chosen)].astype(np.float64)
+    mean = rows.mean(0)
+    return Components.of(mean, np.atleast_2d(np.cov(rows - mean, rowvar=False)), count)
 
 
 def picture_views(map_: Array, rng: np.random.Generator) -> Array:

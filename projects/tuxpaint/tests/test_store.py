@@ -18,7 +18,7 @@ from projects.tuxpaint.store import (
     write_stamps,
 )
 from projects.tuxpaint.tests.drawn import READERS, draw_stamps
-from projects.tuxpaint.views import Components, Scale, in_parts, picture_views, sentence_views
+from projects.tuxpaint.views import Scale, components_of, in_parts, picture_views, sentence_views
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,8 @@ def test_views_of_a_constant_are_that_constant():
 def test_components_are_those_of_an_eigendecomposition():
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(500, 6)) * [5, 3, 2, 1, 0.5, 0.1] + 4).astype(np.float32)
-    found = Components.of(rows, 0, count=3)
-    projected = found.apply(rows)
+    found = components_of(rows, 0, count=3)
+    projected = found(rows)
     np.testing.assert_allclose(projected.mean(0), 0, atol=1e-4)
     covariance = np.cov(projected, rowvar=False)
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=1e-3)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from cmg.data.emoji.families import families
 from cmg.data.emoji.folds import FOLDS, parts
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.parts import GROUP, refuse_absent_classes, refuse_leak
-from cmg.data.scaling import Standardizer
+from cmg.data.scaling import Components, Standardizer
 from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import ConfigError
@@ -47,36 +46,6 @@ NOTES = (
     "have no near twin in training. Drawings: EfficientNet-Lite0, principal components of the "
     "training concepts; English: MiniLM; other languages: multilingual-e5-small."
 )
-
-
-@dataclass(frozen=True)
-class QuadrantComponents:
-    """Principal components of quadrants, so scaled that their mean deviation is 1.
-
-    Attributes:
-        mean: float32 [C].
-        weights: float32 [C, components].
-    """
-
-    mean: Array
-    weights: Array
-
-    @classmethod
-    def of(cls, quadrants: Array) -> QuadrantComponents:
-        """Of the training concepts' quadrants [N, 4, C]."""
-        rows = quadrants.reshape(-1, quadrants.shape[-1]).astype(np.float64)
-        mean = rows.mean(0)
-        rows -= mean
-        variances, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
-        kept = vectors[:, ::-1][:, :COMPONENTS]
-        # The sign of an eigenvector is arbitrary: its largest entry is made positive.
-        kept = kept * np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
-        scale = np.sqrt(np.maximum(variances[::-1][:COMPONENTS], 0)).mean()
-        return cls(mean.astype(np.float32), (kept / scale).astype(np.float32))
-
-    def __call__(self, quadrants: Array) -> Array:
-        """[..., C] as [..., components]."""
-        return np.asarray((quadrants - self.mean) @ self.weights, dtype=np.float32)
 
 
 def build_emoji(path: StrPath, fold: int = 0, overwrite: bool = False) -> Clips:
@@ -155,7 +124,10 @@ def views(quadrants: Array, known: Sequence[int], seed: int) -> NDArray[np.float
         known: The concepts for training.
         seed: Of the places; they are the same in all folds.
     """
-    projected = QuadrantComponents.of(quadrants[known])(quadrants)
+    rows = quadrants[known].reshape(-1, quadrants.shape[-1]).astype(np.float64)
+    mean = rows.mean(0)
+    rows -= mean
+    projected = Components.of(mean, rows.T @ rows / len(rows), COMPONENTS)(quadrants)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed])))
     y, x = rng.uniform(NEAREST, 1 - NEAREST, (2, len(quadrants), VIEWS))
     shares = np.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], axis=-1)
