@@ -42,7 +42,7 @@ def test_the_sound_folder_is_sound_and_only_overlaps_are_warned_of(usual):
         (SEEN, lambda x: x - 1, "negative values: before the ReLU"),
         (SEEN, lambda x: x[:9], "other than 10 steps"),
         (SEEN, lambda x: x.transpose(0, 3, 1, 2), "channels come first"),
-        (SEEN, lambda x: x.mean((1, 2)), "shape (n, 8), expected (n, 2, 2, 8)"),
+        (SEEN, lambda x: x.mean((1, 2)), "shape (n, 8), expected (n, 5, 5, 8)"),
         (SEEN, lambda x: np.concatenate([x, x]), "other than 10 steps"),
         ("ucf101/feature/video", lambda x: np.where(x > 0, np.inf, x), "NaN or infinite"),
     ],
@@ -219,7 +219,7 @@ def test_damaged_zips_are_named_and_nothing_in_them_is_run(folder, new, damage, 
 
 def test_members_added_by_macos_are_a_warning(folder, new):
     for path in folder.zips("ucf101/feature/video"):
-        content = pickle.dumps(np.zeros((10, 2, 2, 8), np.float32))
+        content = pickle.dumps(np.zeros((10, 5, 5, 8), np.float32))
         folder.write(path, content, **{"__MACOSX/._clip.pkl": b"mac"})
     assert "__MACOSX" in only(new, "ucf101/feature/video", "warning").detail
 
@@ -235,7 +235,7 @@ def test_segment_labels_are_ten_zeros_and_ones(folder, new):
 def test_the_h5_files_are_checked_for_shape_key_and_values(folder, new):
     folder.h5("visual_feature.h5", lambda x: x.transpose(0, 1, 4, 2, 3))
     one = only(new, "visual_feature.h5", "wrong")
-    assert one.found == "[168, 10, 8, 2, 2]"
+    assert one.found == "[168, 10, 8, 5, 5]"
     assert "transpose" in one.detail
     folder.h5("visual_feature.h5", lambda x: x.transpose(0, 1, 3, 4, 2), new_key="features")
     assert "no data set 'avadataset'" in only(new, "visual_feature.h5", "wrong").detail
