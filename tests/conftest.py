@@ -9,19 +9,22 @@ import locale
 import logging
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from cmg.cli import main as entry
 from cmg.cli.output import STATE
@@ -41,25 +44,58 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
-@pytest.fixture
-def cmg(capsys, monkeypatch):
+def run_here(*args):
     """Run `cmg ARGS` in this process."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["cmg", *map(str, args)])
-        monkeypatch.setattr(STATE, "json", False)
-        capsys.readouterr()
+    handler, out, err = signal.getsignal(signal.SIGINT), StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["cmg", *map(str, args)])
+        patch.setattr(STATE, "json", False)
         try:
             entry.main()
             code = 0
         except SystemExit as stop:
             code = stop.code or 0
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+    return Said(code, out.getvalue(), err.getvalue())
 
-    yield run
-    signal.signal(signal.SIGINT, handler)
+
+@pytest.fixture(scope="session")
+def cmg():
+    """Run `cmg ARGS` in this process."""
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, worker_id):
+    """Have a folder made once for all worker processes; nobody changes what is in it.
+
+    `shared(NAME, MAKE)` is the folder, and what `MAKE(folder)` said; it can be pickled.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root if worker_id == "master" else root.parent) / "shared"
+    root.mkdir(exist_ok=True)
+
+    def once(name, make):
+        folder, said = root / name, root / f"{name}.pickle"
+        with FileLock(root / f"{name}.lock"):
+            if not said.exists():
+                said.write_bytes(pickle.dumps(make(folder)))
+        return folder, pickle.loads(said.read_bytes())
+
+    return once
+
+
+SMALLEST = {"fraction": 1e-4, "map_size": 5, "frame_size": 32, "workers": 1}
+SMALLEST |= {"widths": {"audio": 8, "video": 8, "text": 16}}
+
+
+@pytest.fixture(scope="session")
+def simulated(shared):
+    """A folder in the official layout, the whole of it at its smallest size; read only."""
+    from cmg.simulate import SimulateOptions, simulate
+
+    return shared("simulated", lambda out: simulate(out, SimulateOptions(**SMALLEST)))[0]
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,7 @@ def test_a_quantizer_and_a_method_without_codes_train_to_their_tables(
 ):
     run = tmp_path / "run"
     small = ["training.epochs=3", "data.fraction=0.3", "training.tensorboard=false"]
+    small += ["probe.l2=0.01"]
     said = cmg("pretrain", "digits", *asked, *small, "--out", run, "--plugin", plugin)
     assert said.code == 0, said.err
     said = cmg("report", run, "--plugin", plugin)

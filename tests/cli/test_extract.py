@@ -82,10 +82,11 @@ def content(folder):
 
 
 @pytest.fixture(scope="session")
-def extracted(pictures, networks, shell, tmp_path_factory):
+def extracted(pictures, networks, cmg, tmp_path_factory):
     """The store of the 200 clips, and what the command said."""
     out = tmp_path_factory.mktemp("store") / "store"
-    said = shell("extract", pictures, "--out", out, *networks, "--folder-label", "kind", "--json")
+    command = ("extract", pictures, "--out", out, *networks, "--folder-label", "kind")
+    said = cmg(*command, "--workers", 1, "--json")
     assert said.code == 0, said.err
     return out, said.json
 
@@ -288,7 +289,7 @@ def test_the_extractors_are_listed_with_their_licenses(cmg):
     assert rows["efficientnet-lite0"]["shape"] == "7 x 7 x 1280"
 
 
-def test_four_commands_from_media_to_codes(networks, shell, small, tmp_path):
+def test_four_commands_from_media_to_codes(networks, cmg, small, tmp_path):
     """A folder of videos with captions: extract, pretrain, probe, encode."""
     media = tmp_path / "media"
     for clip in range(24):
@@ -305,14 +306,15 @@ def test_four_commands_from_media_to_codes(networks, shell, small, tmp_path):
             frames=lambda index, level=level: np.full((32, 32, 3), level, np.uint8),
         )
     store, run = tmp_path / "store", tmp_path / "run"
-    said = shell("extract", media, "--out", store, *networks, "--folder-label", "kind")
+    command = ("extract", media, "--out", store, *networks, "--folder-label", "kind")
+    said = cmg(*command, "--workers", 1)
     assert said.code == 0, said.err
-    said = shell("pretrain", f"data={store}", *small, "--out", run)
+    said = cmg("pretrain", f"data={store}", *small, "--out", run)
     assert said.code == 0, said.err
-    said = shell("probe", "--model", run, "--train-on", "audio", "--test-on", "video", "--json")
+    said = cmg("probe", "--model", run, "--train-on", "audio", "--test-on", "video", "--json")
     assert said.code == 0, said.err
     clip = media / "test" / "low" / "16.mp4"
-    said = shell("encode", clip, "--model", run, "--out", tmp_path / "codes", "--json")
+    said = cmg("encode", clip, "--model", run, "--out", tmp_path / "codes", "--json")
     assert said.code == 0, said.err
     names = {p.name for p in (tmp_path / "codes").rglob("*")}
     assert {"codes.csv", "codes.json"} <= names

@@ -12,19 +12,8 @@ import torch
 from cmg.data import open_store, verify_store
 from cmg.official.collection import ImportedCollection, open_collection
 from cmg.recipes import import_official as module
-from cmg.simulate import SimulateOptions, simulate
 
 SMALL = ["--workers", "1", "--text", "none"]
-
-
-@pytest.fixture(scope="session")
-def simulated(tmp_path_factory):
-    """A folder in the official layout with narrow features, read only."""
-    root = tmp_path_factory.mktemp("official") / "root"
-    widths = {"video": 8, "audio": 8, "text": 16}
-    sizes = {"widths": widths, "map_size": 2, "frame_size": 16}
-    simulate(root, SimulateOptions(fraction=0.0001, workers=1, **sizes))
-    return root
 
 
 @pytest.fixture
@@ -96,7 +85,7 @@ def test_an_import_can_be_made_dense_and_half(cmg, root, tmp_path):
     half, _ = stores[1].split("all").features("video")
     assert torch.equal(exact.half(), half)
     info = cmg("data", "info", tmp_path / "a/ucf101all")
-    assert "video: maps [2, 2, 8] float32 compact" in info.out
+    assert "video: maps [5, 5, 8] float32 compact" in info.out
 
 
 def damage(root):

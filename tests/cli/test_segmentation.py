@@ -88,16 +88,12 @@ def avs(cmg, folder, queries, run):
 
 
 @pytest.fixture(scope="module")
-def trained(folder, queries, run, tmp_path_factory):
+def trained(folder, queries, run, cmg, tmp_path_factory):
     """A folder of models of both modalities and the control."""
-    import os
-    import subprocess
-    import sys
-
     out = tmp_path_factory.mktemp("avs") / "out"
     base = ["--data", folder, "--queries", queries.path, "--model", run, "--out", out]
-    command = [sys.executable, "-m", "cmg", "evaluate", "avs", *base, *QUICK, "--train-only"]
-    subprocess.run([str(x) for x in command], check=True, env=os.environ, capture_output=True)
+    said = cmg("evaluate", "avs", *base, *QUICK, "--train-only")
+    assert said.code == 0, said.err
     return out
 
 

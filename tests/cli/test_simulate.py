@@ -9,10 +9,10 @@ import pytest
 SIZES = ("--widths", "video=8,audio=8,text=16", "--map", "2", "--frame-size", "16")
 
 
-def test_the_command_writes_the_folder_and_says_what_is_in_it(shell, tmp_path):
+def test_the_command_writes_the_folder_and_says_what_is_in_it(cmg, tmp_path):
     out = tmp_path / "deep" / "official"
-    said = shell(
-        "data", "simulate", out, "--fraction", 0.001, *SIZES, "--seed", 3, "--workers", 1, "--json"
+    said = cmg(
+        "data", "simulate", out, "--fraction", 0.0001, *SIZES, "--seed", 3, "--workers", 1, "--json"
     )
     assert said.code == 0, said.err
     told = said.json

@@ -40,7 +40,7 @@ def sparse(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def overrides(store, sparse):
-    """Every term, attention, dropout and resets; 5 epochs of 4 steps."""
+    """Every term, attention, dropout and resets; 3 epochs of 4 steps."""
 
     def make(*more):
         return [
@@ -55,7 +55,7 @@ def overrides(store, sparse):
             "model.codebook.reset={patience: 3, active: 3, source: codes}",
             "objectives.club={hidden: 8}",
             "optimizer.lr=0.001",
-            "training.epochs=5",
+            "training.epochs=3",
             "training.threads=1",
             "training.tensorboard=false",
             *(o.replace("SPARSE", str(sparse)) for o in more),

@@ -14,6 +14,7 @@ from cmg.config.load import load_config
 from cmg.objectives import objectives
 from cmg.recipes.pretrain import prepare, prepare_alone
 from cmg.registry import _State
+from cmg.saved import flat
 from cmg.training.ranks import Ranks
 
 spec = importlib.util.spec_from_file_location(
@@ -120,7 +121,7 @@ def furthest(one, other):
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("job", [n for n in JOBS if n != "float32"])
 def test_two_ranks_end_where_one_process_does(two, alone, job, rank):
-    """20 steps: weights, codes, counts, sums, idle counters, both Adams."""
+    """12 steps: weights, codes, counts, sums, idle counters, both Adams."""
     difference, name = furthest(alone[job][0], two[job, rank][0])
     assert difference < 1e-12, name
 
@@ -134,7 +135,7 @@ def test_both_ranks_hold_the_same_to_the_bit(two, job):
 @pytest.mark.parametrize("job", JOBS)
 def test_every_rank_logs_the_whole_batch(two, alone, job):
     steps = alone[job][1]
-    assert len(steps) == 20
+    assert len(steps) == 12
     assert [s["clips"] for s in steps[:4]] == [6, 6, 6, 4]
     tolerance = 1e-4 if job == "float32" else 1e-9
     for rank in (0, 1):
@@ -146,8 +147,10 @@ def test_codes_were_reset_and_gradients_flowed(alone, overrides):
     """The comparison means something: the runs have moved, and resets were among their steps."""
     never = trained(overrides(DOUBLE, "model.codebook.reset.enabled=false"))[0]
     assert furthest(alone["float64"][0], never)[0] > 1e-3
-    steps = alone["float64"][1]
-    assert steps[-1]["loss/total"] < 0.9 * steps[0]["loss/total"]
+    start = flat(prepare(load_config(None, overrides(DOUBLE))).state.model)
+    weights = {n: x for n, x in start.items() if not n.startswith("codebook.")}
+    moved, _ = furthest({n: alone["float64"][0][n] for n in weights}, weights)
+    assert moved > 5e-3  # twelve steps of Adam at 0.001
 
 
 def test_in_float32_the_ranks_stay_within_rounding(two, alone):

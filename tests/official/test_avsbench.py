@@ -14,7 +14,6 @@ from cmg.official.collection import open_collection
 from cmg.official.datasets.avsbench import avsbench_frames
 from cmg.official.layout import find_layout
 from cmg.official.lists.avsbench import CATEGORIES, S4Clip, read_s4
-from cmg.simulate import SimulateOptions, simulate
 
 ROWS = [
     "aaa,3,dog_barking,train",
@@ -215,14 +214,6 @@ def test_the_authors_download_which_lacks_the_list_is_read_without_avsbench(root
     assert "no s4_meta_data.csv" in collection.remarks[0]
     with pytest.raises(DataError, match=r"avsbench needs s4_meta_data\.csv"):
         collection.open("avsbench")
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    out = tmp_path_factory.mktemp("avs") / "out"
-    sizes = {"widths": {"audio": 8, "video": 8, "text": 16}, "map_size": 2, "frame_size": 16}
-    simulate(out, SimulateOptions(fraction=1e-4, workers=1, **sizes))
-    return out
 
 
 def test_a_simulated_folder_has_audio_text_and_frames_of_the_same_clips(simulated):

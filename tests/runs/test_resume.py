@@ -39,14 +39,19 @@ def assert_same_bits(one, other):
     assert different == []
 
 
+@pytest.fixture(scope="module", params=[None, 2])
+def whole(request, tiny_config, tmp_path_factory):
+    """A run that nobody stopped, and where its files are."""
+    config = tiny_config(f"training.checkpoint_every_steps={request.param or 'null'}")
+    run = tmp_path_factory.mktemp("whole") / "run"
+    return pretrain(config, run), run
+
+
 @pytest.mark.parametrize("stop", [1, 5, 7, 14])
-@pytest.mark.parametrize("every", [None, 2])
-def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(
-    tiny_config, tmp_path, stop, every
-):
-    config = tiny_config(f"training.checkpoint_every_steps={every or 'null'}")
-    whole = pretrain(config, tmp_path / "whole")
+def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(whole, tmp_path, stop):
+    whole, run = whole
     assert whole.position.step == 15
+    config = read_config(run)
 
     stopped = prepare(config, tmp_path / "stopped")
     stopped.train(stop_after=lambda position: position.step == stop)
@@ -54,7 +59,7 @@ def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(
     resumed = pretrain(config, tmp_path / "stopped", resume=True)
 
     assert_same_bits(bits(whole), bits(resumed))
-    assert read_metrics(tmp_path / "whole") == read_metrics(tmp_path / "stopped")
+    assert read_metrics(run) == read_metrics(tmp_path / "stopped")
 
 
 def test_resuming_reads_the_newest_checkpoint_not_the_start(tiny_config, tmp_path):
@@ -100,7 +105,7 @@ def test_process_killed_at_random_steps_resumes_to_the_same_files(tiny_config, t
         arguments = ["--resume"]
 
     subprocess.run([*command, "--resume", "--out", str(killed)], check=True)
-    subprocess.run([*command, str(config), "--out", str(whole)], check=True)
+    pretrain(read_config(killed), whole)
     for name in ("model.safetensors", "training.safetensors"):
         one = file_sha256(find_checkpoint(killed) / name)
         assert one == file_sha256(find_checkpoint(whole) / name)

@@ -30,10 +30,9 @@ class Simulated:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, small_options):
+def tiny(shared, small_options):
     """The whole layout at the smallest size."""
-    root = tmp_path_factory.mktemp("simulate") / "tiny"
-    return Simulated(root, simulate(root, small_options()))
+    return Simulated(*shared("tiny", lambda out: simulate(out, small_options())))
 
 
 VGGSOUND = [("playing violin", "violin"), ("dog barking", "dog"), ("race car", "car")]

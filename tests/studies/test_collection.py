@@ -10,13 +10,14 @@ from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.official.collection import open_collection
 from cmg.recipes.pretrain import pretrain
-from cmg.simulate import SimulateOptions, simulate
 from cmg.studies.definition import load_study
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer, TaskScorer, scorer_for
 from cmg.studies.tables import study_tables
 from cmg.studies.write import remarks
+from cmg.studies.tables import headlines, study_tables
+from cmg.tasks import benchmark
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
 
@@ -24,13 +25,8 @@ SMALL = ["data.batch_size=40", "model.detail_width={video: 8}"]
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory):
-    """A folder in the official layout with few clips of few channels."""
-    out = tmp_path_factory.mktemp("official") / "root"
-    widths = {"audio": 8, "video": 8, "text": 8}
-    sizes = {"widths": widths, "map_size": 3, "avs_fraction": 0}
-    simulate(out, SimulateOptions(fraction=0.002, workers=1, **sizes))
-    return str(out)
+def root(simulated):
+    return str(simulated)
 
 
 @pytest.mark.slow
@@ -59,8 +55,9 @@ def test_lists_are_trained_on_and_benchmarks_scored(root, tiny, tmp_path):
     assert "Other data than above (the data are simulated)" in theirs.note
 
 
-def test_scores_are_those_of_the_benchmark(root, tiny):
+def test_scores_are_those_of_the_benchmark(root, tiny, monkeypatch):
     """The mean across directions is what `cmg select` would compute for this model."""
+    monkeypatch.setattr(benchmark, "LEAST_STEPS", 0)
     study = load_study("pretraining-lists")
     plan = plan_study(study, root, tiny, [*SMALL, "probe.seeds=2"], only=["list-24k"])
     config = plan.configs["list-24k", None]

@@ -12,6 +12,20 @@ from numpy.typing import NDArray
 from cmg.errors import DataError
 from cmg.optional import h5py
 
+FAULTS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+)
+"""What h5py raises of a file that is damaged, depending on where it is."""
+
+MAX_RATIO = 1100
+"""How much smaller than its numbers a file may be; gzip reaches 1,032, of zeros alone."""
+
 
 class H5Array:
     """One data set of an HDF5 file.
@@ -68,7 +82,7 @@ class H5Array:
         data = self._data
         try:
             found: NDArray[Any] = data[index]
-        except (OSError, ValueError, IndexError) as error:
+        except FAULTS as error:
             raise DataError(
                 f"{self.path}: {what} cannot be read ({error}); the file is truncated or foreign: "
                 "download it again"
@@ -86,16 +100,24 @@ def _open(path: Path, key: str) -> Any:
     package = h5py(f"the HDF5 file {path}")
     try:
         file = package.File(path, "r")
-    except OSError as error:
+        held, found = list(file), file.get(key)
+        sized = isinstance(found, package.Dataset) and (found.dtype, found.nbytes)
+    except FAULTS as error:
         raise DataError(
-            f"{path} is no readable HDF5 file ({error}); it is missing or truncated: "
+            f"{path} is no readable HDF5 file ({error}); it is missing, truncated or damaged: "
             "download it again"
         ) from error
-    if key not in file or not isinstance(file[key], package.Dataset):
+    if not sized:
         raise DataError(
-            f"{path} has no data set {key!r}; it holds {', '.join(file) or 'nothing'}. "
+            f"{path} has no data set {key!r}; it holds {', '.join(held) or 'nothing'}. "
             "It is another file under this name"
         )
-    if file[key].dtype.kind not in "fiu":
-        raise DataError(f"{path}: {key!r} holds {file[key].dtype}, not numbers")
-    return file[key]
+    dtype, size = sized
+    if dtype.kind not in "fiu":
+        raise DataError(f"{path}: {key!r} holds {dtype}, not numbers")
+    if size > MAX_RATIO * path.stat().st_size:
+        raise DataError(
+            f"{path}: {key!r} claims {size:,} bytes, and the whole file has "
+            f"{path.stat().st_size:,}: download it again"
+        )
+    return found

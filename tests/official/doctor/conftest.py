@@ -14,19 +14,14 @@ import numpy as np
 import pytest
 
 from cmg.official.doctor import check_root
-from cmg.simulate import SimulateOptions, simulate
 
 LINKED = {"zip", "visual_frames", "gt_masks"}
-WIDTHS = {"audio": 8, "video": 8, "text": 16}
 
 
 @pytest.fixture(scope="session")
-def good(tmp_path_factory):
-    """A sound folder: the whole layout at the smallest size."""
-    root = tmp_path_factory.mktemp("doctor") / "good"
-    sizes = {"widths": WIDTHS, "map_size": 2, "frame_size": 32}
-    simulate(root, SimulateOptions(fraction=1e-4, workers=1, **sizes))
-    return root
+def good(simulated):
+    """A sound folder."""
+    return simulated
 
 
 @pytest.fixture(scope="session")

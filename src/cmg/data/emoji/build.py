@@ -21,13 +21,13 @@ from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.emoji.archive import Emoji, EmojiWords, load_drawings, load_words
 from cmg.data.emoji.families import families
 from cmg.data.emoji.folds import FOLDS, parts
-from cmg.data.manifest import FeatureSpec, LabelSpec
+from cmg.data.manifest import MANIFEST, FeatureSpec, LabelSpec
 from cmg.data.parts import GROUP, refuse_absent_classes, refuse_leak
 from cmg.data.scaling import Components, Standardizer
 from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import ConfigError
-from cmg.files import StrPath
+from cmg.files import Staging, StrPath, as_path
 from cmg.types import Kind
 
 Array = NDArray[np.float32]
@@ -67,6 +67,7 @@ def build_emoji(path: StrPath, fold: int = 0, overwrite: bool = False) -> Clips:
     """
     if not 0 <= fold < FOLDS:
         raise ConfigError(f"emoji has {FOLDS} folds, 0 to {FOLDS - 1}; got {fold}")
+    Staging(as_path(path, "the folder of a store"), overwrite, MANIFEST).discard()  # or refuse now
     return write_fold(path, fold, load_words(), load_drawings(), overwrite)
 
 
