@@ -16,7 +16,6 @@ from cmg.studies.run import prepare_study, run_study
 from cmg.studies.scorers import StoreScorer, TaskScorer, scorer_for
 from cmg.studies.tables import study_tables
 from cmg.studies.write import remarks
-from cmg.studies.tables import headlines, study_tables
 from cmg.tasks import benchmark
 from cmg.tasks.ave import AVE
 from cmg.tasks.run import crossing_score
