@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.anonymous import anonymous_bytes, peak_of
-from benchmarks.encode_once import TRAIN, Only, RandomAVE, random_model
+from benchmarks.encode_once import TRAIN, Only, random_ave, random_model
+from cmg.data.clips import Clips
 from cmg.evaluation.frozen import FrozenData, Opened, Protocol
 from cmg.evaluation.training import HeadOptions
 from cmg.models.unified import UnifiedModel
@@ -29,7 +30,7 @@ from cmg.tasks.run import run_plan
 PROTOCOLS: tuple[Protocol, ...] = ("clean", "published")
 
 
-def beyond_the_model(source: RandomAVE, model: UnifiedModel, protocol: Protocol, seeds: int) -> int:
+def beyond_the_model(source: Clips, model: UnifiedModel, protocol: Protocol, seeds: int) -> int:
     """Most anonymous memory of one protocol beyond what is there before, in bytes."""
     # What a float64 copy of the model takes is the model's.
     data = FrozenData(Opened(Only(source)), model, protocol)
@@ -40,7 +41,7 @@ def beyond_the_model(source: RandomAVE, model: UnifiedModel, protocol: Protocol,
 
 def measure(clips: int, seeds: int) -> dict[str, Any]:
     """Peak per protocol, in MiB."""
-    source = RandomAVE(clips)
+    source = random_ave(clips)
     model = random_model(source)
     found: dict[str, Any] = {"clips": len(source), "seeds": seeds}
     for protocol in PROTOCOLS:

@@ -60,7 +60,7 @@ def test_a_saved_model_is_not_overwritten_and_not_half_written(tmp_path):
 
 
 def test_a_store_has_a_length_and_clips():
-    store = package.open_store("digits")
+    store = package.open_clips("digits")
     clip = store[-1]
     assert len(store) == sum(store.splits.values())
     assert clip["id"] == store.rows[len(store) - 1].id

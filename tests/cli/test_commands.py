@@ -120,7 +120,7 @@ def test_encoded_codes_are_the_models(cmg, trained, tmp_path):
     store, run = trained
     out = tmp_path / "codes.safetensors"
     cmg("encode", store, "--model", run, "--out", out, "--split", "test")
-    clips = package.open_store(store).split("test")
+    clips = package.open_clips(store).split("test")
     batch = package.Batches(clips, 8, shuffle=False).at(0, 0)
     expected = package.load(run).encode(batch)
     for modality, codes in load_file(out).items():

@@ -86,7 +86,7 @@ def test_evaluation_of_several_runs(cmg, runs, tmp_path):
 def test_galleries_are_the_clips_that_share_a_value_of_their_meta(runs, tmp_path):
     """Two galleries of a set that is there twice: each scores as the set alone."""
     once = open_store(runs["store"]).split("test")
-    sides = {m: 2 * list(once.features(m)[0].numpy()) for m in once.store.modalities}
+    sides = {m: 2 * list(once.features(m)[0].numpy()) for m in once.modalities}
     twice = write_store(
         tmp_path / "twice",
         sides,

@@ -73,13 +73,13 @@ def test_untrained_encoders_do_not_transfer(untrained, paired):
 def test_shuffled_labels_are_chance(trained, paired, monkeypatch):
     """The same features and heads, with labels that belong to other clips."""
     evaluation = Evaluation(trained, paired, "train", "test")
-    truth = type(evaluation.train).labels
+    truth = type(evaluation.train).label
 
     def shuffled(split, name):
         labels = truth(split, name)
         return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
 
-    monkeypatch.setattr(type(evaluation.train), "labels", shuffled)
+    monkeypatch.setattr(type(evaluation.train), "label", shuffled)
     for values in evaluation.transfer("class", PROBE)["test"].values():
         assert 10.0 < values.mean < 40.0  # 25 +- 4 by chance alone
 

@@ -102,7 +102,7 @@ def test_a_part_of_a_file_is_what_lies_between_its_times(readers, tmp_path):
 
 def test_what_is_read_decides_what_a_step_is(opened):
     source = opened(MediaClip("a", "train", {}, {"text": "one"}))
-    kinds = {m: modality.kind for m, modality in source.modalities.items()}
+    kinds = {m: spec.kind for m, spec in source.about.specs.items()}
     assert kinds == {"video": Kind.MAPS, "audio": Kind.VECTORS, "text": Kind.TOKENS}
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cmg.data import open_store
+from cmg.data.clips import Clips
 from cmg.data.emoji import load_pictures
 from cmg.data.watch import load_recordings
 from cmg.report.media import EmojiMedia, WatchMedia, media_of
@@ -54,9 +55,10 @@ def test_an_example_is_the_whole_clip_with_its_step_marked(watch):
 @pytest.mark.parametrize(
     "meta", [{}, {"recording": 140, "start": 0.0}, {"recording": 0, "start": 999}, {"recording": 0}]
 )
-def test_a_clip_whose_source_is_unknown_shows_its_features(watch, meta, monkeypatch):
-    media = media_of(watch.store.split("test"))
-    monkeypatch.setattr(media.split, "rows", [watch.rows[0].model_copy(update={"meta": meta})])
+def test_a_clip_whose_source_is_unknown_shows_its_features(watch, meta):
+    media = media_of(open_store("watch:3").split("test"))
+    row = watch.rows[0].model_copy(update={"meta": meta})
+    media.split = Clips.of_rows(watch.about, [row], watch.only([0]).features)
     place = Place("gyroscope", 0, 1)
     assert 'class="strip"' in media.thumbnail(place)
     assert 'class="strip"' in media.example(place)
@@ -87,10 +89,10 @@ def test_a_step_of_an_emoji_is_its_drawing_or_one_of_its_words(cat):
 
 
 @pytest.mark.parametrize("meta", [{}, {"concept": 1377, "phrases": {"text": ["cat"]}}])
-def test_an_emoji_that_is_not_known_shows_its_features(cat, meta, monkeypatch):
+def test_an_emoji_that_is_not_known_shows_its_features(cat, meta):
     split, k = cat
     media = media_of(split)
     row = split.rows[k].model_copy(update={"meta": meta})
-    monkeypatch.setattr(media.split, "rows", [row])
+    media.split = Clips.of_rows(split.about, [row], split.only([k]).features)
     assert 'class="strip"' in media.thumbnail(Place("noto", 0, 1))
     assert 'class="strip"' in media.example(Place("text", 0, 1))

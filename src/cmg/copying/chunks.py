@@ -39,7 +39,7 @@ OnError = Literal["skip", "fail"]
 Tick = Callable[[], None]
 
 
-class Source(Protocol):
+class Copyable(Protocol):
     """Clips on their way into a store: :class:`~cmg.data.clips.Clips`, or raw media."""
 
     @property
@@ -146,7 +146,9 @@ class _Progress:
     clips: int = 0
 
 
-def stored_specs(source: Source, dtype: str | None, encoding: str | None) -> dict[str, FeatureSpec]:
+def stored_specs(
+    source: Copyable, dtype: str | None, encoding: str | None
+) -> dict[str, FeatureSpec]:
     """How a source's modalities will be stored.
 
     Args:
@@ -169,7 +171,7 @@ def stored_specs(source: Source, dtype: str | None, encoding: str | None) -> dic
 
 
 def write_chunk(
-    source: Source, plan: CopyPlan, folder: Path, index: int, tick: Tick | None = None
+    source: Copyable, plan: CopyPlan, folder: Path, index: int, tick: Tick | None = None
 ) -> ChunkRecord:
     """Write one chunk and its record into `folder`; `tick` is called after every clip.
 
@@ -230,7 +232,7 @@ class _RefusedError(Exception):
 
 
 def _add(
-    writer: StoreWriter, source: Source, plan: CopyPlan, position: int, done: _Progress
+    writer: StoreWriter, source: Copyable, plan: CopyPlan, position: int, done: _Progress
 ) -> None:
     """Add one clip, or note why not."""
     (name,) = source.ids_of([position])
@@ -263,7 +265,7 @@ def _converted(clip: Clip, plan: CopyPlan) -> tuple[dict[str, NDArray[Any]], dic
     return features, rounding
 
 
-def counted_chunk(given: tuple[Source, CopyPlan, Path, Any], index: int) -> ChunkRecord:
+def counted_chunk(given: tuple[Copyable, CopyPlan, Path, Any], index: int) -> ChunkRecord:
     """Write one chunk in a worker process, whose parent reads from a counter how far it is."""
     source, plan, folder, done = given
     torch.set_num_threads(1)

@@ -13,10 +13,10 @@ from cmg.copying.chunks import (
     CHUNK,
     CannotWriteError,
     ChunkRecord,
+    Copyable,
     CopyPlan,
     OnError,
     Skipped,
-    Source,
     counted_chunk,
     stored_specs,
     write_chunk,
@@ -32,7 +32,7 @@ Told = Callable[[int, int], None]
 Beside = Callable[[Sequence[Skipped]], Mapping[str, bytes]]
 """From the clips that were left out to further files of the store, by name."""
 ChunkWriter = Callable[
-    [Source, CopyPlan, Path, Sequence[int], int | None, Callable[[int], None]],
+    [Copyable, CopyPlan, Path, Sequence[int], int | None, Callable[[int], None]],
     Iterator[ChunkRecord],
 ]
 """Writes chunks into a folder, like :func:`write_chunks`."""
@@ -78,7 +78,7 @@ class CopyOptions(TypedDict, total=False):
     write: ChunkWriter | None
 
 
-def copy_clips(source: Source, out: StrPath, **how: Unpack[CopyOptions]) -> Copied:
+def copy_clips(source: Copyable, out: StrPath, **how: Unpack[CopyOptions]) -> Copied:
     """Write a store with all clips of a source.
 
     The store appears when it is whole. What was done until an interruption is kept in a hidden
@@ -133,7 +133,7 @@ class Copying:
 
     def __init__(
         self,
-        source: Source,
+        source: Copyable,
         out: StrPath,
         *,
         dtype: str | None = None,
@@ -225,7 +225,7 @@ class Copying:
         )
 
 
-def _refuse_equal_ids(source: Source) -> None:
+def _refuse_equal_ids(source: Copyable) -> None:
     seen: set[str] = set()
     for clip in source.ids:
         if clip in seen:
@@ -255,7 +255,7 @@ def _largest(records: Sequence[ChunkRecord]) -> dict[str, float]:
 
 
 def write_chunks(
-    source: Source,
+    source: Copyable,
     plan: CopyPlan,
     folder: Path,
     todo: Sequence[int],

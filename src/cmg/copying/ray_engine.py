@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmg.copying.chunks import CannotWriteError, ChunkRecord, CopyPlan, Source, write_chunk
+from cmg.copying.chunks import CannotWriteError, ChunkRecord, Copyable, CopyPlan, write_chunk
 from cmg.errors import CmgError, DataError
 from cmg.optional import optional
 from cmg.workers import usable_cores
@@ -15,7 +15,7 @@ from cmg.workers import usable_cores
 class RayChunks:
     """An actor of Ray: keeps its networks loaded from one chunk to the next."""
 
-    def __init__(self, source: Source, plan: CopyPlan, folder: str) -> None:
+    def __init__(self, source: Copyable, plan: CopyPlan, folder: str) -> None:
         import torch
 
         torch.set_num_threads(1)
@@ -34,7 +34,7 @@ class RayChunks:
 
 
 def ray_chunks(
-    source: Source,
+    source: Copyable,
     plan: CopyPlan,
     folder: Path,
     todo: Sequence[int],

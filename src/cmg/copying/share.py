@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Unpack
 
-from cmg.copying.chunks import Source
+from cmg.copying.chunks import Copyable
 from cmg.copying.clips import Copied, Copying, CopyOptions
 from cmg.errors import ConfigError
 from cmg.files import StrPath
@@ -66,7 +66,7 @@ def rank_of(environment: Mapping[str, str] | None = None) -> Rank | None:
 
 
 def copy_share(
-    source: Source, out: StrPath, rank: Rank, **how: Unpack[CopyOptions]
+    source: Copyable, out: StrPath, rank: Rank, **how: Unpack[CopyOptions]
 ) -> Copied | None:
     """Write this rank's chunks of a store, and join all chunks if they are there by then.
 

@@ -58,7 +58,7 @@ class WantedExtractor:
 
 
 class ExtractedClips:
-    """Clips of media files on their way into a store, a :class:`~cmg.copying.chunks.Source`.
+    """Clips of media files on their way into a store, a :class:`~cmg.copying.chunks.Copyable`.
 
     What is computed depends on the clips alone, not on the order in which they are asked for: clips
     are decoded in fixed groups. Other processes load the extractors again.

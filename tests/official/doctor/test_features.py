@@ -46,7 +46,7 @@ def cut(folder, path):
 
 
 def with_macos(folder, path):
-    content = pickle.dumps(np.zeros((10, 2, 2, 8), np.float32))
+    content = pickle.dumps(np.zeros((10, 5, 5, 8), np.float32))
     folder.write(path, content, **{"__MACOSX/._clip.pkl": b"mac"})
 
 
@@ -122,7 +122,7 @@ EDITS = [
     (zips(SEEN, lambda x: x[:9]), SEEN, "wrong", "other than 10 steps"),
     (zips(SEEN, lambda x: np.concatenate([x, x])), SEEN, "wrong", "other than 10 steps"),
     (zips(SEEN, lambda x: x.transpose(0, 3, 1, 2)), SEEN, "wrong", "channels come first"),
-    (zips(SEEN, lambda x: x.mean((1, 2))), SEEN, "wrong", r"\(n, 8\), expected \(n, 2, 2, 8\)"),
+    (zips(SEEN, lambda x: x.mean((1, 2))), SEEN, "wrong", r"\(n, 8\), expected \(n, 5, 5, 8\)"),
     (zips(SEEN, lambda x: x.astype(np.float64)), None, "", ""),
     (zips(SEEN, lambda x: x + 1), SEEN, "warning", "0 % zeros"),
     (zips(SEEN, lambda x: x.astype(np.float16)), SEEN, "warning", "numbers are float16"),
@@ -144,7 +144,7 @@ EDITS = [
     (damaged(without_pickle), ACTIONS, "wrong", "no member with .pkl"),
     (damaged(hostile), ACTIONS, "wrong", "refused pickle"),
     (damaged(with_macos), ACTIONS, "warning", "__MACOSX"),
-    (h5(MAPS, lambda x: x.transpose(0, 1, 4, 2, 3)), MAPS, "wrong", "168, 10, 8, 2, 2.*transpose"),
+    (h5(MAPS, lambda x: x.transpose(0, 1, 4, 2, 3)), MAPS, "wrong", "168, 10, 8, 5, 5.*transpose"),
     (h5(MAPS, same, new_key="features"), MAPS, "wrong", "no data set 'avadataset'"),
     (half_a_download, MAPS, "truncated", "truncated"),
     (h5(SOUNDS, lambda x: -x), SOUNDS, "wrong", "PCA"),
