@@ -352,7 +352,7 @@ def test_it_trains_and_probes_by_its_address(cmg, fold, tmp_path):
     )
     assert said.code == 0, said.err
     pair = ["--train-on", "text", "--test-on", "fluent"]
-    told = cmg("probe", "--model", run, *pair, "--seeds", 1, "probe.epochs=1", "--json").json
+    told = cmg("probe", "--model", run, *pair, "--seeds", 1, "probe.l2=0.1", "--json").json
     assert told["label"] == "subgroup"
     assert told["chance"] == pytest.approx(100 / 63)
     right = told["transfer"]["mean"] * 284 / 100
