@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,9 +44,10 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
-def run_here(*args):
-    """Run `cmg ARGS` in this process."""
-    handler, out, err = signal.getsignal(signal.SIGINT), StringIO(), StringIO()
+def run_here(*args, encoding="utf-8"):
+    """Run `cmg ARGS` in this process, with an output of an encoding."""
+    handler, err = signal.getsignal(signal.SIGINT), StringIO()
+    out = TextIOWrapper(BytesIO(), encoding, newline="")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["cmg", *map(str, args)])
         patch.setattr(STATE, "json", False)
@@ -57,7 +58,8 @@ def run_here(*args):
             code = stop.code or 0
         finally:
             signal.signal(signal.SIGINT, handler)
-    return Said(code, out.getvalue(), err.getvalue())
+    out.flush()
+    return Said(code, out.buffer.getvalue().decode(encoding), err.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from io import BytesIO, StringIO, TextIOWrapper
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -195,15 +195,12 @@ def test_without_a_terminal_progress_is_plain_lines(capsys):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_letters_that_a_terminal_lacks_are_spelled_out(cmg, monkeypatch, oddly_named, encoding):
+def test_letters_that_a_terminal_lacks_are_spelled_out(cmg, oddly_named, encoding):
     run, found = oddly_named / "run", []
     query = f"{NAMES[1]}13"
     for command in (["extractors"], ["retrieve", query, "--model", run, *FROM_TO]):
-        raw = BytesIO()
-        monkeypatch.setattr(sys, "stdout", TextIOWrapper(raw, encoding=encoding))
-        told = cmg(*command)
-        sys.stdout.flush()
-        found.append(raw.getvalue().decode(encoding))
+        told = cmg(*command, encoding=encoding)
+        found.append(told.out)
         assert told.code == 0, told.err
     assert "pip install 'cmg-torch[text]'" in found[0]
     spelled = query.encode(encoding, "backslashreplace").decode(encoding)
