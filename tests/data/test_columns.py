@@ -481,13 +481,15 @@ def test_an_epoch_goes_on_in_the_middle_as_if_it_had_not_stopped(many, monkeypat
                 same(a, b)
 
 
-def test_the_computed_order_is_that_of_the_network(many, everywhere):
+def test_the_computed_order_is_that_of_the_network(many, everywhere, monkeypatch):
+    monkeypatch.setattr(batches, "SCATTERED", 4)
     from cmg.data.bijection import scattered
 
     made = Batches(many.split("train"), 9, seed=4)
     order = np.concatenate([made.indices(2, i) for i in range(len(made))])
     assert order.tolist() == scattered(100, np.arange(100), 4, 2).tolist()
-    assert made._order is None  # nothing was sorted
+    back = [made.indices(2, i) for i in reversed(range(len(made)))]
+    assert np.concatenate(back[::-1]).tolist() == order.tolist()
 
 
 def test_the_sorted_order_is_as_it_was(many):

@@ -22,6 +22,8 @@ from cmg.types import Batch
 SORTED_UP_TO = 1_000_000
 """Splits of more clips have orders that are computed place by place. Another value changes the
 orders of runs on splits between the two."""
+SCATTERED = 64
+"""Batches of such splits whose places are computed together: most of the time is numpy's calls."""
 
 
 def permutation(n: int, *key: int) -> NDArray[np.int64]:
@@ -103,7 +105,7 @@ class Batches:
         self._kept_before = left_out - np.arange(len(left_out))
         self._check_count()
         self._partners = {m: self._wrong(m) for m in self.modalities} if shuffled_pairs else {}
-        self._order: tuple[int, NDArray[np.int64]] | None = None
+        self._order: tuple[int, int, int, NDArray[np.int64]] | None = None
 
     @property
     def clips(self) -> NDArray[np.int64]:
@@ -192,15 +194,25 @@ class Batches:
         last = first + self.size_of(index)
         if not self.shuffle:
             return self._kept(np.arange(first, last))
-        if self.count > SORTED_UP_TO:
-            return self._kept(scattered(self.count, np.arange(first, last), self.seed, epoch))
-        return self._kept(self._sorted(epoch)[first:last])
+        start, order = self._ordered(epoch, index)
+        return self._kept(order[first - start : last - start])
 
-    def _sorted(self, epoch: int) -> NDArray[np.int64]:
-        kept = self._order  # read once, as other threads may ask for another epoch
-        if kept is None or kept[0] != epoch:
-            kept = self._order = (epoch, permutation(self.count, self.seed, epoch))
-        return kept[1]
+    def _ordered(self, epoch: int, index: int) -> tuple[int, NDArray[np.int64]]:
+        """A part of an epoch's order that has the clips of a batch, and where it starts."""
+        whole = self.count <= SORTED_UP_TO
+        part = 0 if whole else index // SCATTERED
+        kept = self._order  # read once, as other threads may ask for another part
+        if kept is not None and kept[:2] == (epoch, part):
+            return kept[2:]
+        start = part * SCATTERED * self.batch_size
+        if whole:
+            order = permutation(self.count, self.seed, epoch)
+        else:
+            last = min((part + 1) * SCATTERED, len(self)) - 1
+            places = np.arange(start, last * self.batch_size + self.size_of(last))
+            order = scattered(self.count, places, self.seed, epoch)
+        self._order = (epoch, part, start, order)
+        return start, order
 
     def whole_lengths(self, epoch: int, index: int) -> dict[str, Tensor]:
         """Steps of all ranks' clips of one batch, int64 [B] per modality."""
