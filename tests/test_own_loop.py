@@ -59,6 +59,11 @@ def test_a_saved_model_is_not_overwritten_and_not_half_written(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_the_old_name_of_the_door_names_the_new_one():
+    with pytest.raises(AttributeError, match=r"cmg\.open_clips\(...\) now"):
+        print(package.FeatureStore)
+
+
 def test_a_store_has_a_length_and_clips():
     store = package.open_clips("digits")
     clip = store[-1]

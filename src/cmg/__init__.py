@@ -144,6 +144,8 @@ def __getattr__(name: str) -> Any:
     if name not in _FROM:
         from cmg.errors import did_you_mean
 
+        if name == "FeatureStore":
+            raise AttributeError("cmg.FeatureStore.open(...) is cmg.open_clips(...) now")
         raise AttributeError(f"module 'cmg' has no attribute {name!r}{did_you_mean(name, __all__)}")
     source = {"load": "load_model"}.get(name, name)
     found = globals()[name] = getattr(import_module(_FROM[name]), source)
