@@ -286,7 +286,7 @@ def test_an_occupied_target_is_refused_before_any_work(store, tmp_path, left):
 
 SCRIPT = """
 import sys
-from cmg.data import Clips
+from cmg.data import open_store
 from cmg.copying.clips import copy_clips
 
 def told(clips, kept):

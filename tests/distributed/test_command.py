@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from cmg.runs.checkpoint import list_checkpoints
 
 OFFICIAL = ["data.modalities=[audio, text]", "model.temporal.heads=4", "model.mask_tokens=false"]
+OFFICIAL += ["model.temporal.kind=transformer", "model.temporal.skip=false"]
+OFFICIAL += ["model.token_encoder=lstm"]
 """A model that files of the authors' release can hold."""
 
 LONG = ["training.precision=float64", "training.epochs=10", "training.checkpoint_every_steps=2"]
@@ -73,7 +75,7 @@ def with_a_rank_killed(run, *arguments):
         deadline = time.monotonic() + 120
         while len(list_checkpoints(run)) < 3:
             assert time.monotonic() < deadline
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.01)
         os.kill(ranks_below(process.pid)[1], signal.SIGKILL)
         _, said = process.communicate(timeout=120)
