@@ -331,7 +331,7 @@ def test_killed_and_run_again_by_more_workers_it_is_the_same_to_the_byte(large, 
     alone = copy_clips(large, tmp_path / "alone", encoding="compact", workers=1, chunk=2)
     assert open_store(out).content_hash == alone.manifest.content_hash
     files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
-    assert len(files) == 32
+    assert len(files) == 33
     for file in files:
         assert (out / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()
     assert not (tmp_path / ".copy.partial-import").exists()
