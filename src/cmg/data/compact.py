@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.manifest import FeatureSpec
+from cmg.data.mapped import map_arrays
 from cmg.data.shard_files import (
     HEADER_BYTES,
     STEPS_AT_ONCE,
     check_tensor,
     header,
-    map_tensors,
     not_finite,
     stored_dtype,
     sync,
@@ -88,7 +88,7 @@ class CompactShard:
     def __init__(self, path: Path, spec: FeatureSpec, steps: int) -> None:
         self.path, self.steps = path, steps
         self.numbers = math.prod(spec.shape)
-        found = map_tensors(path, [OFFSETS, VALUES, MASK])
+        _, found = map_arrays(path, [OFFSETS, VALUES, MASK])
         self.offsets, self.values, self.mask = found[OFFSETS], found[VALUES], found[MASK]
         check_tensor(path, self.offsets, "int64", (steps + 1,))
         check_tensor(path, self.values, spec.dtype, (len(self.values.ravel()),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,29 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
         os.fsync(stream.fileno())
 
 
+def refused(path: Path, why: str) -> DataError:
+    """The error of a file that cannot be used."""
+    return DataError(f"{path} {why}; restore it, or write the store again")
+
+
+def map_arrays(path: Path, names: Iterable[str]) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """The metadata of a file, and its arrays, memory mapped.
+
+    Raises:
+        DataError: it is missing, truncated, no safetensors file, or holds other arrays.
+    """
+    wanted = sorted(names)
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = sorted(file.keys())
+            if found == wanted:
+                arrays = {name: file.get_tensor(name).numpy() for name in found}
+                return dict(file.metadata() or {}), arrays
+    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        raise refused(path, f"cannot be read ({error})") from error
+    raise refused(path, f"holds {', '.join(found)}, not {', '.join(wanted)}")
+
+
 class MappedArrays(Mapping[str, NDArray[Any]]):
     """The arrays of a file, memory mapped; pickled as its path, and mapped again.
 
@@ -47,17 +70,11 @@ class MappedArrays(Mapping[str, NDArray[Any]]):
     def __init__(self, path: Path, shapes: Shapes) -> None:
         self.path = path
         self.shapes = shapes
+        metadata, self._arrays = map_arrays(path, shapes)
         try:
-            with safe_open(path, framework="pt") as file:
-                self.facts: dict[str, Any] = json.loads((file.metadata() or {}).get(FACTS, "{}"))
-                names = sorted(file.keys())
-                if names != sorted(shapes):
-                    raise self.refused(f"holds {', '.join(names)}, not {', '.join(shapes)}")
-                self._arrays = {name: file.get_tensor(name).numpy() for name in names}
-        except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
-            raise self.refused(f"cannot be read ({error})") from error
-        if not isinstance(self.facts, dict):
-            raise self.refused("has strange metadata")
+            self.facts = dict[str, Any](json.loads(metadata.get(FACTS, "{}")))
+        except (ValueError, TypeError) as error:
+            raise self.refused("has strange metadata") from error
         for name, (dtype, length, *sizes) in shapes.items():
             found = self._arrays[name]
             wanted = (len(found) if found.ndim and length is None else length, *sizes)
@@ -69,7 +86,7 @@ class MappedArrays(Mapping[str, NDArray[Any]]):
 
     def refused(self, why: str) -> DataError:
         """The error of a file that cannot be used."""
-        return DataError(f"{self.path} {why}; restore it, or write the store again")
+        return refused(self.path, why)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled are path and shapes."""
@@ -77,8 +94,7 @@ class MappedArrays(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """One of the arrays."""
-        found: NDArray[Any] = self._arrays[name]
-        return found
+        return self._arrays[name]
 
     def __iter__(self) -> Iterator[str]:
         """Their names."""

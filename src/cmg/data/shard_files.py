@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from cmg.data.features import beyond_float32
 from cmg.data.manifest import DTYPES, FeatureSpec
@@ -50,22 +49,6 @@ def sync(stream: BinaryIO) -> None:
     stream.flush()
     os.fsync(stream.fileno())
     stream.close()
-
-
-def map_tensors(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
-    """The tensors of a file, memory mapped.
-
-    Raises:
-        DataError: the file is missing, truncated, no safetensors file, or holds other tensors.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = sorted(file.keys())
-            if found == sorted(names):
-                return {name: file.get_tensor(name).numpy() for name in names}
-    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
-        raise DataError(f"shard {path} cannot be read ({error}); restore it") from error
-    raise DataError(f"shard {path} holds {found}, expected {names}; restore it")
 
 
 def check_tensor(path: Path, tensor: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> None:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from cmg.data.compact import CompactShard, CompactWriter, mask_bytes
 from cmg.data.manifest import FeatureSpec
+from cmg.data.mapped import map_arrays
 from cmg.data.shard_files import (
     HEADER_BYTES,
     STEPS_AT_ONCE,
     check_tensor,
     header,
-    map_tensors,
     not_finite,
     stored_dtype,
     sync,
@@ -132,7 +132,7 @@ class DenseShard:
 
     def __init__(self, path: Path, spec: FeatureSpec, steps: int) -> None:
         self.path, self.steps = path, steps
-        self.features = map_tensors(path, [TENSOR])[TENSOR]
+        self.features = map_arrays(path, [TENSOR])[1][TENSOR]
         check_tensor(path, self.features, spec.dtype, (steps, *spec.shape))
 
     def read(self, first: int, last: int, out: NDArray[Any]) -> None:
