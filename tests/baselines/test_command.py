@@ -17,7 +17,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.recipes.baselines import baselines, refuse_changed, refuse_control
 from cmg.recipes.evaluate import evaluate
 from cmg.recipes.pretrain import pretrain
-from cmg.report.baselines import infonce_note
+from cmg.report.baselines import evaluation_note
 from cmg.runs.checkpoint import read_checkpoint
 from cmg.runs.loop import Pretraining
 
@@ -163,10 +163,15 @@ def test_unknown_names_and_damaged_files_are_named(run, cmg):
     assert "delete it" in said.err
 
 
-def test_a_benchmark_is_told_of_the_infonce_model(done, run, tmp_path):
-    model = done / "baselines" / "infonce"
-    assert infonce_note(done) == [f"InfoNCE at equal budget: the same command with --model {model}"]
-    assert infonce_note(run) == [
-        f"InfoNCE at equal budget: `cmg baselines {run} --only infonce` trains it"
+def test_an_evaluation_is_told_how_it_gets_baselines(done, run, tmp_path):
+    named, train = ["ridge", "cca"], f"`cmg baselines {run} --only infonce` trains it"
+    again = "the same command with --baselines."
+    assert evaluation_note(done, named, False) == [f"Baselines (infonce, ridge, cca): {again}"]
+    assert evaluation_note(done, named, True) == []
+    assert evaluation_note(run, named, False) == [
+        f"Baselines (ridge, cca): {again} InfoNCE at equal budget: {train} before."
     ]
-    assert infonce_note(tmp_path) == []  # a checkpoint by itself, or one of the authors
+    assert evaluation_note(run, named, True) == [
+        f"Without InfoNCE: {train}, then the same command has it."
+    ]
+    assert evaluation_note(tmp_path, named, False) == []  # a checkpoint by itself

@@ -211,7 +211,7 @@ def model() -> UnifiedModel:
     return make_model()
 
 
-def write_run(path: Path, model: UnifiedModel, epochs=(1,), **data) -> Path:
+def write_run(path: Path, model: UnifiedModel, epochs=(1,), data_hash="0" * 64, **data) -> Path:
     """A run folder with checkpoints after the given epochs."""
     config = RunConfig.model_validate({"data": data, "model": OPTIONS.model_dump()})
     path.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def write_run(path: Path, model: UnifiedModel, epochs=(1,), **data) -> Path:
     for epoch in epochs:
         position = Position(epoch * 10, epoch)
         folder = checkpoint_folder(path, position)
-        described = Checkpoint(folder, config, list(model.modalities.values()), position, "0" * 64)
+        described = Checkpoint(folder, config, list(model.modalities.values()), position, data_hash)
         write_checkpoint(described, {MODEL: flat(model)})
     return path
 

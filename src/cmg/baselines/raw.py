@@ -122,7 +122,7 @@ def raw_clips(store: Clips, data: DataOptions, label: str | None = None) -> RawC
     train, test, held = scaled([train, test, held], names)
     fit, told = train, f"split {val.name!r}" if val else "a fifth of the training clips"
     if val is None:
-        out = held_out(groups_of(train_split), len(train_split))
+        out = apart(train_split)
         fit, held = train.at(~out), train.at(out)
     found = RawClips(label, len(store.labels[label].classes), train, test, fit, held, told)
     if not found.directions:
@@ -149,8 +149,13 @@ def clip_label(store: Clips) -> str:
     return found
 
 
-def raw_part(split: Clips, names: Sequence[str], label: str) -> RawPart:
-    """The clips of a split, AT_ONCE at a time."""
+def apart(split: Clips) -> Tensor:
+    """A fifth of some clips, whole groups of them, to choose by: bool [N]."""
+    return held_out(groups_of(split), len(split))
+
+
+def raw_part(split: Clips, names: Sequence[str], label: str | None) -> RawPart:
+    """The clips of a split, AT_ONCE at a time; of no label all are unlabeled."""
     features, present = {}, {}
     for name in names:
         parts, there = [], []
@@ -160,13 +165,27 @@ def raw_part(split: Clips, names: Sequence[str], label: str) -> RawPart:
             parts.append(means(steps, lengths))
             there.append(lengths > 0)
         features[name], present[name] = torch.cat(parts), torch.cat(there)
-        if not bool(torch.isfinite(features[name]).all()):
-            raise DataError(
-                f"{split.path}: split {split.name!r} has NaN or infinite features of "
-                f"{name!r}; `cmg data verify` names the clips, extract them again"
-            )
-    labels = split.label(label)
+        refuse_non_finite(features[name], name, f"{split.path}: split {split.name!r}")
+    labels = torch.full((len(split),), -1) if label is None else split.label(label)
     return RawPart(features, present, labels, torch.ones(len(labels), dtype=torch.bool))
+
+
+def refuse_non_finite(features: Tensor, modality: str, where: str) -> None:
+    """Refuse features that are no numbers.
+
+    Raises:
+        DataError: naming the modality.
+    """
+    if not bool(torch.isfinite(features).all()):
+        raise DataError(
+            f"{where} has NaN or infinite features of {modality!r}; `cmg data verify` names the "
+            "clips, extract them again"
+        )
+
+
+def pooled(steps: Tensor) -> Tensor:
+    """Means over the places of maps: [N, T, C] or [N, T, H, W, C] to float64 [N, T, C]."""
+    return steps.double().flatten(2, -2).mean(2) if steps.dim() > 3 else steps.double()
 
 
 def means(steps: Tensor, lengths: Tensor) -> Tensor:
@@ -179,8 +198,32 @@ def means(steps: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         float64 [N, C], zero where a clip has no step.
     """
-    pooled = steps.double().flatten(2, -2).mean(2) if steps.dim() > 3 else steps.double()
-    return pooled.sum(1) / lengths.clamp_min(1)[:, None]
+    return pooled(steps).sum(1) / lengths.clamp_min(1)[:, None]
+
+
+@dataclass(frozen=True)
+class FeatureScale:
+    """x -> (x - mean) / unit.
+
+    Attributes:
+        mean: [F].
+        unit: [F], 1 for features that are constant but for rounding, so that they stay small
+            instead of being blown up.
+    """
+
+    mean: Tensor
+    unit: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> FeatureScale:
+        """What gives features [N, F] mean 0 and deviation 1."""
+        deviation = x.std(0, correction=0)
+        flat = deviation <= 1e-12 * x.abs().amax(0)
+        return cls(x.mean(0), deviation.masked_fill(flat, 1.0))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., F] -> [..., F]."""
+        return (x - self.mean) / self.unit
 
 
 def scaled(parts: Sequence[RawPart], names: Sequence[str]) -> list[RawPart]:
@@ -190,24 +233,22 @@ def scaled(parts: Sequence[RawPart], names: Sequence[str]) -> list[RawPart]:
     """
     first, made = parts[0], [dict[str, Tensor]() for _ in parts]
     for name in names:
-        seen = first.features[name][first.present[name]]
-        mean, deviation = seen.mean(0), seen.std(0, correction=0)
-        # What is constant but for rounding stays small instead of being blown up.
-        flat = deviation <= 1e-12 * seen.abs().amax(0)
-        unit = deviation.masked_fill(flat, 1.0)
+        scale = FeatureScale.of(first.features[name][first.present[name]])
         for part, features in zip(parts, made, strict=True):
-            there = part.present[name][:, None]
-            features[name] = ((part.features[name] - mean) / unit) * there
+            features[name] = scale(part.features[name]) * part.present[name][:, None]
     return [replace(part, features=x) for part, x in zip(parts, made, strict=True)]
 
 
-def validation(store: Clips, data: DataOptions, label: str) -> Clips | None:
-    """The split to choose by, if it has labels and shares no group with those for other ends."""
+def validation(store: Clips, data: DataOptions, label: str | None) -> Clips | None:
+    """The split to choose by, if it has labels and shares no group with those for other ends.
+
+    Without a `label` none is needed.
+    """
     name = data.val_split or "val"
     if name == data.test_split or (name not in store.splits and data.val_split is None):
         return None  # where choices themselves are judged on `val`, they are made elsewhere
     split = store.split(name)
-    labeled = bool((split.label(label) >= 0).any())
+    labeled = label is None or bool((split.label(label) >= 0).any())
     try:
         refuse_leak(store, name, f"{training_split(data)}+{data.test_split}")
     except DataError:

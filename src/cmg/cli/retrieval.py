@@ -20,7 +20,7 @@ from cmg.cli.output import (
     typed_name,
 )
 from cmg.cli.progress import progress_bar
-from cmg.cli.tasks import DeviceOption
+from cmg.cli.tasks import BaselinesOption, DeviceOption
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,22 +67,29 @@ def retrieval(
     ] = "all",
     label: Annotated[str | None, typer.Option(help="Label per clip, for mAP.")] = None,
     device: DeviceOption = "auto",
+    baselines: BaselinesOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Find the clips of a split by every other modality of them: R@k, median rank, mAP."""
     from cmg.recipes.retrieval import evaluate_retrieval
+    from cmg.report.baselines import evaluation_note
     from cmg.report.retrieval import RESULTS, retrieval_document, retrieval_files
     from cmg.report.write import HTML, write_folder
+    from cmg.retrieval.baselines import COMPUTED
     from cmg.training.ranks import choose_device
 
     wanted = representations(by)
     results = write_folder(
         out,
         RESULTS,
-        lambda: evaluate_retrieval(model, data, split, wanted, label, choose_device(device)),
+        lambda: evaluate_retrieval(
+            model, data, split, wanted, label, choose_device(device), baselines
+        ),
         retrieval_files,
         overwrite,
     )
+    if data is None:
+        say_remarks(evaluation_note(model[0], COMPUTED, baselines))
     show_report(retrieval_document(results), results.told(), f"Report: {out / HTML}")
 
 

@@ -20,7 +20,10 @@ DataOption = Annotated[
 ]
 ListsOption = Annotated[str | None, typer.Option(help="Folder with further annotation files.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU if any.")]
-
+BaselinesOption = Annotated[
+    bool,
+    typer.Option("--baselines", help="Also ridge, CCA, ...; InfoNCE of `cmg baselines RUN`."),
+]
 
 ALL = "all"
 
@@ -69,6 +72,7 @@ def benchmark(
         Literal["codes", "posterior", "continuous"],
         typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
     ] = "codes",
+    baselines: BaselinesOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
@@ -78,10 +82,11 @@ def benchmark(
     Takes the checkpoint that `cmg select` has marked, else the newest. Writes results.json,
     evaluation.json (controls, leaks, notes), predictions/*.csv, report.html and report.md.
     """
+    from cmg.baselines.benchmarks import COMPUTED
     from cmg.evaluation.scores import plain
     from cmg.official.collection import open_collection
     from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks
-    from cmg.report.baselines import infonce_note
+    from cmg.report.baselines import evaluation_note
     from cmg.report.evaluation import EVALUATION, benchmark_document, evaluation_files
     from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
@@ -104,12 +109,13 @@ def benchmark(
                 progress,
                 modalities.split(",") if modalities else None,
                 features,
+                baselines,
             ),
             evaluation_files,
             overwrite,
         )
     chosen = " (selected by `cmg select`)" if results.about["selected"] else ""
-    say_remarks(infonce_note(model))
+    say_remarks(evaluation_note(model, COMPUTED, baselines))
     show_report(
         benchmark_document(results),
         plain(results.figures, "paper"),

@@ -119,7 +119,8 @@ class HeadJob:
     @property
     def shape(self) -> tuple[object, ...]:
         """Jobs of one shape can be trained together."""
-        return (type(self.features), *self.features.mask.shape, *self.labels.shape[1:])
+        read = self.features
+        return (type(read), read.width, *read.mask.shape, *self.labels.shape[1:])
 
     def new_head(self, dtype: torch.dtype) -> Head:
         """The untrained head."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cmg.baselines.record import Baselines
 from cmg.clips import TRAINING_LISTS
 from cmg.config.schema import RunConfig
 from cmg.decoders.heads import ReadBy
@@ -19,6 +20,7 @@ from cmg.evaluation.training import HeadOptions
 from cmg.files import StrPath
 from cmg.official.collection import Collection
 from cmg.official.layout import SIMULATION
+from cmg.recipes.benchmark_baselines import BenchmarkBaselines
 from cmg.runs.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -44,10 +46,13 @@ class TaskResults:
     Attributes:
         outcomes: One per benchmark and protocol.
         about: Model, data, seeds and versions, JSON.
+        baselines: What the baselines of a benchmark found by its headline, and cost, where they
+            were asked for; the clean outcome's controls have all of their figures.
     """
 
     outcomes: list[Outcome]
     about: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, Baselines] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, dict[str, Figures]]:
@@ -68,6 +73,7 @@ def evaluate_tasks(
     progress: Progress = quiet,
     modalities: Sequence[str] | None = None,
     by: ReadBy = "codes",
+    baselines: bool = False,
 ) -> TaskResults:
     """Evaluate a model on benchmarks.
 
@@ -81,9 +87,12 @@ def evaluate_tasks(
         progress: Told about clips that are encoded.
         modalities: To go between; None leaves it to each benchmark and the model.
         by: What heads read.
+        baselines: Whether ridge, CCA, heads on raw features, and InfoNCE where the run has it, are
+            evaluated beside the model, by the clean protocol.
 
     Raises:
-        ConfigError: an unknown benchmark, one without the protocol, or fewer than one seed.
+        ConfigError: an unknown benchmark, one without the protocol, or fewer than one seed;
+            baselines without the clean protocol, or of a model that is no run.
         CheckpointError: no checkpoint, or a mark of one that is gone.
         ModalityError: the model lacks the modalities, or was trained on other features.
         DataError: the collection lacks a data set, a split, a label or a class.
@@ -105,6 +114,7 @@ def evaluate_tasks(
     opened = Opened(collection)
     lists = pretraining_ids(opened, pretraining)
     outcomes: dict[tuple[str, Protocol], Outcome] = {}
+    rivals = BenchmarkBaselines(Path(model), checkpoint, protocols, seeds) if baselines else None
     for protocol in protocols:
         data = FrozenData(opened, loaded, protocol, modalities, by, progress)
         for one in chosen:
@@ -113,6 +123,8 @@ def evaluate_tasks(
                 outcomes[one.name, protocol] = run_task(
                     plan, given, range(seeds), lists, pretraining, checkpoint.config
                 )
+                if rivals is not None and protocol == "clean":
+                    rivals.join(outcomes[one.name, protocol], plan, given)
     about = {
         "checkpoint": str(checkpoint.path),
         "selected": marked is not None,
@@ -125,7 +137,8 @@ def evaluate_tasks(
         "versions": versions(),
     }
     order = [(one.name, p) for one in chosen for p in protocols]
-    return TaskResults([outcomes[key] for key in order if key in outcomes], about)
+    found = [outcomes[key] for key in order if key in outcomes]
+    return TaskResults(found, about, {} if rivals is None else rivals.found)
 
 
 def run_task(

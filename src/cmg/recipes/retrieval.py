@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cmg.baselines.record import FOLDER, INFONCE
 from cmg.clips import configured_clips, open_other
 from cmg.data.clips import Clips
 from cmg.errors import CheckpointError, ConfigError, DataError, did_you_mean
@@ -23,10 +24,12 @@ from cmg.files import StrPath, file_sha256
 from cmg.inference.readers import other_extractors
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
+from cmg.recipes.baselines import refuse_changed
+from cmg.retrieval.baselines import COMPUTED, RawGalleries, computed_directions
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
 from cmg.retrieval.representation import ALL_BY, By, Represented, represent
-from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class RetrievalResults:
         scores: By representation, for every model the scores by direction.
         undefined: By representation and direction, why there is no score.
         about: Model, data, split, label.
+        baselines: By name, where they were asked for; of InfoNCE the scores of every run.
     """
 
     scores: dict[By, list[Directions]]
     undefined: dict[By, dict[str, str]] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, list[Directions]] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """All of it as plain JSON."""
@@ -99,6 +104,7 @@ def evaluate_retrieval(
     by: Sequence[By] = ALL_BY,
     label: str | None = None,
     device: torch.device | str = "cpu",
+    baselines: bool = False,
 ) -> RetrievalResults:
     """Find the clips of a split by every other modality of them.
 
@@ -109,9 +115,12 @@ def evaluate_retrieval(
         by: What clips are compared by.
         label: Per clip, for mAP; None takes the store's first label per clip, if it has one.
         device: Where to encode.
+        baselines: Whether ridge and CCA, fitted to the clips that the first run was trained on, and
+            the runs' InfoNCE models, where they have them, search the same galleries.
 
     Raises:
-        ConfigError: an unknown representation or none, or runs that are not alike.
+        ConfigError: an unknown representation or none, runs that are not alike, or baselines on
+            another store than the runs'.
         DataError: an unknown split or label, fewer than two clips with two modalities, or
             embeddings that are not finite.
         CheckpointError: no checkpoint.
@@ -130,6 +139,10 @@ def evaluate_retrieval(
             results.scores[one] += own.scores[one]
         results.undefined.update(own.undefined)
         results.about.update(own.about)
+    if baselines:
+        results.baselines.update(
+            searched_baselines(runs, checkpoints[0], chosen, data, known, device)
+        )
     remarks = results.about["remarks"]
     remarks += [remark for c in checkpoints for remark in other_extractors(c, store)]
     results.about.update(
@@ -140,6 +153,39 @@ def evaluate_retrieval(
         }
     )
     return results
+
+
+def searched_baselines(
+    runs: Sequence[StrPath],
+    checkpoint: Checkpoint,
+    split: Clips,
+    data: StrPath | None,
+    label: str | None,
+    device: torch.device | str,
+) -> dict[str, list[Directions]]:
+    """Scores of the baselines on a split of the store that runs were trained on.
+
+    Raises:
+        ConfigError: another store.
+        DataError: its clips changed, or too few have two modalities.
+    """
+    if data is not None or checkpoint.origin:
+        raise ConfigError(
+            "baselines of retrieval learn from the clips that a run was trained on and search "
+            "another part of the same store; leave --data or --baselines out"
+        )
+    store = split.whole
+    refuse_changed(Path(runs[0]), checkpoint, store)
+    found: dict[str, list[Directions]] = {}
+    trained = [Path(run) / FOLDER / INFONCE for run in runs]
+    if all(list_checkpoints(folder) for folder in trained):
+        models = (load_model(folder, device) for folder in trained)
+        each = [retrieval_of(model, split, ["continuous"], label).scores for model in models]
+        found[INFONCE] = [scores["continuous"][0] for scores in each]
+    names = [m.name for m in checkpoint.modalities if m.name in store.modalities]
+    config = checkpoint.config.data.model_copy(update={"test_split": split.name})
+    clips = RawGalleries.of(store, config, names, label)
+    return found | {name: [computed_directions(clips, name)] for name in COMPUTED}
 
 
 def retrieval_of(

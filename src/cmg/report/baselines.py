@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,23 @@ def beside(run: Path, found: Baselines | None, direction: str) -> tuple[list[str
     return lines + missing_note(run, absent(tables)), as_json(scores)
 
 
-def infonce_note(run: Path) -> list[str]:
-    """How the InfoNCE model of a run is evaluated on a benchmark, or trained."""
+def evaluation_note(run: Path, names: Iterable[str], computed: bool) -> list[str]:
+    """How the baselines of a run are evaluated by the same command, as far as they are not.
+
+    Args:
+        run: That was evaluated.
+        names: Of those that need no training.
+        computed: Whether those that need no training were evaluated beside it.
+    """
     if not (run / CONFIG).is_file():
         return []
-    model = run / FOLDER / INFONCE
-    if list_checkpoints(model):
-        return [f"InfoNCE at equal budget: the same command with --model {model}"]
-    return [f"InfoNCE at equal budget: `cmg baselines {run} --only {INFONCE}` trains it"]
+    trained = bool(list_checkpoints(run / FOLDER / INFONCE))
+    train = f"`cmg baselines {run} --only {INFONCE}` trains it"
+    if computed:
+        return [] if trained else [f"Without InfoNCE: {train}, then the same command has it."]
+    told = ", ".join([INFONCE, *names] if trained else names)
+    told = f"Baselines ({told}): the same command with --baselines."
+    return [told if trained else f"{told} InfoNCE at equal budget: {train} before."]
 
 
 def missing_note(run: Path, missing: Sequence[str]) -> list[str]:

@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from cmg.baselines.record import NAMES, Baselines
 from cmg.evaluation.scores import plain as as_json
 from cmg.recipes.evaluate_tasks import Selection, TaskResults
+from cmg.report.baselines import cost_table
 from cmg.report.document import Block, Box, Document, Figure, Fold, Items, Section, Text
 from cmg.report.event_timelines import event_timelines, timeline_picture
-from cmg.report.prose import SIMULATED
+from cmg.report.prose import SIMULATED, control_title
 from cmg.report.tables import FACTS, Cell, Table, arrow, crossing, ends, plain, score_text
 from cmg.report.write import csv_text, report_files
 from cmg.tasks.benchmark import find_benchmark
@@ -28,7 +30,7 @@ COLUMNS = {
     "clip": ("accuracy", "macro_f1", "map"),
     "step": ("precision", "recall", "f1", "foreground_f1", "map"),
 }
-NAMES = {"map": "mAP", "f1": "F1", "macro_f1": "macro F1", "foreground_f1": "foreground F1"}
+METRICS = {"map": "mAP", "f1": "F1", "macro_f1": "macro F1", "foreground_f1": "foreground F1"}
 """How metrics are called in tables, where not by their key."""
 CONTROLS = {
     "continuous": "no codebook",
@@ -77,7 +79,10 @@ def about_table(results: TaskResults) -> Table:
 def benchmark_document(results: TaskResults) -> Document:
     """The whole report."""
     sections = {
-        name: Section(outcomes[0].benchmark.title, benchmark_blocks(outcomes))
+        name: Section(
+            outcomes[0].benchmark.title,
+            benchmark_blocks(outcomes, results.baselines.get(name)),
+        )
         for name, outcomes in grouped(results).items()
     }
     sections["about"] = Section(ABOUT, [about_table(results)])
@@ -85,13 +90,14 @@ def benchmark_document(results: TaskResults) -> Document:
     return Document(TITLE, "cmg evaluate", lead, sections, remarks(results))
 
 
-def benchmark_blocks(outcomes: list[Outcome]) -> list[Block]:
+def benchmark_blocks(outcomes: list[Outcome], baselines: Baselines | None) -> list[Block]:
     """Tables and timelines of one benchmark."""
     notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
     leaks = leak_table(outcomes)
+    costs = [] if baselines is None else [cost_table(baselines)]
     return [
         benchmark_table(outcomes),
-        Fold("How the figures came about", [notes, counts_table(outcomes)]),
+        Fold("How the figures came about", [notes, counts_table(outcomes), *costs]),
         Fold(leaks.title, [leaks]),
         Fold("All metrics", [all_metrics_table(outcome) for outcome in outcomes]),
         *(fold for o in outcomes if o.benchmark.per == "step" for fold in timelines(o)),
@@ -131,6 +137,8 @@ def evaluation_record(results: TaskResults) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for outcome in results.outcomes:
         found.setdefault(outcome.benchmark.name, {})[outcome.protocol] = outcome.told()
+    for name, baselines in results.baselines.items():
+        found[name]["baselines"] = baselines.told()
     return {"format": "cmg-evaluation", "version": 1, "about": results.about, "benchmarks": found}
 
 
@@ -176,7 +184,7 @@ def _step_rows(
 
 def metric_name(metric: str) -> str:
     """How a metric is called in tables."""
-    return NAMES.get(metric, metric.replace("_", " "))
+    return METRICS.get(metric, metric.replace("_", " "))
 
 
 def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
@@ -187,12 +195,15 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
     """
     one = outcomes[0].benchmark
     names = [metric_name(metric) for metric in COLUMNS[one.per]]
-    columns = ("protocol, direction", *names, "paper", *CONTROLS.values(), "remark")
-    rows = [row for outcome in outcomes for row in _rows(outcome)]
+    controls = CONTROLS | {
+        name: control_title(name) for name in NAMES if any(name in o.controls for o in outcomes)
+    }
+    columns = ("protocol, direction", *names, "paper", *controls.values(), "remark")
+    rows = [row for outcome in outcomes for row in _rows(outcome, list(controls))]
     return plain(one.title, columns, rows, _note(outcomes)).filled()
 
 
-def _rows(outcome: Outcome) -> Iterator[list[Cell]]:
+def _rows(outcome: Outcome, shown: Sequence[str]) -> Iterator[list[Cell]]:
     compared = outcome.benchmark.headline
     for direction, figures in outcome.figures.items():
         source, target = ends(direction)
@@ -200,12 +211,16 @@ def _rows(outcome: Outcome) -> Iterator[list[Cell]]:
         paper = "–" if known is None else f"{known:.1f}"
         if known is not None and outcome.protocol != "published":
             paper = f"({paper})"
-        controls = {n: found[direction][compared] for n, found in outcome.controls.items()}
+        controls = {
+            n: found[direction][compared]
+            for n, found in outcome.controls.items()
+            if direction in found
+        }
         texts = [
             f"{outcome.protocol} {arrow(direction)}",
             *(score_text(figures[metric]) for metric in COLUMNS[outcome.benchmark.per]),
             paper,
-            *(score_text(controls.get(name)) for name in CONTROLS),
+            *(score_text(controls.get(name)) for name in shown),
             outcome.marks.get(direction, ""),
         ]
         yield [Cell(text, marked=source == target) for text in texts]

@@ -8,6 +8,7 @@ from typing import Any
 from cmg.recipes.retrieval import RetrievalResults
 from cmg.recipes.two_stage import TwoStageResults
 from cmg.report.document import Document, Text, of_tables
+from cmg.report.prose import control_title
 from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.report.write import Files, report_files
 from cmg.retrieval.evaluate import RANKS, Directions, chance_figures, over_seeds
@@ -21,6 +22,12 @@ WHAT = (
     "knows every clip's class and nothing more. Both are given for R@1, R@5 and R@10. Ties count "
     "against the query."
 )
+BASELINES = {
+    "infonce": "By the mean of continuous features.",
+    "ridge": "Raw features of the query mapped to the gallery's, by cosine.",
+    "cca": "Raw features of both projected to a shared space, by cosine.",
+}
+"""What clips are compared by, of each."""
 TWO_STAGE = "Retrieval of a modality that joined later"
 TWO_STAGE_WHAT = (
     "Stage 1 trained the codebook without the new modality. Stage 2 froze it and fitted an encoder "
@@ -71,6 +78,9 @@ def retrieval_tables(results: RetrievalResults) -> list[Table]:
         if undefined:
             note += f" Not defined: {next(iter(undefined.values()))}."
         tables.append(plain(f"By {MEANINGS[by]}", COLUMNS, rows, note))
+    for name, found in results.baselines.items():
+        rows = [_row(direction, found) for direction in found[0]]
+        tables.append(plain(f"Baseline: {control_title(name)}", COLUMNS, rows, BASELINES[name]))
     return tables
 
 

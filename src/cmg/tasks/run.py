@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -69,6 +68,8 @@ def leak_report(plan: Plan, lists: Mapping[str, VideoIds]) -> list[dict[str, Any
 CONTINUOUS: Literal["continuous"] = "continuous"
 SELECTION = "selection"
 """Name of the watch on held-out clips; the others are named like the modality they read."""
+Heads = dict[str, dict[int, dict[str, Kept]]]
+"""Trained heads by modality, seed and watch."""
 
 
 def run_plan(
@@ -95,12 +96,12 @@ def run_plan(
     """
     plan.check()
     paper = paper or {}
-    runner = _Runner(plan, options, seeds, plan.data.by)
+    runner = HeadRunner(plan, options, seeds)
     figures = runner.figures(paper if plan.data.published else {})
     controls = {
         "chance": runner.baseline(chance),
         "majority": runner.baseline(majority),
-        CONTINUOUS: _Runner(plan, options, seeds, CONTINUOUS).figures({}),
+        CONTINUOUS: HeadRunner(plan, options, seeds, CONTINUOUS).figures(),
     }
     counts = {
         what: {m: len(s.clips) for m, s in sides.items()}
@@ -134,43 +135,70 @@ def crossing_score(plan: Plan, options: HeadOptions, seeds: Sequence[int]) -> Sc
         seeds: A head per direction and seed.
     """
     plan.check()
-    found = _Runner(plan, options, seeds, plan.data.by).figures({})
+    found = HeadRunner(plan, options, seeds).figures()
     across = [(a, b) for a, b in plan.directions if a != b] or plan.directions
     return mean_of([found[f"{a}->{b}"][plan.headline] for a, b in across])
 
 
-@dataclass
-class _Runner:
-    """The heads of one plan, by what they read."""
+class HeadRunner:
+    """The heads of one plan, by what they read.
 
-    plan: Plan
-    options: HeadOptions
-    seeds: Sequence[int]
-    by: ReadBy
-    predictions: dict[str, Predictions] = field(default_factory=dict)
-    _read: dict[int, tuple[Readable, Tensor]] = field(default_factory=dict)
+    Args:
+        plan: What to do.
+        options: Of head training.
+        seeds: A head per modality and seed.
+        read: What heads read of the clips: something of the frozen model, by its name (None takes
+            that of `plan.data`), or what a function makes of a side, which is called once for each.
+    """
 
-    def figures(self, paper: PaperTable) -> Figures:
-        """Every metric of every direction; keeps the predictions."""
-        jobs = {(m, seed): self._job(m, seed) for m in self.plan.train for seed in self.seeds}
+    def __init__(
+        self,
+        plan: Plan,
+        options: HeadOptions,
+        seeds: Sequence[int],
+        read: ReadBy | Callable[[Side], Readable] | None = None,
+    ) -> None:
+        self.plan, self.options, self.seeds = plan, options, seeds
+        by = plan.data.by if read is None else read
+        of_model = not callable(by)
+        self.noisy = plan.data.published and of_model and by != CONTINUOUS
+        self.read = self._of_model(by) if not callable(by) else by
+        self.predictions: dict[str, Predictions] = {}
+        self._labeled: dict[int, tuple[Readable, Tensor]] = {}
+
+    def figures(self, paper: PaperTable | None = None, heads: Heads | None = None) -> Figures:
+        """Every metric of every direction; keeps the predictions.
+
+        Args:
+            paper: The paper's figures.
+            heads: See :meth:`trained`; None trains them.
+        """
+        heads = self.trained(list(self.plan.train)) if heads is None else heads
+        figures: Figures = {}
+        for source, target in self.plan.directions:
+            direction = f"{source}->{target}"
+            values = self._direction(direction, heads[source], target)
+            expected = (paper or {}).get(direction, {})
+            figures[direction] = {
+                name: Score.of(found, expected.get(name)) for name, found in values.items()
+            }
+        return figures
+
+    def trained(self, modalities: Sequence[str]) -> Heads:
+        """Heads of some modalities."""
+        jobs = {(m, seed): self._job(m, seed) for m in modalities for seed in self.seeds}
         what = f"heads {self.plan.benchmark.name} {self.plan.protocol}"
-        trained = train_heads(
+        kept = train_heads(
             list(jobs.values()),
             self.options,
             self.plan.data.dtype,
             self.plan.data.model.device,
             lambda done, of: self.plan.data.progress(what, done, of),
         )
-        kept = dict(zip(jobs, trained, strict=True))
-        figures: Figures = {}
-        for source, target in self.plan.directions:
-            direction = f"{source}->{target}"
-            values = self._direction(direction, {s: kept[source, s] for s in self.seeds}, target)
-            expected = paper.get(direction, {})
-            figures[direction] = {
-                name: Score.of(found, expected.get(name)) for name, found in values.items()
-            }
-        return figures
+        found: Heads = {m: {} for m in modalities}
+        for (m, seed), by_watch in zip(jobs, kept, strict=True):
+            found[m][seed] = by_watch
+        return found
 
     def remarks(self) -> list[str]:
         """What is said of modalities that are left out, and of classes no head was trained on."""
@@ -208,7 +236,7 @@ class _Runner:
             chosen = by_watch[target if target in by_watch else SELECTION]
             with torch.no_grad():
                 logits = features.read(chosen.head)
-            metrics = self._metrics(logits, labels)
+            metrics = self.metrics(logits, labels)
             if self.plan.last_epoch:
                 metrics["best_accuracy"] = 100.0 * max(chosen.scores.values())
             for name, value in metrics.items():
@@ -217,7 +245,8 @@ class _Runner:
         self.predictions[direction] = Predictions(side.rows, labels.cpu(), said, epochs)
         return values
 
-    def _metrics(self, logits: Tensor, labels: Tensor) -> Metrics:
+    def metrics(self, logits: Tensor, labels: Tensor) -> Metrics:
+        """Every metric of the benchmark, in percent."""
         if self.plan.benchmark.per == "clip":
             return clip_metrics(logits, labels)
         return step_metrics(logits, labels, self.plan.data.published)
@@ -233,32 +262,36 @@ class _Runner:
         return HeadJob(seed, self._training(side), labels, len(self.plan.classes), watches)
 
     def _training(self, side: Side) -> Features:
-        if self.plan.data.published and self.by != CONTINUOUS:
+        if self.noisy:
             return self.plan.data.noisy(side.name, side.modality, side.clips)
         return self.labeled(side)[0]
 
     def _watch(self, side: Side) -> Watch:
-        plan, (features, labels) = self.plan, self.labeled(side)
-        keep: Literal["best", "last"] = "last" if plan.last_epoch else "best"
+        features, labels = self.labeled(side)
+        keep: Literal["best", "last"] = "last" if self.plan.last_epoch else "best"
+        return Watch(features, lambda logits: self.score(logits, labels), keep)
 
-        def score(logits: Tensor) -> float:
-            if plan.benchmark.per == "clip":
-                return top1_accuracy(logits, labels)
-            return step_score(logits, labels, plan.headline, self.plan.data.published)
-
-        return Watch(features, score, keep)
+    def score(self, logits: Tensor, labels: Tensor) -> float:
+        """What epochs are decided by; larger is better."""
+        if self.plan.benchmark.per == "clip":
+            return top1_accuracy(logits, labels)
+        return step_score(logits, labels, self.plan.headline, self.plan.data.published)
 
     def labeled(self, side: Side) -> tuple[Readable, Tensor]:
         """What heads read of a side, and its labels; every side is read once.
 
         Labels are int64 [N], or [N, T, C] with -1 at steps that do not count.
         """
-        if id(side) not in self._read:
-            features = self.plan.data.features(side.name, side.modality, side.clips, self.by)
+        if id(side) not in self._labeled:
+            features = self.read(side)
             if self.plan.benchmark.per == "clip":
                 labels = side.clip_labels()
             else:
                 labels = pad_steps(side.raw_labels(), features.mask.shape[1], -1)
                 labels = labels.masked_fill(~features.mask.cpu()[..., None], -1.0)
-            self._read[id(side)] = features, labels.to(self.plan.data.model.device)
-        return self._read[id(side)]
+            self._labeled[id(side)] = features, labels.to(self.plan.data.model.device)
+        return self._labeled[id(side)]
+
+    def _of_model(self, by: ReadBy) -> Callable[[Side], Readable]:
+        data = self.plan.data
+        return lambda side: data.features(side.name, side.modality, side.clips, by)
