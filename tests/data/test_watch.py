@@ -15,6 +15,7 @@ from cmg.data.watch import load_recordings
 from cmg.data.watch.archive import PER_UNIT, Recording, Recordings, packed, unpacked
 from cmg.data.watch.build import FOLDS, Parts, first_sample, steps, windows
 from cmg.errors import ConfigError, DataError
+from cmg.recipes.pretrain import absent_modality
 from cmg.types import Kind
 
 PARTS = ("train", "val", "test")
@@ -198,6 +199,18 @@ def test_notes_say_what_is_recorded_and_by_whom(fold):
     assert "1802.01489" in fold.notes
     assert "BSD-3-Clause" in fold.notes
     assert "Nothing is constructed" in fold.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gyroscop", "(did you mean 'gyroscope'?); valid: accelerometer, gyroscope"),
+        ("smell", "; valid: accelerometer, gyroscope; what the store says of itself: Recorded"),
+    ],
+)
+def test_notes_are_told_where_a_modality_is_not_just_misspelt(fold, name, told):
+    assert told in absent_modality(name, fold)
+    assert absent_modality(name, fold).endswith("gyroscope") == ("mean" in told)
 
 
 def test_it_trains_and_probes_by_its_address(cmg, tmp_path):

@@ -244,6 +244,8 @@ def test_names_of_data_with_folds(store):
     assert named_by("watch", ()) == "watch"
     with pytest.raises(ConfigError, match="is a single folder; with folds, give an embedded set"):
         named_by(store, (0, 1))
+    with pytest.raises(ConfigError, match=r"^--folds 12: watch has 10 folds, watch:0 to watch:9$"):
+        named_by("watch", tuple(range(12)))
 
 
 def test_a_fold_without_a_class_to_learn_from_is_refused(tmp_path, tiny, pair):

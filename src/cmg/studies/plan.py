@@ -13,7 +13,7 @@ from cmg.config.load import load_config, override_config, set_value, validate
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.clips import Clips
-from cmg.data.embedded import is_embedded
+from cmg.data.embedded import EMBEDDED, is_embedded
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.evaluation.probe import unseen_classes
 from cmg.recipes.pretrain import chosen_modalities, training_batches
@@ -116,7 +116,8 @@ def named_by(data: str, folds: tuple[int, ...]) -> str:
     """The name of the data, with the place of a fold's number in it where there are folds.
 
     Raises:
-        ConfigError: a place without folds, or folds of a folder whose name has no place for them.
+        ConfigError: a place without folds, folds of a folder whose name has no place for them, or
+            more folds than an embedded set has.
     """
     if not folds and FOLD in data:
         raise ConfigError(f"{data} has a place for folds; say how many with --folds")
@@ -127,6 +128,9 @@ def named_by(data: str, folds: tuple[int, ...]) -> str:
             f"{data} is a single folder; with folds, give an embedded set, or folders by a name "
             f"with {FOLD} in it, e.g. {os.path.join(data, f'fold-{FOLD}')}"
         )
+    known = EMBEDDED.get(data)
+    if known is not None and len(folds) > known.folds:
+        raise ConfigError(f"--folds {len(folds)}: {known.addresses}")
     return f"{data}:{FOLD}"
 
 
