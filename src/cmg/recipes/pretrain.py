@@ -250,9 +250,8 @@ def chosen_modalities(store: Clips, config: RunConfig) -> list[Modality]:
 def absent_modality(name: str, store: Clips) -> str:
     """What is said of a configured modality that a store lacks."""
     told = f"store {store.path} has no modality {name!r}{did_you_mean(name, store.modalities)}"
-    if store.notes and not difflib.get_close_matches(name, store.modalities):
-        return f"{told}; what the store says of itself: {store.notes}"
-    return told
+    misspelt = difflib.get_close_matches(name, store.modalities) or not store.notes
+    return told if misspelt else f"{told}; what the store says of itself: {store.notes}"
 
 
 def training_batches(
