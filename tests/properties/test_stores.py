@@ -16,6 +16,7 @@ from tests.properties.conftest import bounded, damaged
 
 import cmg
 from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter, verify_store
+from cmg.data.manifest import COLUMNS
 from cmg.errors import CmgError
 
 KEPT = Path(__file__).parents[1] / "compatibility" / "kept" / "stores"
@@ -135,6 +136,9 @@ def read_all(path):
         split = store.split(name)
         for m in split.modalities:
             split.features(m)
+        for label in split.labels:
+            split.label(label)
+        assert len(split.ids) == len(split)
 
 
 def outcome(path):
@@ -203,6 +207,22 @@ def test_a_damaged_file_is_refused_or_found_by_verify(store, data):
             path.rmdir()
         path.write_bytes(whole)
     assert outcome(store) == (False, [])
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_damaged_column_that_no_checksum_guards_is_refused_or_read(new_store, data, tmp_path):
+    """As of a large store, whose columns are not compared with their checksum when it is opened."""
+    store = tmp_path / "unguarded"
+    if not store.exists():
+        shutil.copytree(new_store, store)
+    path = store / COLUMNS
+    whole = (new_store / COLUMNS).read_bytes()
+    path.write_bytes(damaged(data, whole))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cmg.data.store.CHECKED_BYTES", 0)
+        outcome(store)
+    path.write_bytes(whole)
 
 
 # --- forged: what is wrong has the right checksum ---------------------------------------------

@@ -100,7 +100,7 @@ class Clips:
             if chosen.size and chosen.max() >= len(self):
                 raise IndexError(f"no clip {chosen.max()}; there are {len(self)}")
             return chosen
-        return np.asarray(self.positions[chosen])
+        return self.columns.within(np.asarray(self.positions[chosen]))
 
     # --- what there is ---------------------------------------------------------------------------
 
@@ -372,13 +372,17 @@ class Clips:
             step, -1 throughout where a step is unlabelled or does not exist.
 
         Raises:
-            DataError: there is no such label.
+            DataError: there is no such label, or its column is damaged.
         """
         if name not in self.labels:
             raise DataError(f"{self.path}: unknown label {name!r}{did_you_mean(name, self.labels)}")
         column = self.columns.label(name)
         if column is not None:
-            return torch.from_numpy(np.array(column[self._at(slice(None))]))
+            found = np.array(column[at := self._at(slice(None))])
+            wrong = (found < -1) | (found >= len(self.labels[name].classes))
+            if wrong.any():
+                raise self.columns.damaged(f"label.{name}", int(at[wrong.argmax()]))
+            return torch.from_numpy(found)
         values = [row.labels.get(name) for row in self.rows]
         steps = (self.lengths_of(m, slice(None)).max(initial=0) for m in self.about.specs)
         longest = int(max(steps))

@@ -82,15 +82,23 @@ class Columns:
         """Stored steps of all clips before each, int64 [N + 1]."""
         return self.arrays[f"steps.{modality}"]
 
+    def within(self, clips: Positions) -> Positions:
+        """Positions of clips, as a split has them.
+
+        Raises:
+            DataError: the column is damaged, for there are no such clips.
+        """
+        if len(clips) and not 0 <= clips.min() <= clips.max() < len(self):
+            raise self.damaged("split", int(clips.max()))
+        return clips
+
     def lengths(self, modality: str, clips: Positions) -> Positions:
         """Steps of some clips, int64 [B], 0 where they lack the modality.
 
         Raises:
             DataError: the column is damaged.
         """
-        ends = self.steps(modality)
-        if len(clips) and not 0 <= clips.min() <= clips.max() < len(self):
-            raise self.damaged("split", int(clips.max()))
+        ends, clips = self.steps(modality), self.within(clips)
         found = np.asarray(ends[1:][clips] - ends[:-1][clips])
         wrong = (found < 0) | (found > ends[-1])
         if wrong.any():

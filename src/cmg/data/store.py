@@ -198,8 +198,8 @@ class ReadShards:
         """Features [B, T, *shape] and lengths; see :class:`~cmg.data.about.Read`."""
         spec = self.manifest.modalities[modality]
         ends = self.columns.steps(modality)
-        first = ends[:-1][clips]
         lengths = self.columns.lengths(modality, clips)
+        first = ends[:-1][clips]
         shards, last = self._shards[modality]
         inside = np.searchsorted(last, clips, side="right")
         places = []
