@@ -120,7 +120,7 @@ def training_clips(data: DataOptions) -> Clips:
             "held-out training clips"
         ) from error
     refuse_leak(store, training_split(data), val)
-    if val != data.test_split and data.test_split in store.splits:
+    if val != data.test_split and set(data.test_split.split("+")) <= store.splits.keys():
         refuse_leak(store, val, data.test_split)
     return store
 

@@ -61,6 +61,7 @@ def test_a_shared_group_is_refused_and_named(store, groups, splits, told):
         ("vall", "test", r"data.val_split: .*'vall'.*; without one \(data.val_split=null\)"),
         ("val", "test", "leak: splits 'val' and 'test' share group 2;"),
         ("train", "test", "leak: splits 'train' and 'train' share group 1;"),
+        ("test", "train+test", "leak: splits 'test' and 'train.test' share group 2;"),
     ],
 )
 def test_a_validation_split_is_looked_at_before_training(store, val, test, told):

@@ -136,6 +136,9 @@ def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundred
     assert term.sharpness.grad.abs() > 0
     term.sharpness.data.fill_(50.0)
     assert term.temperature.item() == pytest.approx(0.01)
+    term.sharpness.grad = None
+    term.contrast(features, None).backward()
+    assert term.sharpness.grad.abs() > 0  # so that it can come back
     assert list(ClipInfoNCE().parameters()) == []
 
 

@@ -59,8 +59,9 @@ def probe(
         store = store.labelled(labels)
         remarks += store.about.remarks
     say_remarks(remarks)
+    given = (load_model(model), store, train_on, test_on, label, config.probe)
     splits = (training_split(config.data), config.data.test_split)
-    found = run_probe(load_model(model), store, train_on, test_on, label, config.probe, *splits)
+    found = run_probe(*given, *splits, val_split=config.data.val_split)
     say_remarks(found.remarks)
     scores = plain({"transfer": found.transfer, "upper_bound": found.upper_bound})
     lines: list[str] = []

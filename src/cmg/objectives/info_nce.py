@@ -176,7 +176,9 @@ class InfoNCE(Objective):
         """The one in force."""
         if not self.options.learned:
             return float(self.options.temperature)
-        return torch.exp(-self.sharpness.clamp_max(math.log(SHARPEST)))
+        with torch.no_grad():  # the number itself, as CLIP does: behind a bound it had no gradient
+            self.sharpness.clamp_(max=math.log(SHARPEST))
+        return torch.exp(-self.sharpness)
 
     def contrast(
         self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False

@@ -187,6 +187,7 @@ def probe(
     train_split: str = "train",
     test_split: str = "test",
     seed: int = 0,
+    val_split: str | None = None,
 ) -> ProbeResult:
     """Train a head on `train_on`'s frozen features, read it unchanged on `test_on`.
 
@@ -200,6 +201,8 @@ def probe(
         train_split: Whose labels are used.
         test_split: Held-out clips.
         seed: Of the first head.
+        val_split: Clips to choose a logistic head's penalty by, where the store has it; None is
+            ``data.val_split`` of a run, and of a model held-out training clips.
 
     Returns:
         Transfer, the same-modality upper bound, and chance.
@@ -214,8 +217,10 @@ def probe(
     if isinstance(store, str | os.PathLike):
         store = open_other(data, store)
     options = options or ProbeOptions()
-    val_split = data.val_split if data.val_split in store.splits else None
-    evaluation = Evaluation(model, store, train_split, test_split, val_split)
+    val = val_split or data.val_split
+    evaluation = Evaluation(
+        model, store, train_split, test_split, val if val in store.splits else None
+    )
     label = label or evaluation.default_label("clip") or evaluation.default_label("step")
     if label is None:
         raise DataError(f"{store.path} has no labels; probing needs some")
