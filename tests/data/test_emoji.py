@@ -11,30 +11,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tools.emoji.packing import (
+    compressed,
+    levels_of,
+    packed_features,
+    packed_pictures,
+    packed_words,
+    scaled_of,
+)
 
 from cmg.data import build_emoji, open_store
 from cmg.data.emoji import build as emoji
 from cmg.data.emoji import load_drawings, load_pictures, load_words
 from cmg.data.emoji.archive import (
     EmojiWords,
-    packed_features,
-    packed_pictures,
-    packed_words,
     unpacked_features,
     unpacked_pictures,
     unpacked_words,
 )
 from cmg.data.emoji.families import core, families
 from cmg.data.emoji.folds import FOLDS, parts
-from cmg.data.emoji.laws import (
-    MOST,
-    compressed,
-    decompressed,
-    features_of,
-    levels_of,
-    scaled_of,
-    vectors_of,
-)
+from cmg.data.emoji.laws import MOST, decompressed, features_of, vectors_of
 from cmg.errors import ConfigError
 from cmg.types import Kind
 
