@@ -52,3 +52,7 @@ class About:
     remarks: tuple[str, ...] = ()
     grid: float | None = None
     manifest: Manifest | None = None
+
+    def first_label(self, per: str) -> str | None:
+        """The first label per ``clip`` or per ``step``; None where there is none."""
+        return next((name for name, spec in self.labels.items() if spec.per == per), None)
