@@ -156,7 +156,7 @@ def _check_steps(manifest: Manifest, columns: Columns, shard: Shard) -> None:
 
 
 class ReadShards:
-    """Reads the features of a store; a :class:`~cmg.data.about.Read`.
+    """Reads the features of a store; a :data:`~cmg.data.about.Read`.
 
     Args:
         path: The folder; of a remote store its copy in the cache.
@@ -189,7 +189,7 @@ class ReadShards:
         return found
 
     def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape] and lengths; see :class:`~cmg.data.about.Read`."""
+        """Features [B, T, *shape] and lengths; see :data:`~cmg.data.about.Read`."""
         spec = self.manifest.modalities[modality]
         ends = self.columns.steps(modality)
         first = ends[:-1][clips]

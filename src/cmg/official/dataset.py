@@ -118,7 +118,7 @@ class OfficialDataset:
 
 @dataclass(frozen=True)
 class ReadOfficial:
-    """Reads features where they lie; a :class:`~cmg.data.about.Read`.
+    """Reads features where they lie; a :data:`~cmg.data.about.Read`.
 
     Attributes:
         dataset: Whose rows the positions count.
