@@ -106,7 +106,6 @@ ARGUMENTS = {
     "cmg.data.emoji.build.build_emoji": [{"path": "full"}],
     "cmg.data.watch.build.build_watch": [{"path": "full"}],
     "cmg.data.inmemory.write_store": [{"path": "full", "features": {}}],
-    "cmg.data.paired.paired_store": [{"path": "full", "modalities": [], "splits": {}}],
     "cmg.data.store.open_store": [{"where": "none"}],
     "cmg.data.verify.verify_store": [{"path": "none"}],
     "cmg.data.writer.StoreWriter.__init__": [],

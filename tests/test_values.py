@@ -386,9 +386,9 @@ def test_pairs_keep_their_values():
         (numbers, ["a=-.inf"], "--x a=-.inf: not a number"),
         (numbers, ["a=1_000"], "--x a=1_000: not a number"),
         (numbers, ["a=true"], "--x a=true: not a number"),
-        (whole_numbers, "1_0", "--x '1_0': whole numbers with commas between"),
-        (whole_numbers, "1.5,2", "--x '1.5,2': whole numbers with commas between"),
-        (whole_numbers, "9" * 5000, "whole numbers with commas between"),
+        (whole_numbers, "1_0", "--x takes whole numbers, e.g. 0,1,2, and '1_0' is none"),
+        (whole_numbers, "1.5,2", "e.g. 0,1,2, and '1.5' is none"),
+        (whole_numbers, "9" * 5000, "--x takes whole numbers"),
     ],
 )
 def test_numbers_that_are_none(read, given, message):

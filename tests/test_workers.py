@@ -8,10 +8,10 @@ import threading
 import time
 
 import pytest
+from tests.paired import paired_store
 
 from cmg import workers as module
 from cmg.config.load import load_config
-from cmg.data.paired import paired_store
 from cmg.errors import DataError, WorkerError
 from cmg.recipes.jobs import Job, run_job
 from cmg.types import Modality

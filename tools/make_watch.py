@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from cmg.data.watch.archive import PER_UNIT, Recording, Recordings, packed
+from cmg.data.watch.archive import PER_UNIT, Recording, Recordings
 from cmg.pickles.plain import load_plain_pickle
 
 TARGET = Path(__file__).parents[1] / "src/cmg/data/watch/recordings.npz"
@@ -75,6 +75,23 @@ def recordings_of(source: dict[str, Any]) -> Recordings:
         for subject, side, label, x in facts
     )
     return Recordings(exercises, tuple(each))
+
+
+def packed(recordings: Recordings) -> dict[str, NDArray[np.generic]]:
+    """Recordings as arrays, see `cmg.data.watch.archive.unpacked`."""
+    each = recordings.each
+    samples = np.concatenate([np.hstack([one.samples[s] for s in PER_UNIT]) for one in each])
+    differences = np.diff(
+        samples.T, axis=1, prepend=np.int16(0)
+    )  # that overflow wrap, here and back
+    return {
+        "planes": np.stack([differences & 255, differences >> 8 & 255]).astype(np.uint8),
+        "lengths": np.array([len(one.samples["gyroscope"]) for one in each]),
+        "subjects": np.array([one.subject for one in each], np.uint8),
+        "rights": np.array([one.side == "right" for one in each]),
+        "labels": np.array([recordings.exercises.index(one.exercise) for one in each], np.uint8),
+        "exercises": np.array(recordings.exercises),
+    }
 
 
 def main() -> None:

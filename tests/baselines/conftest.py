@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.paired import paired_store
 
 from cmg import write_store
 from cmg.config.load import load_config
-from cmg.data.paired import paired_store
 from cmg.recipes.pretrain import pretrain
 from cmg.types import Modality
 

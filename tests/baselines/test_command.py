@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.paired import paired_store
 
 from cmg.baselines.infonce import infonce_config
 from cmg.baselines.record import NAMES, read_baselines
 from cmg.config.load import override_config
-from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
 from cmg.recipes.baselines import baselines, refuse_changed, refuse_control
 from cmg.recipes.evaluate import evaluate

@@ -12,9 +12,9 @@ import pytest
 import torch
 from benchmarks.naive import CMCM, CPC, EMA, EVERYTHING, ONE, RESET, Divided, outcome, table
 from safetensors.torch import load_file
+from tests.paired import paired_store
 
 from cmg.config.load import load_config
-from cmg.data import paired_store
 from cmg.evaluation.results import CodebookStats
 from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import prepare

@@ -360,7 +360,7 @@ def test_a_run_that_does_not_know_its_extractors_takes_those_that_are_named(
         (["empty"], "empty"),
         (["file.txt", "--split", "test"], "--split"),
         (["file.txt", "--known", "a", "--no-known"], "exclude"),
-        (["file.txt", "--on-error", "x"], "fail or skip"),
+        (["file.txt", "--on-error", "x"], "'x' is not one of 'fail', 'skip'"),
         (["file.txt", "--extractor", "eyes"], "NAME=VALUE"),
         (["file.txt", "--extractor", "vido=eyes"], "did you mean 'video'"),
         (["file.txt", "--extractor", "video=eye"], "did you mean 'eyes'"),

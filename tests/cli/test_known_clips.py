@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.paired import paired_store
 
 from cmg.data.batches import Batches
-from cmg.data.paired import paired_store
 from cmg.data.store import open_store
 from cmg.errors import CheckpointError
 from cmg.models.unified import ModelOptions, UnifiedModel

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tools.emoji import sources
+from tools.emoji.packing import (
+    compressed,
+    levels_of,
+    packed_features,
+    packed_pictures,
+    packed_words,
+    scaled_of,
+)
 
 from cmg.data import build_emoji, open_store
 from cmg.data.emoji import build as emoji
 from cmg.data.emoji import load_drawings, load_pictures, load_words
 from cmg.data.emoji.archive import (
     EmojiWords,
-    packed_features,
-    packed_pictures,
-    packed_words,
     unpacked_features,
     unpacked_pictures,
     unpacked_words,
 )
 from cmg.data.emoji.families import core, families
 from cmg.data.emoji.folds import FOLDS, parts
-from cmg.data.emoji.laws import (
-    MOST,
-    compressed,
-    decompressed,
-    features_of,
-    levels_of,
-    scaled_of,
-    vectors_of,
-)
+from cmg.data.emoji.laws import MOST, decompressed, features_of, vectors_of
 from cmg.errors import ConfigError
 from cmg.types import Kind
 
@@ -362,18 +357,7 @@ def test_it_trains_and_probes_by_its_address(cmg, fold, tmp_path):
 # --- how it was made ------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def sources():
-    spec = importlib.util.spec_from_file_location(
-        "sources", Path(__file__).parents[2] / "tools/emoji/sources.py"
-    )
-    module = sys.modules["sources"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["sources"]
-
-
-def test_another_package_than_the_pinned_one_is_refused(sources, tmp_path):
+def test_another_package_than_the_pinned_one_is_refused(tmp_path):
     for name in sources.PACKAGES.values():
         (tmp_path / f"{name}.tgz").write_bytes(b"another")
     with pytest.raises(SystemExit, match=r"not that of @iconify-json/noto@1\.2\.9"):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tools import make_watch as tool
 
 from cmg.data import build_watch, embedded, open_store
 from cmg.data.watch import load_recordings
-from cmg.data.watch.archive import PER_UNIT, Recording, Recordings, packed, unpacked
+from cmg.data.watch.archive import PER_UNIT, Recording, Recordings, unpacked
 from cmg.data.watch.build import FOLDS, Parts, first_sample, steps, windows
 from cmg.errors import ConfigError, DataError
 from cmg.recipes.pretrain import absent_modality
@@ -24,16 +23,6 @@ PARTS = ("train", "val", "test")
 @pytest.fixture(scope="module")
 def fold():
     return open_store("watch:3")
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        "make_watch", Path(__file__).parents[2] / "tools/make_watch.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- the archive ----------------------------------------------------------------------------
@@ -69,7 +58,7 @@ def test_packing_is_exact_also_where_differences_overflow():
         Recording(n, side, "B", dict.fromkeys(PER_UNIT, extreme[:length] + n))
         for n, side, length in ((1, "left", 2), (2, "right", 1))
     )
-    found = unpacked(packed(Recordings(("A", "B"), each)))
+    found = unpacked(tool.packed(Recordings(("A", "B"), each)))
     assert found.exercises == ("A", "B")
     for one, wanted in zip(found.each, each, strict=True):
         assert (one.subject, one.side, one.exercise) == (wanted.subject, wanted.side, "B")
@@ -88,7 +77,7 @@ def test_a_damaged_archive_is_refused():
 # --- how it was made ------------------------------------------------------------------------
 
 
-def test_the_tool_reads_halves_and_counts_a_source(tool):
+def test_the_tool_reads_halves_and_counts_a_source():
     """A source as that of seglearn: an array without axes whose element is a dict."""
     x = np.zeros((5, 6))
     x[:, 0] = [1, 2, 4, 2, 1]

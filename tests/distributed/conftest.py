@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tests.paired import paired_store
 
-from cmg.data import paired_store
 from cmg.types import Kind, Modality
 
 MODALITIES = [

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.paired import paired_store
 
-from cmg.data import Batches, Clips, paired_store
+from cmg.data import Batches, Clips
 from cmg.models import ModelOptions, UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions
 from cmg.training.optimizer import OptimizerOptions

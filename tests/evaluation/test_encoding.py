@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.paired import paired_store
 
 from cmg.codebook.measures import code_counts, collapse
-from cmg.data import paired_store
 from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.encoding import code_usage, encode_split, read_by
 from cmg.evaluation.results import CodebookStats

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.paired import paired_store
 
 from cmg.config.load import load_config
-from cmg.data import paired_store
 from cmg.types import Kind, Modality
 
 TINY = Path(__file__).parents[1] / "golden" / "cases" / "tiny_official_AVT.pt"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.paired import paired_clips, paired_store
 
 from cmg.config.schema import RunConfig
 from cmg.data.inmemory import write_store
-from cmg.data.paired import paired_clips, paired_store
 from cmg.evaluation.results import Results
 from cmg.evaluation.scores import Score
 from cmg.recipes.evaluate import evaluate_run

@@ -255,7 +255,7 @@ def test_changed_data_are_remarked(labeled, root, tmp_path):
 
 
 def test_a_store_without_held_out_clips(root, tmp_path):
-    from cmg.data.paired import paired_store
+    from tests.paired import paired_store
 
     paired_store(tmp_path / "store", MODALITIES, {"train": 20}, steps=3)
     pretrain(config(tmp_path / "store"), tmp_path / "run")

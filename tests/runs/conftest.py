@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.paired import paired_store
 
 from cmg.config.load import load_config
-from cmg.data import paired_store
 from cmg.types import Kind, Modality
 
 MODALITIES = [

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.paired import paired_store
 
 from cmg.config.load import load_config, to_yaml
-from cmg.data.paired import paired_store
 from cmg.studies.definition import read_study
 from cmg.studies.ledger import Identity, JobKey, JobRecord, open_folder
 from cmg.studies.scorers import StoreScorer

@@ -11,9 +11,9 @@ import sys
 import time
 
 import pytest
+from tests.paired import paired_store
 
 from cmg.baselines.infonce import infonce_config
-from cmg.data.paired import paired_store
 from cmg.errors import ConfigError, DataError
 from cmg.studies.definition import CONTROLS
 from cmg.studies.ledger import JobKey, finished_jobs, read_job

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from drawings import Icons, maps, palettes, quadrants
+from packing import packed_features, packed_pictures, packed_words
 from phrases import LANGUAGES, distinct, multilingual_vectors, phrases, sentence_vectors
 from sources import Concept, concepts, fetch
 
@@ -35,11 +36,11 @@ def make_drawings(folder: Path, found: list[Concept]) -> None:
     """Features and thumbnails of all drawings."""
     icons = {who: Icons(folder, who) for who in archive.DESIGNERS}
     seen = {who: quadrants(maps(one, found)) for who, one in icons.items()}
-    write("drawings.npz", {who: archive.packed_features(x) for who, x in seen.items()})
+    write("drawings.npz", {who: packed_features(x) for who, x in seen.items()})
     small = {who: [one.picture(c, archive.SIDE) for c in found] for who, one in icons.items()}
     drawn = {who: palettes(pictures, archive.COLORS) for who, pictures in small.items()}
     colors = {who: colors for who, (colors, _) in drawn.items()}
-    write("pictures.npz", archive.packed_pictures(colors, {w: x for w, (_, x) in drawn.items()}))
+    write("pictures.npz", packed_pictures(colors, {w: x for w, (_, x) in drawn.items()}))
 
 
 def make_words(folder: Path, found: list[Concept]) -> None:
@@ -51,7 +52,7 @@ def make_words(folder: Path, found: list[Concept]) -> None:
     for k, concept in enumerate(found):
         fields = {key: value for key, value in asdict(concept).items() if key != "icons"}
         rows.append(fields | {"phrases": {m: p[k] for m, p in said.items()}})
-    write("words.npz", archive.packed_words(rows, vectors))
+    write("words.npz", packed_words(rows, vectors))
 
 
 def write(name: str, arrays: dict[str, np.ndarray]) -> None:

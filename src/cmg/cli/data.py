@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -191,7 +192,7 @@ def simulate(
     chosen = {"widths": channels(widths), "map_size": map_}
     options = SimulateOptions(**named(SimulateOptions, locals()) | chosen)
     with progress_bar() as tell:
-        told = write(out, options, partial(tell, "clips")).to_json()
+        told = asdict(write(out, options, partial(tell, "clips")))
     show(told, *simulation_lines(told))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -138,13 +137,6 @@ def _remarks(summary: ImportSummary) -> list[str]:
     return lines
 
 
-class Filter(StrEnum):
-    """Which words of a prompt are kept."""
-
-    PUBLISHED = "published"
-    NONE = "none"
-
-
 def prompts(
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Text file, a label per line.")],
     out: Annotated[Path, typer.Option(help="FILE.csv to write: label,prompt.")],
@@ -190,8 +182,9 @@ def embed_prompts(
         ),
     ] = None,
     filter_: Annotated[
-        Filter, typer.Option("--filter", help="Words to keep: those of cnt.pkl, or all.")
-    ] = Filter.PUBLISHED,
+        Literal["published", "none"],
+        typer.Option("--filter", help="Words to keep: those of cnt.pkl, or all."),
+    ] = "published",
     cnt: Annotated[
         Path | None, typer.Option(help="cnt.pkl of the authors; the published filter needs it.")
     ] = None,
@@ -199,9 +192,9 @@ def embed_prompts(
     """Embed the prompts of a csv as ten word vectors each."""
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out {out} must end in .safetensors")
-    if filter_ is Filter.PUBLISHED and cnt is None:
+    if filter_ == "published" and cnt is None:
         raise ConfigError("the published filter needs --cnt cnt.pkl; --filter none keeps all words")
-    if filter_ is Filter.NONE and cnt is not None:
+    if filter_ == "none" and cnt is not None:
         raise ConfigError(f"--filter none keeps all words, so --cnt {cnt} has no use; drop one")
     from cmg import text
 
@@ -216,12 +209,12 @@ def embed_prompts(
             "out": str(out),
             "encoder": str(opened.folder),
             "encoder_sha256": opened.identity,
-            "filter": filter_.value,
+            "filter": filter_,
             "shape": shape,
             "prompts": [facts(report) for report in found.reports],
             "warnings": found.warnings,
         },
-        f"Encoder {opened.folder}, filter {filter_.value}",
+        f"Encoder {opened.folder}, filter {filter_}",
         in_terminal(as_table(found.reports)),
         *(f"warning: {line}" for line in found.warnings),
         f"{out}: vectors {shape}",

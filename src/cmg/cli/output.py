@@ -194,17 +194,24 @@ def numbers(given: Iterable[str] | None, option: str) -> dict[str, float]:
     return found
 
 
+def commas(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def whole_numbers(given: str, option: str) -> tuple[int, ...]:
     """``"0,1"`` as numbers.
 
     Raises:
         ConfigError: one is none.
     """
-    found = [number(part) for part in given.split(",") if part.strip()]
-    whole = tuple(value for value in found if isinstance(value, int))
-    if len(whole) < len(found):
-        raise ConfigError(f"{option} {given!r}: whole numbers with commas between")
-    return whole
+    found = []
+    for part in commas(given):
+        value = number(part)
+        if not isinstance(value, int):
+            raise ConfigError(f"{option} takes whole numbers, e.g. 0,1,2, and {part!r} is none")
+        found.append(value)
+    return tuple(found)
 
 
 def number(text: str) -> int | float | None:

@@ -12,6 +12,7 @@ from cmg.cli.output import (
     ExtractorOption,
     RunOption,
     WeightsOption,
+    commas,
     named,
     pairs,
     say_remarks,
@@ -45,7 +46,7 @@ def representations(given: str) -> list[By]:
     from cmg.errors import did_you_mean
     from cmg.retrieval.representation import ALL_BY
 
-    names = list(ALL_BY) if given == "all" else [n.strip() for n in given.split(",") if n.strip()]
+    names = list(ALL_BY) if given == "all" else commas(given)
     if not names:
         raise ConfigError(f"--by {given!r} names nothing; valid: {', '.join(ALL_BY)}, all")
     for name in names:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import WorkersOption, show, show_report
+from cmg.cli.output import WorkersOption, commas, show, show_report, whole_numbers
 
 if TYPE_CHECKING:
     from cmg.studies.summary import StudySummary
@@ -99,7 +99,7 @@ def run(
         seeds,
         None if only is None else commas(only),
         folds=folds,
-        only_folds=None if only_folds is None else fold_numbers(only_folds),
+        only_folds=None if only_folds is None else whole_numbers(only_folds, "--only-folds"),
         choose=choose,
         uneven=uneven,
     )
@@ -113,26 +113,6 @@ def run(
     told = {"trained": len(done), "finished_before": prepared.finished, "left": left}
     again = shlex.join(["cmg", *sys.argv[1:]])
     show_study(out, summary, told, *([LEFT.format(hours, left, again)] if left else []))
-
-
-def commas(text: str) -> list[str]:
-    """What stands between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def fold_numbers(text: str) -> list[int]:
-    """Folds of ``--only-folds``.
-
-    Raises:
-        ConfigError: one is no number.
-    """
-    from cmg.errors import ConfigError
-
-    if wrong := [part for part in commas(text) if not part.isdecimal()]:
-        raise ConfigError(
-            f"--only-folds takes numbers of folds, e.g. 0,1,2, and {wrong[0]!r} is none"
-        )
-    return [int(part) for part in commas(text)]
 
 
 @app.command("table")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -100,7 +100,7 @@ def encode(
         bool, typer.Option("--no-known", help="Do not look for the nearest known clips.")
     ] = False,
     on_error: Annotated[
-        str, typer.Option(help="When a clip of media cannot be read: `fail` or `skip`.")
+        Literal["fail", "skip"], typer.Option(help="When a clip of media cannot be read.")
     ] = "fail",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier folder of codes.")] = False,
 ) -> None:
@@ -122,8 +122,6 @@ def encode(
         return
     if split is not None:
         raise ConfigError("--split is for stores; name the files of media themselves")
-    if on_error not in ("fail", "skip"):
-        raise ConfigError(f"--on-error {on_error}: say fail or skip")
     if known is not None and no_known:
         raise ConfigError("--known and --no-known exclude each other")
     from cmg.extract.media_files import named_clips
@@ -140,7 +138,7 @@ def encode(
             pairs(extractor, "--extractor"),
             pairs(weights, "--weights"),
             False if no_known else known,
-            "skip" if on_error == "skip" else "fail",
+            on_error,
         ),
         encoded_files,
         overwrite,

@@ -1,4 +1,4 @@
-"""Data: the feature store, batches by address, importers, embedded sets, synthetic pairs."""
+"""Data: the feature store, batches by address, importers, embedded sets."""
 
 from cmg.data.arrays import import_arrays
 from cmg.data.batches import Batches
@@ -7,7 +7,6 @@ from cmg.data.digits import build_digits
 from cmg.data.emoji import build_emoji
 from cmg.data.inmemory import write_store
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec, Manifest
-from cmg.data.paired import PairedClips, paired_clips, paired_store
 from cmg.data.prefetch import epoch_ahead
 from cmg.data.store import open_store
 from cmg.data.verify import verify_store
@@ -22,7 +21,6 @@ __all__ = [
     "FeatureSpec",
     "LabelSpec",
     "Manifest",
-    "PairedClips",
     "StoreWriter",
     "build_digits",
     "build_emoji",
@@ -30,8 +28,6 @@ __all__ = [
     "epoch_ahead",
     "import_arrays",
     "open_store",
-    "paired_clips",
-    "paired_store",
     "verify_store",
     "write_store",
 ]

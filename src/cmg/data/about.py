@@ -8,23 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from torch import Tensor
 
 from cmg.data.columns import Positions
 from cmg.data.manifest import FeatureSpec, LabelSpec, Manifest, MediaName
 
-
-class Read(Protocol):
-    """Reads features, wherever they are."""
-
-    def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape], zero after each clip's end, and their lengths, int64 [B].
-
-        Raises:
-            DataError: a clip cannot be read.
-        """
+Read = Callable[[str, Positions], tuple[Tensor, Tensor]]
+"""Reads features, wherever they are: of a modality and the positions of clips gives [B, T, *shape],
+zero after each clip's end, and lengths, int64 [B]; a DataError where a clip cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +44,7 @@ class About:
     remarks: tuple[str, ...] = ()
     grid: float | None = None
     manifest: Manifest | None = None
+
+    def first_label(self, per: str) -> str | None:
+        """The first label per ``clip`` or per ``step``; None where there is none."""
+        return next((name for name, spec in self.labels.items() if spec.per == per), None)

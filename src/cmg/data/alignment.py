@@ -104,7 +104,7 @@ class OnGrid:
     grid: float
 
     def __call__(self, modality: str, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features [B, G, *shape] and lengths; see :class:`cmg.data.about.Read`."""
+        """Features [B, G, *shape] and lengths; see :data:`cmg.data.about.Read`."""
         block, lengths = self.read(modality, clips)
         seconds = self.seconds.get(modality)
         if seconds is None or _same(seconds, self.grid):

@@ -29,7 +29,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[
         os.fsync(stream.fileno())
 
 
-def refused(path: Path, why: str) -> DataError:
+EDITED = "was edited or damaged after the store was written (checksum differs)"
+"""Why a file is refused that is not what the manifest says."""
+
+
+def refused(path: Path | str, why: str) -> DataError:
     """The error of a file that cannot be used."""
     return DataError(f"{path} {why}; restore it, or write the store again")
 

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from cmg.cache import cache_folder
 from cmg.data.manifest import BLOCKS, COLUMNS, LINES, MANIFEST, Manifest, Shard, read_manifest
+from cmg.data.mapped import EDITED, refused
 from cmg.errors import ConfigError, DataError
 from cmg.files import replace_file, replacing
 
@@ -59,16 +60,12 @@ class RemoteStore:
         manifest = _manifest(address, manifest_bytes)
         folder = cache_folder() / "stores" / manifest.content_hash[:32]
         found = cls(address, folder, manifest)
-        damaged = (
-            "was edited or damaged after the store was written (checksum differs); restore it, or "
-            "write the store again"
-        )
         files = {COLUMNS: manifest.columns_sha256, BLOCKS: manifest.blocks_sha256}
         if manifest.version == 1:
             files = {LINES: manifest.clips_sha256}
         for file, digest in files.items():
             if not (folder / file).is_file():
-                found._copy(file, str(digest), damaged)
+                found._copy(file, str(digest), EDITED)
         if not (folder / MANIFEST).is_file():
             replace_file(folder / MANIFEST, manifest_bytes)
         return found
@@ -82,15 +79,13 @@ class RemoteStore:
         path = self.folder / shard.file
         if path.is_file() and path.stat().st_size == shard.bytes:
             return path
-        damaged = "is truncated or damaged (checksum differs); upload it again"
-        return self._copy(shard.file, shard.sha256, damaged)
+        return self._copy(shard.file, shard.sha256, "is truncated or damaged (checksum differs)")
 
     def _copy(self, file: str, sha256: str, damaged: str) -> Path:
         """Bring a file into the cache, block by block.
 
         Raises:
-            DataError: it cannot be read, differs from its checksum (then `damaged` says what to
-                do), or the disk is full.
+            DataError: it cannot be read, differs from its checksum, or the disk is full.
         """
         path = self.folder / file
         files, root = _filesystem(self.address)
@@ -104,7 +99,7 @@ class RemoteStore:
                     digest.update(block)
                     stream.write(block)
             if digest.hexdigest() != sha256:
-                raise DataError(f"{where} {damaged}")
+                raise refused(where, damaged)
         return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,70 +29,6 @@ from cmg.data.shard_files import (
 TENSOR = "features"
 
 
-class ShardWriter(Protocol):
-    """Writes one shard as its clips come."""
-
-    path: Path
-    bytes: int
-    """Size of the file so far."""
-
-    def append(self, features: NDArray[Any]) -> None:
-        """Add the steps [T, *shape] of the next clip."""
-
-    def finish(self) -> None:
-        """Complete the file, and wait until the disk has it."""
-
-    def close(self) -> None:
-        """Give up the file; its content is of no use."""
-
-
-class MappedShard(Protocol):
-    """A shard, memory mapped: pages are read when touched."""
-
-    steps: int
-    """How many it holds."""
-
-    def read(self, first: int, last: int, out: NDArray[Any]) -> None:
-        """Put the steps [first, last) into `out` [last - first, *shape], contiguous zeros.
-
-        Raises:
-            DataError: the shard contradicts itself.
-        """
-
-    def problems(self) -> list[str]:
-        """What is wrong with the content, a line each."""
-
-
-def shard_writer(path: Path, spec: FeatureSpec) -> ShardWriter:
-    """A writer of the encoding that `spec` asks for."""
-    if spec.encoding == "compact":
-        return CompactWriter(path, spec)
-    return DenseWriter(path, spec)
-
-
-def least_bytes(spec: FeatureSpec, steps: int) -> int:
-    """What some steps take on disk at least; negative for fewer than none."""
-    if spec.encoding == "compact":
-        return steps * (8 + mask_bytes(spec))
-    return steps * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
-
-
-def map_shard(path: Path, spec: FeatureSpec, steps: int) -> MappedShard:
-    """The features of a shard, memory mapped.
-
-    Args:
-        path: The file.
-        spec: What the manifest says of its modality.
-        steps: How many steps the rows say it holds.
-
-    Raises:
-        DataError: the file is missing, truncated, no safetensors file, or of another shape.
-    """
-    if spec.encoding == "compact":
-        return CompactShard(path, spec, steps)
-    return DenseShard(path, spec, steps)
-
-
 class DenseWriter:
     """Writes all numbers, without holding them in memory.
 
@@ -105,6 +41,7 @@ class DenseWriter:
         self.spec = spec
         self.steps = 0
         self.bytes = HEADER_BYTES
+        """Size of the file so far."""
         self._dtype = stored_dtype(spec)
         self._stream = path.open("wb")
         self._stream.write(bytes(HEADER_BYTES))
@@ -143,3 +80,39 @@ class DenseShard:
         """What is wrong with the content, a line each."""
         blocks = range(0, len(self.features), STEPS_AT_ONCE)
         return not_finite(self.path, (self.features[i : i + STEPS_AT_ONCE] for i in blocks))
+
+
+ShardWriter = DenseWriter | CompactWriter
+"""Writes one shard as its clips come."""
+MappedShard = DenseShard | CompactShard
+"""A shard, memory mapped: pages are read when touched."""
+
+
+def shard_writer(path: Path, spec: FeatureSpec) -> ShardWriter:
+    """A writer of the encoding that `spec` asks for."""
+    if spec.encoding == "compact":
+        return CompactWriter(path, spec)
+    return DenseWriter(path, spec)
+
+
+def least_bytes(spec: FeatureSpec, steps: int) -> int:
+    """What some steps take on disk at least; negative for fewer than none."""
+    if spec.encoding == "compact":
+        return steps * (8 + mask_bytes(spec))
+    return steps * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
+
+
+def map_shard(path: Path, spec: FeatureSpec, steps: int) -> MappedShard:
+    """The features of a shard, memory mapped.
+
+    Args:
+        path: The file.
+        spec: What the manifest says of its modality.
+        steps: How many steps the rows say it holds.
+
+    Raises:
+        DataError: the file is missing, truncated, no safetensors file, or of another shape.
+    """
+    if spec.encoding == "compact":
+        return CompactShard(path, spec, steps)
+    return DenseShard(path, spec, steps)

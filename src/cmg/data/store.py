@@ -30,9 +30,10 @@ from cmg.data.clips import Clips
 from cmg.data.columns import Columns, ColumnsWriter, Positions, open_columns, read_lines
 from cmg.data.embedded import embedded_folder, is_embedded
 from cmg.data.manifest import COLUMNS, LINES, Manifest, Shard, read_manifest
+from cmg.data.mapped import EDITED, refused
 from cmg.data.remote import RemoteStore, is_remote
 from cmg.data.shards import MappedShard, least_bytes, map_shard
-from cmg.data.verify import verify_store
+from cmg.data.verify import check_size, verify_store
 from cmg.errors import DataError
 from cmg.files import StrPath, as_path, file_sha256
 
@@ -63,7 +64,7 @@ def open_store(where: StrPath) -> Clips:
     path = as_path(where, NAMED)
     manifest = read_manifest(path)
     for shard in manifest.shards:
-        _check_size(path / shard.file, shard)
+        check_size(path / shard.file, shard)
     return _clips(path, manifest)
 
 
@@ -112,7 +113,7 @@ def _columns(path: Path, manifest: Manifest) -> Columns:
     found = open_columns(path, manifest)
     small = (path / COLUMNS).stat().st_size <= CHECKED_BYTES
     if small and file_sha256(path / COLUMNS) != manifest.columns_sha256:
-        raise _edited(path / COLUMNS)
+        raise refused(path / COLUMNS, EDITED)
     return found
 
 
@@ -123,7 +124,7 @@ def _old_columns(path: Path, manifest: Manifest) -> Columns:
     if not lines.is_file():
         raise DataError(f"{lines} is missing; restore or rewrite it")
     if file_sha256(lines) != manifest.clips_sha256:
-        raise _edited(lines)
+        raise refused(lines, EDITED)
     for number, row in enumerate(read_lines(lines), 1):
         try:
             found.add(row)
@@ -138,13 +139,6 @@ def _old_columns(path: Path, manifest: Manifest) -> Columns:
             "restore or rewrite the store"
         )
     return found.columns(lines)
-
-
-def _edited(path: Path) -> DataError:
-    return DataError(
-        f"{path} was edited or damaged after the store was written (checksum differs); "
-        "restore it, or write the store again"
-    )
 
 
 def _check_steps(manifest: Manifest, columns: Columns, shard: Shard) -> None:
@@ -162,7 +156,7 @@ def _check_steps(manifest: Manifest, columns: Columns, shard: Shard) -> None:
 
 
 class ReadShards:
-    """Reads the features of a store; a :class:`~cmg.data.about.Read`.
+    """Reads the features of a store; a :data:`~cmg.data.about.Read`.
 
     Args:
         path: The folder; of a remote store its copy in the cache.
@@ -195,7 +189,7 @@ class ReadShards:
         return found
 
     def __call__(self, modality: str, clips: Positions) -> tuple[Tensor, Tensor]:
-        """Features [B, T, *shape] and lengths; see :class:`~cmg.data.about.Read`."""
+        """Features [B, T, *shape] and lengths; see :data:`~cmg.data.about.Read`."""
         spec = self.manifest.modalities[modality]
         ends = self.columns.steps(modality)
         lengths = self.columns.lengths(modality, clips)
@@ -226,14 +220,3 @@ class ReadShards:
             spec = self.manifest.modalities[shard.modality]
             mapped = self._maps[shard.file] = map_shard(path, spec, int(ends[last] - ends[first]))
         return mapped
-
-
-def _check_size(path: Path, shard: Shard) -> None:
-    if not path.is_file():
-        raise DataError(f"shard {path} is missing; restore it, or write the store again")
-    size = path.stat().st_size
-    if size != shard.bytes:
-        raise DataError(
-            f"shard {path} is truncated or foreign: {size} bytes, the manifest says "
-            f"{shard.bytes}; restore it, or write the store again"
-        )

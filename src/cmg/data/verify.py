@@ -22,6 +22,7 @@ from cmg.data.manifest import (
     Shard,
     read_manifest,
 )
+from cmg.data.mapped import EDITED, refused
 from cmg.data.shards import map_shard
 from cmg.data.writer import check_label
 from cmg.errors import DataError
@@ -69,7 +70,7 @@ def _blocks(folder: Path, manifest: Manifest) -> Mapping[str, bytes]:
         return {}
     found = read_blocks(folder, manifest)
     if file_sha256(folder / BLOCKS) != manifest.blocks_sha256:
-        raise DataError(_changed(folder / BLOCKS))
+        raise refused(folder / BLOCKS, EDITED)
     return found
 
 
@@ -139,8 +140,18 @@ def _problems_of(where: Path, manifest: Manifest, row: ClipRow) -> list[str]:
     return problems
 
 
-def _changed(path: Path) -> str:
-    return f"{path} was edited or damaged after the store was written (checksum differs)"
+def check_size(path: Path, shard: Shard) -> None:
+    """Refuse a shard's file that is not there, or of another size.
+
+    Raises:
+        DataError: says which.
+    """
+    if not path.is_file():
+        raise refused(f"shard {path}", "is missing")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        told = f"is truncated or foreign: {size} bytes, the manifest says {shard.bytes}"
+        raise refused(f"shard {path}", told)
 
 
 def _refuse_changed(path: Path, sha256: str, blocks: bytes | None) -> None:
@@ -154,7 +165,7 @@ def _refuse_changed(path: Path, sha256: str, blocks: bytes | None) -> None:
     size = len(found) // 32
     wrong = [i for i in range(size) if blocks and found[32 * i :][:32] != blocks[32 * i :][:32]]
     first = f", first in the {DIGESTED >> 20} MiB from byte {wrong[0] * DIGESTED}" if wrong else ""
-    raise DataError(f"{_changed(path)}{first}; restore it, or write the store again")
+    raise refused(path, f"{EDITED}{first}")
 
 
 def _shard_problems(
@@ -165,12 +176,8 @@ def _shard_problems(
     rows: ColumnsWriter | None,
 ) -> list[str]:
     path = folder / shard.file
-    if not path.is_file():
-        return [f"shard {path} is missing; restore it, or write the store again"]
-    size = path.stat().st_size
-    if size != shard.bytes:
-        return [f"shard {path} is truncated or foreign: {size} bytes, not {shard.bytes}"]
     try:
+        check_size(path, shard)
         _refuse_changed(path, shard.sha256, blocks)
         if rows is None or shard.clips[1] > len(rows):
             return []  # which is a problem of its own

@@ -121,7 +121,8 @@ class StoreWriter:
         self._open: dict[str, ShardWriter] = {}
         self._first: dict[str, int] = {}
         self._staging: Staging | None = None
-        self._intact = True
+        self.intact = True
+        """Whether clips can still be added: a clip that was refused does no harm."""
 
     def __enter__(self) -> Self:
         """Start writing into a temporary folder beside `path`."""
@@ -154,13 +155,8 @@ class StoreWriter:
             self._staging.discard()
 
     @property
-    def intact(self) -> bool:
-        """Whether clips can still be added: a clip that was refused does no harm."""
-        return self._intact
-
-    @property
     def _folder(self) -> Path:
-        if not self._intact:
+        if not self.intact:
             raise DataError(f"writing {self.path} failed before; start again")
         if self._staging is None:
             raise DataError(f"the writer of {self.path} is not open; use `with StoreWriter(...)`")
@@ -178,7 +174,7 @@ class StoreWriter:
         features = self._checked_features(clip)
         row = self._row(clip, features)
         # An error in what follows leaves shards and rows at odds, so nothing may follow it.
-        self._intact = False
+        self.intact = False
         with writing(self.path):
             for name, spec in self.modalities.items():
                 if name not in self._open:
@@ -191,7 +187,7 @@ class StoreWriter:
             self._ids.add(clip.id)
             for name in [m for m, s in self._open.items() if s.bytes >= self.shard_bytes]:
                 self._close_shard(name)
-        self._intact = True
+        self.intact = True
 
     def _close_shard(self, name: str) -> None:
         shard = self._open[name]

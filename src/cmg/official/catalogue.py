@@ -183,11 +183,6 @@ def cut(name: str, known: int) -> str:
     return f"{stem}_{known}{'class' if suffix == 'h5' else ''}.{suffix}"
 
 
-def feature_part(data_set: str, feature: str) -> str:
-    """Name of a folder of zips."""
-    return f"{data_set}/feature/{feature}"
-
-
 def family_parts(family: str) -> list[Part]:
     """The parts of a family, in order."""
     return [part for part in PARTS.values() if part.family == family]

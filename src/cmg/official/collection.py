@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ from cmg.copying.chunks import OnError
 from cmg.data.clips import Clips
 from cmg.data.remote import is_remote, read_remote
 from cmg.data.store import open_store
-from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.errors import CmgError, ConfigError, DataError, did_you_mean
 from cmg.files import StrPath
 from cmg.official.catalogue import AVE_FEATURES, COUNTS, LONGER, S4, S4_PROMPTS, VGGSOUND_PROMPTS
-from cmg.official.dataset import OfficialDataset, UnreadableClip
+from cmg.official.dataset import OfficialDataset
 from cmg.official.datasets.ave import read_ave
 from cmg.official.datasets.avsbench import read_avsbench
 from cmg.official.datasets.avvp import read_avvp
@@ -38,29 +38,6 @@ TextFilter = Literal["published", "none"]
 Reader = Callable[[Layout], OfficialDataset]
 
 
-class Collection(Protocol):
-    """Named sources of clips."""
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-
-    @property
-    def names(self) -> list[str]:
-        """Sets that are there."""
-
-    @property
-    def remarks(self) -> list[str]:
-        """What was found missing or odd in the sets that were opened, and why text was left out."""
-
-    def open(self, name: str) -> Clips:
-        """One set.
-
-        Raises:
-            DataError: it is not there, or a part of it is missing or damaged.
-        """
-
-
 class ImportedCollection:
     """What ``cmg data import`` made of an official folder: a feature store per set.
 
@@ -74,6 +51,7 @@ class ImportedCollection:
 
     def __init__(self, where: StrPath) -> None:
         self.where = os.fspath(where).rstrip("/")
+        self.path = Path(self.where)
         self.remarks: list[str] = []
         file = f"{self.where}/{COLLECTION}"
         try:
@@ -83,14 +61,9 @@ class ImportedCollection:
             if (told["format"], told["version"]) != ("cmg-collection", 1):
                 raise DataError(f"{file} is of another format; import again")
             self._folders = {str(name): str(folder) for name, folder in told["stores"].items()}
-        except (
-            OSError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            UnicodeDecodeError,
-            json.JSONDecodeError,
-        ) as error:
+        except CmgError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{file} is damaged ({error!r}); restore it, or import again"
             ) from error
@@ -99,17 +72,16 @@ class ImportedCollection:
                 raise DataError(f"{file}: the store {folder!r} lies outside; restore the file")
 
     @property
-    def path(self) -> Path:
-        """The folder, for messages."""
-        return Path(self.where)
-
-    @property
     def names(self) -> list[str]:
         """Sets that were imported."""
         return list(self._folders)
 
     def open(self, name: str) -> Clips:
-        """One set; see :class:`Collection`."""
+        """One set.
+
+        Raises:
+            DataError: it is not there, or a part of it is missing or damaged.
+        """
         if name not in self._folders:
             raise DataError(
                 f"{self.where} holds no {name!r}{did_you_mean(name, self._folders)}; import it "
@@ -134,7 +106,6 @@ class OfficialCollection:
     Attributes:
         layout: Where the parts are.
         remarks: What was found missing or odd in the sets that were opened.
-        skipped: Clips that were left out because they cannot be read.
     """
 
     def __init__(
@@ -151,7 +122,6 @@ class OfficialCollection:
         self.text, self.text_filter = text, text_filter
         self.segments, self.on_error = segments, on_error
         self.remarks: list[str] = []
-        self.skipped: list[UnreadableClip] = []
         longer: dict[str, Reader] = {
             name: partial(read_vggsound_list, name=name) for name in LONGER
         }
@@ -173,28 +143,26 @@ class OfficialCollection:
     @property
     def names(self) -> list[str]:
         """Sets whose features are there; of AVSBench, which has it elsewhere, the list too."""
-        return [name for name in self._readers if self._is_there(name)]
+        found = filter(self._has_features, self._readers)
+        return [name for name in found if not self._lacks_list(name)]
 
     def open(self, name: str) -> Clips:
-        """One set, read where it lies; see :class:`Collection`."""
+        """One set, read where it lies; see :meth:`read`."""
         return self.read(name).opened()
 
     def read(self, name: str) -> OfficialDataset:
         """What the reader of one set finds.
 
         Raises:
-            DataError: see :class:`Collection`.
+            DataError: it is not there, or a part of it is missing or damaged.
         """
         if name not in self._readers:
             raise DataError(f"there is no data set {name!r}{did_you_mean(name, self._readers)}")
         dataset = self._readers[name](self.layout)
         if self.on_error == "skip":
-            dataset = dataset.without_corrupt(self._skip)
+            dataset = dataset.without_corrupt()
         self.remarks += [remark for remark in dataset.remarks if remark not in self.remarks]
         return dataset
-
-    def _is_there(self, name: str) -> bool:
-        return self._has_features(name) and not self._lacks_list(name)
 
     def _lacks_list(self, name: str) -> bool:
         """Whether features are there without the list of clips, as in the authors' download."""
@@ -205,10 +173,6 @@ class OfficialCollection:
         if name == "ave":
             return any(file in self.layout.files for file in AVE_FEATURES.values())
         return any((name, modality) in self.layout.features for modality in ("audio", "video"))
-
-    def _skip(self, clip: UnreadableClip) -> None:
-        self.skipped.append(clip)
-        self.remarks.append(f"left out: {clip.reason}")
 
     def _vggsound40k(self, layout: Layout) -> OfficialDataset:
         prompts = self._prompt_vectors(layout, "vggsound40k", VGGSOUND_PROMPTS)
@@ -253,6 +217,10 @@ class OfficialCollection:
         except ConfigError as error:
             return str(error)
         return None
+
+
+Collection = ImportedCollection | OfficialCollection
+"""Named sets of clips: they have a `path`, `names` that can be opened, and `remarks`."""
 
 
 def open_collection(

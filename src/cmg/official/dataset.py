@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmg.copying.chunks import OnError
 from cmg.data.about import About
 from cmg.data.clips import Clips
 from cmg.data.features import check_numbers
@@ -25,21 +23,6 @@ from cmg.errors import DataError
 from cmg.official.loaders import FeatureLoader
 
 BACKGROUND = "background"
-
-
-@dataclass(frozen=True)
-class UnreadableClip:
-    """A clip that was left out because its features cannot be read.
-
-    Attributes:
-        id: Of the clip.
-        modality: Which of its features.
-        reason: The file and what is wrong with it.
-    """
-
-    id: str
-    modality: str
-    reason: str
 
 
 @dataclass
@@ -79,7 +62,7 @@ class OfficialDataset:
             path=self.path,
             specs=self.specs,
             labels=self.labels,
-            fingerprint=partial(_content_hash, self),
+            fingerprint=self.content_hash,
             notes=self.notes,
             remarks=tuple(self.remarks),
         )
@@ -95,38 +78,18 @@ class OfficialDataset:
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def clips(
-        self, on_error: OnError = "fail", report: Callable[[UnreadableClip], None] | None = None
-    ) -> Iterator[tuple[ClipRow, dict[str, NDArray[Any]]]]:
-        """Every clip with its features, in the order of the rows.
-
-        Args:
-            on_error: A clip that cannot be read ends the iteration, or is left out.
-            report: Called with every clip that is left out.
-
-        Raises:
-            DataError: a clip is corrupt, and `on_error` is ``fail``.
-        """
+    def without_corrupt(self) -> OfficialDataset:
+        """The set without the clips that cannot be read; reads every clip once to know."""
+        kept, left_out = [], []
         for row in self.rows:
-            features: dict[str, NDArray[Any]] = {}
-            modality = ""
             try:
                 for modality in self.specs:
                     if row.lengths.get(modality):
-                        features[modality] = self.load(row, modality)
+                        self.load(row, modality)
+                kept.append(row)
             except DataError as error:
-                if on_error == "fail":
-                    raise
-                if report is not None:
-                    report(UnreadableClip(row.id, modality, str(error)))
-                continue
-            yield row, features
-
-    def without_corrupt(
-        self, report: Callable[[UnreadableClip], None] | None = None
-    ) -> OfficialDataset:
-        """The set without the clips that cannot be read; reads every clip once to know."""
-        return replace(self, rows=[row for row, _ in self.clips("skip", report)])
+                left_out.append(f"left out: {error}")
+        return replace(self, rows=kept, remarks=[*left_out, *self.remarks])
 
     def load(self, row: ClipRow, modality: str) -> NDArray[Any]:
         """Features of one clip, checked.
@@ -153,13 +116,9 @@ class OfficialDataset:
         return block.astype(spec.dtype, copy=False)
 
 
-def _content_hash(dataset: OfficialDataset) -> str:
-    return dataset.content_hash()
-
-
 @dataclass(frozen=True)
 class ReadOfficial:
-    """Reads features where they lie; a :class:`~cmg.data.about.Read`.
+    """Reads features where they lie; a :data:`~cmg.data.about.Read`.
 
     Attributes:
         dataset: Whose rows the positions count.
@@ -201,11 +160,7 @@ def events_as_label(
         DataError: an event of an unknown category.
     """
     try:
-        return active_classes(step_labels(events, classes, steps))
+        active = step_labels(events, classes, steps) > 0
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-
-
-def active_classes(labels: Tensor) -> list[list[int]]:
-    """Multi-hot [T, C] as the class indices of each step."""
-    return [step.nonzero().flatten().tolist() for step in labels > 0]
+    return [step.nonzero().flatten().tolist() for step in active]

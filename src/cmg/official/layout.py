@@ -113,9 +113,7 @@ def find_layout(root: StrPath, lists: StrPath | None = None) -> Layout:
     """
     layout = Layout(Path(root))
     for place, folders, files in _walk(layout.root):
-        for name in files:
-            if name.endswith(LIST_SUFFIXES):
-                layout.files.setdefault(name, []).append(place / name)
+        _add_lists(layout.files, place, files)
         if ZIP_FOLDER in folders and (part := _feature_part(place, layout.root)):
             layout.features.setdefault(part, []).append(place / ZIP_FOLDER)
         if not _of_several_sounds(place, layout.root):
@@ -124,10 +122,14 @@ def find_layout(root: StrPath, lists: StrPath | None = None) -> Layout:
                     layout.pictures.setdefault(kind, []).append(place / kind)
     if lists is not None:
         for place, _, files in _walk(Path(lists)):
-            for name in files:
-                if name.endswith(LIST_SUFFIXES):
-                    layout.lists.setdefault(name, []).append(place / name)
+            _add_lists(layout.lists, place, files)
     return layout
+
+
+def _add_lists(found: dict[str, list[Path]], place: Path, files: Iterable[str]) -> None:
+    for name in files:
+        if name.endswith(LIST_SUFFIXES):
+            found.setdefault(name, []).append(place / name)
 
 
 def _walk(root: Path) -> Iterable[tuple[Path, list[str], list[str]]]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,6 @@ from cmg.official.h5 import H5Array
 from cmg.official.lengths import RULES, LengthRule, fit_length
 from cmg.official.zips import read_clip_zip
 from cmg.types import Kind
-
-
-class FeatureLoader(Protocol):
-    """Loads one modality of one clip."""
-
-    def load(self, row: ClipRow) -> NDArray[Any]:
-        """[T, *shape], as stored.
-
-        Raises:
-            DataError: the clip is corrupt; the message names its file.
-        """
-
-    def state(self) -> str:
-        """What tells this content from another, for a content hash."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ class ZipFolder:
         return cls(folder, RULES[data_set, modality], names)
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`FeatureLoader`."""
+        """One clip [T, *shape], as stored."""
         path = self.path(row.meta["video_id"])
         return fit_length(read_clip_zip(path), self.rule, str(path))
 
@@ -89,7 +75,7 @@ class H5Rows:
     array: H5Array
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`FeatureLoader`."""
+        """One clip [T, *shape], as stored."""
         return self.array.row(row.meta["row"])
 
     def state(self) -> str:
@@ -105,7 +91,7 @@ class PromptRows:
     categories: Sequence[str]
 
     def load(self, row: ClipRow) -> NDArray[Any]:
-        """One clip; see :class:`FeatureLoader`."""
+        """One clip [T, *shape], as stored."""
         category = row.labels["category"]
         assert isinstance(category, int)
         return self.vectors[self.categories[category]]
@@ -116,6 +102,10 @@ class PromptRows:
         for name in self.categories:
             digest.update(np.ascontiguousarray(self.vectors[name]).tobytes())
         return digest.hexdigest()
+
+
+FeatureLoader = ZipFolder | H5Rows | PromptRows
+"""Loads one modality of one clip, and says by its `state` what tells this content from another."""
 
 
 def _size_and_time(found: os.stat_result) -> str:

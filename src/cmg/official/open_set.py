@@ -38,11 +38,6 @@ class OpenSetCut:
     clips: tuple[str, ...]
     origin: Path
 
-    @property
-    def known_classes(self) -> tuple[str, ...]:
-        """The first K classes."""
-        return self.classes[: self.known]
-
 
 def ave_cut(layout: Layout, known: int) -> OpenSetCut:
     """AVE's training clips of the first K classes; the release has K = 14 and 21.
@@ -65,8 +60,8 @@ def ave_cut(layout: Layout, known: int) -> OpenSetCut:
     text = layout.file(catalogue.cut(catalogue.AVE_TRAIN, known))
     if text is not None and read_annotations(text) != [annotations[row] for row in rows]:
         raise DataError(
-            f"{text}: its lines are not the rows of Annotations.txt that {(cut or full).name} "
-            f"lists; {_AGAIN}"
+            f"{text}: its lines are not the rows of {catalogue.ANNOTATIONS} that "
+            f"{(cut or full).name} lists; {_AGAIN}"
         )
     return OpenSetCut(tuple(classes), known, tuple(map(clip_id, rows)), cut or full)
 
@@ -82,7 +77,9 @@ def ucf51_cut(layout: Layout, known: int) -> OpenSetCut:
     classes = read_lines(layout.need(catalogue.UCF51_CATEGORIES, purpose=purpose))
     of_cut = layout.file(catalogue.cut(catalogue.UCF51_CATEGORIES, known))
     if of_cut is not None and read_lines(of_cut) != classes[:known]:
-        raise DataError(f"{of_cut}: not the first {known} lines of UCF51Categories.txt; {_AGAIN}")
+        raise DataError(
+            f"{of_cut}: not the first {known} lines of {catalogue.UCF51_CATEGORIES}; {_AGAIN}"
+        )
     return _csv_cut(layout, catalogue.UCF51, classes, known, purpose)
 
 

@@ -269,7 +269,7 @@ def class_label(store: Clips, label: str | None) -> str | None:
         DataError: an unknown label, or one per step.
     """
     if label is None:
-        return next((n for n, spec in store.labels.items() if spec.per == "clip"), None)
+        return store.about.first_label("clip")
     if label not in store.labels:
         raise DataError(f"{store.path}: unknown label {label!r}{did_you_mean(label, store.labels)}")
     if store.labels[label].per != "clip":

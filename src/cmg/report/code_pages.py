@@ -59,20 +59,16 @@ def codes_document(encoded: EncodedMedia) -> Document:
     title = encoded.clips[0].id if count == 1 else f"{count} clips"
     names = ", ".join(f"{m} by {name}" for m, name in encoded.extractors.items())
     told = f"{len(encoded.codes)} of the {encoded.size} codes of {encoded.checkpoint} occur."
+    rows = list(encoded.failed.items())
+    failed = plain("Clips that could not be read", ("clip", "why"), rows, cls=FACTS)
     return Document(
         title,
         "Codes of media files",
         [Text(f"{told} Features: {names}.")],
         sections,
         encoded.remarks,
-        [failed_table(encoded)] if encoded.failed else [],
+        [failed] if encoded.failed else [],
     )
-
-
-def failed_table(encoded: EncodedMedia) -> Table:
-    """Why which clips were left out."""
-    rows = list(encoded.failed.items())
-    return plain("Clips that could not be read", ("clip", "why"), rows, cls=FACTS)
 
 
 def clip_blocks(clip: CodedClip) -> list[Block]:

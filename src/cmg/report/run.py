@@ -17,7 +17,7 @@ from cmg.report.html import fill
 from cmg.report.media import media_of
 from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
 from cmg.report.run_codes import code_sections
-from cmg.report.samples import classes_of, label_of
+from cmg.report.samples import classes_of
 from cmg.report.tables import (
     FACTS,
     Table,
@@ -66,15 +66,12 @@ def run_document(data: ReportData, *others: ReportData) -> Document:
         )
     seeds = f"{len(data.runs)} seed{'s' if len(data.runs) > 1 else ''}"
     kicker = f"cmg demo, {seeds}" if data.demo else "cmg run"
-    name, lead = data.folder.resolve().name, headlines(data, others)
+    lead = [
+        Text((f"{one.set_name}: " if others else "") + headline(one), "headline")
+        for one in (data, *others)
+    ]
+    name = data.folder.resolve().name
     return Document(name, kicker, lead, sections, data.remarks, opening(data))
-
-
-def headlines(data: ReportData, others: Sequence[ReportData]) -> list[Block]:
-    """The result in a sentence or two, of each set where there are several."""
-    if not others:
-        return [Text(headline(data), "headline")]
-    return [Text(f"{one.set_name}: {headline(one)}", "headline") for one in (data, *others)]
 
 
 def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
@@ -196,11 +193,11 @@ def matrices(data: ReportData) -> list[Table]:
     if results is None:
         return []
     if results.transfer:
-        label = label_of(data, "clip") or "class"
+        label = data.store.about.first_label("clip") or "class"
         why = f"One class per clip (label {label}), from the codes of all its steps."
         found.append(("Classification", results.transfer, why))
     if results.localization:
-        label = label_of(data, "step") or "class"
+        label = data.store.about.first_label("step") or "class"
         among = ", background included" if "background" in classes_of(data, label) else ""
         why = (
             f"One class per step (label {label}{among}). Words are no points in time, so "

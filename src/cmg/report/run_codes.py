@@ -22,7 +22,6 @@ from cmg.report.samples import (
     classes_of,
     code_groups,
     code_name,
-    label_of,
     most_used,
     timed,
     timelines,
@@ -78,7 +77,7 @@ def usage(data: ReportData, colors: Colors) -> list[Block]:
 
 def codebook_table(data: ReportData) -> Table:
     """Use of the codebook."""
-    step, stats = label_of(data, "step"), data.stats
+    step, stats = data.store.about.first_label("step"), data.stats
     events = data.results and step and "background" in classes_of(data, step)
     over = "the steps of events" if events else "all steps"
     rows = [
@@ -111,12 +110,6 @@ def levels_table(data: ReportData) -> Table:
     return plain("Each level", ("level", "used", "perplexity", "shared"), rows)
 
 
-def usage_table(usage: CodeUsage) -> Table:
-    """How many codes each combination of modalities shares."""
-    rows = [(group_title(by), str(len(codes))) for by, codes in code_groups(usage).items()]
-    return plain("The groups in numbers", ("modalities", "codes"), rows)
-
-
 def group_title(modalities: Sequence[str]) -> str:
     """The modalities of a group of codes in words."""
     if not modalities:
@@ -132,7 +125,8 @@ def modality_mix(data: ReportData, colors: Colors) -> list[Block]:
         side = 46.0 if by and usage.counts.shape[1] <= 512 else 26.0
         pies = [code_pie(usage, colors, code, frequent, side) for code in codes]
         groups[group_title(by)] = pies
-    table = usage_table(data.usage)
+    rows = [(title, str(len(pies))) for title, pies in groups.items()]
+    table = plain("The groups in numbers", ("modalities", "codes"), rows)
     return [fill("mix", colors=colors, groups=groups), Fold(table.title, [table])]
 
 

@@ -147,11 +147,6 @@ def timed(data: ReportData) -> list[str]:
     return [m for m in data.modalities if kinds[m].kind is not Kind.TOKENS]
 
 
-def label_of(data: ReportData, per: str) -> str | None:
-    """The store's first label per ``clip`` or per ``step``."""
-    return next((n for n, spec in data.store.labels.items() if spec.per == per), None)
-
-
 def classes_of(data: ReportData, label: str) -> tuple[str, ...]:
     """The classes of a label of the store; none of one that it has not."""
     spec = data.store.labels.get(label)
@@ -160,7 +155,7 @@ def classes_of(data: ReportData, label: str) -> tuple[str, ...]:
 
 def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], str]:
     """Classes of the tokens that took a code: of their steps, or else of their clips."""
-    step, clip = label_of(data, "step"), label_of(data, "clip")
+    step, clip = data.store.about.first_label("step"), data.store.about.first_label("clip")
     if step is not None:
         found = histogram(data, step, timed(data), code)
         if found:
@@ -212,7 +207,7 @@ def timeline(data: ReportData, clip: int) -> Timeline:
     """The codes of one clip."""
     row = data.split.rows[clip]
     reach = {m: row.lengths.get(m, 0) for m in data.modalities}
-    per_clip, per_step = label_of(data, "clip"), label_of(data, "step")
+    per_clip, per_step = data.store.about.first_label("clip"), data.store.about.first_label("step")
     label, events = "", []
     if per_clip is not None and isinstance(value := row.labels.get(per_clip), int) and value >= 0:
         label = f"{per_clip}: {data.store.labels[per_clip].classes[value]}"

@@ -29,8 +29,8 @@ def write_ave_lists(folder: Path, lists: Lists) -> None:
     """
     labels = true_labels(lists.ave, STEPS).astype(np.float32)
     ave = folder / layout.AVE
-    _write(ave / "labels.h5", FEATURE_KEY, labels)
-    _write(ave / "mil_labels.h5", FEATURE_KEY, true_classes(lists.ave).astype(np.float32))
+    _write(ave / catalogue.AVE_LABELS, FEATURE_KEY, labels)
+    _write(ave / catalogue.AVE_CLASSES, FEATURE_KEY, true_classes(lists.ave).astype(np.float32))
     for split, order in lists.ave_order.items():
         _write(ave / catalogue.ORDERS[split], ORDER_KEY, np.array(order, np.int64))
     for known in catalogue.KNOWN["AVE"]:

@@ -56,9 +56,6 @@ class Difficulty:
     object_size: float = 0.4
 
 
-DEFAULT_DIFFICULTY = Difficulty()
-
-
 class Mixing:
     """A fixed sparse linear map: every channel reads a few latent dimensions.
 
@@ -137,7 +134,6 @@ class Latents:
         audio_width: Channels of the audio features, 128 officially.
         video_width: Channels of the video features, 512 officially.
         map_size: Positions per side of the video maps, 7 officially.
-        difficulty: Strength of nuisances and noise.
     """
 
     def __init__(
@@ -146,9 +142,8 @@ class Latents:
         audio_width: int = 128,
         video_width: int = 512,
         map_size: int = 7,
-        difficulty: Difficulty = DEFAULT_DIFFICULTY,
     ) -> None:
-        self.seed, self.map_size, self.difficulty = seed, map_size, difficulty
+        self.seed, self.map_size, self.difficulty = seed, map_size, Difficulty()
         self.audio_width, self.video_width = audio_width, video_width
         self.latents = self._draw_concepts()
         rng = generator(seed, "audio")

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,6 @@ class SimulationSummary:
     clips: int
     bytes: int
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON."""
-        return asdict(self)
 
 
 def simulate(

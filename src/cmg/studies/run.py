@@ -118,7 +118,7 @@ def checked(plan: StudyPlan, scorer: Scorer) -> dict[Place, str]:
     """Content hash of what each variant is scored on; variants of the same data are checked once.
 
     Raises:
-        CmgError: see :meth:`cmg.studies.scorers.Scorer.check`.
+        CmgError: see :meth:`cmg.studies.scorers.StoreScorer.check`.
     """
     known: dict[tuple[DataOptions, int], str] = {}
     found = {}

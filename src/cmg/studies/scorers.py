@@ -1,10 +1,9 @@
-"""How a study scores a model: any picklable object that gives numbers by name."""
+"""How a study scores a model: picklable objects that give numbers by name."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +36,20 @@ CODEBOOK, UNQUANTIZED = "codebook", "continuous features"
 """What is measured of the codes; what is said of a metric where heads read no codes."""
 
 
-class Scorer(typing.Protocol):
-    """Scores a trained model."""
+@dataclass(frozen=True)
+class StoreScorer:
+    """Heads on the store that the model was trained on, read on its held-out split.
 
-    @property
-    def name(self) -> str:
-        """What is measured, in words; part of a study's identity."""
+    With several heads per direction (``probe.seeds``) a score is their mean.
+
+    Attributes:
+        name: What is measured, in words; part of a study's identity.
+    """
+
+    name: str = "heads on the store's held-out split"
 
     def check(self, config: RunConfig) -> str:
-        """Refuse, before anything is trained, what cannot be scored.
+        """Refuse, before anything is trained, a store without labels or apart splits.
 
         Returns:
             Content hash of the data it scores on.
@@ -53,41 +57,6 @@ class Scorer(typing.Protocol):
         Raises:
             CmgError: data or labels are missing.
         """
-
-    def unlike_paper(self, config: RunConfig) -> str:
-        """Why the paper's figures cannot stand beside these; empty if they can."""
-
-    def score(
-        self, model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
-    ) -> list[Scores]:
-        """The numbers of one model, for each of several heads.
-
-        Args:
-            model: Left untouched.
-            config: Its run's.
-            reads: What heads read and how they are trained.
-            seed: Of the heads.
-        """
-
-    def controls(self, config: RunConfig) -> dict[str, Scores]:
-        """The numbers of what needs no trained model, by name.
-
-        Raises:
-            ConfigError: there is nothing of the kind for these data.
-        """
-
-
-@dataclass(frozen=True)
-class StoreScorer:
-    """Heads on the store that the model was trained on, read on its held-out split.
-
-    With several heads per direction (``probe.seeds``) a score is their mean.
-    """
-
-    name: str = "heads on the store's held-out split"
-
-    def check(self, config: RunConfig) -> str:
-        """The store has labels and both splits, apart from each other; see :meth:`Scorer.check`."""
         source = configured_clips(config.data)
         if not source.labels:
             raise DataError(
@@ -98,17 +67,24 @@ class StoreScorer:
         return source.content_hash
 
     def unlike_paper(self, config: RunConfig) -> str:
-        """A store is none of the paper's benchmarks."""
+        """Why the paper's figures cannot stand beside these: a store is none of its benchmarks."""
         return "it was scored on other data"
 
     def score(
         self, model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
     ) -> list[Scores]:
-        """Classification and localization per direction, and use of the codebook."""
+        """Classification and localization per direction, and use of the codebook.
+
+        Args:
+            model: Left untouched.
+            config: Its run's.
+            reads: What heads read and how they are trained; a result for each.
+            seed: Of the heads.
+        """
         return [result_scores(found) for found in evaluate_reads(model, config, reads, seed)]
 
     def controls(self, config: RunConfig) -> dict[str, Scores]:
-        """Classification per direction; see :meth:`Scorer.controls`."""
+        """Classification per direction of what needs no trained model, by name."""
         found = computed_controls(configured_clips(config.data), config)
         return {name: by_direction("classification", table) for name, table in found.items()}
 
@@ -174,7 +150,7 @@ class TaskScorer:
         return f"{', '.join(self.benchmarks)}{of}, {self.protocol} protocol"
 
     def check(self, config: RunConfig) -> str:
-        """The collection has the data sets; see :meth:`Scorer.check`."""
+        """The collection has the data sets; see :meth:`StoreScorer.check`."""
         chosen = config.data.modalities
         for one in self.registered:
             missing = [m for m in one.modalities if chosen is not None and m not in chosen]
@@ -190,7 +166,7 @@ class TaskScorer:
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def unlike_paper(self, config: RunConfig) -> str:
-        """See :meth:`Scorer.unlike_paper`."""
+        """Why the paper's figures cannot stand beside these; empty if they can."""
         opened = open_sets(config)
         reasons = (one.unlike(opened) for one in self.registered)
         return next(filter(None, reasons), unlike_training(config))
@@ -206,7 +182,11 @@ class TaskScorer:
         return [self._read(opened, model, config, read, seed) | book for read in reads]
 
     def controls(self, config: RunConfig) -> dict[str, Scores]:
-        """None yet; see :meth:`Scorer.controls`."""
+        """None yet.
+
+        Raises:
+            ConfigError: always.
+        """
         raise ConfigError(
             f"controls are computed on a store, and {config.data.store} is a collection; leave "
             "`computed` out of the study"
@@ -229,6 +209,10 @@ class TaskScorer:
     def _options(self, benchmark: Benchmark, config: RunConfig) -> HeadOptions:
         epochs = config.training.epochs
         return benchmark.head_options(self.protocol, epochs, f"training.epochs = {epochs}")
+
+
+Scorer = StoreScorer | TaskScorer
+"""Scores a trained model."""
 
 
 def open_sets(config: RunConfig) -> Opened:

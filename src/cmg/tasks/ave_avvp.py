@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from cmg.evaluation.frozen import FrozenData
 from cmg.evaluation.training import HeadOptions
-from cmg.tasks.avvp import LISTS, refuse_unlisted
+from cmg.official.catalogue import AVVP_WEAK
+from cmg.tasks.avvp import refuse_unlisted
 from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AV, VA, PaperFigures, Scored
 from cmg.tasks.sides import side, video_id
@@ -53,8 +54,8 @@ class AVEtoAVVP(Benchmark):
         left_out = " and ".join(str(len(listed[m].clips) - len(test[m].clips)) for m in modalities)
         senses = " and ".join({"video": "seen", "audio": "heard"}[m] for m in modalities)
         notes = (
-            f"trained on AVE's training split, tested on the videos of {LISTS['test']} that are "
-            f"not in AVE ({left_out} clips with {senses} events are left out)",
+            f"trained on AVE's training split, tested on the videos of {AVVP_WEAK['test']} that "
+            f"are not in AVE ({left_out} clips with {senses} events are left out)",
             "the epoch is chosen by F1 on AVE's val split in the modality that was trained on",
         )
         return Plan(self, train, select, test, notes)

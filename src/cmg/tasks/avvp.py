@@ -8,12 +8,12 @@ from cmg.data.clips import Clips
 from cmg.errors import DataError
 from cmg.evaluation.frozen import FrozenData
 from cmg.evaluation.training import HeadOptions
+from cmg.official.catalogue import AVVP_WEAK
 from cmg.tasks.benchmark import TRIMODAL, Benchmark, Plan, benchmark
 from cmg.tasks.paper import AA, AV, VA, VV, PaperFigures, Scored
 from cmg.tasks.sides import held_out, side, video_id
 
 SELECTION_SHARE = 0.2
-LISTS = {"val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
 AVVP_LABELS = {"video": "visual", "audio": "audio"}
 
 
@@ -62,8 +62,8 @@ class AVVP(Benchmark):
             select[m] = listed.subset(v in chosen for v in listed.video_ids)
             test[m] = side(data, "avvp", m, AVVP_LABELS[m], "test")
         notes = (
-            f"trained on the videos of {LISTS['val']}, a fifth of which is held out for selection, "
-            f"tested on those of {LISTS['test']}",
+            f"trained on the videos of {AVVP_WEAK['val']}, a fifth of which is held out for "
+            f"selection, tested on those of {AVVP_WEAK['test']}",
             "the epoch is chosen by F1 on the held-out videos in the modality that was trained on",
         )
         return Plan(self, train, select, test, notes, decides="f1")
@@ -78,7 +78,7 @@ def refuse_unlisted(source: Clips, *splits: str) -> None:
     for split in splits:
         if not source.splits.get(split):
             raise DataError(
-                f"{source.path} has no clip of split {split!r}: {LISTS[split]} is missing. The "
+                f"{source.path} has no clip of split {split!r}: {AVVP_WEAK[split]} is missing. The "
                 "clean protocol splits AVVP by video with the lists of AVVP-ECCV20; give their "
                 "folder with --lists (or choose --protocol published)"
             )

@@ -2,8 +2,8 @@
 
 from cmg.data.digits.archives import SAMPLE_RATE, Scans, Spoken, load_scans, load_spoken
 from cmg.data.digits.build import build_digits, patches
+from cmg.data.digits.logmel import LogMelWords, WordFeatures
 from cmg.data.digits.media import png_bytes, wav_bytes
-from cmg.data.digits.words import LogMelWords, WordFeatures
 
 __all__ = [
     "SAMPLE_RATE",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cmg.data.batches import permutation
 from cmg.data.clips import Clips
 from cmg.data.digits.archives import load_scans, load_spoken
+from cmg.data.digits.logmel import LogMelWords, WordFeatures
 from cmg.data.digits.sentences import (
     DIGIT_WORDS,
     TEST_TEMPLATES,
@@ -25,7 +26,6 @@ from cmg.data.digits.sentences import (
     sentence,
     tokens,
 )
-from cmg.data.digits.words import LogMelWords, WordFeatures
 from cmg.data.embedded import EMBEDDED, EmbeddedSet
 from cmg.data.manifest import FeatureSpec, LabelSpec
 from cmg.data.store import open_store

@@ -1,9 +1,10 @@
-"""Log-mel features of a word, stretched over its duration: NumPy only."""
+"""What a spoken word becomes in a store of digits: log-mel features, or those of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,32 @@ _FLOOR = 1e-4
 _MEAN, _SCALE = -5.0, 3.0
 """Rounded mean and deviation of the training voices' log-mel features."""
 _FRAMES_AT_ONCE = 16384
+
+
+class WordFeatures(Protocol):
+    """One feature per spoken word."""
+
+    width: int
+    """Numbers of a feature, D."""
+    notes: str
+    """One sentence for the store; may be empty."""
+
+    def of(self, waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Features float32 [N, D] of N waveforms [samples] in [-1, 1], 8 kHz.
+
+        Words are as the embedded archive has them: without silence around them, peak 0.9.
+        """
+
+
+class LogMelWords:
+    """The features of the embedded set."""
+
+    width = WIDTH
+    notes = ""
+
+    def of(self, waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+        """See :func:`log_mel`."""
+        return log_mel(waves)
 
 
 def log_mel(waves: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:

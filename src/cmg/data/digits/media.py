@@ -1,14 +1,13 @@
-"""Sound and image files from the embedded set, for reports: standard library only."""
+"""Sound and image files from the embedded set, for reports."""
 
 from __future__ import annotations
 
 import io
-import struct
 import wave
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cmg.data.digits.archives import SAMPLE_RATE
 
@@ -39,18 +38,6 @@ def png_bytes(scan: NDArray[np.uint8], scale: int = 8) -> bytes:
     """
     gray = (255 - np.minimum(scan.astype(np.int64) * 16, 255)).astype(np.uint8)
     pixels = np.repeat(np.repeat(gray, scale, axis=0), scale, axis=1)
-    height, width = pixels.shape
-    # Every row of a PNG starts with the number of its filter; 0 is none.
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels], axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(rows, 9))
-        + _chunk(b"IEND", b"")
-    )
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + data))
-    return struct.pack(">I", len(data)) + kind + data + checksum
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

@@ -17,14 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmg.data.embedded import read_archive
-from cmg.data.emoji.laws import (
-    compressed,
-    decompressed,
-    features_of,
-    levels_of,
-    scaled_of,
-    vectors_of,
-)
+from cmg.data.emoji.laws import decompressed, features_of, vectors_of
 
 SHA256 = {
     "drawings.npz": "1d604ede2e5c56f9c9dc95b754d22117749d952b9fe413bb5855df882742e3ad",
@@ -39,9 +32,6 @@ SIDE = 32
 COLORS = 16
 TEXT = "text"
 """The modality of English; that of German is ``text_de``."""
-SIDES = {TEXT: 7}
-OTHER_SIDES = 3
-"""Levels on either side of zero, of English and of other languages' vectors."""
 
 
 @dataclass(frozen=True)
@@ -114,27 +104,14 @@ def _read(name: str) -> dict[str, NDArray[Any]]:
     return read_archive(__package__, name, SHA256[name])
 
 
-def packed_features(features: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Features [N, 4, C] as bytes, channel by channel."""
-    return compressed(levels_of(features).transpose(2, 0, 1))
-
-
 def unpacked_features(data: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What was given to :func:`packed_features`, as near as its law allows."""
+    """Features [N, 4, C], as near as their law allows, of bytes channel by channel."""
     levels = decompressed(data).reshape(CHANNELS, -1, QUADRANTS)
     return features_of(np.ascontiguousarray(levels.transpose(1, 2, 0)))
 
 
-def packed_pictures(
-    palettes: dict[str, NDArray[np.uint8]], indices: dict[str, NDArray[np.uint8]]
-) -> dict[str, NDArray[Any]]:
-    """Colors [N, 16, 3] and which of them every pixel [N, 32, 32] has, as arrays of an archive."""
-    colors = {f"{who}_colors": palette for who, palette in palettes.items()}
-    return colors | {who: compressed(index) for who, index in indices.items()}
-
-
 def unpacked_pictures(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.uint8]]:
-    """RGB pictures [N, 32, 32, 3] of what :func:`packed_pictures` gave."""
+    """RGB pictures [N, 32, 32, 3], of colors [N, 16, 3] and which of them every pixel has."""
     found = {}
     for who in DESIGNERS:
         index = decompressed(arrays[who]).reshape(-1, SIDE * SIDE, 1)
@@ -143,25 +120,8 @@ def unpacked_pictures(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.u
     return found
 
 
-def packed_words(
-    concepts: list[dict[str, Any]], vectors: dict[str, NDArray[np.floating]]
-) -> dict[str, NDArray[Any]]:
-    """Concepts as in :class:`Emoji`, and the vectors of their phrases, as arrays of an archive.
-
-    Args:
-        concepts: The fields of each; they hold the phrases in full.
-        vectors: By modality [P, C], of its phrases in alphabetical order.
-    """
-    told = json.dumps(concepts, ensure_ascii=False, separators=(",", ":")).encode()
-    found: dict[str, NDArray[Any]] = {"concepts": np.frombuffer(lzma.compress(told), np.uint8)}
-    for modality, values in vectors.items():
-        levels, found[f"{modality}_scale"] = scaled_of(values, SIDES.get(modality, OTHER_SIDES))
-        found[modality] = compressed(levels)
-    return found
-
-
 def unpacked_words(arrays: dict[str, NDArray[Any]]) -> EmojiWords:
-    """Concepts and vectors of what :func:`packed_words` gave."""
+    """Concepts, and the vectors of their phrases in alphabetical order."""
     rows = json.loads(lzma.decompress(arrays["concepts"].tobytes()))
     concepts = tuple(
         Emoji(**(row | {"phrases": {m: tuple(p) for m, p in row["phrases"].items()}}))

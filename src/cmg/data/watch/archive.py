@@ -61,30 +61,13 @@ def load_recordings() -> Recordings:
     return unpacked(read_archive(__package__, "recordings.npz", SHA256))
 
 
-def packed(recordings: Recordings) -> dict[str, NDArray[np.generic]]:
-    """Recordings as arrays that compress well: differences, low bytes apart from high ones.
-
-    Returns:
-        ``planes`` uint8 [2, 6, all samples]; ``lengths`` int64, ``subjects``, ``rights`` and
-        ``labels`` of each recording; names of the ``exercises``.
-    """
-    each = recordings.each
-    samples = np.concatenate([np.hstack([one.samples[s] for s in PER_UNIT]) for one in each])
-    differences = np.diff(
-        samples.T, axis=1, prepend=np.int16(0)
-    )  # that overflow wrap, here and back
-    return {
-        "planes": np.stack([differences & 255, differences >> 8 & 255]).astype(np.uint8),
-        "lengths": np.array([len(one.samples["gyroscope"]) for one in each]),
-        "subjects": np.array([one.subject for one in each], np.uint8),
-        "rights": np.array([one.side == "right" for one in each]),
-        "labels": np.array([recordings.exercises.index(one.exercise) for one in each], np.uint8),
-        "exercises": np.array(recordings.exercises),
-    }
-
-
 def unpacked(arrays: dict[str, NDArray[np.generic]]) -> Recordings:
-    """The recordings of :func:`packed` arrays."""
+    """The recordings of an archive's arrays, in which differences compress well.
+
+    Args:
+        arrays: ``planes`` uint8 [2, 6, all samples], low bytes apart from high ones; ``lengths``,
+            ``subjects``, ``rights`` and ``labels`` of each recording; names of the ``exercises``.
+    """
     low, high = arrays["planes"].astype(np.uint16)
     differences = (low | high << 8).view(np.int16)
     samples = np.cumsum(differences, axis=1, dtype=np.int16).T

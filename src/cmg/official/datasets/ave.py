@@ -77,7 +77,7 @@ def read_ave(layout: Layout) -> OfficialDataset:
         for modality, name in AVE_FEATURES.items()
         if modality not in arrays
     ]
-    notes = "AVE; labels from Annotations.txt."
+    notes = f"AVE; labels from {ANNOTATIONS}."
     return OfficialDataset(
         "ave", layout.root, rows, modalities, labels, loaders, absent, notes, remarks
     )
@@ -91,7 +91,7 @@ def _row(
     lengths: Mapping[str, int],
     shared: Mapping[int, list[list[int]]] | None,
 ) -> ClipRow:
-    events = events_as_label([annotation.event], categories, STEPS, f"Annotations.txt row {number}")
+    events = events_as_label([annotation.event], categories, STEPS, f"{ANNOTATIONS} row {number}")
     labels = {"category": categories.index(annotation.category), "event": events}
     if shared is not None:
         labels["shared"] = shared.get(number)
@@ -111,7 +111,7 @@ def _features(layout: Layout, rows: int) -> dict[str, H5Array]:
         if len(shape) != rank or shape[:2] != (rows, STEPS):
             raise DataError(
                 f"{path}: {FEATURE_KEY} has shape {shape}; expected ({rows}, {STEPS}, ...) for the "
-                f"{rows} rows of Annotations.txt; take both from the same download"
+                f"{rows} rows of {ANNOTATIONS}; take both from the same download"
             )
         arrays[modality] = array
     if not arrays:

@@ -26,7 +26,7 @@ from cmg.official.datasets.zipped import clip_row, zip_folders, zipped_dataset
 from cmg.official.layout import Layout
 from cmg.official.lengths import STEPS
 from cmg.official.lists.clips import (
-    SharedNames,
+    ListedClip,
     read_avel,
     read_checked,
     read_shared_names,
@@ -57,21 +57,22 @@ def read_vggsound40k(
     categories = read_lines(layout.need(VGGSOUND_CATEGORIES, purpose="vggsound40k"))
     folders = zip_folders(layout, "vggsound40k", ("audio", "video"), "vggsound")
     labels = {"category": LabelSpec(classes=tuple(categories))}
-    ucf = _ucf_classes(layout)
+    ucf = _ucf_clips(layout)
     if ucf is not None:
-        labels["ucf_vgg"] = LabelSpec(classes=ucf.names)
+        labels["ucf_vgg"] = LabelSpec(classes=tuple(ucf.names))
     number = {name: i for i, name in enumerate(categories)}
     rows = []
     for clip in read_avel(csv, categories=number):
         row_labels: dict[str, int | None] = {"category": number[clip.category]}
         meta = {}
         if ucf is not None:
-            row_labels["ucf_vgg"] = ucf.classes.get(clip.video_id)
-            if clip.video_id in ucf.splits:
-                meta["ucf_split"] = ucf.splits[clip.video_id]
+            row_labels["ucf_vgg"] = None
+            if (shared := ucf.clips.get(clip.video_id)) is not None:
+                row_labels["ucf_vgg"] = ucf.names.index(shared.category)
+                meta["ucf_split"] = shared.split
         rows.append(clip_row(clip.video_id, clip.split, folders, row_labels, **meta))
     found = zipped_dataset("vggsound40k", layout, rows, labels, folders, f"From {csv.name}.")
-    if ucf is not None and (beyond := ucf.classes.keys() - {row.id for row in rows}):
+    if ucf is not None and (beyond := ucf.clips.keys() - {row.id for row in rows}):
         found.remarks.append(
             f"vggsound40k: {len(beyond)} clips of {VGGSOUND_UCF} are not in {csv.name}, so they "
             f"have no row; the first is {min(beyond)!r}"
@@ -118,25 +119,19 @@ def read_vggsound_list(layout: Layout, name: str) -> OfficialDataset:
 
 
 @dataclass(frozen=True)
-class _UCFClasses:
-    """What ``vggsound2ucf.csv`` says: classes shared with UCF101, and splits, by video id."""
+class _UCFClips:
+    """What ``vggsound2ucf.csv`` says: the classes shared with UCF101, and clips by video id."""
 
-    names: tuple[str, ...]
-    classes: dict[str, int]
-    splits: dict[str, str]
+    names: list[str]
+    clips: dict[str, ListedClip]
 
 
-def _ucf_classes(layout: Layout) -> _UCFClasses | None:
-    names, csv = shared_names(layout), layout.file(VGGSOUND_UCF)
-    if names is None or csv is None:
+def _ucf_clips(layout: Layout) -> _UCFClips | None:
+    vggsound, ucf, csv = map(layout.file, (VGGSOUND_NAMES, UCF_NAMES, VGGSOUND_UCF))
+    if vggsound is None or ucf is None or csv is None:
         return None
-    number = {name: i for i, name in enumerate(names.vggsound)}
-    clips = read_avel(csv, categories=number)
-    return _UCFClasses(
-        tuple(names.vggsound),
-        {clip.video_id: number[clip.category] for clip in clips},
-        {clip.video_id: clip.split for clip in clips},
-    )
+    names = read_shared_names(vggsound, ucf).vggsound
+    return _UCFClips(names, {clip.video_id: clip for clip in read_avel(csv, categories=names)})
 
 
 def _segmented(layout: Layout, row: ClipRow, classes: int) -> ClipRow:
@@ -162,22 +157,14 @@ def _segmented(layout: Layout, row: ClipRow, classes: int) -> ClipRow:
     return row.model_copy(update={"labels": row.labels | {"segment": segment}})
 
 
-def shared_names(layout: Layout) -> SharedNames | None:
-    """The classes VGGSound and UCF101 share; None where a list is missing."""
-    vggsound, ucf = layout.file(VGGSOUND_NAMES), layout.file(UCF_NAMES)
-    return None if vggsound is None or ucf is None else read_shared_names(vggsound, ucf)
-
-
 def read_ucf101(layout: Layout) -> OfficialDataset:
     """Video of the classes shared with VGGSound, under VGGSound's names.
 
     Raises:
         DataError: a part is missing or damaged, or a category is unknown.
     """
-    for name in (UCF, VGGSOUND_NAMES, UCF_NAMES):
-        layout.need(name, purpose="ucf101")
-    names = shared_names(layout)
-    assert names is not None
+    _, *files = (layout.need(name, purpose="ucf101") for name in (UCF, VGGSOUND_NAMES, UCF_NAMES))
+    names = read_shared_names(*files)
     return _read(layout, "ucf101", UCF, names.ucf, ("video",), "ucf_vgg", names.vggsound)
 
 

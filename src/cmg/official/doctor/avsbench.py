@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cmg.errors import DataError
-from cmg.official.catalogue import FRAMES, MASKS, OPENNLPLAB, S4, SPLITS, feature_part
+from cmg.official.catalogue import FOLDERS, FRAMES, MASKS, OPENNLPLAB, S4, SPLITS
 from cmg.official.datasets.avsbench import STEPS, S4Pictures, pictures_of, s4_audio
 from cmg.official.doctor.clips import compare_names
 from cmg.official.doctor.examination import Examination, count
@@ -16,7 +16,7 @@ from cmg.official.lists.avsbench import CATEGORIES, S4Clip
 from cmg.pictures.masks import read_mask
 from cmg.pictures.reader import read_picture
 
-AUDIO = feature_part("avsbench", "audio")
+AUDIO = FOLDERS["avsbench", "audio"]
 _AGAIN = f"get these again from {OPENNLPLAB}"
 
 

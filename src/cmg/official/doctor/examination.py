@@ -18,7 +18,6 @@ from cmg.official.catalogue import (
     SPLITS,
     VGGSOUND,
     Part,
-    feature_part,
     position,
 )
 from cmg.official.doctor.expected import Expected
@@ -150,7 +149,7 @@ class Examination:
             places = self.layout.pictures.get(part, [])
         else:
             places = self.layout.features.get(keys[0], []) if keys else self.places(part)
-        between = ", " if part == feature_part("avsbench", "audio") else " = "
+        between = ", " if part == FOLDERS["avsbench", "audio"] else " = "
         return between.join(self.shown(place) for place in places[:3])
 
     def shown(self, path: Path) -> str:

@@ -43,7 +43,7 @@ class Finding:
     """One thing said of one part.
 
     Attributes:
-        part: Name of the part, see :mod:`~cmg.official.doctor.parts`.
+        part: Name of the part, see ``catalogue.tsv``.
         status: How it is.
         found: What is there, e.g. ``20,401 rows``.
         expected: What should be there; empty where there is nothing to compare with.
