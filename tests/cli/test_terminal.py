@@ -67,17 +67,6 @@ def test_help_is_whole_sentences(monkeypatch, width):
             assert "".join(text.split()) in joined
 
 
-def test_an_unknown_command_is_answered_by_the_nearest(cmg):
-    for given, said in (
-        (["evaluate", "avp"], "cmg evaluate has no command 'avp' (did you mean 'avvp'?)"),
-        (["data", "inof"], "cmg data has no command 'inof' (did you mean 'info'?)"),
-        (["pretrian"], "cmg has no command 'pretrian' (did you mean 'pretrain'?)"),
-    ):
-        answer = cmg(*given)
-        assert answer.code == 2
-        assert said in answer.err
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [

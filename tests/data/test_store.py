@@ -99,20 +99,6 @@ def test_unknown_names_are_answered_with_the_nearest(store):
 # --- damage ---------------------------------------------------------------------------------
 
 
-def test_a_good_store_has_no_problems(store):
-    assert verify_store(store.path) == []
-
-
-def test_verify_finds_a_flipped_byte(store):
-    path = store.path / store.manifest.shards[1].file
-    data = bytearray(path.read_bytes())
-    data[-3] ^= 1
-    path.write_bytes(data)
-    (problem,) = verify_store(store.path)
-    assert path.name in problem
-    assert "checksum" in problem
-
-
 def test_a_truncated_shard_is_found_at_open_and_by_verify(store):
     path = store.path / store.manifest.shards[0].file
     path.write_bytes(path.read_bytes()[:-1])

@@ -198,17 +198,3 @@ def test_notes_say_what_is_recorded_and_by_whom(fold):
     assert "1802.01489" in fold.notes
     assert "BSD-3-Clause" in fold.notes
     assert "Nothing is constructed" in fold.notes
-
-
-def test_it_trains_and_probes_by_its_address(cmg, tmp_path):
-    quick = ["training.epochs=1", "data.fraction=0.2", "training.tensorboard=false"]
-    run = tmp_path / "run"
-    said = cmg("pretrain", "watch", "data=watch:3", *quick, "--out", run)
-    assert said.code == 0, said.err
-    pair = ["--train-on", "gyroscope", "--test-on", "accelerometer"]
-    told = cmg("probe", "--model", run, *pair, "--seeds", 1, "probe.l2=0.1", "--json").json
-    assert told["label"] == "exercise"
-    assert told["chance"] == pytest.approx(100 / 7)
-    assert told["transfer"]["mean"] * 105 / 100 == pytest.approx(
-        round(told["transfer"]["mean"] * 105 / 100)
-    ), "a share of the 105 test clips"
