@@ -76,23 +76,6 @@ def test_a_store_has_a_length_and_clips():
         store[len(store)]
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        lambda z, e, book: package.cmcm_loss(z, book.distances),
-        lambda z, e, book: sum(package.commitment_loss(z, e).values()),
-        lambda z, e, book: sum(package.reconstruction_loss(e, z).values()),
-    ],
-)
-def test_losses_compile_as_one_graph(loss):
-    book = package.SharedCodebook(["a", "b"], 4, package.CodebookOptions(size=8))
-    z = {m: torch.randn(6, 4) for m in "ab"}
-    e = book(z).codes
-    torch.compiler.reset()
-    found = torch.compile(loss, fullgraph=True, backend="eager")(z, e, book)
-    torch.testing.assert_close(found, loss(z, e, book))
-
-
 def test_objectives_have_defaults():
     z, e = {"a": torch.randn(6, 4)}, {"a": torch.randn(6, 4)}
     assert package.Commitment()(z, e) == package.commitment_loss(z, e)
