@@ -170,13 +170,6 @@ def test_model_without_an_official_form_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_run_without_an_official_form_is_refused(as_coded, tmp_path):
-    pretrain(as_coded("AV", "model.spatial_pool=attention", "training.epochs=1"), tmp_path / "run")
-    with pytest.raises(CheckpointError, match="spatial_pool"):
-        convert_to_official(tmp_path / "run", tmp_path / "file.pt")
-    assert not (tmp_path / "file.pt").exists()
-
-
 @pytest.mark.parametrize("override", ["model.spatial_pool=attention", "model.mask_tokens=true"])
 def test_options_of_absent_modalities_do_not_matter(as_coded, tmp_path, override):
     kind = "AT" if "spatial" in override else "AV"
