@@ -234,6 +234,8 @@ def test_an_empty_store_is_refused(write, tmp_path):
 
 # --- nothing half-written -------------------------------------------------------------------
 
+DOUBLE = {"double": FeatureSpec(kind="vectors", shape=(5,), dtype="float64")}
+
 
 @pytest.mark.parametrize("failing", range(6))
 def test_a_full_disk_leaves_nothing(write, clips, tmp_path, monkeypatch, failing):
@@ -256,8 +258,7 @@ def test_no_store_follows_a_swallowed_write_error(clips, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left")
 
     def careless():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}, shard_bytes=1) as writer:
+        with StoreWriter(tmp_path / "s", DOUBLE, shard_bytes=1) as writer:
             monkeypatch.setattr(os, "fsync", full)
             with pytest.raises(DataError, match="No space left"):
                 writer.add(Clip("a", "train", {"double": clips[0].features["double"]}))
@@ -269,15 +270,11 @@ def test_no_store_follows_a_swallowed_write_error(clips, tmp_path, monkeypatch):
 
 
 def test_an_interrupt_leaves_nothing(clips, tmp_path):
-    def interrupted():
-        yield from clips[:3]
-        raise KeyboardInterrupt
-
     def use():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}) as writer:
-            for clip in interrupted():
+        with StoreWriter(tmp_path / "s", DOUBLE) as writer:
+            for clip in clips[:3]:
                 writer.add(Clip(clip.id, "train", {"double": clip.features["double"]}))
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         use()
@@ -313,8 +310,7 @@ def test_a_foreign_folder_is_never_overwritten(write, clips, tmp_path):
 
 def test_a_target_filled_meanwhile_is_kept(clips, tmp_path):
     def use():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}) as writer:
+        with StoreWriter(tmp_path / "s", DOUBLE) as writer:
             writer.add(Clip("a", "train", {"double": clips[0].features["double"]}))
             (tmp_path / "s").mkdir()
             (tmp_path / "s/precious").touch()

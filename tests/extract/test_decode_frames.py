@@ -203,12 +203,6 @@ def test_one_frame_beside_a_sound_is_a_whole_file(suffix, tmp_path):
     assert found.wave.shape[-1] == pytest.approx(48000, abs=1200)
 
 
-def test_a_video_of_one_frame_is_one_step_of_it(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 0.04, tone=None)
-    found = decode(path, None, FramePlan(16, SIZE), None)
-    assert (found.steps, found.frames.shape) == (1, (1, *SIZE, 3))
-
-
 def test_frames_of_a_variable_rate_are_taken_by_when_they_are_shown(tmp_path):
     path = write_video(tmp_path / "a.mkv", times=[0, 0.1, 0.5, 0.55, 1.3, 2.9], tone=None)
     found = decode(path, None, FramePlan(2, SIZE, 1.0), None)
