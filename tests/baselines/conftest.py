@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.tiny import QUICK
 
 from cmg import write_store
 from cmg.config.load import load_config
@@ -16,16 +17,6 @@ from cmg.types import Modality
 MODALITIES = [
     Modality(name="audio", kind="vectors", shape=(6,)),
     Modality(name="video", kind="maps", shape=(2, 2, 5)),
-]
-TINY = [
-    "model.width=8",
-    "model.temporal={kind: mlp, hidden: 8}",
-    "model.codebook.size=8",
-    "data.batch_size=8",
-    "training.epochs=2",
-    "training.threads=1",
-    "training.tensorboard=false",
-    "probe.epochs=1",
 ]
 
 
@@ -39,7 +30,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def config(store):
-    return load_config(None, [*TINY, f"data.store={store}"])
+    return load_config(None, [*QUICK, "training.epochs=2", f"data.store={store}"])
 
 
 @pytest.fixture(scope="session")
