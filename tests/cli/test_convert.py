@@ -90,21 +90,6 @@ def test_model_without_an_official_form_fails_before_training(cmg, store, small,
     assert not (tmp_path / "run").exists()
 
 
-def test_hostile_file_exits_with_two_and_json(cmg, tmp_path):
-    class Bait:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "executed",))
-
-    torch.save({"Encoder_parameters": Bait()}, tmp_path / "MICU.pt")
-    said = cmg("convert", tmp_path / "MICU.pt", "--out", tmp_path / "run", "--json")
-    assert said.code == 2
-    assert said.json["error"] == "CheckpointError"
-    assert "nothing in it was executed" in said.json["message"]
-    assert "ICCV 2025" in said.json["message"]
-    assert not (tmp_path / "executed").exists()
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -205,8 +205,10 @@ def test_an_id_is_found_where_the_locale_is_ascii(shell, oddly_named):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", [["--help"], ["extract", "F", "--out", "S", "--json"]])
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [(["--help"], ""), (["--help"], "1"), (["extract", "F", "--out", "S", "--json"], "")],
+)
 def test_a_full_disk_is_a_line_and_a_closed_pipe_is_silent(command, unbuffered):
     argv = [sys.executable, "-m", "cmg", *command]
     env = os.environ | {"PYTHONUNBUFFERED": unbuffered}

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cmg
@@ -35,7 +35,6 @@ def stores(tmp_path_factory):
     return split
 
 
-@settings(max_examples=60)
 @given(
     clips=st.integers(2, 24),
     size=st.integers(1, 26),
