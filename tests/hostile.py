@@ -1,7 +1,5 @@
 """An object whose pickle runs something, for tests of what reads pickles."""
 
-from __future__ import annotations
-
 
 class Evil:
     """Unpickled, it makes an empty file at `path`."""

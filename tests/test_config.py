@@ -1,7 +1,5 @@
 """Configurations: presets, methods, overrides, and what an error says."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import get_origin

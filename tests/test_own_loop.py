@@ -1,7 +1,5 @@
 """What docs/own-loop.md shows runs as it stands, and what it saves is read by the commands."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whoever uses cmg from Python finds the process as it was before every call."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """The Python side: what `cmg` lists, and that every door takes strings and paths of any kind."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """Delimited text: what is a row, what is a column, and what is refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.errors import DataError

@@ -1,7 +1,5 @@
 """Steps, batches and modality declarations."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pydantic import ValidationError

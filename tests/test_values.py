@@ -1,7 +1,5 @@
 """Values by YAML 1.2's core schema, typed by the place they are written at."""
 
-from __future__ import annotations
-
 import math
 import random
 

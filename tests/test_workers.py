@@ -1,7 +1,5 @@
 """Jobs in worker processes: the same numbers, and a clear end when something goes wrong."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

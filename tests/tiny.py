@@ -1,7 +1,5 @@
 """What makes a run take a second: small modalities, and overrides."""
 
-from __future__ import annotations
-
 from cmg.types import Kind, Modality
 
 THREE = [

@@ -1,7 +1,5 @@
 """A small store of pairs, and a run on it."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The emulation of naive ranks in ``benchmarks.naive`` is naive ranks; its arithmetic by hand."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

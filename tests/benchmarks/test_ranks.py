@@ -1,7 +1,5 @@
 """The step that ``benchmarks.ranks`` times, and its arithmetic; no times."""
 
-from __future__ import annotations
-
 import pytest
 from benchmarks.ranks import SIZE, Workload, section
 

@@ -1,7 +1,5 @@
 """``python -m benchmarks``: what it writes, compares and says of targets; never times."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The command line, in this process (fast) or as a user types it (a new process)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

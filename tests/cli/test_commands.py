@@ -1,7 +1,5 @@
 """Every command as a user types it: what it prints, writes and refuses."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

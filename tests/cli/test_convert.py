@@ -1,7 +1,5 @@
 """`cmg convert` and `--official-checkpoints` as a user types them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

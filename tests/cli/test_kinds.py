@@ -1,7 +1,5 @@
 """Every command that reads codes, on models of every kind of quantizer."""
 
-from __future__ import annotations
-
 import itertools
 import json
 

@@ -1,7 +1,5 @@
 """``cmg evaluate avs`` and ``cmg segment``, as a user types them."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,7 +1,5 @@
 """What a terminal shows: help, tables, bars, letters it lacks, and what is typed at it."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """MM-EMA: every number by hand on a small case, then against loops over tokens."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

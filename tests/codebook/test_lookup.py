@@ -1,7 +1,5 @@
 """Nearest codes and distances, against brute force in float64."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

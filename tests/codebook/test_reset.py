@@ -1,7 +1,5 @@
 """Code reset: thresholds, rules, sources, and what becomes of a reset code."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

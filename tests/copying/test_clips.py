@@ -1,7 +1,5 @@
 """Copies in chunks: the bytes depend on the source alone, whatever was interrupted."""
 
-from __future__ import annotations
-
 import errno
 import os
 from dataclasses import replace

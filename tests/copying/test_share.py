@@ -1,7 +1,5 @@
 """A store written by several ranks: the bytes of a copy by one process."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Columns: to the bit what the rows of version 1 were, made when they are wanted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pickle

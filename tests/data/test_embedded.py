@@ -1,7 +1,5 @@
 """Sets by name and fold: what opens them, and the cache they are built into."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The embedded set emoji: its concepts, families and parts, its laws, its features, its folds."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import sys

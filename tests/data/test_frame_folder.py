@@ -1,7 +1,5 @@
 """Clips of one's own: a csv, a folder of frames and a folder of masks."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

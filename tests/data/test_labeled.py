@@ -1,7 +1,5 @@
 """Labels of a file for the clips of a store."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Stores behind an address."""
 
-from __future__ import annotations
-
 import threading
 
 import fsspec

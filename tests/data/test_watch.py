@@ -1,7 +1,5 @@
 """The embedded set watch: its archive, how it was made, its features, its folds."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 from collections import Counter

@@ -1,7 +1,5 @@
 """Runs of several processes, and a store that is awkward to divide."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Temporal encoders: loops where no recorded case exists, and what padding may not do."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The record of an evaluation: JSON round trip, public keys, codebook statistics."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

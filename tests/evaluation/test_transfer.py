@@ -1,7 +1,5 @@
 """Transfer across modalities on synthetic pairs whose shared factor is known."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

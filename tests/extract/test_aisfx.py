@@ -1,7 +1,5 @@
 """aiSFX: the front end against essentia, the network against NumPy and against the package."""
 
-from __future__ import annotations
-
 import importlib.util
 import pickle
 

@@ -1,7 +1,5 @@
 """Which frames of a video are taken, against decoding everything."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import av

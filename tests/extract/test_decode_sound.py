@@ -1,7 +1,5 @@
 """Sound: where it is in time, how loud, and what is refused."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -1,7 +1,5 @@
 """EfficientNet-Lite0 from its packages, and what is said without them."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 

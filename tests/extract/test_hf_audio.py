@@ -1,7 +1,5 @@
 """Steps of small random audio networks, against calling transformers directly."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

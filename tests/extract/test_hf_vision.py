@@ -1,7 +1,5 @@
 """Maps of small random networks, against calling transformers directly."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import shutil

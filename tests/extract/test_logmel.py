@@ -1,7 +1,5 @@
 """The front end of VGGish against a slow transform and triangles made by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Clips listed in a csv or jsonl file."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """VGGish on random weights under the published names, against NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Vectors of words, against calling transformers directly."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import numpy as np

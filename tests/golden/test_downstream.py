@@ -1,7 +1,5 @@
 """Labels, metrics and ExpLog beyond what was recorded."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Files to run folders and back: what is kept, and what the converted model computes."""
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
 

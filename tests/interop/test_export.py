@@ -1,7 +1,5 @@
 """Runs to official files: the exact keys, the optimizers, a file per epoch, and refusals."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A model around every kind of quantizer: what is encoded is what heads see."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

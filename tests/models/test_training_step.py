@@ -1,7 +1,5 @@
 """The pre-training step on small models: what it changes, what it refuses, what it costs."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

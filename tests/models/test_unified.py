@@ -1,7 +1,5 @@
 """The unified model: any modalities, any map size, and the laws of padding and order."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

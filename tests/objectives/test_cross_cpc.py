@@ -1,7 +1,5 @@
 """Cross-CPC and its same-step form, against an LSTM and log-softmax written as loops."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The lists, dialect by dialect; the rows are of the real files."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The zip of a clip: which member counts, and what is refused."""
 
-from __future__ import annotations
-
 import pickle
 import struct
 import sys

@@ -1,7 +1,5 @@
 """Batches are partitions: every clip once an epoch, over any ranks, and from anywhere on."""
 
-from __future__ import annotations
-
 from itertools import chain
 
 import numpy as np

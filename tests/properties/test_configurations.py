@@ -1,7 +1,5 @@
 """Configurations of any keys and values: a RunConfig that reads back, or a ConfigError."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.properties.conftest import or_refused

@@ -1,7 +1,5 @@
 """Stores: read back as they were written; damaged or forged, refused within time and memory."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """The zip of a clip: its array, or a DataError that names the file, whatever was done to it."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import zipfile

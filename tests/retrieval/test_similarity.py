@@ -1,7 +1,5 @@
 """Representations, alignment and search, each against a slow form."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

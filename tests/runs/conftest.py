@@ -1,7 +1,5 @@
 """A tiny store and configuration on which a whole run takes a second."""
 
-from __future__ import annotations
-
 import pytest
 from tests.tiny import THREE, TINY
 

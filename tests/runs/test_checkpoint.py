@@ -1,7 +1,5 @@
 """Checkpoints appear whole or not at all, and damaged or foreign ones are refused by name."""
 
-from __future__ import annotations
-
 import errno
 import json
 import pickle

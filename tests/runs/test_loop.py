@@ -1,7 +1,5 @@
 """The loop: what is logged, what stops it, and what it may not change."""
 
-from __future__ import annotations
-
 import json
 import math
 import threading

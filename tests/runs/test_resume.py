@@ -1,7 +1,5 @@
 """Resuming is exact: killed anywhere, the finished run has the same bits."""
 
-from __future__ import annotations
-
 import json
 import os
 import random

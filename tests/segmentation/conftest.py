@@ -1,7 +1,5 @@
 """Small clips with frames, masks and queries, and a small frozen model that reads the queries."""
 
-from __future__ import annotations
-
 from zlib import crc32
 
 import numpy as np

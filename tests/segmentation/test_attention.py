@@ -1,7 +1,5 @@
 """Attention between query and pixels, against the P x P matrix written out."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Training: it learns, stops and goes on as if nothing had been, and keeps its best epoch."""
 
-from __future__ import annotations
-
 import errno
 import json
 import shutil

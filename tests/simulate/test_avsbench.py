@@ -1,7 +1,5 @@
 """The simulated AVSBench-S4: its layout, and what its pictures show and do not tell."""
 
-from __future__ import annotations
-
 import csv
 import pickle
 import zipfile

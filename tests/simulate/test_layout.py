@@ -3,8 +3,6 @@
 That files agree with one another is what the doctor says of this folder.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Our own lists at the official sizes, and cutting lists to a fraction."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

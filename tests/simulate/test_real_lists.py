@@ -1,7 +1,5 @@
 """--lists: small lists in the dialects of the real files."""
 
-from __future__ import annotations
-
 import csv
 
 import h5py

@@ -1,7 +1,5 @@
 """Tiny stores, a tiny base, job files with chosen scores, and jobs that train nothing."""
 
-from __future__ import annotations
-
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass

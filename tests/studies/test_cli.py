@@ -1,7 +1,5 @@
 """`cmg study`, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import shlex
 

@@ -1,7 +1,5 @@
 """Named studies: every variant is a valid configuration and changes what it says, no more."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.baselines.infonce import infonce_config

@@ -1,7 +1,5 @@
 """From a study to configurations: what is refused before anything is trained."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.config.load import load_config

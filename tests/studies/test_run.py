@@ -1,7 +1,5 @@
 """Running: what is finished stays finished, and nothing is mixed with something else."""
 
-from __future__ import annotations
-
 import functools
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Benchmarks from a run folder to figures, files and the terminal."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A small BERT with random weights, whose vocabulary has the structure of the real one."""
 
-from __future__ import annotations
-
 import pickle
 import shutil
 

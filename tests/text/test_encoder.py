@@ -1,7 +1,5 @@
 """Pieces and hidden states of an encoder, and folders that are refused."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np

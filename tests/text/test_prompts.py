@@ -1,7 +1,5 @@
 """Prompts to ten slots: the csv, the filter, the cache, and the whole against a slow oracle."""
 
-from __future__ import annotations
-
 import gzip
 import pickle
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sentences from labels."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.errors import DataError

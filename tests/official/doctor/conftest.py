@@ -1,7 +1,5 @@
 """One simulated folder for all tests; every test breaks a copy of it in one place."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle

@@ -1,7 +1,5 @@
 """AVSBench-S4 with one edit each."""
 
-from __future__ import annotations
-
 import os
 import shutil
 

@@ -1,7 +1,5 @@
 """Lists with one edit each: the doctor says that, and nothing else."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np
