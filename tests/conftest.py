@@ -12,6 +12,7 @@ import os
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -86,6 +87,20 @@ def shared(tmp_path_factory, worker_id):
         return folder, pickle.loads(said.read_bytes())
 
     return once
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """No text encoder of this machine, no cache of it, and no network."""
+    from huggingface_hub import constants
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a test tried to reach the network")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.delenv("CMG_TEXT_ENCODER", raising=False)
 
 
 SMALLEST = {"fraction": 1e-4, "map_size": 5, "frame_size": 32, "workers": 1}

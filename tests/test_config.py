@@ -1,7 +1,5 @@
 """Configurations: presets, methods, overrides, and what an error says."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import get_origin
@@ -12,8 +10,7 @@ import yaml
 from cmg.config.load import collapse_remedies, dotted_keys, load_config, override_config, to_yaml
 from cmg.config.named import METHOD, PRESET, named
 from cmg.config.schema import RunConfig
-from cmg.config.shorthands import PUBLISHED_RUNS, written_out
-from cmg.config.values import parse_yaml
+from cmg.config.shorthands import written_out
 from cmg.errors import ConfigError
 
 BEFORE = json.loads((Path(__file__).parent / "presets.json").read_text())
@@ -181,17 +178,10 @@ def test_resolved_yaml_is_the_same_configuration(name, tmp_path):
     assert set(yaml.safe_load(file.read_text())) == set(RunConfig.model_fields)
 
 
-def test_defaults_without_a_name():
-    assert load_config(None) == RunConfig()
-
-
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
         ("training.seed=3", "training.seed", 3),
-        ("optimizer.lr=1e-3", "optimizer.lr", 0.001),
-        ("optimizer.lr=1E-3", "optimizer.lr", 0.001),
-        ("optimizer.lr=.5", "optimizer.lr", 0.5),
         ("training.checkpoint_every_steps=1e3", "training.checkpoint_every_steps", 1000),
         ("objectives.club=null", "objectives.club", None),
         ("objectives.club.weight=0", "objectives.club.weight", 0.0),
@@ -287,17 +277,13 @@ def test_unknown_keys_in_a_file(tmp_path):
     ("override", "message"),
     [
         ("optimizer.lr=-1", "optimizer.lr: Input should be greater than 0, got -1"),
-        ("optimizer.lr=.inf", "optimizer.lr: Input should be a finite number, got inf"),
         ("optimizer.lr=fast", "optimizer.lr: Input should be a valid number"),
         ("objectives.cmcm.weight=-0.1", "greater than or equal to 0, got -0.1"),
-        ("objectives.cmcm.weight=.nan", "Input should be a finite number, got nan"),
         ("objectives.club=3", "objectives.club: Input should be a valid dictionary"),
-        ("training.epochs=1.5", "training.epochs: Input should be a valid integer"),
         ("training.epochs=0", "greater than or equal to 1, got 0"),
         ("training.precision=fp8", "'float32', 'bf16' or 'float64', got 'fp8'"),
         ("data.batch_size=1", "data.batch_size: Input should be greater than or equal to 2, got 1"),
         ("data.modalities=audio", "data.modalities: Input should be a valid tuple, got 'audio'"),
-        ("data.store=", "data.store: String should have at least 1 character, got ''"),
         ("model.codebook.size=1", "greater than or equal to 2, got 1"),
         ("model.codebook.ema.decay=1", "less than 1, got 1"),
         ("model.codebook.ema.update=both", "'sequential' or 'joint', got 'both'"),
@@ -308,17 +294,9 @@ def test_unknown_keys_in_a_file(tmp_path):
         ("model.detail_width.audio=0", "model.detail_width.audio: Input should be greater than 0"),
         ("model.token_hidden.text=-4", "model.token_hidden.text: Input should be greater than 0"),
         ("training.epochs=null", "valid integer (digits only, at most 20), got null"),
-        ("training.epochs=true", "valid integer (digits only, at most 20), got true"),
-        (
-            "training.keep_checkpoints=0",
-            "_checkpoints: Input should be greater than or eq",
-        ),
-        ("training.keep_checkpoints=0", "equal to 1 or 'epochs', got 0"),
+        ("training.keep_checkpoints=0", "should be greater than or equal to 1 or 'epochs', got 0"),
         ("training.keep_checkpoints=true", "at most 20) or 'epochs', got true"),
-        (
-            "data.step_seconds=0",
-            "seconds: Input should be greater than 0 or 'auto', got 0",
-        ),
+        ("data.step_seconds=0", "seconds: Input should be greater than 0 or 'auto', got 0"),
         ("data.store=\udcc3", "(it is no UTF-8: rename it, or set PYTHONUTF8=1 where LC_ALL"),
         ("model=null", "model: Input should be a valid dictionary"),
     ],
@@ -369,21 +347,9 @@ def test_override_that_cannot_be_read(override, message):
     assert str(error.value) == message
 
 
-def test_unknown_run():
-    with pytest.raises(ConfigError) as error:
-        load_config("digts")
-    valid = ", ".join(RUNS)
-    assert str(error.value) == f"no preset named 'digts' (did you mean 'digits'?); valid: {valid}"
-
-
-def test_files_that_cannot_be_read(tmp_path):
+def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"config .*absent\.yaml cannot be read: No such file"):
         load_config(str(tmp_path / "absent.yaml"))
-    with pytest.raises(ConfigError, match="mine is not valid YAML: "):
-        parse_yaml("a: [1", "mine")
-    with pytest.raises(ConfigError, match="mine must be a mapping of keys to values"):
-        parse_yaml("- a", "mine")
-    assert parse_yaml("# nothing but a comment", "mine") == {}
 
 
 def test_every_key_of_a_resolved_configuration_can_be_overridden():
@@ -438,22 +404,6 @@ def test_short_forms_are_written_out(given, name, overrides):
 def test_short_forms_that_say_nothing_are_refused(given, complaint):
     with pytest.raises(ConfigError, match=complaint):
         written_out(given)
-
-
-def test_published_runs_have_every_published_setting():
-    for modalities, name in PUBLISHED_RUNS.items():
-        config = load_config(name)
-        assert [m[0] for m in config.data.modalities] == list(modalities)
-        assert config.data.batch_size == 80
-        assert (config.training.epochs, config.training.seed) == (6, 43)
-        assert config.training.precision == "float64"
-        optimizer = config.optimizer
-        assert (optimizer.lr, optimizer.clip, optimizer.clip_norm) == (4e-4, "per_part", 0.5)
-        assert (optimizer.schedule.milestones, optimizer.schedule.factor) == ((10, 20, 30), 0.5)
-        objectives = config.objectives
-        assert set(objectives.weights().values()) == {1.0}
-        assert (objectives.club.inner_steps, objectives.club.lr) == (5, 1e-3)
-        assert config.model.codebook.size == 400
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """docs/evidence.md shows what its file says, and the file says what the studies found."""
 
-from __future__ import annotations
-
 import importlib
 import json
 

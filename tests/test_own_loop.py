@@ -1,7 +1,5 @@
 """What docs/own-loop.md shows runs as it stands, and what it saves is read by the commands."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -30,7 +28,8 @@ def test_the_model_in_a_loop_of_ones_own(tmp_path, monkeypatch, capsys, cmg):
     assert all(torch.equal(one[m], other[m]) for m in one)
     said = cmg("encode", "digits", "--model", "mine", "--split", "test", "--out", "codes.jsonl")
     assert said.code == 0, said.err
-    said = cmg("probe", "--model", "mine", "--train-on", "audio", "--test-on", "video", "--json")
+    heads = ("--train-on", "audio", "--test-on", "video", "--seeds", 1, "--json")
+    said = cmg("probe", "--model", "mine", *heads)
     assert said.code == 0, said.err
     assert said.json["transfer"]["mean"] > 30
 
@@ -74,23 +73,6 @@ def test_a_store_has_a_length_and_clips():
     }
     with pytest.raises(IndexError):
         store[len(store)]
-
-
-@pytest.mark.parametrize(
-    "loss",
-    [
-        lambda z, e, book: package.cmcm_loss(z, book.distances),
-        lambda z, e, book: sum(package.commitment_loss(z, e).values()),
-        lambda z, e, book: sum(package.reconstruction_loss(e, z).values()),
-    ],
-)
-def test_losses_compile_as_one_graph(loss):
-    book = package.SharedCodebook(["a", "b"], 4, package.CodebookOptions(size=8))
-    z = {m: torch.randn(6, 4) for m in "ab"}
-    e = book(z).codes
-    torch.compiler.reset()
-    found = torch.compile(loss, fullgraph=True, backend="eager")(z, e, book)
-    torch.testing.assert_close(found, loss(z, e, book))
 
 
 def test_objectives_have_defaults():

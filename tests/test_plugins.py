@@ -1,7 +1,5 @@
 """Plugins: loaded when asked for, recorded where they are used, refused where they are missing."""
 
-from __future__ import annotations
-
 import json
 import sys
 from contextvars import copy_context

@@ -1,7 +1,5 @@
 """Whoever uses cmg from Python finds the process as it was before every call."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.tiny import TINY
 
 import cmg
 from cmg.copying.ray_engine import ray_chunks
@@ -28,17 +27,8 @@ from cmg.recipes.two_stage import JoinOptions, two_stage
 from cmg.training import allocation
 from cmg.workers import OWN_PROCESS, run_all
 
-SMALL = [
-    "data.batch_size=5",
-    "model.width=8",
-    "model.temporal.heads=2",
-    "model.temporal.hidden=16",
-    "model.codebook.size=6",
-    "training.epochs=1",
-    "training.threads=1",
-    "training.tensorboard=false",
-    "probe={epochs: 2, seeds: 1, dropout_in_encoder: true}",
-]
+SMALL = [*TINY, "data.batch_size=5", "model.codebook.size=6"]
+SMALL += ["probe={epochs: 2, seeds: 1, dropout_in_encoder: true}"]
 
 
 @pytest.fixture(scope="module")

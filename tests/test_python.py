@@ -1,7 +1,5 @@
 """The Python side: what `cmg` lists, and that every door takes strings and paths of any kind."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect
@@ -11,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.tiny import TINY
 
 import cmg
 from cmg.errors import CmgError
@@ -186,42 +185,24 @@ def test_what_is_no_path_is_told_what_to_give(call, message):
         call()
 
 
-def test_probe_takes_paths(tmp_path):
-    store = cmg.write_store(
-        tmp_path / "st",
-        {m: [[[i % 2.0], [i % 2.0]] for i in range(8)] for m in ("audio", "video")},
-        split=["train"] * 4 + ["test"] * 4,
-        labels={"kind": ["cat", "dog"] * 4},
-    )
-    small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
-    small += ["model.codebook.size=8"]
-    config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
-    model = cmg.pretrain(config, tmp_path / "run").state.model.eval()
-    options = config.probe.model_copy(update={"seeds": 1})
-    wanted = cmg.probe(model, store, "audio", "video", options=options)
-    for kind in (str, Path, Place):
-        given = (kind(tmp_path / "run"), kind(tmp_path / "st"))
-        assert cmg.probe(*given, "audio", "video", options=options) == wanted
-
-
-def test_pretrain_takes_a_named_run_and_a_file(tmp_path):
-    clips = [[[1.0], [2.0]]] * 4
+def test_pretrain_and_probe_take_names_and_paths(tmp_path):
     store = cmg.write_store(
         str(tmp_path / "st"),
-        {"audio": clips, "video": clips},
-        split=["train"] * 2 + ["test"] * 2,
-        labels={"kind": [0, 1, 0, 1]},
+        {m: [[[i % 2.0], [i % 2.0]] for i in range(8)] for m in ("audio", "video")},
+        split=["train"] * 4 + ["test"] * 4,
+        labels={"kind": [0, 1] * 4},
     )
-    small = ["model.width=8", "model.temporal.heads=2", "training.epochs=1", "data.batch_size=2"]
-    small += ["model.codebook.size=8"]
-    config = cmg.load_config("own-data", [f"data.store={store.path}", *small])
+    config = cmg.load_config("own-data", [*TINY, f"data.store={store.path}", "data.batch_size=4"])
     (tmp_path / "mine.yaml").write_text(f"data: {{store: {store.path}, batch_size: 2}}\n")
     with pytest.warns(UserWarning, match="the codebook of 8 codes has collapsed") as said:
         assert cmg.pretrain(config, str(tmp_path / "run")).position.step == 1
     assert said[0].filename == __file__
     assert cmg.load(str(tmp_path / "run")).modalities.keys() == {"audio", "video"}
-    named = cmg.probe(str(tmp_path / "run"), Place(store.path), "audio", "video")
-    assert named == cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video")
+    options = config.probe.model_copy(update={"seeds": 1})
+    wanted = cmg.probe(cmg.load(tmp_path / "run"), store, "audio", "video", options=options)
+    for kind in (str, Path, Place):
+        given = (kind(tmp_path / "run"), kind(store.path))
+        assert cmg.probe(*given, "audio", "video", options=options) == wanted
     with pytest.raises(CmgError, match="no preset named 'digist'"):
         cmg.pretrain("digist")
     with pytest.raises(CmgError, match=r"--resume \(in Python: resume=True\) or choose another"):

@@ -1,7 +1,5 @@
 """Delimited text: what is a row, what is a column, and what is refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.errors import DataError
@@ -80,6 +78,23 @@ def test_all_faults_of_a_file_are_told_at_once_up_to_a_number_of_them(table, tmp
         read_records(table("n\n" + "".join(f"x{i}\n" for i in range(TOLD + 2))), number)
     assert str(caught.value).count("\n") == TOLD + 1
     assert str(caught.value).endswith("\n  and 2 other faults")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "no JSON"),
+        ('{"n": NaN}', "no JSON .*NaN is no JSON; write null"),
+        ('{"n": 1, "n": 2}', "no JSON .*a key is there twice: n"),
+        ('{"n": "\\ud800"}', "no JSON in UTF-8"),
+        ('{"n": ' + "[" * 100_000, "no JSON"),
+        ('{"n": ' + "9" * 5000 + "}", "no JSON"),
+    ],
+)
+def test_lines_that_are_no_json_are_refused(tmp_path, line, said):
+    (tmp_path / "t.jsonl").write_text(f'{{"n": 1}}\n{line}\n')
+    with pytest.raises(DataError, match=f"line 2: {said}"):
+        read_records(tmp_path / "t.jsonl", number)
 
 
 def test_who_collects_faults_gets_the_rows_that_can_be_read(table):

@@ -1,7 +1,5 @@
 """What may come from a file: names without wrappers, and values that are numbers."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """However the values of an array lie in memory, what is read is what was given."""
 
-from __future__ import annotations
-
 import csv
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Steps, batches and modality declarations."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pydantic import ValidationError
@@ -128,23 +126,17 @@ def test_batch_of_nothing(clips, steps):
     assert str(raised.value) == (
         f"[B, T] = [{clips}, {steps}]: a batch needs a clip and a step (T >= 1)"
     )
-
-
-def test_batch_without_modality():
     with pytest.raises(DataError, match="the batch has no modality; give at least one"):
         Batch({}).check(DECLARED)
 
 
 @pytest.mark.parametrize("lengths", [[3, 3], [3, 2, 4], [3, -1, 0], [[1], [2], [3]]])
-def test_lengths_out_of_range(lengths):
+def test_lengths_that_do_not_fit(lengths):
     told = {"audio": torch.tensor(lengths), "video": torch.tensor([3, 3, 3])}
     with pytest.raises(
         DataError, match="lengths of modality 'audio' must be 3 numbers from 0 to 3"
     ):
         batch(told).check(DECLARED)
-
-
-def test_lengths_of_one_modality_alone():
     with pytest.raises(DataError, match="no lengths of modality 'video'; give those of all or of"):
         batch({"audio": torch.tensor([3, 2, 1])}).check(DECLARED)
 

@@ -1,7 +1,5 @@
 """Values by YAML 1.2's core schema, typed by the place they are written at."""
 
-from __future__ import annotations
-
 import math
 import random
 
@@ -12,10 +10,10 @@ from cmg.cli.output import numbers, pairs, whole_numbers
 from cmg.config.load import Dumper, load_config, override_config, to_yaml
 from cmg.config.schema import RunConfig
 from cmg.config.values import MOST_BYTES, MOST_VALUES, Plain, parse_value, parse_yaml, typed
-from cmg.errors import CheckpointError, ConfigError
+from cmg.errors import ConfigError
 from cmg.runs.folder import read_config
 from cmg.segmentation.options import SegmentationTraining
-from cmg.studies.definition import load_study, named_studies
+from cmg.studies.definition import load_study
 from cmg.studies.plan import base_config, variant_config
 
 CORE = {
@@ -295,11 +293,6 @@ def test_runs_of_before_read_as_they_were_written(name, tmp_path):
         assert override_config(config) == config
 
 
-def test_a_folder_without_a_configuration_is_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match="is no cmg run"):
-        read_config(tmp_path)
-
-
 # ---- studies ------------------------------------------------------------------------------------
 
 STUDY = """
@@ -352,18 +345,6 @@ def test_a_study_with_a_value_of_another_kind(given, wanted, message, tmp_path):
     with pytest.raises(ConfigError) as error:
         load_study(str(file))
     assert message in str(error.value)
-
-
-def test_studies_that_come_with_the_package_mean_what_yaml_1_1_made_of_them():
-    """But for 1e-3, which was a text."""
-    from importlib import resources
-
-    for name, study in named_studies().items():
-        text = (resources.files("cmg.studies") / "named" / f"{name}.yaml").read_text("utf-8")
-        told = yaml.safe_load(text)
-        for row, variant in zip(told["variants"], study.variants, strict=True):
-            assert row.get("scales", {}) == variant.scales
-            assert list(row.get("changes", {})) == list(variant.changes)
 
 
 # ---- options of the form NAME=VALUE -------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Jobs in worker processes: the same numbers, and a clear end when something goes wrong."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -9,6 +7,7 @@ import time
 
 import pytest
 from tests.paired import paired_store
+from tests.tiny import QUICK
 
 from cmg import workers as module
 from cmg.config.load import load_config
@@ -17,23 +16,15 @@ from cmg.recipes.jobs import Job, run_job
 from cmg.types import Modality
 from cmg.workers import run_all
 
-QUICK = [
-    "model.width=8",
-    "model.temporal={kind: mlp, hidden: 8}",
-    "model.codebook.size=8",
-    "data.batch_size=8",
-    "training.epochs=2",
-    "training.tensorboard=false",
-    "probe.epochs=1",
-]
-
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("workers") / "store"
     modalities = [Modality(name=name, kind="vectors", shape=(6,)) for name in ("audio", "video")]
     paired_store(path, modalities, {"train": 24, "test": 12}, steps=4, classes=3)
-    return lambda *more: load_config(None, [*QUICK, f"data.store={path}", *more])
+    return lambda *more: load_config(
+        None, [*QUICK, "training.epochs=2", f"data.store={path}", *more]
+    )
 
 
 @pytest.fixture

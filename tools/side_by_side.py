@@ -60,10 +60,10 @@ def main() -> int:
         old, began = folder / "checkout", folder / "began"
         subprocess.run([*git, "add", "--quiet", "--detach", str(old), commit], check=True)
         try:
-            run(old, began, "--bits")
+            run(old, began)
             shutil.copytree(began, folder / "resumed")
             run(HERE, folder / "resumed", "--resume")
-            run(HERE, folder / "anew", "--bits")
+            run(HERE, folder / "anew")
         finally:
             subprocess.run([*git, "remove", "--force", str(old)], check=True)
         failed = False

@@ -1,12 +1,11 @@
 """A small store of pairs, and a run on it."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np
 import pytest
 from tests.paired import paired_store
+from tests.tiny import QUICK
 
 from cmg import write_store
 from cmg.config.load import load_config
@@ -16,16 +15,6 @@ from cmg.types import Modality
 MODALITIES = [
     Modality(name="audio", kind="vectors", shape=(6,)),
     Modality(name="video", kind="maps", shape=(2, 2, 5)),
-]
-TINY = [
-    "model.width=8",
-    "model.temporal={kind: mlp, hidden: 8}",
-    "model.codebook.size=8",
-    "data.batch_size=8",
-    "training.epochs=2",
-    "training.threads=1",
-    "training.tensorboard=false",
-    "probe.epochs=1",
 ]
 
 
@@ -39,7 +28,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def config(store):
-    return load_config(None, [*TINY, f"data.store={store}"])
+    return load_config(None, [*QUICK, "training.epochs=2", f"data.store={store}"])
 
 
 @pytest.fixture(scope="session")

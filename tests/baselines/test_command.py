@@ -1,7 +1,5 @@
 """``cmg baselines RUN``: what it keeps, does not do again, goes on with, and refuses."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What InfoNCE at equal budget changes in a run, and what it leaves."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.baselines.infonce import infonce_config, is_infonce

@@ -1,7 +1,5 @@
 """Ridge and CCA: by hand, against normal equations and eigenvalues, and what may not matter."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Raw features of clips: what they are, what they are scaled by, what choices are made on."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

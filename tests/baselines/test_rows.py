@@ -1,7 +1,5 @@
 """What each baseline says, by hand and by slow loops."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The arithmetic of ``benchmarks.costs``, and that a point can be measured; no times."""
 
-from __future__ import annotations
-
 import pytest
 from benchmarks.costs import (
     VARIABLES,

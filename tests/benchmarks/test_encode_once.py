@@ -1,7 +1,5 @@
 """The benchmarks of the evaluation: that they run, and what they write; never times."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The script for a machine with a GPU: here a CPU stands for it."""
 
-from __future__ import annotations
-
 import torch
 from benchmarks.cases import DEMO, Sizes, case_of
 from benchmarks.gpu import after_steps, exactness, furthest, host_waits, main

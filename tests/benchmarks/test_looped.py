@@ -1,7 +1,5 @@
 """The looped float64 baseline gives the numbers of the step it is compared with."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from benchmarks.cases import Sizes, case_of

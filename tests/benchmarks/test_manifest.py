@@ -1,7 +1,5 @@
 """The simulated stores of ``benchmarks.manifest`` are stores, and what it tells of them."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

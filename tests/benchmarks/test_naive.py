@@ -1,7 +1,5 @@
 """The emulation of naive ranks in ``benchmarks.naive`` is naive ranks; its arithmetic by hand."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -13,6 +11,7 @@ import torch
 from benchmarks.naive import CMCM, CPC, EMA, EVERYTHING, ONE, RESET, Divided, outcome, table
 from safetensors.torch import load_file
 from tests.paired import paired_store
+from tests.tiny import THREE, TINY
 
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats
@@ -20,7 +19,6 @@ from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import prepare
 from cmg.runs.checkpoint import training_tensors
 from cmg.saved import flat
-from cmg.types import Kind, Modality
 
 SCRIPT = Path(__file__).parents[1] / "distributed" / "train_ranks.py"
 
@@ -29,17 +27,11 @@ SCRIPT = Path(__file__).parents[1] / "distributed" / "train_ranks.py"
 def overrides(tmp_path_factory):
     """The demo's terms on ragged clips, some without a modality; 8 steps with resets."""
     store = tmp_path_factory.mktemp("data") / "store"
-    modalities = [
-        Modality(name="audio", kind=Kind.VECTORS, shape=(6,)),
-        Modality(name="video", kind=Kind.MAPS, shape=(2, 3, 5)),
-        Modality(name="text", kind=Kind.TOKENS, shape=(7,)),
-    ]
     sizes = {"train": 24, "test": 12}
-    paired_store(store, modalities, sizes, steps=5, classes=3, lengths=(2, 5), missing=0.15)
+    paired_store(store, THREE, sizes, steps=5, classes=3, lengths=(2, 5), missing=0.15)
     return [
         f"data.store={store}",
-        "data.batch_size=6",
-        "model.width=8",
+        *TINY,
         "model.temporal={kind: mlp, hidden: 16, dropout: 0.0}",
         "model.token_hidden={text: 4}",
         "model.codebook.size=9",
@@ -48,9 +40,7 @@ def overrides(tmp_path_factory):
         "objectives.club=null",
         "optimizer.lr=0.01",
         "training.epochs=2",
-        "training.threads=1",
         "training.precision=float64",
-        "training.tensorboard=false",
     ]
 
 

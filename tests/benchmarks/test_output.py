@@ -1,7 +1,5 @@
 """What the benchmarks write: keys and counts, never times."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

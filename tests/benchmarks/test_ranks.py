@@ -1,9 +1,7 @@
 """The step that ``benchmarks.ranks`` times, and its arithmetic; no times."""
 
-from __future__ import annotations
-
 import pytest
-from benchmarks.ranks import SIZE, Workload, free_port, section
+from benchmarks.ranks import SIZE, Workload, section
 
 TINY = Workload("lean", "float32", 6, divisor=16, length=3)
 
@@ -50,7 +48,3 @@ def test_the_workload_is_the_published_size_with_a_lean_path():
         "video": 2048,
         "text": 256,
     }
-
-
-def test_ports_are_free():
-    assert free_port() > 1023

@@ -1,20 +1,12 @@
 """The command line, in this process (fast) or as a user types it (a new process)."""
 
-from __future__ import annotations
+from functools import partial
 
 import numpy as np
 import pytest
+from tests.tiny import TINY
 
-SMALL = [
-    "model.width=8",
-    "model.temporal.heads=2",
-    "model.temporal.hidden=16",
-    "model.codebook.size=8",
-    "data.batch_size=6",
-    "training.epochs=2",
-    "training.threads=1",
-    "training.tensorboard=false",
-]
+SMALL = [*TINY, "training.epochs=2"]
 
 
 @pytest.fixture(scope="session")
@@ -23,30 +15,31 @@ def small():
     return SMALL
 
 
+def write_arrays(folder, modalities, clips=24, steps=6, missing=None):
+    """A user's own features: npy files of four modalities, and the csv that names them."""
+    rng = np.random.default_rng(0)
+    names = list(modalities)
+    lines = [",".join(["id", "split", "label", *names])]
+    for clip in range(clips):
+        kind = clip % 2
+        cells = []
+        for name, shape in modalities.items():
+            if missing is not None and name == missing and clip % 3 == 0:
+                cells.append("")
+                continue
+            x = rng.normal(2.0 * kind, 0.3, (steps, *shape)).astype(np.float32)
+            np.save(folder / f"{name}{clip}.npy", x)
+            cells.append(f"{name}{clip}.npy")
+        split = "test" if clip >= clips * 2 // 3 else "train"
+        lines.append(",".join([f"clip{clip}", split, ["cat", "dog"][kind], *cells]))
+    (folder / "clips.csv").write_text("\n".join(lines) + "\n")
+    return folder / "clips.csv"
+
+
 @pytest.fixture
 def arrays(tmp_path):
-    """A user's own features: npy files of four modalities, and the csv that names them."""
-
-    def write(modalities, clips=24, steps=6, missing=None, **bad):
-        rng = np.random.default_rng(0)
-        names = list(modalities)
-        lines = [",".join(["id", "split", "label", *names])]
-        for clip in range(clips):
-            kind = clip % 2
-            cells = []
-            for name, shape in modalities.items():
-                if missing is not None and name == missing and clip % 3 == 0:
-                    cells.append("")
-                    continue
-                x = rng.normal(2.0 * kind, 0.3, (steps, *shape)).astype(np.float32)
-                np.save(tmp_path / f"{name}{clip}.npy", x)
-                cells.append(f"{name}{clip}.npy")
-            split = "test" if clip >= clips * 2 // 3 else "train"
-            lines.append(",".join([f"clip{clip}", split, ["cat", "dog"][kind], *cells]))
-        (tmp_path / "clips.csv").write_text("\n".join(lines) + "\n")
-        return tmp_path / "clips.csv"
-
-    return write
+    """Such files in the folder of a test."""
+    return partial(write_arrays, tmp_path)
 
 
 NAMES = ("-0abcdEfgh", "clip-żółć-", "--pretrain")

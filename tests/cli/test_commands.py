@@ -1,8 +1,7 @@
 """Every command as a user types it: what it prints, writes and refuses."""
 
-from __future__ import annotations
-
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,18 @@ from safetensors.torch import load_file
 
 import cmg as package
 
+from .conftest import write_arrays
+
 FOUR = {"audio": (5,), "depth": (3, 4, 2), "eeg": (7,), "text": (6,)}
 
 
-@pytest.fixture
-def trained(cmg, arrays, tmp_path, small):
+@pytest.fixture(scope="module")
+def trained(cmg, small, tmp_path_factory):
     """A store of a user's own npy files and a run on it."""
-    store, run = tmp_path / "store", tmp_path / "run"
-    told = cmg("data", "import", "--arrays", arrays(FOUR), "--out", store, "--kind", "text=tokens")
+    folder = tmp_path_factory.mktemp("trained")
+    store, run = folder / "store", folder / "run"
+    listed = write_arrays(folder, FOUR)
+    told = cmg("data", "import", "--arrays", listed, "--out", store, "--kind", "text=tokens")
     assert told.code == 0, told.err
     told = cmg("pretrain", f"data={store}", "method=full", *small, "--out", run)
     assert told.code == 0, told.err
@@ -34,12 +37,6 @@ def test_help_does_not_import_torch():
         "; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_help_lists_every_command(shell):
-    said = shell("--help")
-    for command in ("demo", "pretrain", "probe", "encode", "report", "verify-golden", "data"):
-        assert command in said.out
 
 
 def test_own_npy_files_of_four_modalities_train_probe_encode_and_report(cmg, trained, tmp_path):
@@ -237,12 +234,6 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_errors_are_json_on_stdout(cmg):
-    told = cmg("data", "info", "nowhere", "--json")
-    assert told.code == 2
-    assert told.json["error"] == "DataError"
-
-
 def test_an_existing_run_is_not_overwritten(cmg, trained):
     store, run = trained
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
@@ -252,26 +243,17 @@ def test_an_existing_run_is_not_overwritten(cmg, trained):
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*")}
 
 
-def test_one_class_labels_are_refused(cmg, arrays, tmp_path, small):
-    csv = arrays({"a": (2,), "b": (3,)})
-    csv.write_text(csv.read_text().replace("cat", "dog"))
-    store, run = tmp_path / "store", tmp_path / "run"
-    cmg("data", "import", "--arrays", csv, "--out", store)
-    cmg("pretrain", f"data={store}", *small, "--out", run)
-    told = cmg("probe", "--model", run, "--train-on", "a", "--test-on", "b")
-    assert told.code == 2
-    assert "one class" in told.err
-
-
 def test_verify_golden_prints_a_line_per_case_and_fails_on_a_wrong_number(cmg, request, tmp_path):
     cases = request.config.rootpath / "tests" / "golden" / "cases"
-    told = cmg("verify-golden", cases)
     listed = json.loads((cases / "cases.json").read_text())["cases"]
+    chosen = [c for c in listed if c["name"] in ("audio_encoder", "audio_decoder")]
+    for case in chosen:
+        shutil.copy(cases / case["file"], tmp_path)
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": chosen}))
+    told = cmg("verify-golden", tmp_path)
     assert told.code == 0
-    for case in listed:
-        assert case["name"] in told.out
-    chosen = next(c for c in listed if c["name"] == "audio_encoder")
-    (tmp_path / "cases.json").write_text(json.dumps({"cases": [chosen | {"cls": "Unknown"}]}))
+    assert all(case["name"] in told.out for case in chosen)
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": [chosen[0] | {"cls": "Unknown"}]}))
     assert cmg("verify-golden", tmp_path).code == 1
 
 

@@ -1,7 +1,5 @@
 """`cmg convert` and `--official-checkpoints` as a user types them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -87,21 +85,6 @@ def test_model_without_an_official_form_fails_before_training(cmg, store, small,
     assert said.code == 2
     assert "model.mask_tokens is True" in said.err
     assert "model.temporal.heads is 2" in said.err
-    assert not (tmp_path / "run").exists()
-
-
-def test_hostile_file_exits_with_two_and_json(cmg, tmp_path):
-    class Bait:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "executed",))
-
-    torch.save({"Encoder_parameters": Bait()}, tmp_path / "MICU.pt")
-    said = cmg("convert", tmp_path / "MICU.pt", "--out", tmp_path / "run", "--json")
-    assert said.code == 2
-    assert said.json["error"] == "CheckpointError"
-    assert "nothing in it was executed" in said.json["message"]
-    assert "ICCV 2025" in said.json["message"]
-    assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "run").exists()
 
 

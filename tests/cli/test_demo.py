@@ -1,7 +1,5 @@
 """The demo, end to end (one seed, trained for less; `make demo` runs three, in full)."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import re

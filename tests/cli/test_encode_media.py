@@ -1,7 +1,5 @@
 """``cmg encode clip.mp4``: from media files to codes, tables and pictures."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """``cmg extract``: from a folder of media to a store, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

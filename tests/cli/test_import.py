@@ -1,7 +1,5 @@
 """`cmg data import` of a folder in the official layout."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

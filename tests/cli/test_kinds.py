@@ -1,7 +1,5 @@
 """Every command that reads codes, on models of every kind of quantizer."""
 
-from __future__ import annotations
-
 import itertools
 import json
 
@@ -10,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cmg.codebook import Quantizer, QuantizerOptions, quantizers
 from cmg.config.load import load_config, validate
 from cmg.data.inmemory import write_store
 from cmg.data.store import open_store
@@ -225,53 +222,6 @@ def test_a_change_of_kind_keeps_what_both_have():
     tree = load_config("digits").model_dump(mode="json")
     del tree["model"]["codebook"]["kind"], tree["model"]["codebook"]["distance"]
     assert validate(tree, "an old run") == load_config("digits")
-
-
-def test_a_kind_of_ones_own(root, store, small):
-    """Registered from outside: its options type themselves, and it trains."""
-
-    class RoundedOptions(QuantizerOptions):
-        kind: str = "rounded"
-        unit: float = 0.5
-
-    try:
-
-        @quantizers.register("rounded", RoundedOptions)
-        class Rounded(Quantizer):
-            """Features rounded to multiples of a unit, along their first dimension: 3 codes."""
-
-            kind, size = "rounded", 3
-
-            def table(self, modality):
-                line = torch.arange(-1.0, 2.0)[:, None] * self.options.unit
-                return line.expand(3, self.feature_width)
-
-            def distances(self, modality, z):
-                return (z[..., None, :] - self.table(modality)).norm(dim=-1)
-
-            def nearest(self, semantic):
-                return {m: self.distances(m, z).argmin(-1) for m, z in semantic.items()}
-
-            def codes_of(self, modality, indices):
-                return self.table(modality)[indices]
-
-        wanted = ["model.codebook.kind=rounded", "model.codebook.unit=1e0"]
-        off = [f"objectives.{term}=null" for term in ("cmcm", "club", "reconstruction")]
-        sized = [x for x in small if "codebook" not in x]
-        config = load_config(
-            "own-data", [f"data.store={store.path}", *sized, "training.epochs=1", *off, *wanted]
-        )
-        assert config.model.codebook == RoundedOptions(unit=1.0)
-        run = root / "rounded"
-        pretrain(config, run)
-        again = load_model(run)
-        x = {"audio": torch.randn(2, 3, 5)}
-        assert torch.equal(
-            again.decode(again.encode(x))["audio"],
-            again.quantize(again.represent(x)).codes["audio"],
-        )
-    finally:
-        quantizers.entries.pop("rounded", None)
 
 
 def test_a_continuous_model_of_the_default_is_told_what_to_contrast(cmg, store, root, tmp_path):

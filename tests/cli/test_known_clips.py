@@ -1,7 +1,5 @@
 """The clips of a store that come nearest to each code."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

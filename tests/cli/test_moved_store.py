@@ -1,7 +1,5 @@
 """Runs, stores and checkpoints that are elsewhere, or thinned; a preset on data of one's own."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The whole path of the official world, as a user types it, on a simulated folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

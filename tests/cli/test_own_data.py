@@ -1,7 +1,5 @@
 """One's own store on the command line: sizes by its size, labels of a file, steps by time."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

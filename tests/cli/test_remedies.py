@@ -1,7 +1,5 @@
 """Every command, option and configuration key that a message or a page names is there."""
 
-from __future__ import annotations
-
 import ast
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """``cmg retrieve``, ``cmg evaluate retrieval`` and ``cmg evaluate two-stage``."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """``cmg retrieve`` by a file of media or by words, with the extractors of the run."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

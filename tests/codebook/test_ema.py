@@ -1,7 +1,5 @@
 """MM-EMA: every number by hand on a small case, then against loops over tokens."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 import torch
 
 from cmg.codebook import CodebookOptions, SharedCodebook
-from cmg.codebook.ema import attend, mixed_features
+from cmg.codebook.ema import attend
 from cmg.types import Steps
 
 CODES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
@@ -27,86 +25,93 @@ def moved(book, z, lengths=None):
     return book.counts.numpy(), book.sums.numpy(), book.codes.numpy(), quantized
 
 
-def test_sequential_with_smoothing_from_zero_by_hand(make_codebook):
-    """The as-coded update of one step, gamma = epsilon = 1/2.
-
-    Audio picks 0, 1: N = (.5, .5, 0), smoothed (1, 1, .5) / 2.5 * 1 = (.4, .4, .2).
-    Video picks 0, 2: N = (.2 + .5, .2, .1 + .5) = (.7, .2, .6), sum 1.5,
-    smoothed (1.2, .7, 1.1) / 3 * 1.5 = (.6, .35, .55).
-    O after audio: ((.25, .25), (3, 1), (0, 2)), after video ((.375, .375), (1.5, .5), (1, 2)).
-    """
-    ema = {"update": "sequential", "smoothing": True, "initial_count": 0.0, **HALF}
-    book = make_codebook(CODES, ema=ema)
-    counts, sums, codes, found = moved(book, {"audio": AUDIO, "video": VIDEO})
-    assert found.indices["audio"].tolist() == [[0, 1]]
-    assert found.indices["video"].tolist() == [[0, 2]]
-    np.testing.assert_allclose(counts, [0.6, 0.35, 0.55], rtol=1e-14)
-    np.testing.assert_allclose(sums, [[0.375, 0.375], [1.5, 0.5], [1, 2]], rtol=1e-14)
-    expected = [[0.625, 0.625], [30 / 7, 10 / 7], [20 / 11, 40 / 11]]
-    np.testing.assert_allclose(codes, expected, rtol=1e-14)
+SEQUENTIAL, JOINT = {"update": "sequential"}, {"update": "joint"}
+ZERO, ONE = {"initial_count": 0.0}, {"initial_count": 1.0}
+SMOOTH, APART = {"smoothing": True}, {"partner": "none"}
+ORDER = ("audio", "video")
 
 
-def test_sequential_order_is_the_declared_one_by_hand(make_codebook):
-    """Video first: N = (.5, 0, .5) -> (.4, .2, .4) -> (.7, .6, .2) -> (.6, .55, .35)."""
-    ema = {"update": "sequential", "smoothing": True, "initial_count": 0.0, **HALF}
-    book = make_codebook(CODES, modalities=("video", "audio"), ema=ema)
-    counts, sums, _, _ = moved(book, {"audio": AUDIO, "video": VIDEO})  # order of the batch: no
-    np.testing.assert_allclose(counts, [0.6, 0.55, 0.35], rtol=1e-14)
-    np.testing.assert_allclose(sums, [[0.375, 0.375], [2, 1], [0.5, 1.5]], rtol=1e-14)
-
-
-def test_sequential_without_smoothing_by_hand(make_codebook):
-    """From N = 1: audio (1, 1, .5), video (1, .5, .75); O as above."""
-    book = make_codebook(CODES, ema={"update": "sequential", "initial_count": 1.0, **HALF})
-    counts, sums, codes, _ = moved(book, {"audio": AUDIO, "video": VIDEO})
-    np.testing.assert_allclose(counts, [1, 0.5, 0.75], rtol=1e-14)
-    np.testing.assert_allclose(sums, [[0.375, 0.375], [1.5, 0.5], [1, 2]], rtol=1e-14)
-    np.testing.assert_allclose(codes, [[0.375, 0.375], [3, 1], [4 / 3, 8 / 3]], rtol=1e-14)
-
-
-def test_joint_by_hand(make_codebook):
-    """Counts (2, 1, 1) at once: N = .5 + .5 n = (1.5, 1, 1), O = .5 codes + .5 sums."""
-    book = make_codebook(CODES, ema={"update": "joint", "initial_count": 1.0, **HALF})
-    counts, sums, codes, _ = moved(book, {"audio": AUDIO, "video": VIDEO})
-    np.testing.assert_allclose(counts, [1.5, 1, 1], rtol=1e-14)
-    np.testing.assert_allclose(sums, [[0.5, 0.5], [3, 1], [1, 3]], rtol=1e-14)
-    np.testing.assert_allclose(codes, [[1 / 3, 1 / 3], [3, 1], [1, 3]], rtol=1e-14)
-
-
-def test_joint_from_zero_by_hand(make_codebook):
-    """As coded O starts at the codes even where N starts at 0, so codes 1 and 2 double."""
-    book = make_codebook(CODES, ema={"update": "joint", "initial_count": 0.0, **HALF})
-    assert book.counts.tolist() == [0, 0, 0]
+@pytest.mark.parametrize(
+    ("ema", "order", "wanted"),
+    [
+        # As coded. Audio picks 0, 1: N = (.5, .5, 0), smoothed (1, 1, .5) / 2.5 * 1 = (.4, .4, .2).
+        # Video picks 0, 2: N = (.2 + .5, .2, .1 + .5) = (.7, .2, .6), sum 1.5,
+        # smoothed (1.2, .7, 1.1) / 3 * 1.5 = (.6, .35, .55).
+        # O after audio: ((.25, .25), (3, 1), (0, 2)),
+        # after video ((.375, .375), (1.5, .5), (1, 2)).
+        (
+            SEQUENTIAL | SMOOTH | ZERO,
+            ORDER,
+            {
+                "counts": [0.6, 0.35, 0.55],
+                "sums": [[0.375, 0.375], [1.5, 0.5], [1, 2]],
+                "codes": [[0.625, 0.625], [30 / 7, 10 / 7], [20 / 11, 40 / 11]],
+            },
+        ),
+        # Video first, whatever the order in the batch:
+        # N = (.5, 0, .5) -> (.4, .2, .4) -> (.7, .6, .2) -> (.6, .55, .35).
+        (
+            SEQUENTIAL | SMOOTH | ZERO,
+            ORDER[::-1],
+            {"counts": [0.6, 0.55, 0.35], "sums": [[0.375, 0.375], [2, 1], [0.5, 1.5]]},
+        ),
+        # From N = 1: audio (1, 1, .5), video (1, .5, .75); O as above.
+        (
+            SEQUENTIAL | ONE,
+            ORDER,
+            {
+                "counts": [1, 0.5, 0.75],
+                "sums": [[0.375, 0.375], [1.5, 0.5], [1, 2]],
+                "codes": [[0.375, 0.375], [3, 1], [4 / 3, 8 / 3]],
+            },
+        ),
+        # Counts (2, 1, 1) at once: N = .5 + .5 n = (1.5, 1, 1), O = .5 codes + .5 sums.
+        (
+            JOINT | ONE,
+            ORDER,
+            {
+                "counts": [1.5, 1, 1],
+                "sums": [[0.5, 0.5], [3, 1], [1, 3]],
+                "codes": [[1 / 3, 1 / 3], [3, 1], [1, 3]],
+            },
+        ),
+        # As coded O starts at the codes even where N starts at 0, so codes 1 and 2 double.
+        (JOINT | ZERO, ORDER, {"counts": [1, 0.5, 0.5], "codes": [[0.5, 0.5], [6, 2], [2, 6]]}),
+        # N = (1.5, 1, 1), sum 3.5: (2, 1.5, 1.5) / 5 * 3.5 = (1.4, 1.05, 1.05).
+        (JOINT | SMOOTH | ONE, ORDER, {"counts": [1.4, 1.05, 1.05]}),
+        # Each modality writes itself: O = .5 codes + .5 of (1, 0) + (0, 1), (3, 1), (1, 3).
+        (
+            JOINT | ONE | APART,
+            ORDER,
+            {
+                "counts": [1.5, 1, 1],
+                "sums": [[0.5, 0.5], [3.5, 0.5], [0.5, 3.5]],
+                "codes": [[1 / 3, 1 / 3], [3.5, 0.5], [0.5, 3.5]],
+            },
+        ),
+    ],
+)
+def test_one_step_by_hand(make_codebook, ema, order, wanted):
+    book = make_codebook(CODES, modalities=order, ema=ema | HALF)
+    assert book.counts.tolist() == [ema["initial_count"]] * 3
     assert torch.equal(book.sums, CODES)
-    counts, _, codes, _ = moved(book, {"audio": AUDIO, "video": VIDEO})
-    np.testing.assert_allclose(counts, [1, 0.5, 0.5], rtol=1e-14)
-    np.testing.assert_allclose(codes, [[0.5, 0.5], [6, 2], [2, 6]], rtol=1e-14)
-
-
-def test_joint_with_smoothing_by_hand(make_codebook):
-    """N = (1.5, 1, 1), sum 3.5: (2, 1.5, 1.5) / 5 * 3.5 = (1.4, 1.05, 1.05)."""
-    ema = {"update": "joint", "smoothing": True, "initial_count": 1.0, **HALF}
-    counts, *_ = moved(make_codebook(CODES, ema=ema), {"audio": AUDIO, "video": VIDEO})
-    np.testing.assert_allclose(counts, [1.4, 1.05, 1.05], rtol=1e-14)
+    counts, sums, codes, found = moved(book, {"audio": AUDIO, "video": VIDEO})
+    assert (found.indices["audio"].tolist(), found.indices["video"].tolist()) == (
+        [[0, 1]],
+        [[0, 2]],
+    )
+    moved_to = {"counts": counts, "sums": sums, "codes": codes}
+    for name, expected in wanted.items():
+        np.testing.assert_allclose(moved_to[name], expected, rtol=1e-14)
 
 
 def test_one_step_of_one_modality_by_hand(make_codebook):
     """Video ends after step 0: audio's step 1 has no partner and is written as it is, (3, 1)."""
-    book = make_codebook(CODES, ema={"update": "joint", "initial_count": 1.0, **HALF})
+    book = make_codebook(CODES, ema=JOINT | ONE | HALF)
     lengths = {"audio": torch.tensor([2]), "video": torch.tensor([1])}
     counts, sums, _, _ = moved(book, {"audio": AUDIO, "video": VIDEO}, lengths)
     np.testing.assert_allclose(counts, [1.5, 1, 0.5], rtol=1e-14)
     np.testing.assert_allclose(sums, [[0.5, 0.5], [3.5, 0.5], [0, 2]], rtol=1e-14)
-
-
-def test_without_partners_by_hand(make_codebook):
-    """Each modality writes itself: O = .5 codes + .5 of (1, 0) + (0, 1), (3, 1), (1, 3)."""
-    ema = {"update": "joint", "initial_count": 1.0, "partner": "none", **HALF}
-    book = make_codebook(CODES, ema=ema)
-    counts, sums, codes, _ = moved(book, {"audio": AUDIO, "video": VIDEO})
-    np.testing.assert_allclose(counts, [1.5, 1, 1], rtol=1e-14)
-    np.testing.assert_allclose(sums, [[0.5, 0.5], [3.5, 0.5], [0.5, 3.5]], rtol=1e-14)
-    np.testing.assert_allclose(codes, [[1 / 3, 1 / 3], [3.5, 0.5], [0.5, 3.5]], rtol=1e-14)
 
 
 def test_cross_attention_by_hand():
@@ -221,47 +226,6 @@ def test_three_steps_equal_loops(partner, update, smoothing, ragged, modalities)
             np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("partner", ["aligned", "cross_attention"])
-@pytest.mark.parametrize("update", ["sequential", "joint"])
-@pytest.mark.parametrize("trash", [0.0, 1e4])
-def test_padding_is_not_there(make_codebook, partner, update, trash):
-    """A padded batch moves the codes as its clips do when the padding is cut off, whatever it is.
-
-    The truncated run has two clips of two and one of four steps; clips are one batch only when
-    padded, so its counts and sums are added up here.
-    """
-    z = some_features(["audio", "video"], 3, 4, 2, seed=1)
-    reach = torch.tensor([2, 4, 2])
-    inside = (torch.arange(4)[None] < reach[:, None])[..., None]
-    padded = {m: torch.where(inside, x, torch.full_like(x, trash)) for m, x in z.items()}
-    ema = {"partner": partner, "update": update}
-    book = make_codebook(CODES, ema=ema)
-    lengths = {"audio": reach, "video": reach}
-    mixed = mixed_features(padded, Steps(3, 4, lengths), partner)
-    for b, n in enumerate(reach.tolist()):
-        alone = mixed_features({m: x[b : b + 1, :n] for m, x in z.items()}, Steps(1, n), partner)
-        for m, x in alone.items():
-            torch.testing.assert_close(mixed[m][b : b + 1, :n], x, rtol=1e-14, atol=1e-15)
-    counts, *_ = moved(book, padded, lengths)
-    picked = {m: (x[:, :, None] - CODES).square().sum(-1).argmin(-1) for m, x in z.items()}
-    valid = inside[..., 0]
-    tallies = {m: torch.bincount(i[valid], minlength=3).double() for m, i in picked.items()}
-    expected = torch.ones(3, dtype=torch.float64)
-    batches = [sum(tallies.values())] if update == "joint" else list(tallies.values())
-    for n in batches:
-        expected = 0.99 * expected + 0.01 * n
-    np.testing.assert_allclose(counts, expected.numpy(), rtol=1e-14)
-
-
-def test_missing_partner_clip_is_written_as_it_is():
-    z = some_features(["audio", "video", "text"], 2, 3, 4, seed=3)
-    lengths = {"audio": [3, 3], "video": [0, 3], "text": [0, 0]}
-    steps = Steps(2, 3, {m: torch.tensor(n) for m, n in lengths.items()})
-    mixed = mixed_features(z, steps, "aligned")["audio"]
-    assert torch.equal(mixed[0], z["audio"][0])
-    torch.testing.assert_close(mixed[1], 0.5 * z["audio"][1] + 0.5 * z["video"][1])
-
-
 # ---- laws ---------------------------------------------------------------------------------------
 
 
@@ -273,18 +237,13 @@ def after(order, update, z):
     return book.codes
 
 
-def test_joint_update_is_independent_of_the_order():
+def test_the_sequential_update_depends_on_the_order_and_the_joint_one_does_not():
     z = some_features(["audio", "video", "text"], 4, 3, 3, seed=4)
     orders = [("audio", "video", "text"), ("text", "audio", "video"), ("video", "text", "audio")]
     first, *others = (after(order, "joint", z) for order in orders)
     for other in others:
         torch.testing.assert_close(other, first, rtol=1e-13, atol=1e-15)
-
-
-def test_sequential_update_depends_on_the_order():
-    z = some_features(["audio", "video", "text"], 4, 3, 3, seed=4)
-    one = after(("audio", "video", "text"), "sequential", z)
-    other = after(("text", "audio", "video"), "sequential", z)
+    one, other = (after(order, "sequential", z) for order in orders[:2])
     assert (one - other).abs().max() > 1e-2
 
 
@@ -332,12 +291,3 @@ def test_unused_code_goes_to_the_origin_with_smoothing(make_codebook):
     assert book.codes[1].norm() > 1e4  # explodes at once: sum over almost nothing
     run_beside_an_unused_code(book, 1500)
     assert book.codes[1].norm() < 1e-3
-
-
-def test_counts_without_smoothing_follow_the_tokens(make_codebook):
-    """The total count is its own moving average: after many steps of 8 tokens it is 8."""
-    book = make_codebook(CODES.float(), ema={"initial_count": 1.0, "decay": 0.9})
-    z = {m: torch.randn(2, 2, 2) for m in ("audio", "video")}
-    for _ in range(200):
-        book.accumulate(book.lookup(z, Steps(2, 2)))
-    assert float(book.counts.sum()) == pytest.approx(8.0, rel=1e-5)

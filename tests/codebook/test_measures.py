@@ -1,7 +1,5 @@
 """Code usage, all by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

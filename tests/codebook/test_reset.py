@@ -1,13 +1,10 @@
 """Code reset: thresholds, rules, sources, and what becomes of a reset code."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
 from cmg.codebook import random_reset
 from cmg.codebook.reset import idle_after, idle_by_rule
-from cmg.types import Steps
 
 
 def recorded(picks, noise=0.0):
@@ -212,15 +209,3 @@ def test_random_draw_stays_in_range():
     again, same = random_reset(torch.Generator().manual_seed(0), noise)(4000, 7, 3)
     assert torch.equal(chosen, again)
     assert torch.equal(spread, same)
-
-
-def test_update_keeps_dtypes(make_codebook):
-    book = make_codebook(line(4))
-    z = {m: torch.randn(2, 3, 2) for m in ("audio", "video")}
-    book.update(book.lookup(z, Steps(2, 3)), refused)
-    assert {n: x.dtype for n, x in book.state_dict().items()} == {
-        "codes": torch.float32,
-        "counts": torch.float32,
-        "sums": torch.float32,
-        "idle": torch.int64,
-    }

@@ -1,7 +1,5 @@
 """Codes before the first step: uniform, on samples, on centroids."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,9 +1,10 @@
-"""One of everything that cmg keeps on disk, small, made by the checkout that runs this.
+"""Stores and small runs of every kind, made or resumed by the checkout that runs this.
 
-    PYTHONPATH=CHECKOUT/src python tests/compatibility/make.py OUT
+    PYTHONPATH=CHECKOUT/src python tests/compatibility/make.py OUT [--resume]
 
-What is committed in `kept/` was made so at commit 409785a. Only commands and `cmg.write_store` are
-used, so that checkouts far apart can run it: `tools/side_by_side.py` does.
+Only commands and `cmg.write_store` are used, so that checkouts far apart can run it:
+`tools/side_by_side.py` does. What is committed in `kept/` was made so at commit 409785a, by this
+file as commit d5527c3 had it.
 
 A run in `kept/` is finished and holds its first and its last checkpoint. Without the last one it is
 a run that was stopped, which resumes to the last one again.
@@ -16,11 +17,13 @@ import os
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
@@ -175,7 +178,6 @@ def clips(seed: int, missing: bool, shapes: dict[str, tuple[int, ...]], steps: S
 def stores() -> None:
     """Every kind of store."""
     from cmg import write_store
-    from cmg.data import index
 
     about = {
         "split": ["train"] * 14 + ["val"] * 3 + ["test"] * 5,
@@ -194,20 +196,14 @@ def stores() -> None:
     two = {"audio": (6,), "video": (5,)}
     seconds = {"audio": 0.5, "video": 1.0}
     write_store(folder / "seconds", clips(3, False, two, [8, 4]), step_seconds=seconds, **about)
-    per_step = {
-        "step": [[(i + t) % CLASSES for t in range(STEPS)] for i in range(CLIPS)],
-        "events": [[[(i + t) % 2] if t % 2 else [] for t in range(STEPS)] for i in range(CLIPS)],
-    }
-    spoken = about | {"labels": {"step": per_step["step"]}}
+    classes = [[(i + t) % CLASSES for t in range(STEPS)] for i in range(CLIPS)]
+    spoken = about | {"labels": {"step": classes}}
     write_store(folder / "per-step", clips(4, False, two, [STEPS] * 2), **spoken)
-    above, index.INDEXED_ABOVE = index.INDEXED_ABOVE, 10
-    write_store(folder / "indexed", clips(5, False, two, [STEPS] * 2), **about)
-    index.INDEXED_ABOVE = above
-    for name, encoding, dtype in (
-        ("compact", "compact", "float32"),
-        ("half", "compact", "float16"),
-    ):
-        to = ("--out", folder / name, "--encoding", encoding, "--dtype", dtype)
+    indexed = find_spec("cmg.data.index")  # later checkouts write none
+    with patch("cmg.data.index.INDEXED_ABOVE", 10) if indexed else nullcontext():
+        write_store(folder / "indexed", clips(5, False, two, [STEPS] * 2), **about)
+    for name, dtype in (("compact", "float32"), ("half", "float16")):
+        to = ("--out", folder / name, "--encoding", "compact", "--dtype", dtype)
         cmg("data", "import", folder / "plain", *to)
     simulated = Path("simulated")
     size = ("--fraction", 0.0003, "--map", 2, "--avs-fraction", 0, "--workers", 1)
@@ -258,17 +254,7 @@ def encoded(run: Path, store: str) -> dict[str, Any]:
     return {line["id"]: line["codes"] for line in lines}
 
 
-def convert() -> None:
-    """A run of an official file."""
-    cmg("convert", *Path("runs/published/official").glob("*.pt"), "--out", "runs/converted")
-
-
 SEARCH = ("retrieve", "clip20", "--from", "audio", "--to", "video", "--model", "runs/defaults")
-
-
-def retrieval_index() -> None:
-    """The vectors of a gallery."""
-    cmg(*SEARCH, "--save-index", "index.safetensors")
 
 
 STUDY = """
@@ -290,25 +276,6 @@ def study() -> None:
     where = ("--data", "stores/seconds", "--base", "own-data", "--out", "study")
     cmg("study", "run", "pair.yaml", *where, "--seeds", 1, "--workers", 1, *small)
     Path("study/report.html").unlink()
-
-
-def frames() -> None:
-    """Frames and masks of a few clips of the whole store."""
-    from PIL import Image
-
-    rows = ["id,split,category"]
-    for i in (0, 2, 4, 6, 14, 15, 17, 18):
-        split = "train" if i < 14 else "val" if i < 17 else "test"
-        rows.append(f"clip{i},{split},{'cat' if i % 3 else 'dog'}")
-        for t in range(2):
-            picture = np.zeros((32, 32, 3), np.uint8)
-            picture[8:24, 2 + t : 14 + t, 0] = picture[8:24, 18 - t : 30 - t, 2] = 220
-            drawn = {"frames": picture, "masks": picture[..., 0 if i % 3 else 2] > 0}
-            for name in ("frames", "masks")[: 1 if split == "train" and t else 2]:
-                file = Path("framed", name, f"clip{i}", f"{t}.png")
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(drawn[name]).save(file)
-    Path("framed/clips.csv").write_text("\n".join(rows) + "\n")
 
 
 def backbone_weights() -> dict[str, Any]:
@@ -336,40 +303,8 @@ SEGMENT = [
 ]  # fmt: skip
 
 
-def segmentation() -> None:
-    """A model that segments, with its results, as it was after its first epoch and its last."""
-    from cmg.segmentation import checkpoint
-
-    frames()
-    backbone_weights()
-    keep = checkpoint.TrainingFolder.keep
-
-    def keep_first(folder: Any, *state: Any) -> None:
-        keep(folder, *state)
-        if not Path("avs-stopped").exists():
-            shutil.copytree("avs/models/audio-0", "avs-stopped")
-
-    checkpoint.TrainingFolder.keep = keep_first
-    try:
-        cmg(*SEGMENT)
-    finally:
-        checkpoint.TrainingFolder.keep = keep
-    for file in Path("avs").glob("report.*"):
-        file.unlink()
-    shutil.rmtree("backbone")
-
-
-def without_backbone() -> None:
-    """Take the backbone's weights out of the files of models."""
-    from safetensors.torch import load_file, save_file
-
-    for file in sorted(Path().glob("avs*/**/*.safetensors")):
-        tensors = load_file(file)
-        save_file({n: x for n, x in tensors.items() if "backbone.network" not in n}, file)
-
-
 def with_backbone() -> None:
-    """The inverse of :func:`without_backbone`, and the folder with the weights."""
+    """Put the backbone's weights, which are not kept, into the files of models and a folder."""
     from safetensors.torch import load_file, save_file
 
     weights = backbone_weights()
@@ -377,29 +312,6 @@ def with_backbone() -> None:
         tensors = load_file(file)
         prefix = "model." if file.name == "training.safetensors" else ""
         save_file(tensors | {f"{prefix}{n}": x for n, x in weights.items()}, file)
-
-
-def make() -> None:
-    """Make everything that is kept, in the working directory, with what was measured of it."""
-    from cmg import FeatureStore
-
-    stores()
-    for name, job in RUNS.items():
-        train(name, job)
-    convert()
-    retrieval_index()
-    study()
-    segmentation()
-    found = {name: measured(Path("runs", name), job) for name, job in RUNS.items()}
-    found["converted"] = {"codes": encoded(Path("runs/converted"), "stores/whole")}
-    found["hashes"] = {
-        str(m.parent): FeatureStore.open(m.parent).content_hash
-        for m in sorted(Path("stores").glob("**/manifest.json"))
-    }
-    found["search"] = json.loads(cmg(*SEARCH, "--gallery", "index.safetensors", "--json"))
-    Path("expected.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    shutil.rmtree("stores/wide")
-    without_backbone()
 
 
 def train_all(resumed: bool) -> None:
@@ -419,13 +331,8 @@ def train_all(resumed: bool) -> None:
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, help="folder to make, or with --resume to go on in")
-    does = parser.add_mutually_exclusive_group()
-    does.add_argument("--bits", action="store_true", help="only runs, those in float32 too")
-    does.add_argument("--resume", action="store_true", help="resume the runs of --bits")
+    parser.add_argument("--resume", action="store_true", help="resume runs that were made")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=asked.resume)
     os.chdir(asked.out)  # runs name their stores relative to it
-    if asked.bits or asked.resume:
-        train_all(asked.resume)
-    else:
-        make()
+    train_all(asked.resume)

@@ -1,7 +1,5 @@
 """What earlier versions left on disk loads, measures the same and goes on exactly."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

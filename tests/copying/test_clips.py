@@ -1,12 +1,7 @@
 """Copies in chunks: the bytes depend on the source alone, whatever was interrupted."""
 
-from __future__ import annotations
-
 import errno
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +9,7 @@ import pytest
 
 from cmg.copying import clips as module
 from cmg.copying.clips import copy_clips
-from cmg.data import Clip, FeatureSpec, LabelSpec, StoreWriter, open_store, verify_store
+from cmg.data import open_store, verify_store
 from cmg.data.features import converted
 from cmg.errors import DataError, ModalityError
 
@@ -282,57 +277,3 @@ def test_an_occupied_target_is_refused_before_any_work(store, tmp_path, left):
     copied = copy_clips(store, tmp_path / "other", workers=1, encoding="compact", overwrite=True)
     assert open_store(tmp_path / "other").content_hash == copied.manifest.content_hash
     assert left() == ["copy", "other"]
-
-
-SCRIPT = """
-import sys
-from cmg.data import open_store
-from cmg.copying.clips import copy_clips
-
-def told(clips, kept):
-    print(clips, flush=True)
-
-if __name__ == "__main__":
-    store = open_store(sys.argv[1])
-    copy_clips(store, sys.argv[2], encoding="compact", workers=int(sys.argv[3]), chunk=2, told=told)
-"""
-
-
-@pytest.fixture
-def large(tmp_path):
-    """A store that takes a moment to copy."""
-    specs = {"video": FeatureSpec(kind="maps", shape=(4, 4, 128))}
-    rng = np.random.default_rng(0)
-    with StoreWriter(tmp_path / "large", specs, {"k": LabelSpec(classes=("a", "b"))}) as writer:
-        for i in range(60):
-            video = np.maximum(rng.normal(-0.5, 1, (10, 4, 4, 128)), 0).astype("f4")
-            writer.add(Clip(f"c{i}", "train", {"video": video}, {"k": i % 2}))
-    return open_store(tmp_path / "large")
-
-
-@pytest.mark.slow
-def test_killed_and_run_again_by_more_workers_it_is_the_same_to_the_byte(large, tmp_path):
-    script, out = tmp_path / "run_copy.py", tmp_path / "copy"
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(large.path), str(out)]
-    process = subprocess.Popen([*command, "1"], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if int(line) >= 6:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert not out.exists()
-    assert (tmp_path / ".copy.partial-import/chunks/00000.json").is_file()
-    done = subprocess.run([*command, "2"], stdout=subprocess.PIPE, text=True, check=True)
-    first, *_, last = map(int, done.stdout.split())
-    assert 6 <= first < 60
-    assert last == 60
-    alone = copy_clips(large, tmp_path / "alone", encoding="compact", workers=1, chunk=2)
-    assert open_store(out).content_hash == alone.manifest.content_hash
-    files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
-    assert len(files) == 33
-    for file in files:
-        assert (out / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()
-    assert not (tmp_path / ".copy.partial-import").exists()
-    equal(open_store(out), large)

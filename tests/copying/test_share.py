@@ -1,7 +1,5 @@
 """A store written by several ranks: the bytes of a copy by one process."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -153,17 +151,20 @@ def slow(*args):
     time.sleep(float(sys.argv[3]))
     return write(*args)
 module.write_chunk = slow
-copy_share(open_store(sys.argv[1]), sys.argv[2], rank_of(), workers=1, chunk=2)
+copy_share(open_store(sys.argv[1]), sys.argv[2], rank_of(), workers=int(sys.argv[4]), chunk=2)
 """
 
 
 @pytest.mark.slow
-def test_two_processes_one_killed_and_started_again_give_the_same_bytes(store, tmp_path, alone):
+def test_two_processes_one_killed_and_started_again_with_workers_give_the_same_bytes(
+    store, tmp_path, alone
+):
     out = tmp_path / "shared"
 
-    def start(rank, seconds):
+    def start(rank, seconds, workers=1):
         variables = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-        command = [sys.executable, "-c", SLOW_RANK, str(store.path), str(out), str(seconds)]
+        given = map(str, (store.path, out, seconds, workers))
+        command = [sys.executable, "-c", SLOW_RANK, *given]
         return subprocess.Popen(command, env=os.environ | variables)
 
     first, second = start(0, 0.0), start(1, 2.0)
@@ -176,6 +177,6 @@ def test_two_processes_one_killed_and_started_again_give_the_same_bytes(store, t
     second.wait(60)
     assert not out.exists()
     assert record.exists()
-    assert start(1, 0.0).wait(60) == 0
+    assert start(1, 0.0, workers=2).wait(60) == 0
     assert bytes_of(out) == alone
     assert verify_store(out) == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -106,6 +107,22 @@ def many(write) -> Clips:
 def old(many, tmp_path) -> Clips:
     """The same store as version 1 had it."""
     return open_store(as_version_1(many, tmp_path / "old"))
+
+
+@pytest.fixture
+def in_bucket(request, tmp_path, monkeypatch):
+    """Put a store into an object storage; its address there. The cache is empty."""
+    monkeypatch.setenv("CMG_CACHE", str(tmp_path / "cache"))
+    address = f"memory://bucket-{abs(hash(request.node.name))}/store"
+    files, root = fsspec.core.url_to_fs(address)
+
+    def put(store: Clips) -> str:
+        for path in store.path.rglob("*"):
+            if path.is_file():
+                files.pipe_file(f"{root}/{path.relative_to(store.path)}", path.read_bytes())
+        return address
+
+    return put
 
 
 def as_version_1(store: Clips, path: Path) -> Path:

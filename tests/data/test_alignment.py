@@ -1,7 +1,5 @@
 """Steps of different duration on one grid: exact by hand, against a slow oracle, and laws."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

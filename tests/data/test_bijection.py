@@ -1,7 +1,5 @@
 """The computed order of very large splits: a permutation, keyed, uniform, and never another one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

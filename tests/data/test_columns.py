@@ -1,7 +1,5 @@
 """Columns: to the bit what the rows of version 1 were, made when they are wanted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pickle
@@ -22,7 +20,6 @@ from cmg.data.manifest import BLOCKS, COLUMNS, LINES, MANIFEST, ClipRow
 from cmg.data.mapped import write_arrays
 from cmg.data.prefetch import epoch_ahead
 from cmg.errors import DataError, ModalityError
-from cmg.files import file_sha256
 
 KEPT = Path(__file__).parents[1] / "compatibility" / "kept" / "stores"
 
@@ -156,15 +153,6 @@ def test_batches_are_the_same(many, old, modalities, options):
             assert all(torch.equal(a[m], b[m]) for m in b)
 
 
-def test_clips_without_a_wanted_modality_are_left_out(many, old):
-    """Clips 1, 5, 9, ... lack `half`; the others are there in the order of the store."""
-    made = Batches(many.split("test+train"), 9, ["half"], shuffle=False)
-    have = np.flatnonzero(old.split("test+train").lengths("half").numpy())
-    assert 0 < len(have) < CLIPS_IN_ALL
-    assert made.clips.tolist() == have.tolist()
-    assert np.concatenate([made.indices(0, i) for i in range(len(made))]).tolist() == have.tolist()
-
-
 def test_scans_in_parts_are_the_same(many, monkeypatch):
     def seen():
         split = many.split("train")
@@ -258,14 +246,8 @@ def test_a_copy_in_chunks_has_the_same_columns(many, old, tmp_path):
 
 
 @pytest.fixture
-def bucket(many, request, tmp_path, monkeypatch):
-    monkeypatch.setenv("CMG_CACHE", str(tmp_path / "cache"))
-    address = f"memory://bucket-{abs(hash(request.node.name))}/store"
-    files, root = fsspec.core.url_to_fs(address)
-    for path in many.path.rglob("*"):
-        if path.is_file():
-            files.pipe_file(f"{root}/{path.relative_to(many.path)}", path.read_bytes())
-    return address
+def bucket(many, in_bucket):
+    return in_bucket(many)
 
 
 def test_remote_columns_come_at_opening(many, bucket, tmp_path):
@@ -308,25 +290,6 @@ def test_version_1_refuses_edited_rows(old):
     assert "clips.jsonl was edited" in verify_store(old.path)[0]
     path.unlink()
     with pytest.raises(DataError, match=r"clips\.jsonl is missing"):
-        open_store(old.path)
-
-
-@pytest.mark.parametrize(
-    ("steps", "message"),
-    [
-        (10**12, "has 1000.* steps of half"),
-        (10**13, "line 3: .*lengths.*half"),
-        (10**30, "line 3: .*lengths.*half"),
-    ],
-)
-def test_a_row_that_claims_more_steps_than_there_are_is_refused_at_opening(old, steps, message):
-    path = old.path / LINES
-    lines = path.read_text().splitlines(keepends=True)
-    row = json.loads(lines[2])
-    lines[2] = json.dumps(row | {"lengths": row["lengths"] | {"half": steps}}) + "\n"
-    path.write_text("".join(lines))
-    resealed(old.path, clips_sha256=file_sha256(path))
-    with pytest.raises(DataError, match=message):
         open_store(old.path)
 
 

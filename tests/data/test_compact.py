@@ -1,7 +1,5 @@
 """Compact shards: exact, small, and never read outside themselves."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Sets by name and fold: what opens them, and the cache they are built into."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np
@@ -104,6 +102,26 @@ def test_an_address_is_one_store_and_its_preset_starts_studies(folded, where):
     name = where.partition(":")[0]
     assert base_name(load_study("evidence"), where, None, []) == [name]
     assert base_name(load_study("ablation-av"), where, None, []) == [name, "method=light"]
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "pair", "classes", "clips"),
+    [
+        ("watch", [], ("gyroscope", "accelerometer"), ("exercise", 7), 105),
+        # 284 of the test clips have a subgroup that is large enough.
+        ("emoji", ["data.modalities=[fluent,text]"], ("text", "fluent"), ("subgroup", 63), 284),
+    ],
+)
+def test_a_fold_trains_and_probes_by_its_address(cmg, tmp_path, name, more, pair, classes, clips):
+    quick = ["training.epochs=1", "data.fraction=0.2", "model.width=16", "probe.epochs=1"]
+    quick += ["training.tensorboard=false"]
+    said = cmg("pretrain", name, f"data={name}:3", *quick, *more, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    probe = ("--train-on", pair[0], "--test-on", pair[1], "--seeds", 1, "probe.l2=0.1", "--json")
+    told = cmg("probe", "--model", tmp_path / "run", *probe).json
+    assert (told["label"], told["chance"]) == (classes[0], pytest.approx(100 / classes[1]))
+    right = told["transfer"]["mean"] * clips / 100
+    assert right == pytest.approx(round(right)), "a share of the test clips"
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -1,7 +1,5 @@
 """Clips of one's own: a csv, a folder of frames and a folder of masks."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest
@@ -63,15 +61,11 @@ def test_masks_may_be_absent_where_none_is_needed(root):
     [
         ("id,split,catgory\nme,train,dog\n", "line 1: unknown column 'catgory' .did you mean"),
         ("id,category\nme,dog\n", "line 1: no column 'split'"),
-        ("id,id,split\nme,me,train\n", "line 1: every column needs a name of its own"),
         ("", "line 1: no column 'id'"),
-        ("id,split\n", "lists nothing"),
         ("id,split\nme,train\nme,test\n", "line 3: the id 'me' is in line 2 already"),
         ("id,split\n../me,train\n", "line 2: id '../me' cannot be the name of a folder"),
         ("id,split\nme,\n", "line 2: id and split must not be empty"),
-        ("id,split\nme\n", "line 2: 1 cells where the header has 2"),
         ("id,split\nother,train\n", "clip 'other' has no frames"),
-        ('id,split\n"me,train\n', "line 2: no table"),
     ],
 )
 def test_a_list_that_cannot_be_right_is_refused(root, text, told):

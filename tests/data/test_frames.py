@@ -1,7 +1,5 @@
 """Frames and masks as arrays."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

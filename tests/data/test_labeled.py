@@ -1,7 +1,5 @@
 """Labels of a file for the clips of a store."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -52,30 +50,18 @@ def test_names_stay_names(file):
         ("", "l.csv", "line 1: no column 'id'"),
         ("clip,kind\na,b\n", "l.csv", "line 1: no column 'id'"),
         ("id\na\n", "l.csv", "labels no clip; give a column"),
-        ("id,kind,kind\na,b,c\n", "l.csv", "line 1: every column needs a name of its own"),
         ("id,kind\na,b\na,c\n", "l.csv", r"line 3: the id 'a' is in line 2 already"),
-        ("id,kind\na,b,c\n", "l.csv", "line 2: 3 cells where the header has 2"),
         ("id,kind\n,b\n", "l.csv", "line 2: no id"),
         ("id,kind\na,\n", "l.csv", "labels no clip"),
         ('{"id": "a"', "l.jsonl", "line 1: no JSON"),
-        ("[1]", "l.jsonl", "line 1: not an object"),
         ('{"id": "a", "kind": ["b"]}', "l.jsonl", "line 1: 'kind' must be one name"),
         ('{"id": {}, "kind": "b"}', "l.jsonl", "line 1: 'id' must be one name"),
-        ('{"id": "a", "kind": NaN}', "l.jsonl", "line 1: no JSON .*NaN is no JSON; write null"),
-        ('{"id": "a", "kind": "b", "kind": "c"}', "l.jsonl", "line 1: .* key is there twice: id"),
-        ('{"id": "a", "kind": ' + "[" * 9999, "l.jsonl", "line 1: no JSON"),
-        ('{"id": "a", "kind": ' + "9" * 5000 + "}", "l.jsonl", "line 1: no JSON"),
         ('{"id": "", "kind": "b"}', "l.jsonl", "line 1: no id"),
     ],
 )
 def test_bad_files_are_refused_by_row(file, text, name, said):
     with pytest.raises(DataError, match=said):
         read_labels(file(text, name))
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.csv cannot be read"):
-        read_labels(tmp_path / "none.csv")
 
 
 def test_clips_get_the_labels_of_the_file(store, file):

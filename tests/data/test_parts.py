@@ -1,7 +1,5 @@
 """Parts that share a group or lack a class are refused."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Batches read ahead: the same ones, in order, with their errors, and nothing left running."""
 
-from __future__ import annotations
-
 import pickle
 import threading
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -97,20 +95,6 @@ def test_unknown_names_are_answered_with_the_nearest(store):
 
 
 # --- damage ---------------------------------------------------------------------------------
-
-
-def test_a_good_store_has_no_problems(store):
-    assert verify_store(store.path) == []
-
-
-def test_verify_finds_a_flipped_byte(store):
-    path = store.path / store.manifest.shards[1].file
-    data = bytearray(path.read_bytes())
-    data[-3] ^= 1
-    path.write_bytes(data)
-    (problem,) = verify_store(store.path)
-    assert path.name in problem
-    assert "checksum" in problem
 
 
 def test_a_truncated_shard_is_found_at_open_and_by_verify(store):
@@ -248,6 +232,8 @@ def test_an_empty_store_is_refused(write, tmp_path):
 
 # --- nothing half-written -------------------------------------------------------------------
 
+DOUBLE = {"double": FeatureSpec(kind="vectors", shape=(5,), dtype="float64")}
+
 
 @pytest.mark.parametrize("failing", range(6))
 def test_a_full_disk_leaves_nothing(write, clips, tmp_path, monkeypatch, failing):
@@ -270,8 +256,7 @@ def test_no_store_follows_a_swallowed_write_error(clips, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left")
 
     def careless():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}, shard_bytes=1) as writer:
+        with StoreWriter(tmp_path / "s", DOUBLE, shard_bytes=1) as writer:
             monkeypatch.setattr(os, "fsync", full)
             with pytest.raises(DataError, match="No space left"):
                 writer.add(Clip("a", "train", {"double": clips[0].features["double"]}))
@@ -283,15 +268,11 @@ def test_no_store_follows_a_swallowed_write_error(clips, tmp_path, monkeypatch):
 
 
 def test_an_interrupt_leaves_nothing(clips, tmp_path):
-    def interrupted():
-        yield from clips[:3]
-        raise KeyboardInterrupt
-
     def use():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}) as writer:
-            for clip in interrupted():
+        with StoreWriter(tmp_path / "s", DOUBLE) as writer:
+            for clip in clips[:3]:
                 writer.add(Clip(clip.id, "train", {"double": clip.features["double"]}))
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         use()
@@ -327,8 +308,7 @@ def test_a_foreign_folder_is_never_overwritten(write, clips, tmp_path):
 
 def test_a_target_filled_meanwhile_is_kept(clips, tmp_path):
     def use():
-        spec = FeatureSpec(kind="vectors", shape=(5,), dtype="float64")
-        with StoreWriter(tmp_path / "s", {"double": spec}) as writer:
+        with StoreWriter(tmp_path / "s", DOUBLE) as writer:
             writer.add(Clip("a", "train", {"double": clips[0].features["double"]}))
             (tmp_path / "s").mkdir()
             (tmp_path / "s/precious").touch()

@@ -1,7 +1,5 @@
 """The embedded set watch: its archive, how it was made, its features, its folds."""
 
-from __future__ import annotations
-
 import io
 from collections import Counter
 
@@ -200,17 +198,3 @@ def test_notes_say_what_is_recorded_and_by_whom(fold):
 def test_notes_are_told_where_a_modality_is_not_just_misspelt(fold, name, told):
     assert told in absent_modality(name, fold)
     assert absent_modality(name, fold).endswith("gyroscope") == ("mean" in told)
-
-
-def test_it_trains_and_probes_by_its_address(cmg, tmp_path):
-    quick = ["training.epochs=1", "data.fraction=0.2", "training.tensorboard=false"]
-    run = tmp_path / "run"
-    said = cmg("pretrain", "watch", "data=watch:3", *quick, "--out", run)
-    assert said.code == 0, said.err
-    pair = ["--train-on", "gyroscope", "--test-on", "accelerometer"]
-    told = cmg("probe", "--model", run, *pair, "--seeds", 1, "probe.l2=0.1", "--json").json
-    assert told["label"] == "exercise"
-    assert told["chance"] == pytest.approx(100 / 7)
-    assert told["transfer"]["mean"] * 105 / 100 == pytest.approx(
-        round(told["transfer"]["mean"] * 105 / 100)
-    ), "a share of the 105 test clips"

@@ -1,7 +1,5 @@
 """Runs of several processes, and a store that is awkward to divide."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -11,14 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 from tests.paired import paired_store
-
-from cmg.types import Kind, Modality
-
-MODALITIES = [
-    Modality(name="audio", kind=Kind.VECTORS, shape=(6,)),
-    Modality(name="video", kind=Kind.MAPS, shape=(2, 3, 5)),
-    Modality(name="text", kind=Kind.TOKENS, shape=(7,)),
-]
+from tests.tiny import THREE, TINY
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +17,7 @@ def store(tmp_path_factory):
     """22 clips of 2 to 6 steps, some without a modality; batches of 6, the last one of 4."""
     path = tmp_path_factory.mktemp("data") / "store"
     sizes = {"train": 22, "test": 12}
-    paired_store(path, MODALITIES, sizes, steps=6, classes=3, lengths=(2, 6), missing=0.15)
+    paired_store(path, THREE, sizes, steps=6, classes=3, lengths=(2, 6), missing=0.15)
     return path
 
 
@@ -34,7 +25,7 @@ def store(tmp_path_factory):
 def sparse(tmp_path_factory):
     """As many clips, most of which have one modality: a rank of three may have none of a kind."""
     path = tmp_path_factory.mktemp("data") / "sparse"
-    paired_store(path, MODALITIES, {"train": 22, "test": 12}, steps=6, classes=3, missing=0.6)
+    paired_store(path, THREE, {"train": 22, "test": 12}, steps=6, classes=3, missing=0.6)
     return path
 
 
@@ -45,10 +36,7 @@ def overrides(store, sparse):
     def make(*more):
         return [
             f"data.store={store}",
-            "data.batch_size=6",
-            "model.width=8",
-            "model.temporal.heads=2",
-            "model.temporal.hidden=16",
+            *TINY,
             "model.detail_width={audio: 6, video: 32, text: 6}",
             "model.token_hidden={text: 4}",
             "model.codebook.size=24",
@@ -56,8 +44,6 @@ def overrides(store, sparse):
             "objectives.club={hidden: 8}",
             "optimizer.lr=0.001",
             "training.epochs=3",
-            "training.threads=1",
-            "training.tensorboard=false",
             *(o.replace("SPARSE", str(sparse)) for o in more),
         ]
 

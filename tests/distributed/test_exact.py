@@ -1,7 +1,5 @@
 """Several ranks, or micro-batches, train what one process with the same batch trains."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path

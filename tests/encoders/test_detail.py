@@ -1,7 +1,5 @@
 """Specific encoders and their decoders: formulas, widths, sizes of maps."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional

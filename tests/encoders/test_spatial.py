@@ -1,7 +1,5 @@
 """Spatial pooling against loops over positions (METHOD section 2)."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Splits encoded once: shapes, masks, order, and nothing of the model changed."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from tests.paired import paired_store

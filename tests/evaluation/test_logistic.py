@@ -1,7 +1,5 @@
 """A logistic head: its optimum by the gradient and by hand, its penalty, and what it reads."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Heads on frozen features: what they learn, from what, and what they refuse."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

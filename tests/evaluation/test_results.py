@@ -1,7 +1,6 @@
 """The record of an evaluation: JSON round trip, public keys, codebook statistics."""
 
-from __future__ import annotations
-
+import dataclasses
 import json
 
 import pytest
@@ -57,32 +56,20 @@ def test_public_keys_are_what_json_promises():
         '{"transfer": {"a->b": {"mean": 1}}}',
         '{"transfer": 3}',
         "\u00ff",
+        None,
+        dataclasses.asdict(RESULTS.codebook) | {"extra": 1},
+        {"size": 64, "perplexity": 22.125, "shared_share": 0.75},
     ],
 )
 def test_damaged_file(tmp_path, text):
     file = tmp_path / "results.json"
-    file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(DataError, match="cannot read results"):
-        Results.load(file)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r"cannot read results .*absent\.json"):
-        Results.load(tmp_path / "absent.json")
-
-
-@pytest.mark.parametrize("change", [{"extra": 1}, {"used": ...}])
-def test_codebook_of_another_version(tmp_path, change):
-    file = tmp_path / "results.json"
-    RESULTS.save(file)
-    told = json.loads(file.read_text())
-    for key, value in change.items():
-        if value is ...:
-            del told["codebook"][key]
-        else:
-            told["codebook"][key] = value
-    file.write_text(json.dumps(told))
-    with pytest.raises(DataError, match="cannot read results"):
+    if isinstance(text, dict):  # of a codebook of another version
+        RESULTS.save(file)
+        told = json.loads(file.read_text())
+        text = json.dumps(told | {"codebook": text})
+    if text is not None:
+        file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"cannot read results .*results\.json"):
         Results.load(file)
 
 

@@ -1,7 +1,5 @@
 """Intervals of a mean: quantiles against printed tables, sizes by the definition."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.evaluation.scores import Score, half_width, t_quantile, t_within

@@ -1,7 +1,5 @@
 """Stacked heads compute what the modules compute, on codes and on vectors."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Metrics of the benchmarks against slow counting."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Files as CTranslate2 writes them, and small ones of Whisper's encoder."""
 
-from __future__ import annotations
-
 import struct
 
 import numpy as np

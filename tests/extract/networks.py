@@ -1,7 +1,5 @@
 """Small random networks of ``transformers`` in folders, as users have pretrained ones."""
 
-from __future__ import annotations
-
 import json
 
 import torch

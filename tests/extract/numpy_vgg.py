@@ -1,7 +1,5 @@
 """VGG networks in NumPy, in float64, channels last: slow, and nothing of ours or torch's in it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 VGGISH = {

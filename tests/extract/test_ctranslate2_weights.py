@@ -1,7 +1,5 @@
 """Files of CTranslate2 that are made here: what they hold, and everything that cannot be."""
 
-from __future__ import annotations
-
 import contextlib
 import struct
 import tracemalloc

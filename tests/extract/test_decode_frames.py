@@ -1,7 +1,5 @@
 """Which frames of a video are taken, against decoding everything."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import av
@@ -201,12 +199,6 @@ def test_one_frame_beside_a_sound_is_a_whole_file(suffix, tmp_path):
     found = decode(path, path, FramePlan(1, (8, 8)), 16000)
     assert len(found.frames) == 1
     assert found.wave.shape[-1] == pytest.approx(48000, abs=1200)
-
-
-def test_a_video_of_one_frame_is_one_step_of_it(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 0.04, tone=None)
-    found = decode(path, None, FramePlan(16, SIZE), None)
-    assert (found.steps, found.frames.shape) == (1, (1, *SIZE, 3))
 
 
 def test_frames_of_a_variable_rate_are_taken_by_when_they_are_shown(tmp_path):

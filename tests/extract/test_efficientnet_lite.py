@@ -1,13 +1,12 @@
 """EfficientNet-Lite0 from its packages, and what is said without them."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 
 import numpy as np
 import pytest
 import torch
+from tests.hostile import Evil
 
 from cmg.errors import ConfigError
 from cmg.extract.extractor import LoadOptions
@@ -63,14 +62,6 @@ def test_a_file_that_is_missing_from_a_package_is_named():
     assert package_file("cmg", "types.py", "").is_file()
     with pytest.raises(ConfigError, match=r"nothing\.bin is missing; install .* again: pip"):
         package_file("cmg", "nothing.bin", "pip")
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (exec, (f"open({str(self.path)!r}, 'w').close()",))
 
 
 def test_files_of_weights_are_read_as_weights_only(tmp_path):

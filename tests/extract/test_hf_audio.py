@@ -1,7 +1,5 @@
 """Steps of small random audio networks, against calling transformers directly."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from cmg.extract.registry import load_extractor
 from . import networks
 
 pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +23,6 @@ def folders(tmp_path_factory):
     made["hubert"] = networks.wav2vec2(tmp_path_factory.mktemp("h"), "Hubert", normalize=False)
     made["fused"] = networks.clap(tmp_path_factory.mktemp("fused"), fusion=True)
     return made
-
-
-@pytest.fixture(autouse=True)
-def offline(tmp_path, monkeypatch):
-    """No cache of this machine, and no network."""
-    import socket
-
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(socket.socket, "connect", lambda *a: pytest.fail("reached the network"))
 
 
 def noise(seconds, rate=16000):

@@ -1,7 +1,5 @@
 """What files say of their end: what is stated is believed, what ffmpeg guesses is not."""
 
-from __future__ import annotations
-
 import av
 import numpy as np
 import pytest

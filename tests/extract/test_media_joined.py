@@ -1,7 +1,5 @@
 """Files of several recordings: all of them, one after the other, or a clear word."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

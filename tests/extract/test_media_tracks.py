@@ -1,7 +1,5 @@
 """Which of several tracks is read, and what is said of it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from av.stream import Disposition

@@ -1,7 +1,5 @@
 """Networks of one medium under the names of another's extractors."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

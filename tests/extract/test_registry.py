@@ -1,7 +1,5 @@
 """Names, cards, and that nothing is imported or read before it is asked for."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """From a folder of files to clips."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

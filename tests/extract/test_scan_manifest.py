@@ -1,7 +1,5 @@
 """Clips listed in a csv or jsonl file."""
 
-from __future__ import annotations
-
 import json
 import re
 
@@ -101,12 +99,8 @@ def test_a_manifest_in_the_folder_and_one_instead_of_a_folder(tmp_path):
     ("content", "message"),
     [
         ("", "lists nothing"),
-        ("file\n", "lists nothing"),
         ("vidoe,x\na.mp4,1\n", r"no column names a file.*did you mean 'video'"),
-        ("file,file\na.mp4,a.mp4\n", "every column needs a name of its own"),
-        ("file,\na.mp4,1\n", "every column needs a name of its own"),
         ("file,x\na.mp4\n", r"clips\.csv, line 2: 1 cells where the header has 2"),
-        ('file\n"a.mp4\n', "line 2: no table"),
         ("file,x\n,1\n", "line 2: the row names no file and has no text"),
         ("file\na.mp4\nmissing.wav\n", r"line 3: the audio file .*missing\.wav does not exist"),
         ("audio\npictures\n", r"line 2: the audio file .*pictures is a folder"),
@@ -121,12 +115,6 @@ def test_a_manifest_in_the_folder_and_one_instead_of_a_folder(tmp_path):
         ("file,split\na.mp4,my split\n", "line 2: 'my split' cannot name a split"),
         ("video,picture_fps\npictures,0\n", "line 2: picture_fps '0' is no positive number"),
         ("file,label,label:label\na.mp4,x,y\n", "line 2: two values of the label 'label'"),
-        (["[1]"], r"clips\.jsonl, line 1: not an object"),
-        (['{"file": "a.mp4"}', "{"], "line 2: no JSON"),
-        (['{"text": "\\ud800"}'], "line 1: no JSON in UTF-8"),
-        (["[" * 100_000], "line 1: no JSON"),
-        (['{"file": "a.mp4", "label": NaN}'], "line 1: no JSON .*NaN is no JSON; write null"),
-        (['{"file": "a.mp4", "file": "b.wav"}'], "line 1: no JSON .*a key is there twice"),
         ("file,start\na.mp4,1_0\n", "line 2: start '1_0' is neither seconds"),
         ([{"file": ["a.mp4"]}], "line 1: 'file' must be text"),
         ([{"file": "a.mp4", "label": True}], "line 1: 'label' must be text"),

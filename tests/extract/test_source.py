@@ -1,7 +1,5 @@
 """Raw media as a source of features, with extractors whose numbers are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

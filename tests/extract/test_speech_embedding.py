@@ -1,7 +1,5 @@
 """Windows of the speech embedding, and steps of windows."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 

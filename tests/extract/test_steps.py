@@ -1,7 +1,5 @@
 """Steps of sound: how many, and which frames are whose."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

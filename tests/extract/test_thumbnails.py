@@ -1,7 +1,5 @@
 """Thumbnails and waveform of a clip of media."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

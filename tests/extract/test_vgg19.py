@@ -1,7 +1,5 @@
 """VGG-19 on random weights under Keras's and torchvision's names, against NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

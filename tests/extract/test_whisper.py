@@ -1,7 +1,5 @@
 """Whisper's spectrogram and encoder by their definitions, its weights by CTranslate2's numbers."""
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 import math

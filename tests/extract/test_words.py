@@ -1,7 +1,5 @@
 """Vectors of words, against calling transformers directly."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import numpy as np
@@ -15,23 +13,12 @@ from cmg.extract.registry import load_extractor
 from . import networks
 
 pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     return networks.bert(tmp_path_factory.mktemp("bert"))
-
-
-@pytest.fixture(autouse=True)
-def offline(tmp_path, monkeypatch):
-    """No encoder and no cache of this machine, and no network."""
-    import socket
-
-    from huggingface_hub import constants
-
-    monkeypatch.delenv("CMG_TEXT_ENCODER", raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(socket.socket, "connect", lambda *a: pytest.fail("reached the network"))
 
 
 def hidden(folder, text, part=None):

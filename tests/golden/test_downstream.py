@@ -1,7 +1,5 @@
 """Labels, metrics and ExpLog beyond what was recorded."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -10,7 +8,6 @@ import torch
 from cmg.data.labels import Event, clip_classes, parse_events, step_labels
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores, top1_accuracy
-from cmg.evaluation.stack import exp_log_loss
 
 
 def test_events_cover_onset_to_offset():
@@ -67,20 +64,3 @@ def test_micro_scores_at_the_edges():
 
 def test_top1_accuracy():
     assert top1_accuracy(torch.eye(4), torch.tensor([0, 1, 2, 0])) == 0.75
-
-
-def test_explog_is_cross_entropy_at_alpha_zero():
-    logits, classes = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6)
-    targets = torch.nn.functional.one_hot(classes % 5, 5).float()
-    loss = exp_log_loss(logits, targets, torch.zeros(5))
-    assert loss.item() == pytest.approx(
-        torch.nn.functional.cross_entropy(logits, classes % 5).item(), rel=1e-6
-    )
-
-
-def test_explog_never_lowers_alpha():
-    alpha = torch.full((3,), 0.1, requires_grad=True)
-    generator = torch.Generator().manual_seed(0)
-    exp_log_loss(torch.randn(4, 3, generator=generator), torch.ones(4, 3), alpha).backward()
-    assert alpha.grad is not None
-    assert bool((alpha.grad <= 0).all())

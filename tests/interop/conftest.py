@@ -1,7 +1,5 @@
 """The recorded official file, files cut from it, and tiny runs of every official kind."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files to run folders and back: what is kept, and what the converted model computes."""
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
 
@@ -16,7 +14,6 @@ from cmg.objectives.cmcm import cmcm_loss
 from cmg.objectives.commitment import commitment_loss
 from cmg.objectives.reconstruction import reconstruction_loss
 from cmg.recipes.convert import convert_to_official, convert_to_run
-from cmg.recipes.pretrain import prepare
 from cmg.runs.checkpoint import find_checkpoint, load_model, read_checkpoint
 from cmg.types import Batch
 
@@ -192,13 +189,6 @@ def test_edited_beside_file_is_noticed(tiny, tmp_path):
         convert_to_official(tmp_path / "run", tmp_path / "back.pt")
     assert not (tmp_path / "back.pt").exists()
     assert load_model(tmp_path / "run").size == 13  # using the model takes its weights alone
-
-
-def test_converted_run_is_not_resumed(tiny, tmp_path):
-    convert_to_run(tiny, tmp_path / "run")
-    config = read_checkpoint(tmp_path / "run").config
-    with pytest.raises(CheckpointError, match="converted from a checkpoint of the authors"):
-        prepare(config, tmp_path / "run", resume=True)
 
 
 def test_full_disk_leaves_nothing(tiny, tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """A model around every kind of quantizer: what is encoded is what heads see."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -84,7 +82,7 @@ def test_one_modality_is_a_model(model_of, make_batch):
     ("codes", "error", "said"),
     [
         (torch.zeros(1, 2, 2), DataError, "int64"),
-        (torch.full((1, 2, 2), 9), DataError, "-1 .. 8"),
+        *((torch.full((1, 2, 2), code), DataError, "-1 .. 8") for code in (-2, 9)),
         (torch.zeros(1, 2, dtype=torch.int64)[..., None], ConfigError, "2 levels"),
     ],
 )

@@ -1,7 +1,5 @@
 """Published builders: parameter counts of the official checkpoints, and the named runs."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import copy
 
 import numpy as np
@@ -186,20 +184,13 @@ def test_fit_lowers_what_it_reports(features, steps_of):
     assert group.fit_nets(x, y, steps, optimizer, 0) == {}
 
 
-def test_fit_does_not_reach_the_encoders(features, steps_of):
+def test_the_estimate_reaches_content_and_detail_and_the_fit_does_not(features, steps_of):
     group = make_group()
     x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
     for tensor in [*x.values(), *y.values()]:
         tensor.requires_grad_()
     group.fit_nets(x, y, steps_of(x), adam(group.parameters()), 2)
     assert all(tensor.grad is None for tensor in [*x.values(), *y.values()])
-
-
-def test_estimate_reaches_content_and_detail(features, steps_of):
-    group = make_group()
-    x, y = features(2, (3, 4, 3), 1), features(2, (3, 4, 4), 2)
-    for tensor in [*x.values(), *y.values()]:
-        tensor.requires_grad_()
     permutations = dict.fromkeys(x, torch.tensor([1, 2, 0]))
     sum(group(x, y, steps_of(x), permutations).values()).backward()
     assert all(tensor.grad.abs().max() > 1e-4 for tensor in [*x.values(), *y.values()])

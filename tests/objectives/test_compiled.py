@@ -1,7 +1,5 @@
 """Objectives as one graph of torch.compile, which gives what they give without."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

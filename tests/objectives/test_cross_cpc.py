@@ -1,7 +1,5 @@
 """Cross-CPC and its same-step form, against an LSTM and log-softmax written as loops."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -245,26 +243,6 @@ def test_gradient_ignores_padding(features, ragged, poisoned, steps_of):
         assert gradient.abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("draw", [0.0, 0.7])
-def test_padded_equals_truncated(features, steps_of, draw):
-    cpc = make(2)
-    z = features(2, (4, 9, 3))
-    lengths = dict.fromkeys(z, torch.tensor([5, 5, 5, 5]))
-    padded = cpc(z, steps_of(z, lengths), draw).cross_cpc
-    cut = {m: x[:, :5] for m, x in z.items()}
-    torch.testing.assert_close(padded, cpc(cut, steps_of(cut), draw).cross_cpc)
-
-
-def test_missing_modality_is_excluded(features, steps_of):
-    """Clips 0 and 2 have both; clip 1 lacks video and appears in audio alone."""
-    cpc = make(2, self_weight=0.0)
-    z = features(2, (3, 6, 3))
-    lengths = {"audio": torch.tensor([6, 6, 6]), "video": torch.tensor([6, 0, 6])}
-    found = cpc(z, steps_of(z, lengths), 0.5)
-    kept = {m: x[[0, 2]] for m, x in z.items()}
-    torch.testing.assert_close(found.cross_cpc, cpc(kept, steps_of(kept), 0.5).cross_cpc)
-
-
 @pytest.mark.parametrize("length", [1, 2])
 def test_without_a_time_axis(features, steps_of, length):
     cpc = make(2)
@@ -292,19 +270,6 @@ def test_shortest_clip_with_a_prediction(features, steps_of, length, ahead, min_
     result = cpc(z, steps_of(z), 0.5)
     assert (result.cross_cpc is not None) == long
     assert (result.same_step_nce is not None) != long
-
-
-def test_mixed_batch_has_both(features, steps_of):
-    """Two clips of 6 steps and two of 1: the short ones get the same-step form alone."""
-    cpc = make(2)
-    z = features(2, (4, 6, 3))
-    lengths = dict.fromkeys(z, torch.tensor([6, 1, 6, 1]))
-    result = cpc(z, steps_of(z, lengths), 0.5)
-    long = {m: x[[0, 2]] for m, x in z.items()}
-    torch.testing.assert_close(result.cross_cpc, cpc(long, steps_of(long), 0.5).cross_cpc)
-    told = {m: [6, 1, 6, 1] for m in z}
-    expected = same_step_by_loops(cpc, {m: x.numpy() for m, x in z.items()}, told)
-    assert float(result.same_step_nce.detach()) == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_modality_per_short_clip_has_no_term(features):

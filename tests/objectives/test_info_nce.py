@@ -1,7 +1,5 @@
 """InfoNCE of clips and steps: by hand, against loops, with clips and steps that do not exist."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """The sum of terms: weights, terms left out, gradients, draws."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

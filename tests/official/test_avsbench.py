@@ -1,7 +1,5 @@
 """AVSBench-S4, written by hand: its list, its frames and masks, its audio and text."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

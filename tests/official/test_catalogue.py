@@ -1,7 +1,5 @@
 """The catalogue: what the readers, the doctor, the simulator and the docs are told."""
 
-from __future__ import annotations
-
 import runpy
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Collections: an official folder, or what was imported from one, by one call."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

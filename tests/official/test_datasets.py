@@ -309,22 +309,20 @@ def test_a_corrupt_clip_is_told_by_name_or_left_out_as_asked(opened, read, root,
     assert told in collection.remarks
 
 
-def test_video_of_another_length_is_corrupt(opened, root, write):
-    path = root / "data/data/vggsound40k/feature/video/zip/L1k7uKjomPc.zip"
-    write.zip(path, np.zeros((9, 2, 2, 4), np.float32))
-    with pytest.raises(
-        DataError, match=r"clip 'L1k7uKjomPc', video: .*has 9 rows where exactly 10"
-    ):
-        opened("vggsound40k").features("video", np.array([2]))
-
-
-def test_channels_first_maps_are_told_from_the_others(opened, root, write):
-    path = root / "data/data/vggsound40k/feature/video/zip/Jda4WQN5uR0.zip"
-    write.zip(path, np.zeros((10, 4, 2, 2), np.float32))
+@pytest.mark.parametrize(
+    ("clip", "name", "shape", "said"),
+    [
+        (2, "L1k7uKjomPc", (9, 2, 2, 4), "has 9 rows where exactly 10"),
+        (0, "Jda4WQN5uR0", (10, 4, 2, 2), r"shape \(10, 4, 2, 2\)"),  # channels first
+    ],
+)
+def test_video_of_another_shape_is_corrupt(opened, root, write, clip, name, shape, said):
+    path = root / f"data/data/vggsound40k/feature/video/zip/{name}.zip"
+    write.zip(path, np.zeros(shape, np.float32))
     source = opened("vggsound40k")
     assert source.modalities["video"].shape == (2, 2, 4)
-    with pytest.raises(DataError, match=r"clip 'Jda4WQN5uR0', video: shape \(10, 4, 2, 2\)"):
-        source.features("video", np.array([0]))
+    with pytest.raises(DataError, match=rf"clip '{name}', video: .*{said}"):
+        source.features("video", np.array([clip]))
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused(root):

@@ -1,7 +1,5 @@
 """Parts are found wherever they were unpacked."""
 
-from __future__ import annotations
-
 import os
 import shutil
 

@@ -1,8 +1,5 @@
 """The zip of a clip: which member counts, and what is refused."""
 
-from __future__ import annotations
-
-import contextlib
 import pickle
 import struct
 import sys
@@ -149,39 +146,16 @@ def test_an_unknown_compression_is_refused(make):
         read_clip_zip(path)
 
 
-def test_a_pickle_of_anything_but_an_array_is_refused(make):
-    with pytest.raises(DataError, match=r"clip\.zip: x\.pkl holds a dict, not one numpy array"):
-        read_clip_zip(make(("x.pkl", {"a": FEATURES})))
-
-
-def test_a_malicious_pickle_in_a_zip_is_refused_by_file_and_member(make):
-    evil = b"cos\nsystem\n(S'false'\ntR."
-    with pytest.raises(DataError, match=r"clip\.zip: x\.pkl: refused pickle: .*os\.system"):
-        read_clip_zip(make(("x.pkl", evil)))
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_damaged_zips_are_read_or_refused_but_never_crash(make, seed):
-    rng = np.random.default_rng(seed)
-    path = make(("x.pkl", FEATURES))
-    whole = path.read_bytes()
-    for _ in range(20):
-        raw = bytearray(whole)
-        for at in rng.integers(0, len(raw), 2):
-            raw[at] = rng.integers(256)
-        path.write_bytes(raw)
-        with contextlib.suppress(DataError):
-            np.testing.assert_array_equal(read_clip_zip(path), FEATURES)
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damage_in_other_compressions_is_refused(make, method):
-    path = make(("x.pkl", FEATURES), method=method)
-    whole = path.read_bytes()
-    for at in range(whole.index(b"x.pkl") + 5, whole.index(b"PK\x01\x02")):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        with contextlib.suppress(DataError):
-            np.testing.assert_array_equal(read_clip_zip(path), FEATURES)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"a": FEATURES}, "holds a dict, not one numpy array"),
+        (b"cos\nsystem\n(S'false'\ntR.", r"refused pickle: .*os\.system"),
+    ],
+)
+def test_a_pickle_of_anything_but_an_array_is_refused_by_file_and_member(make, content, said):
+    with pytest.raises(DataError, match=rf"clip\.zip: x\.pkl:? {said}"):
+        read_clip_zip(make(("x.pkl", content)))
 
 
 def test_without_isal_zlib_inflates(monkeypatch):

@@ -1,7 +1,5 @@
 """Picture files as their bytes: what no writer at hand makes."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 

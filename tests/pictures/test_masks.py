@@ -1,7 +1,5 @@
 """Which pixels of a mask are the object: the same for every way to write it."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One reader of pictures: what is opened, and what its pixels mean."""
 
-from __future__ import annotations
-
 import io
 import struct
 

@@ -1,13 +1,11 @@
 """Batches are partitions: every clip once an epoch, over any ranks, and from anywhere on."""
 
-from __future__ import annotations
-
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cmg
@@ -35,7 +33,6 @@ def stores(tmp_path_factory):
     return split
 
 
-@settings(max_examples=60)
 @given(
     clips=st.integers(2, 24),
     size=st.integers(1, 26),

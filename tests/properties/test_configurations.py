@@ -1,13 +1,10 @@
 """Configurations of any keys and values: a RunConfig that reads back, or a ConfigError."""
 
-from __future__ import annotations
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.properties.conftest import or_refused
 
-from cmg.config.load import dotted_keys, load_config, to_yaml
+from cmg.config.load import dotted_keys, load_config
 from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 
@@ -91,10 +88,3 @@ def test_files(new_folder, lines, more, as_method):
         check(method=path)
     else:
         check(path)
-
-
-@pytest.mark.parametrize("name", ["digits", "own-data", None])
-def test_what_is_written_out_is_the_same_configuration(name, tmp_path):
-    config = load_config(name)
-    (tmp_path / "c.yaml").write_text(to_yaml(config))
-    assert load_config(tmp_path / "c.yaml") == config

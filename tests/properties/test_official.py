@@ -1,7 +1,5 @@
 """A folder in the official layout, any file of which is damaged: told, never stumbled over."""
 
-from __future__ import annotations
-
 import os
 import shutil
 

@@ -1,7 +1,5 @@
 """Stores: read back as they were written; damaged or forged, refused within time and memory."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -88,7 +86,7 @@ def written(path, modalities, clips, **options):
     return cmg.open_clips(path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(content=contents(), notes=TEXT, shard_bytes=st.sampled_from([1, 500, 1 << 20]))
 def test_what_is_written_is_read_back(new_folder, content, notes, shard_bytes):
     modalities, clips = content
@@ -184,7 +182,7 @@ def store(request, tmp_path, new_store):
     return shutil.copytree(origin, tmp_path / "store")
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_found_by_verify(store, data):
     """Any file, any bytes of it; only the manifest of the first format has no checksum itself."""
@@ -286,7 +284,6 @@ def old(request, tmp_path):
     return lambda: (tmp_path / "store", *told(KEPT / request.param))
 
 
-@settings(max_examples=80)
 @given(data=st.data())
 def test_a_forged_store_is_read_or_refused(old, data):
     store, manifest, rows = old()
@@ -297,26 +294,19 @@ def test_a_forged_store_is_read_or_refused(old, data):
     assert refused <= bool(problems)
 
 
-@pytest.mark.parametrize("steps", [10**6, 10**13, 10**30])
-def test_more_steps_than_a_shard_has_room_for_are_refused_at_open(old, steps):
-    store, manifest, rows = old()
-    name = next(iter(rows[3]["lengths"]))
-    rows[3]["lengths"][name] = steps
-    sign(store, manifest, rows)
-    with (
-        bounded(),
-        pytest.raises(cmg.errors.DataError, match=rf"clips\.jsonl.*{name}.*re(store|write)"),
-    ):
-        cmg.open_clips(store)
-
-
-@pytest.mark.parametrize("width", [10**6, 10**13, 2**62])
-def test_wider_steps_than_a_shard_has_room_for_are_refused_at_open(old, width):
+@pytest.mark.parametrize("many", [10**6, 10**13, 2**62, 10**30])
+@pytest.mark.parametrize("what", ["steps", "channels"])
+def test_more_than_a_shard_has_room_for_is_refused_at_open(old, what, many):
     store, manifest, rows = old()
     name, spec = next(iter(manifest["modalities"].items()))
-    spec["shape"][-1] = width
+    if what == "steps":
+        rows[3]["lengths"][name] = many
+        said = rf"clips\.jsonl.*{name}.*re(store|write)"
+    else:
+        spec["shape"][-1] = min(many, 2**62)
+        said = f"steps of {name}.*no room"
     sign(store, manifest, rows)
-    with bounded(), pytest.raises(cmg.errors.DataError, match=rf"steps of {name}.*no room"):
+    with bounded(), pytest.raises(cmg.errors.DataError, match=said):
         cmg.open_clips(store)
 
 

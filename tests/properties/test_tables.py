@@ -1,7 +1,5 @@
 """Tables of any dialect: rows as they were written, or a DataError that names the file."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from hypothesis import given

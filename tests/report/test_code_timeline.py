@@ -1,7 +1,5 @@
 """The picture of a clip's codes, its page and its tables."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

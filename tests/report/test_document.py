@@ -1,7 +1,5 @@
 """One small document in every form, by hand."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

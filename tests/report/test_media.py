@@ -1,7 +1,5 @@
 """What a report draws of a step of an embedded set."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

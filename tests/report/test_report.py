@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-from cmg.codebook.measures import CodeUsage
 from cmg.data.digits import build_digits
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score
@@ -148,14 +147,6 @@ def test_every_code_is_drawn_once(labeled):
         assert int(tokens) == int(pooled[int(code)])
     groups = as_dict(markdown_tables(markdown)["The groups in numbers"])
     assert sum(int(n) for n in groups.values()) == 16
-
-
-def test_usage_counts_every_existing_step(labeled):
-    data = gather(labeled)
-    assert isinstance(data.usage, CodeUsage)
-    lengths = {m: int(data.split.lengths(m).sum()) for m in NAMES}
-    counted = data.usage.counts.sum(1).tolist()
-    assert dict(zip(data.usage.modalities, counted, strict=True)) == lengths
 
 
 def test_no_labels_no_tables(unlabeled):

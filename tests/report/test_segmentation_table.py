@@ -1,7 +1,5 @@
 """The paper's masks are compared with those of its own clips only."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

@@ -1,7 +1,5 @@
 """Ranks, average precision and their expectations: by hand, by loops, by drawing lots."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Exact search against sorting by (score, place), part by part; FAISS; indexes from files."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

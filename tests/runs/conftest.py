@@ -1,18 +1,10 @@
 """A tiny store and configuration on which a whole run takes a second."""
 
-from __future__ import annotations
-
 import pytest
 from tests.paired import paired_store
+from tests.tiny import THREE, TINY
 
 from cmg.config.load import load_config
-from cmg.types import Kind, Modality
-
-MODALITIES = [
-    Modality(name="audio", kind=Kind.VECTORS, shape=(6,)),
-    Modality(name="video", kind=Kind.MAPS, shape=(2, 3, 5)),
-    Modality(name="text", kind=Kind.TOKENS, shape=(7,)),
-]
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +13,7 @@ def tiny_store(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "store"
     paired_store(
         path,
-        MODALITIES,
+        THREE,
         {"train": 22, "test": 12},
         steps=6,
         classes=3,
@@ -40,10 +32,8 @@ def tiny_config(tiny_store):
             None,
             [
                 f"data.store={tiny_store}",
+                *TINY,
                 "data.batch_size=5",
-                "model.width=8",
-                "model.temporal.heads=2",
-                "model.temporal.hidden=16",
                 "model.detail_width={audio: 6, video: 6, text: 6}",
                 "model.token_hidden={text: 4}",
                 "model.codebook.size=9",
@@ -51,8 +41,6 @@ def tiny_config(tiny_store):
                 "objectives.club={hidden: 8}",
                 "optimizer.lr=0.01",
                 "training.epochs=3",
-                "training.threads=1",
-                "training.tensorboard=false",
                 *overrides,
             ],
         )

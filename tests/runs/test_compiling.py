@@ -1,7 +1,5 @@
 """``training.compile``: what is compiled, and what happens where it cannot be."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import pytest

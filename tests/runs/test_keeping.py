@@ -1,7 +1,5 @@
 """What a run keeps: the newest whole, one per epoch as weights, and a kill at any moment."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

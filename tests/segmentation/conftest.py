@@ -1,6 +1,6 @@
 """Small clips with frames, masks and queries, and a small frozen model that reads the queries."""
 
-from __future__ import annotations
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ QUICK = SegmentationTraining(epochs=2, batch_size=2, side=SIDE, test_batch_size=
 
 def draw_clip(folder, name, split, kind, masks):
     """A bright square on the left or the right, the mask of which the kind decides."""
-    rng = np.random.default_rng(abs(hash((name, kind))) % 2**32)
+    rng = np.random.default_rng(crc32(f"{name}, {kind}".encode()))
     frames, drawn = [], []
     for t in range(FRAMES):
         picture = rng.integers(0, 40, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -91,12 +91,12 @@ def small_model(options):
     return UnifiedModel(modalities, options, seed=0).eval()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def queries(frozen, query_store):
     return CodeQueries(frozen, query_store, steps=6)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sets(framed):
     """Training, validation and test clips."""
     by = {s: [c for c in framed if c.split == s] for s in ("train", "val", "test")}
@@ -104,7 +104,7 @@ def sets(framed):
     return {s: MaskedClips(by[s], SIDE, FRAMES, masks[s]) for s in by}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_segmenter(queries):
     def make(options=SMALL, seed=0):
         return Segmenter(options, queries.width, queries.steps, FRAMES, seed=seed)
@@ -112,12 +112,12 @@ def new_segmenter(queries):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick():
     return QUICK
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_options():
     return SMALL
 

@@ -1,7 +1,5 @@
 """Attention between query and pixels, against the P x P matrix written out."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional
@@ -67,23 +65,6 @@ def test_a_new_block_only_normalizes(mode):
     x, query = torch.randn(2, 6, 3, 4, 2), torch.randn(2, 3, 5)
     expected = functional.layer_norm(x.movedim(1, -1), (6,)).movedim(-1, 1)
     torch.testing.assert_close(module(x, query)[0], expected)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_pixels_may_change_places(mode):
-    module = filled(PixelAttention(6, 5, mode))
-    x, query = torch.randn(1, 6, 3, 4, 2).double(), torch.randn(1, 3, 5).double()
-    order = torch.randperm(4)
-    torch.testing.assert_close(
-        module(x[:, :, :, order], query)[0], module(x, query)[0][:, :, :, order]
-    )
-
-
-def test_split_batch_is_the_whole_batch():
-    module = filled(PixelAttention(6, 5))
-    x, query = torch.randn(3, 6, 2, 2, 2).double(), torch.randn(3, 2, 5).double()
-    parts = [module(x[i : i + 1], query[i : i + 1])[0] for i in range(3)]
-    torch.testing.assert_close(module(x, query)[0], torch.cat(parts))
 
 
 def test_wrong_queries_are_refused():

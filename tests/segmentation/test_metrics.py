@@ -1,7 +1,5 @@
 """mIoU and F by hand, against a slow form, and independent of batches."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

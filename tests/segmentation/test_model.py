@@ -1,7 +1,5 @@
 """The parts of the model and the whole of it."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional

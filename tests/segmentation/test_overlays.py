@@ -1,7 +1,5 @@
 """Pictures of masks: what is inside is tinted, what is outside fades."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

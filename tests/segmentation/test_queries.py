@@ -1,7 +1,5 @@
 """Queries are codes of the frozen model, brought to one number of steps."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,9 +1,8 @@
 """Training: it learns, stops and goes on as if nothing had been, and keeps its best epoch."""
 
-from __future__ import annotations
-
 import errno
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -23,14 +22,14 @@ from cmg.segmentation.queries import AskedBy, other_clips, shuffled, zero
 from cmg.segmentation.training import SegmentationJob, mask_scores, segmented, train_segmenter
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record(small_options, quick, queries):
     return SegmenterRecord(
         small_options, quick, queries.width, queries.steps, 3, "audio", "clean", "run", "0"
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job(new_segmenter, quick, sets, queries):
     def make(folder=None, **changes):
         options = quick.model_copy(update=changes)
@@ -38,6 +37,14 @@ def job(new_segmenter, quick, sets, queries):
         return SegmentationJob(new_segmenter(), options, sets["train"], by, sets["val"], by, folder)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def whole(job, record, tmp_path_factory):
+    """The folder of a model, trained in one go; nobody changes it."""
+    folder = tmp_path_factory.mktemp("whole") / "m"
+    train_segmenter(job(TrainingFolder(folder, record)))
+    return folder
 
 
 def test_it_learns(job):
@@ -51,15 +58,13 @@ def test_it_learns(job):
 
 
 @pytest.mark.parametrize("stops", [(1,), (3,), (4, 5)])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(job, record, tmp_path, stops):
-    whole = job(TrainingFolder(tmp_path / "whole", record))
-    train_segmenter(whole)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(job, record, whole, tmp_path, stops):
     for stop in stops:
         part = job(TrainingFolder(tmp_path / "part", record))
         train_segmenter(part, stop_after=lambda step, at=stop: step == at)
     last = job(TrainingFolder(tmp_path / "part", record))
     train_segmenter(last)
-    kept = [json.loads((tmp_path / n / "segmenter.json").read_text()) for n in ("whole", "part")]
+    kept = [json.loads((m / "segmenter.json").read_text()) for m in (whole, tmp_path / "part")]
     assert kept[0] == kept[1]
     assert TrainingFolder(tmp_path / "part", record).done
 
@@ -74,23 +79,22 @@ def test_what_is_read_back_says_the_same(job, record, tmp_path, sets, queries, q
     assert mask_scores(model, sets["test"], asked, quick)[0] == own
 
 
-def test_another_training_is_refused_and_nothing_lost(job, record, tmp_path):
-    train_segmenter(job(TrainingFolder(tmp_path / "m", record)))
-    before = (tmp_path / "m" / "segmenter.json").read_bytes()
+def test_another_training_is_refused_and_nothing_lost(record, whole):
+    before = (whole / "segmenter.json").read_bytes()
     other = SegmenterRecord(**{**vars(record), "trained_by": "text"})
     with pytest.raises(CheckpointError, match="trained_by 'audio', now 'text'"):
-        TrainingFolder(tmp_path / "m", other)
-    assert (tmp_path / "m" / "segmenter.json").read_bytes() == before
-    TrainingFolder(tmp_path / "m", replace(record, encoder="moved"))  # its SHA-256 is what counts
+        TrainingFolder(whole, other)
+    assert (whole / "segmenter.json").read_bytes() == before
+    TrainingFolder(whole, replace(record, encoder="moved"))  # its SHA-256 is what counts
     with pytest.raises(CheckpointError, match="encoder_sha256"):
-        TrainingFolder(tmp_path / "m", replace(record, encoder_sha256="another"))
+        TrainingFolder(whole, replace(record, encoder_sha256="another"))
 
 
-def test_damaged_models_are_refused(job, record, tmp_path):
+def test_damaged_models_are_refused(whole, tmp_path):
     folder = tmp_path / "m"
     with pytest.raises(CheckpointError, match="is no segmentation model"):
         read_segmenter(folder)
-    train_segmenter(job(TrainingFolder(folder, record)))
+    shutil.copytree(whole, folder)
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(CheckpointError, match="missing or was changed"):
         read_segmenter(folder)
@@ -114,7 +118,7 @@ def test_scoring_changes_nothing_and_does_not_depend_on_batches(job, sets, quick
 
 
 def test_a_frozen_backbone_keeps_its_weights_and_statistics(job):
-    task = job(freeze_backbone=True)
+    task = job(freeze_backbone=True, epochs=1)
     before = {n: x.clone() for n, x in task.model.backbone.state_dict().items()}
     train_segmenter(task)
     assert all(torch.equal(x, before[n]) for n, x in task.model.backbone.state_dict().items())
@@ -143,11 +147,8 @@ def test_bfloat16_gives_float32_logits_near_the_exact_ones(job, sets, queries):
 
 
 def test_matching_looks_at_all_frames(job):
-    plain, matched = (
-        train_segmenter(job()),
-        train_segmenter(job(matching=0.5, matching_stages=(1,))),
-    )
-    assert matched.losses[0] > plain.losses[0]
+    matched = train_segmenter(job(epochs=1, matching=0.5, matching_stages=(1,)))
+    assert matched.losses[0] > train_segmenter(job(epochs=1)).losses[0]
 
 
 def test_a_loss_that_is_not_finite_stops(job):
@@ -200,8 +201,6 @@ def test_controls_ask_by_other_categories_and_by_nothing(framed, queries):
 
 
 def test_clips_that_do_not_fit_are_refused(framed, sets):
-    from dataclasses import replace
-
     clip = framed[0]
     with pytest.raises(DataError, match=r"has 2 frames where the others have 3"):
         MaskedClips([framed[1], replace(clip, frames=clip.frames[:2])], 32)
@@ -214,8 +213,6 @@ def test_clips_that_do_not_fit_are_refused(framed, sets):
 def test_empty_masks_are_refused_in_training_and_a_set_of_nothing_else_always(
     framed, tmp_path, job
 ):
-    from dataclasses import replace
-
     from PIL import Image
 
     Image.new("1", (32, 32)).save(tmp_path / "empty.png")

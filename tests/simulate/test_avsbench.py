@@ -1,7 +1,5 @@
 """The simulated AVSBench-S4: its layout, and what its pictures show and do not tell."""
 
-from __future__ import annotations
-
 import csv
 import pickle
 import zipfile
@@ -12,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmg.errors import ConfigError
 from cmg.official.lists.avsbench import CATEGORIES
-from cmg.simulate import Latents, SimulateOptions, simulate
+from cmg.simulate import Latents, simulate
 from cmg.simulate.own_lists import avsbench_clips
 from cmg.simulate.pictures import RADII, ScenePainter, paths, rgb
 from cmg.simulate.scripts import avsbench_script
@@ -206,10 +203,3 @@ def test_the_share_of_avsbench_is_chosen_apart(lists, small_options, tmp_path):
     assert not (tmp_path / "none/AVSBench").exists()
     for other in ("cnt.pkl", "text-encoder/vocab.txt"):
         assert (tmp_path / "none" / other).read_bytes() == (tmp_path / "half" / other).read_bytes()
-
-
-def test_options_out_of_range_are_refused():
-    with pytest.raises(ConfigError, match="frame size 8 must be 16 to 1024"):
-        SimulateOptions(frame_size=8)
-    with pytest.raises(ConfigError, match=r"avs fraction 1\.5 must lie between 0"):
-        SimulateOptions(avs_fraction=1.5)

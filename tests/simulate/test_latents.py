@@ -1,7 +1,5 @@
 """The world: statistics of its features, one concept in every data set, and what a seed changes."""
 
-from __future__ import annotations
-
 import zlib
 
 import numpy as np

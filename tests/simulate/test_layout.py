@@ -1,6 +1,7 @@
-"""Every file of the official layout, read back with nothing but csv, h5py, zipfile and pickle."""
+"""Files of the official layout, read back with nothing but csv, h5py, zipfile and pickle.
 
-from __future__ import annotations
+That files agree with one another is what the doctor says of this folder.
+"""
 
 import csv
 import json
@@ -107,8 +108,6 @@ def test_every_vggsound_clip_has_features_and_segment_labels(root):
     ids = {clip["video_id"] for clip in clips}
     assert len(ids) == len(clips)
     assert all(YOUTUBE.fullmatch(video_id) for video_id in ids)
-    for part in ("feature/audio", "feature/video", "label"):
-        assert stems(root / "vggsound40k" / part) == ids
     for video_id in sorted(ids)[:30]:
         audio = load(root / f"vggsound40k/feature/audio/zip/{video_id}.zip")
         video = load(root / f"vggsound40k/feature/video/zip/{video_id}.zip")
@@ -180,7 +179,7 @@ def test_the_81k_list_goes_beyond_the_40k_list_and_has_its_own_features(root):
         assert os.path.samefile(root / "vggsound40k" / shared, root / "vggsound81k" / shared)
 
 
-def test_ave_files_agree_with_each_other(root):
+def test_ave_files_have_their_shapes_and_types(root):
     folder = root / AVE
     lines = (folder / "Annotations.txt").read_text().splitlines()
     rows = [line.split("&") for line in lines]
@@ -197,19 +196,6 @@ def test_ave_files_agree_with_each_other(root):
     assert labels.shape == (count, 10, 29)
     assert level.shape == (count, 29)
     assert level.dtype == np.float32
-    for row, (name, _, _, start, end) in enumerate(rows):
-        for t in range(10):
-            expected = names.index(name) if int(start) <= t < int(end) else 28
-            assert labels[row, t].tolist() == np.eye(29)[expected].tolist()
-        assert level[row].tolist() == np.eye(29)[names.index(name)].tolist()
-
-    orders = {s: h5(folder / f"{s}_order.h5", "order") for s in ("train", "val", "test")}
-    assert sorted(np.concatenate(list(orders.values()))) == list(range(count))
-    for order in orders.values():
-        assert order.dtype == np.int64
-        classes = [names.index(rows[row][0]) for row in order]
-        assert classes == sorted(classes)
-
     audio = h5(folder / "audio_feature.h5", "avadataset")
     video = h5(folder / "visual_feature.h5", "avadataset")
     assert audio.shape == (count, 10, 24)
@@ -223,28 +209,9 @@ def test_ave_files_agree_with_each_other(root):
 def test_ave_to_avvp_files_agree_with_ave_and_avvp(root):
     shared = (root / "AVE_AVVP/AVE_AVVP_Categories.txt").read_text().split()
     assert len(shared) == 12
-    names = {"Dog": "Bark", "Car": "Race car, auto racing", "Violin_fiddle": "Violin, fiddle"}
-    rows = [line.split("&") for line in (root / AVE / "Annotations.txt").read_text().splitlines()]
-    categories = list(dict.fromkeys(row[0] for row in rows))
-    ave = h5(root / AVE / "labels.h5", "avadataset")
     labels = h5(root / "AVE_AVVP/ave_avvp_labels.h5", "avadataset")
-    order = h5(root / "AVE_AVVP/ave_avvp_order.h5", "order")
-    assert labels.shape == (len(rows), 10, 13)
+    assert labels.shape[1:] == (10, 13)
     assert labels.dtype == np.float32
-    assert (labels[order].sum(axis=2) == 1).all()
-    assert (labels[..., -1] == ave[..., -1]).all()
-    for name, partner in names.items():
-        here, there = shared.index(name), categories.index(partner)
-        assert (labels[..., here] == ave[..., there]).all()
-        assert {r for r, row in enumerate(rows) if row[0] == partner} <= set(order.tolist())
-    for modality in ("audio", "visual"):
-        table = tabs(root / f"AVE_AVVP/AVE_AVVP_eval_{modality}_checked_combined.csv")
-        whole = tabs(root / f"AVVP/data/AVVP_eval_{modality}_checked_combined.csv")
-        expected = {
-            row["filename"] for row in whole if set(row["event_labels"].split(",")) & set(shared)
-        }
-        assert {row["filename"] for row in table} == expected
-        assert {n for row in table for n in row["event_labels"].split(",")} == set(shared)
 
 
 def test_avvp_lists_agree_with_each_other(root):
@@ -258,25 +225,6 @@ def test_avvp_lists_agree_with_each_other(root):
     names = [row["filename"] for row in full]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w-]{11}_\d+_\d+", name) for name in names)
-
-    evaluated = {row["filename"] for s in ("val_pd", "test_pd") for row in splits[s]}
-    combined_names = set()
-    for modality in ("audio", "visual"):
-        dense = tabs(data / f"AVVP_eval_{modality}.csv")
-        combined = tabs(data / f"AVVP_eval_{modality}_checked_combined.csv")
-        assert list(combined[0]) == ["filename", "onset", "offset", "event_labels"]
-        grouped = {}
-        for row in dense:
-            for column in ("onset", "offset", "event_labels"):
-                grouped.setdefault(row["filename"], {}).setdefault(column, []).append(row[column])
-        assert combined == [
-            {"filename": name} | {c: ",".join(cells) for c, cells in columns.items()}
-            for name, columns in grouped.items()
-        ]
-        combined_names |= set(grouped)
-    assert combined_names - evaluated, "a few clips of the dense files are in no split"
-    keys = {name[:11] for name in evaluated | combined_names}
-    assert stems(root / "AVVP/feature/audio") == stems(root / "AVVP/feature/video") == keys
 
 
 def test_ucf_lists_features_and_cuts_agree(root):
@@ -295,7 +243,6 @@ def test_ucf_lists_features_and_cuts_agree(root):
     in_40k = commas(folder / "vggsound-avel40k.csv")
     assert [row for row in in_40k if row in clips] == clips
     assert all(re.fullmatch(r"v_[A-Za-z]+_g\d\d_c\d\d", row["video_id"]) for row in ucf)
-    assert stems(root / "UCF101/feature/video") == {row["video_id"] for row in ucf}
     for name in ("ucf2vggsound.csv", "vggsound2ucf.csv"):
         assert (root / "UCF101/data" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -304,30 +251,6 @@ def test_ucf_lists_features_and_cuts_agree(root):
     assert len(names) == 51
     assert every.read_bytes().startswith(b"category,video_id\r\n")
     assert every.read_bytes() == (root / "UCF101ALL/data/ucf51checked.csv").read_bytes()
-    ids = {row["video_id"] for row in commas(every)}
-    assert stems(root / "UCF101ALL/feature/audio") == stems(root / "UCF101ALL/feature/video") == ids
-    for known in (17, 34):
-        cut = commas(open_set / f"UCF_OSCMG/ucf51checked_{known}.csv")
-        assert cut == [row for row in commas(every) if row["category"] in names[:known]]
-    for known in (8, 12):
-        text = (open_set / f"UCF_VGG_OSCMG/vggsound2ucf_{known}.csv").read_bytes()
-        assert text.startswith(b"category,video_id,split\r\n")
-        cut = commas(open_set / f"UCF_VGG_OSCMG/vggsound2ucf_{known}.csv")
-        kept = sides["VGGSoundsameUCF101"][:known]
-        assert cut == [row for row in clips if row["category"] in kept]
-
-
-def test_ave_cuts_are_the_first_classes_of_the_training_order(root):
-    lines = (root / AVE / "Annotations.txt").read_text().splitlines()
-    train = h5(root / AVE / "train_order.h5", "order")
-    names = list(dict.fromkeys(line.split("&")[0] for line in lines))
-    for known in (14, 21):
-        folder = root / "OSCMG/data/AVE_OSCMG"
-        order = h5(folder / f"train_order_{known}class.h5", "order")
-        expected = [row for row in train if lines[row].split("&")[0] in names[:known]]
-        assert order.tolist() == expected == train[: len(order)].tolist()
-        text = (folder / f"trainSet_{known}.txt").read_text().splitlines()
-        assert text == [lines[row] for row in order]
 
 
 def test_the_count_file_maps_some_words_of_the_vocabulary(root):

@@ -1,11 +1,10 @@
 """Our own lists at the official sizes, and cutting lists to a fraction."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest
 
+from cmg.official.catalogue import OFFICIAL_COUNTS
 from cmg.simulate.dialects import annotation_files
 from cmg.simulate.lists import combined, exploded, only, scaled
 from cmg.simulate.own_lists import own_lists, prompt
@@ -21,25 +20,19 @@ def key(name):
 
 
 def test_the_full_lists_have_the_official_counts(whole):
-    splits = Counter(split for _, _, split in whole.vggsound)
-    assert splits == {"train": 24_515, "val": 8_171, "test": 8_115}
+    found = {
+        "vggsound40k": Counter(split for _, _, split in whole.vggsound),
+        "vggsound2ucf": Counter(split for _, _, split in whole.vggsound2ucf),
+        "ave": {split: len(rows) for split, rows in whole.ave_order.items()},
+        "avvp": {split: len(rows) for split, rows in whole.avvp.items()}
+        | {sense: len(whole.avvp_combined[sense]) - 1 for sense in ("audio", "visual")},
+        "ucf101": {"all": len(whole.ucf)},
+        "ucf101all": {"all": len(whole.ucf51)},
+    }
+    assert found == {name: OFFICIAL_COUNTS[name] for name in found}
     assert len({name for name, _, _ in whole.vggsound}) == len(whole.vggsound_categories) == 141
     assert len(whole.more) == len(set(whole.more)) == 81_000
-    assert len(whole.ave) == 4_143
-    assert {s: len(rows) for s, rows in whole.ave_order.items()} == {
-        "train": 3_339,
-        "val": 402,
-        "test": 402,
-    }
-    assert {s: len(rows) for s, rows in whole.avvp.items()} == {
-        "val": 649,
-        "test": 1_200,
-        "train": 10_000,
-    }
-    assert [len(whole.avvp_combined[m]) for m in ("audio", "visual")] == [1_847, 1_662]
-    assert len(whole.ucf) == 2_003
-    assert Counter(s for _, _, s in whole.vggsound2ucf) == {"train": 2_894, "val": 964, "test": 955}
-    assert len(whole.ucf51) == 6_831
+    assert len(whole.ave) == sum(OFFICIAL_COUNTS["ave"].values())
     events = Counter(row.end - row.start for row in whole.ave)
     assert (events[0], events[2], events[10]) == (1, 214, 2_750)
 

@@ -1,9 +1,6 @@
 """--lists: small lists in the dialects of the real files."""
 
-from __future__ import annotations
-
 import csv
-import zipfile
 
 import h5py
 import pytest
@@ -107,23 +104,9 @@ def test_lists_in_another_dialect_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_there_twice_with_different_content_is_refused(lists, tmp_path, small_options):
-    (lists / "Annotations.txt").write_text("Bark&bark_000000&good&0&10\n")
-    with pytest.raises(DataError, match=r"Annotations.txt and .*Annotations.txt differ"):
-        simulate(tmp_path / "out", small_options(lists=lists))
-
-
 def test_an_order_of_other_annotations_is_refused(lists, tmp_path, small_options):
     (lists / "AVE/val_order.h5").unlink()
     with h5py.File(lists / "AVE/val_order.h5", "w") as file:
         file["order"] = [24]
     with pytest.raises(DataError, match="do not belong together"):
         simulate(tmp_path / "out", small_options(lists=lists))
-
-
-def test_features_of_real_lists_are_in_zips_of_one_member(lists, tmp_path, small_options):
-    out = tmp_path / "out"
-    simulate(out, small_options(lists=lists))
-    paths = list(out.rglob("*.zip"))
-    assert paths
-    assert all(zipfile.ZipFile(path).namelist() == [f"{path.stem}.pkl"] for path in paths)

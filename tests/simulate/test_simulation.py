@@ -1,7 +1,5 @@
 """Writing a simulation: what is repeated, replaced, told and refused."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Transfer on simulated clips is learnable, and fails for a codebook of another world."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,13 +1,12 @@
 """Tiny stores, a tiny base, job files with chosen scores, and jobs that train nothing."""
 
-from __future__ import annotations
-
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 from tests.paired import paired_store
+from tests.tiny import QUICK
 
 from cmg.config.load import load_config, to_yaml
 from cmg.studies.definition import read_study
@@ -19,17 +18,7 @@ MODALITIES = [
     Modality(name="audio", kind="vectors", shape=(6,)),
     Modality(name="video", kind="vectors", shape=(8,)),
 ]
-TINY = [
-    "model.width=8",
-    "model.temporal={kind: mlp, hidden: 8}",
-    "model.codebook.size=8",
-    "data.batch_size=8",
-    "training.epochs=1",
-    "training.threads=1",
-    "training.tensorboard=false",
-    "probe.epochs=1",
-    "probe.lr=0.01",
-]
+TINY = [*QUICK, "probe.lr=0.01"]
 PAIR = """
 title: Two variants
 about: One with CMCM, one without.

@@ -1,7 +1,5 @@
 """The best of each group, from planted scores."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.config.load import load_config

@@ -1,7 +1,5 @@
 """`cmg study`, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import shlex
 
@@ -103,9 +101,3 @@ def test_errors_are_said_and_nothing_is_written(cmg, store, tmp_path, arguments,
     assert message in err
     assert out == ""
     assert not (tmp_path / "out").exists()
-
-
-def test_table_of_no_study(cmg, tmp_path):
-    code, out, _ = cmg("study", "table", tmp_path, "--json")
-    assert code == 2
-    assert json.loads(out)["error"] == "DataError"

@@ -1,7 +1,5 @@
 """Studies on a collection: lists to train on, benchmarks to score with."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

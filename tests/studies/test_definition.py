@@ -1,7 +1,5 @@
 """Named studies: every variant is a valid configuration and changes what it says, no more."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.baselines.infonce import infonce_config
@@ -265,10 +263,3 @@ def test_reads_are_rows_and_what_codes_cost_is_no_try():
     assert study.row("shuffled-pairs").changes["probe.features"] == "codes"
     assert study.tries() == {"r": ["a", "b"], "other": ["c"]}
     assert type(study).model_validate(study.model_dump(mode="json")) == study
-
-
-def test_unknown_studies_are_named():
-    with pytest.raises(ConfigError, match="did you mean 'ablation-av'"):
-        load_study("ablation-va")
-    with pytest.raises(ConfigError, match=r"study .*nowhere\.yaml cannot be read: No such file"):
-        load_study("nowhere.yaml")

@@ -1,7 +1,5 @@
 """Studies over folds: what is planned, in which order, and what is resampled."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

@@ -1,7 +1,5 @@
 """Parts of a study become one, or it is said what keeps them apart."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.config.load import load_config

@@ -1,7 +1,5 @@
 """Tables and plots from planted scores: every number by hand."""
 
-from __future__ import annotations
-
 import re
 from xml.etree import ElementTree
 

@@ -1,7 +1,5 @@
 """``cmg evaluate`` and ``cmg select`` as they are typed."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

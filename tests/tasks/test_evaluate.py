@@ -1,7 +1,5 @@
 """Benchmarks from a run folder to figures, files and the terminal."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from dataclasses import replace
@@ -9,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cmg.data.labels import clip_classes
 from cmg.errors import CheckpointError, ConfigError
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.metrics import micro_scores
@@ -136,12 +133,6 @@ def test_heads_learn_what_codes_tell(folder, model):
     options = HeadOptions(epochs=60, lr=0.02, milestones=())
     found = run_plan(plan, options, [0, 1]).figures["audio->audio"]["accuracy"]
     assert found.mean > 60.0
-
-
-def test_as_coded_the_class_is_the_largest_index_over_time():
-    labels = torch.zeros(1, 10, 4)
-    labels[0, :5, 1] = labels[0, 5:, 0] = 1.0
-    assert clip_classes(labels).tolist() == [1]
 
 
 # --- what is refused -----------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """What an evaluation writes: results, predictions, report and timelines."""
 
-from __future__ import annotations
-
 import csv
 import json
 import statistics

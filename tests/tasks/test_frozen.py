@@ -1,7 +1,5 @@
 """A source seen through a frozen model: encoded once, the same as by the model itself."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What each benchmark trains on, selects by and tests on; and what it refuses."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """A benchmark from outside the package: one file, run by `cmg evaluate` like the built-in ones."""
 
-from __future__ import annotations
-
 import csv
 import importlib
 import json

@@ -1,7 +1,5 @@
 """A small BERT with random weights, whose vocabulary has the structure of the real one."""
 
-from __future__ import annotations
-
 import pickle
 import shutil
 
@@ -59,19 +57,8 @@ def copied(bert, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    """No encoder of this machine, no cache of it, and no network."""
-    import socket
-
-    from huggingface_hub import constants
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("a test tried to reach the network")
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.delenv("CMG_TEXT_ENCODER", raising=False)
+def alone(offline, tmp_path, monkeypatch):
+    """No cache of vectors of this machine either."""
     monkeypatch.setenv("CMG_CACHE", str(tmp_path / "cache"))
 
 

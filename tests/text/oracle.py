@@ -1,7 +1,5 @@
 """The pipeline again, slowly and by other means: no tokenizer library, no batch, no padding."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import numpy as np

@@ -1,7 +1,5 @@
 """``cmg data embed-prompts``, through the program's entry point."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,13 +1,12 @@
 """Pieces and hidden states of an encoder, and folders that are refused."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.hostile import Evil
 
 from cmg.errors import ConfigError
 from cmg.text import TextEncoder
@@ -74,18 +73,6 @@ def test_a_sentence_does_not_depend_on_what_else_is_in_the_batch(encoder):
         np.testing.assert_allclose(vectors, alone[index % 5], rtol=0, atol=1e-5)
 
 
-def test_hidden_states_depend_on_the_whole_sentence(encoder):
-    first, second = encoder.hidden(encoder.read(["a dog is barking", "a dog in a guitar"]))
-    assert np.abs(first[1] - second[1]).max() > 0.01
-
-
-def test_reading_twice_gives_the_same_bits(bert):
-    one, two = (
-        TextEncoder.open(bert).hidden(TextEncoder.open(bert).read(SENTENCES)) for _ in range(2)
-    )
-    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-
-
 def test_opening_leaves_the_random_state_and_the_log_of_transformers_alone(bert, capfd):
     from transformers.utils import logging
 
@@ -126,14 +113,6 @@ def test_pickled_weights_are_read_if_they_are_weights_only(encoder, copied):
     read = encoder.read(SENTENCES[:2])
     found = TextEncoder.open(copied).hidden(read)
     assert np.array_equal(found[0], encoder.hidden(read)[0])
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (exec, (f"open({str(self.path)!r}, 'w').close()",))
 
 
 @pytest.mark.parametrize("how", ["torch", "pickle"])

@@ -1,7 +1,5 @@
 """Where an encoder is looked for, and what a user is told who has none."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Prompts to ten slots: the csv, the filter, the cache, and the whole against a slow oracle."""
 
-from __future__ import annotations
-
 import gzip
 import pickle
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.hostile import Evil
 
 from cmg.errors import ConfigError, DataError
 from cmg.text import (
@@ -67,11 +66,7 @@ def test_a_mark_of_the_byte_order_windows_lines_and_blank_lines_do_not_matter(pr
         ("label\tprompt\na\tone\n", "separated by commas"),
         ("name,prompt\na,one\n", "'label'"),
         ("prompt,label\none,a\n", "the second column must hold the prompts"),
-        ("label,prompt\n", "lists nothing"),
-        ("label,prompt\nplaying violin, fiddle,A violin\n", "line 2: 3 cells.*double quotes"),
-        ("label,prompt\na,one\nb\n", "line 3: 1 cells"),
         ("label,prompt\na, \n", "line 2: .*empty"),
-        ('label,prompt\na,"one\n', "unexpected end"),
     ],
 )
 def test_another_dialect_is_refused_by_line(prompts_csv, content, says):
@@ -79,13 +74,6 @@ def test_another_dialect_is_refused_by_line(prompts_csv, content, says):
     with pytest.raises(DataError, match=says) as refused:
         read_prompts(path)
     assert str(path) in str(refused.value)
-
-
-def test_bytes_that_are_no_text_and_no_file_at_all_are_refused(prompts_csv, tmp_path):
-    with pytest.raises(DataError, match="line 2 is not UTF-8"):
-        read_prompts(prompts_csv("label,prompt\nä,é\n", "latin-1"))
-    with pytest.raises(DataError, match="cannot be read: No such file"):
-        read_prompts(tmp_path / "none.csv")
 
 
 def test_cnt_gives_its_keys(tmp_path):
@@ -111,14 +99,6 @@ def test_a_cnt_with_anything_else_in_it_is_refused(tmp_path, value, says):
     with pytest.raises(DataError, match=says) as refused:
         read_cnt(path)
     assert str(path) in str(refused.value)
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (exec, (f"open({str(self.path)!r}, 'w').close()",))
 
 
 def test_a_cnt_that_would_run_code_is_refused_and_does_not_run(tmp_path):

@@ -1,7 +1,5 @@
 """Sentences from labels."""
 
-from __future__ import annotations
-
 import pytest
 
 from cmg.errors import DataError
@@ -35,27 +33,25 @@ def test_what_is_written_is_read_back_in_the_official_dialect(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("read", "text", "said"),
     [
-        ("", "no sentence"),
-        ("# remark\n", "no sentence"),
-        ("A {label} here.\nNothing.\n", "line 2: 'Nothing.' must hold {label} once"),
-        ("{label} and {label}\n", "line 1"),
+        (read_templates, "", "no sentence"),
+        (read_templates, "# remark\n", "no sentence"),
+        (
+            read_templates,
+            "A {label} here.\nNothing.\n",
+            "line 2: 'Nothing.' must hold {label} once",
+        ),
+        (read_templates, "{label} and {label}\n", "line 1"),
+        (read_label_list, "\n\n", "no label"),
+        (read_label_list, "a\nb\na\n", "line 3: 'a'"),
     ],
 )
-def test_bad_templates_are_refused_by_line(tmp_path, text, said):
+def test_bad_files_are_refused_by_line(tmp_path, read, text, said):
     path = tmp_path / "t.txt"
     path.write_text(text)
     with pytest.raises(DataError, match=said):
-        read_templates(path)
-
-
-@pytest.mark.parametrize(("text", "said"), [("\n\n", "no label"), ("a\nb\na\n", "line 3: 'a'")])
-def test_bad_lists_are_refused(tmp_path, text, said):
-    path = tmp_path / "labels.txt"
-    path.write_text(text)
-    with pytest.raises(DataError, match=said):
-        read_label_list(path)
+        read(path)
 
 
 def test_the_command_writes_prompts_and_a_copy_of_the_templates(cmg, tmp_path):

@@ -1,7 +1,5 @@
 """Gluing, means, the filter and the slots, on values made by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Freed memory is kept for the next step, and given back when training ends."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

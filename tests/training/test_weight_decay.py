@@ -1,7 +1,5 @@
 """Weight decay: of matrices, by the learning rate, and none as published."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

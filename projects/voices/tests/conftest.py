@@ -17,7 +17,7 @@ class FakeEmbedding:
     name = "speech-embedding"
     shape = (48,)
     step_seconds = 0.08
-    rate = 16000
+    rate = 8000  # that of the words: no resampling of every one of them
     identity = "fake"
     notes = "Made by the tests."
 
@@ -25,7 +25,7 @@ class FakeEmbedding:
         size, hop = round(0.782 * self.rate), round(0.08 * self.rate)
         views = np.lib.stride_tricks.sliding_window_view(wave, size)[::hop]
         parts = np.array_split(views, 8, axis=1)
-        spectra = [np.abs(np.fft.rfft(p, 2048))[:, 8:512] ** 2 for p in parts]
+        spectra = [np.abs(np.fft.rfft(p, 1024))[:, 8:512] ** 2 for p in parts]
         bands = [[b.mean(axis=1) for b in np.array_split(s, 6, axis=1)] for s in spectra]
         return np.log(np.array(bands).reshape(48, -1).T + 1e-3).astype(np.float32)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 
+import numpy as np
 import pytest
 
 import cmg
 from projects.voices import compare, pooling, sources
 from projects.voices.__main__ import app
+from projects.voices.embedded import POOLING
 
 pytest.importorskip("av")
 
@@ -41,13 +44,13 @@ def test_a_store_with_the_embedding_is_built_and_a_run_on_it_reads_recordings(
     assert code == 0, err
     assert "{'train': 200, 'test': 20, 'test_one_scan': 20}" in out
     assert cmg.open_clips(store).modalities["audio"].shape == (48,)
-    config = cmg.load_config("digits", [f"data={store}", "training.epochs=25", FAST[1]])
+    config = cmg.load_config("digits", [f"data={store}", "training.epochs=12", FAST[1]])
     cmg.pretrain(config, run)
     code, out, err = voices("read", "--model", run, "--recordings", spoken_folder)
     assert code == 0, err
     found = percent(out)
-    # These recordings are synthetic words, so even the fake embedding reads far more than chance.
-    assert found["heads on video", "all recorded"] > 40
+    # These recordings are synthetic words, so even the fake embedding reads far more than 10 %.
+    assert found["heads on video", "all recorded"] > 25
     assert ("heads on text", "synthetic") in found
     assert ("heads without a codebook", "all unknown") in found
     own = tmp_path / "own words"
@@ -151,6 +154,10 @@ def test_sources_tell_what_is_found_and_how_to_get_the_rest(voices, spoken_folde
 
 def test_the_choice_of_the_pooling_can_be_seen_again(voices, fake, monkeypatch):
     monkeypatch.setattr(pooling, "HEAD", pooling.HEAD.model_copy(update={"epochs": 2}))
+    monkeypatch.setattr(pooling, "CANDIDATES", (POOLING, (-3, -2, -1, 0, 1, 2, 3)))
+    spoken = pooling.load_spoken()
+    eight = dataclasses.replace(spoken, test_voices=np.arange(len(spoken.voice_names)) >= 8)
+    monkeypatch.setattr(pooling, "load_spoken", lambda: eight)  # one voice of each accent
     code, out, _ = voices("pooling", "--takes", 1)
     assert code == 0
     assert "in use" in out

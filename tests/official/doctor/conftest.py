@@ -1,7 +1,5 @@
 """One simulated folder for all tests; every test breaks a copy of it in one place."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle
@@ -188,7 +186,7 @@ def new(folder, usual):
 
 @pytest.fixture
 def check(folder, new):
-    """Make an edit, and compare what is new: a status of one part, or nothing (no part).
+    """Make an edit, and compare what is new: a status of one part, a set of them, or no part.
 
     What is `told` is a regular expression for the text of the findings of that status.
     """
@@ -196,6 +194,10 @@ def check(folder, new):
     def examine(edit, part, status, told):
         edit(folder)
         found, diagnosis = new()
+        if isinstance(part, set):  # several things are said
+            assert found == part
+            assert diagnosis.sound == all(status in {"warning", "note"} for _, status in part)
+            return
         assert found == ({(part, status)} if part else set())
         assert diagnosis.sound == (status in {"warning", "note", ""})
         said = [f for f in diagnosis.findings if (f.part, f.status) == (part, status) or not part]

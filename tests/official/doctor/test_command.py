@@ -1,7 +1,5 @@
 """`cmg data check` as typed: exit codes, the table, and JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,7 +1,5 @@
 """Features with one edit each."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import shutil

@@ -1,7 +1,5 @@
 """Lists with one edit each: the doctor says that, and nothing else."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np
@@ -155,26 +153,14 @@ EDITS = [
     (gone("cnt.pkl"), "cnt.pkl", "warning", "word filter"),
     (hostile_words, "cnt.pkl", "wrong", "nothing in the file was run"),
     (gone("vocab.txt"), "text-encoder", "wrong", "lacks a tokenizer"),
+    (lines(PAIRED, lambda x: x[:46]), {(PAIRED, "truncated"), (PAIRED, "warning")}, "", ""),
+    (without_cuts, {(name, "note") for name in AVE_CUTS}, "", ""),
 ]
 
 
 @pytest.mark.parametrize(("edit", "part", "status", "told"), EDITS)
 def test_an_edit_is_found_and_nothing_else(check, edit, part, status, told):
     check(edit, part, status, told)
-
-
-SEVERAL = [
-    (lines(PAIRED, lambda x: x[:46]), {(PAIRED, "truncated"), (PAIRED, "warning")}),
-    (without_cuts, {(name, "note") for name in AVE_CUTS}),
-]
-
-
-@pytest.mark.parametrize(("edit", "findings"), SEVERAL)
-def test_an_edit_of_which_several_things_are_said(folder, new, edit, findings):
-    edit(folder)
-    found, diagnosis = new()
-    assert found == findings
-    assert diagnosis.sound == all(status in {"warning", "note"} for _, status in findings)
 
 
 def test_further_lists_come_before_those_of_the_folder(folder, new, tmp_path):
