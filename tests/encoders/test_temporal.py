@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.encoders import StepMLP, TemporalOptions, TokenLSTM, TransformerBlock
+from cmg.encoders.temporal import StepMLP, TemporalOptions, TokenLSTM, TransformerBlock
 
 
 def weights(module):

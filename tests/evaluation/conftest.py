@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cmg.data import Batches, Clips, paired_store
-from cmg.models import ModelOptions, UnifiedModel
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from cmg.errors import CheckpointError
-from cmg.interop import (
-    Architecture,
-    NameMap,
+from cmg.interop.architecture import Architecture, infer_architecture
+from cmg.interop.extras import fresh_extras
+from cmg.interop.layout import state_tensors
+from cmg.interop.names import NameMap
+from cmg.interop.official import (
+    OfficialCheckpoint,
     by_section,
     export_official,
-    fresh_extras,
     import_official,
-    infer_architecture,
     read_official,
 )
-from cmg.interop.layout import state_tensors
-from cmg.interop.official import OfficialCheckpoint
 from cmg.models.published import (
     audio_text,
     audio_video,

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from cmg.config.load import load_config
-from cmg.models import BUILDERS
-from cmg.models.published import published_options
+from cmg.models.published import BUILDERS, published_options
 from cmg.objectives import ObjectiveOptions, WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions
 

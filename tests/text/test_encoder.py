@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmg.errors import ConfigError
-from cmg.text import TextEncoder
+from cmg.text.encoder import TextEncoder
 from cmg.text.words import glue
 
 from .conftest import IDS, VOCABULARY, WIDTH, save_bert
