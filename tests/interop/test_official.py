@@ -22,10 +22,8 @@ from cmg.interop.official import (
     read_official,
 )
 from cmg.models.published import (
-    audio_text,
-    audio_video,
-    audio_video_text,
     published_audio,
+    published_model,
     published_options,
     published_text,
     published_video,
@@ -36,7 +34,6 @@ from cmg.objectives import CLUBOptions, CrossCPCOptions, ObjectiveOptions, Weigh
 CASES = Path(__file__).parents[1] / "golden" / "cases"
 TINY = CASES / "tiny_official_AVT.pt"
 KEYS = json.loads((CASES / "official_checkpoint_keys.json").read_text())
-BUILDERS = {"AVT": audio_video_text, "AV": audio_video, "AT": audio_text}
 MODALITIES = {
     "AVT": ["audio", "video", "text"],
     "AV": ["audio", "video"],
@@ -78,10 +75,10 @@ def small_official(cpc: CrossCPCOptions | None = None, layers: int = 3) -> dict[
 # ---- names ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", BUILDERS)
+@pytest.mark.parametrize("variant", MODALITIES)
 def test_every_official_tensor_has_its_place_at_its_size(variant):
     with torch.device("meta"):
-        model = BUILDERS[variant]()
+        model = published_model(*MODALITIES[variant])
         ours = state_tensors(model, objectives_of(model))
     names = NameMap(list(model.modalities))
     filled, extras = {}, []

@@ -12,21 +12,18 @@ from torch import Tensor
 from cmg.encoders.temporal import TemporalOptions
 from cmg.errors import DataError
 from cmg.golden.cases import Case
-from cmg.interop.architecture import as_coded_objectives
-from cmg.interop.extras import EVENT_CLASSES
-from cmg.interop.layout import state_tensors
-from cmg.interop.names import CPC, DECODER, ENCODER, NameMap, count_indices, cpc_slots
+from cmg.interop.architecture import Architecture, as_coded_objectives
+from cmg.interop.layout import official_layout
+from cmg.interop.names import CPC, ENCODER, count_indices, cpc_slots
 from cmg.models.published import (
     published_audio,
     published_options,
     published_text,
     published_video,
 )
-from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.options import ObjectiveOptions
-from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Modality
 
 
@@ -41,13 +38,15 @@ def filled_weights(case: Case, modalities: list[str]) -> dict[str, Tensor]:
         By official full name.
 
     Raises:
-        DataError: no recorded weights and no recorded seed either.
+        DataError: no recorded weights and no recorded seed either, or an entry of no known shape.
     """
     entry = case.record.entry
     seed, names = entry.get("fill_seed"), entry.get("fingerprint_names")
     if not isinstance(seed, int) or not isinstance(names, list):
         raise DataError(f"{case.path} has neither weights param/... nor 'fill_seed' for them")
-    shapes = entry_shapes(case, modalities, names)
+    shapes = official_layout(recorded_architecture(case, modalities, names))
+    if unknown := [name for name in names if name not in shapes]:
+        raise DataError(f"{case.path}: no shape is known for the entry {unknown[0]!r}")
     weights = {name: fill(seed, name, shapes[name]) for name in names}
     quantizer = f"{ENCODER}/Cross_quantizer."
     weights[f"{quantizer}ema_weight"] = weights[f"{quantizer}embedding"].clone()
@@ -70,28 +69,14 @@ def fill(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return 0.1 * uniform
 
 
-def entry_shapes(case: Case, modalities: list[str], names: list[str]) -> dict[str, tuple[int, ...]]:
-    """Shape of every entry of a model at the recorded sizes.
-
-    Raises:
-        DataError: an entry whose shape nothing tells.
-    """
+def recorded_architecture(case: Case, modalities: list[str], names: list[str]) -> Architecture:
+    """The architecture at the recorded sizes."""
     declared, width = [declare(case, m) for m in modalities], int(case.setting("embedding_dim"))
     options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
     layers = count_indices(names, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
     temporal = TemporalOptions(layers=layers, dropout=0.0)
-    model = UnifiedModel(declared, options.model_copy(update={"temporal": temporal}))
-    objectives = WeightedObjectives(declared, width, objective_options(names, modalities, width))
-    names_map = NameMap(modalities)
-    shapes = {
-        names_map.official(ours): tuple(tensor.shape)
-        for ours, tensor in state_tensors(model, objectives).items()
-    }
-    shapes[f"{ENCODER}/Cross_quantizer.unactivated_count"] = (model.size,)
-    for name in names:
-        if name not in shapes:
-            shapes[name] = extra_shape(case, name, shapes, width)
-    return shapes
+    objectives = objective_options(names, modalities, width)
+    return Architecture(declared, options.model_copy(update={"temporal": temporal}), objectives)
 
 
 def objective_options(names: list[str], modalities: list[str], width: int) -> ObjectiveOptions:
@@ -113,16 +98,3 @@ def declare(case: Case, modality: str) -> Modality:
     if modality == "audio":
         return published_audio(channels, detail_width)
     return published_text(channels, detail_width, int(case.setting("text_lstm_dim")))
-
-
-def extra_shape(
-    case: Case, name: str, shapes: dict[str, tuple[int, ...]], width: int
-) -> tuple[int, ...]:
-    """Shape of an entry that our model has no place for."""
-    template = name.replace(".encoder_layer.", ".encoder.layers.0.")
-    if template in shapes:
-        return shapes[template]
-    if name.startswith(f"{DECODER}/") and "_semantic_decoder." in name:
-        rows = EVENT_CLASSES if ".event_classifier." in name else width
-        return (rows, width) if name.endswith("weight") else (rows,)
-    raise DataError(f"{case.path}: no shape is known for the entry {name!r}")

@@ -26,12 +26,7 @@ from cmg.interop.names import (
     count_indices,
     cpc_slots,
 )
-from cmg.models.published import (
-    published_audio,
-    published_options,
-    published_text,
-    published_video,
-)
+from cmg.models.published import PUBLISHED, published_options
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
@@ -157,9 +152,8 @@ def expected_names(tensors: Collection[str], modalities: list[str]) -> list[str]
         layers=count_indices(tensors, f"{slot}_ar_lstm.weight_ih_l") or default.layers,
         prediction_steps=count_indices(tensors, f"{slot}_predictors.") or default.prediction_steps,
     )
-    declared = {"audio": published_audio, "video": published_video, "text": published_text}
     architecture = Architecture(
-        [declared[m]() for m in modalities],
+        [PUBLISHED[m]() for m in modalities],
         options.model_copy(update={"temporal": temporal}),
         as_coded_objectives(cpc, CLUBOptions()),
     )
