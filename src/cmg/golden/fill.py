@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmg.encoders.temporal import TemporalOptions
 from cmg.errors import DataError
 from cmg.golden.cases import Case
-from cmg.interop.architecture import Architecture, as_coded_objectives
-from cmg.interop.layout import official_layout
-from cmg.interop.names import CPC, ENCODER, count_indices, cpc_slots
+from cmg.interop.layout import counted, official_layout
+from cmg.interop.names import ENCODER
 from cmg.models.published import (
     published_audio,
     published_options,
@@ -22,8 +20,6 @@ from cmg.models.published import (
     published_video,
 )
 from cmg.objectives.club import CLUBOptions
-from cmg.objectives.cross_cpc import CrossCPCOptions
-from cmg.objectives.options import ObjectiveOptions
 from cmg.types import Modality
 
 
@@ -44,7 +40,11 @@ def filled_weights(case: Case, modalities: list[str]) -> dict[str, Tensor]:
     seed, names = entry.get("fill_seed"), entry.get("fingerprint_names")
     if not isinstance(seed, int) or not isinstance(names, list):
         raise DataError(f"{case.path} has neither weights param/... nor 'fill_seed' for them")
-    shapes = official_layout(recorded_architecture(case, modalities, names))
+    width = int(case.setting("embedding_dim"))
+    options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
+    club = CLUBOptions(hidden=width // 2)
+    architecture = counted(names, [declare(case, m) for m in modalities], options, club)
+    shapes = official_layout(architecture)
     if unknown := [name for name in names if name not in shapes]:
         raise DataError(f"{case.path}: no shape is known for the entry {unknown[0]!r}")
     weights = {name: fill(seed, name, shapes[name]) for name in names}
@@ -67,26 +67,6 @@ def fill(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     if len(shape) >= 2:
         return uniform * math.sqrt(3.0 / math.prod(shape[1:]))
     return 0.1 * uniform
-
-
-def recorded_architecture(case: Case, modalities: list[str], names: list[str]) -> Architecture:
-    """The architecture at the recorded sizes."""
-    declared, width = [declare(case, m) for m in modalities], int(case.setting("embedding_dim"))
-    options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
-    layers = count_indices(names, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
-    temporal = TemporalOptions(layers=layers, dropout=0.0)
-    objectives = objective_options(names, modalities, width)
-    return Architecture(declared, options.model_copy(update={"temporal": temporal}), objectives)
-
-
-def objective_options(names: list[str], modalities: list[str], width: int) -> ObjectiveOptions:
-    """Objectives as coded; the nets of CLUB have half the semantic width."""
-    slot = f"{CPC}/{next(iter(cpc_slots(modalities)))}"
-    cpc = CrossCPCOptions(
-        layers=count_indices(names, f"{slot}_ar_lstm.weight_ih_l"),
-        prediction_steps=count_indices(names, f"{slot}_predictors."),
-    )
-    return as_coded_objectives(cpc, CLUBOptions(hidden=width // 2))
 
 
 def declare(case: Case, modality: str) -> Modality:

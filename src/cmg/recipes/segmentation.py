@@ -116,11 +116,15 @@ class Segmentation:
         return self._queries[modality, jitter]
 
     def record(self, modality: str, seed: int) -> SegmenterRecord:
-        """What the model trained by a modality is."""
+        """What the model trained by a modality is; one without has no query to match."""
         plan = self.plan
+        model, training = plan.model, plan.training.model_copy(update={"seed": seed})
+        if not modality:
+            model = model.model_copy(update={"by_query": False})
+            training = training.model_copy(update={"matching": 0.0})
         return SegmenterRecord(
-            plan.model if modality else plan.model.model_copy(update={"by_query": False}),
-            plan.training.model_copy(update={"seed": seed}),
+            model,
+            training,
             self.encoder.codebook.width,
             STEPS if plan.protocol == "clean" else None,
             self.frames,

@@ -147,7 +147,7 @@ class TrainingFolder:
         tensors = load_tensors(self.path / TRAINING)
         weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
         restore(model, weights, self.path / TRAINING)
-        restore_moments("optimizer", optimizer, _optimized(model, optimizer), tensors)
+        restore_moments("optimizer", optimizer, trained(model), tensors)
         return load_tensors(self.path / MODEL)
 
     def keep(
@@ -164,7 +164,7 @@ class TrainingFolder:
             NonFiniteError: a value is NaN or infinite; likewise.
         """
         training = {f"model.{n}": x for n, x in flat(model).items()}
-        training |= moments("optimizer", optimizer, _optimized(model, optimizer))
+        training |= moments("optimizer", optimizer, trained(model))
         files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
 
         def remedy() -> str:
@@ -175,11 +175,9 @@ class TrainingFolder:
         write_folder(self.path, DESCRIPTION, told, files, remedy)
 
 
-def _optimized(
-    model: Segmenter, optimizer: torch.optim.Optimizer
-) -> list[tuple[str, nn.Parameter]]:
-    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return [(name, p) for name, p in model.named_parameters() if id(p) in known]
+def trained(model: Segmenter) -> list[tuple[str, nn.Parameter]]:
+    """Parameters that are not frozen, by name."""
+    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
 def refuse_other_codebook(path: Path, record: SegmenterRecord, encoder: Checkpoint) -> None:

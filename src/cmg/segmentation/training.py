@@ -18,7 +18,7 @@ from cmg.process import mode, seeded
 from cmg.runs.checkpoint import Position
 from cmg.runs.loop import StepObserver
 from cmg.segmentation.backbones import FeatureCache
-from cmg.segmentation.checkpoint import Progress, TrainingFolder
+from cmg.segmentation.checkpoint import Progress, TrainingFolder, trained
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
@@ -250,8 +250,7 @@ def train_segmenter(
     options, model, at, best = job.options, job.model, Progress(), None
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not (options.freeze_backbone and name.startswith("backbone.")))
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=options.lr)
+    optimizer = torch.optim.Adam([p for _, p in trained(model)], lr=options.lr)
     if job.folder is not None:
         at, best = job.folder.progress, job.folder.restore(model, optimizer)
     per_epoch = math.ceil(len(job.train) / options.batch_size)
