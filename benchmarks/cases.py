@@ -14,7 +14,7 @@ import torch
 from cmg.codebook.kinds import build_quantizer
 from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
-from cmg.models.published import BUILDERS
+from cmg.models.published import PUBLISHED
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.runs.folder import versions
 from cmg.training.options import Precision
@@ -22,8 +22,8 @@ from cmg.training.state import TrainingState
 from cmg.types import Batch, Kind, Modality
 
 DEMO = "demo"
-SIZES = (DEMO, *BUILDERS)
-"""Names of the sizes: the demo (``digits`` with ``method=light``) and the published builders."""
+SIZES = (DEMO, "audio-video", "audio-text", "video-text", "audio-video-text")
+"""Names of the sizes: the demo (``digits`` with ``method=light``) and the published models."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,8 @@ def demo_modalities(config: RunConfig) -> list[Modality]:
 
 
 def published_modalities(name: str) -> list[Modality]:
-    """The modalities a published builder declares."""
-    with torch.device("meta"):  # only the declarations are wanted
-        return list(BUILDERS[name]().modalities.values())
+    """The modalities of a published model."""
+    return [PUBLISHED[m]() for m in name.split("-")]
 
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")

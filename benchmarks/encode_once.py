@@ -32,7 +32,7 @@ from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow, FeatureSpec, LabelSpec
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.training import HeadJob, HeadOptions
-from cmg.models.published import audio_video
+from cmg.models.published import PUBLISHED, published_model
 from cmg.models.unified import UnifiedModel
 from cmg.runs.folder import versions
 from cmg.tasks.ave import AVE
@@ -95,7 +95,7 @@ def labels_of(category: int) -> dict[str, int | list[int] | list[list[int]] | No
 
 def audio_video_modalities() -> dict[str, Modality]:
     """The paper's audio and video."""
-    return audio_video().modalities
+    return {m: PUBLISHED[m]() for m in ("audio", "video")}
 
 
 def tile(rng: np.random.Generator, shape: Sequence[int]) -> Tensor:
@@ -124,7 +124,7 @@ class Only:
 
 def random_model(source: Clips) -> UnifiedModel:
     """The published audio-video model, untrained, with codes among its features."""
-    model = audio_video().eval()
+    model = published_model("audio", "video").eval()
     batch = Batch({m: source.features(m, range(TILE))[0] for m in model.modalities})
     z = torch.cat([x.flatten(0, 1) for x in model.semantics(batch).values()])
     chosen = torch.from_numpy(permutation(len(z), 0)[: model.size])

@@ -88,14 +88,14 @@ def run_apart(folder: Path) -> dict[str, float]:
 
 def measure(turns: int) -> dict[str, list[float]]:
     """Seconds of every part, per turn."""
-    from cmg.models.published import audio_video_text
+    from cmg.models.published import published_model
 
     found: dict[str, list[float]] = {part: [] for part in (*PARTS, WHOLE, PUBLISHED)}
     for turn in range(turns + 1):
         with tempfile.TemporaryDirectory(prefix="cmg-first-step-") as folder:
             seconds = run_apart(Path(folder))
         start = time.perf_counter()
-        audio_video_text()
+        published_model("audio", "video", "text")
         seconds[PUBLISHED] = time.perf_counter() - start
         for part, own in found.items():
             if turn > 0:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.looped_codebook import LoopedCodebook, usage
-from cmg.convolutions import Library
+from cmg.convolutions.forms import Library
 from cmg.objectives.club import CLUB, CLUBGroup
 from cmg.objectives.commitment import CommitmentOptions
 from cmg.objectives.cross_cpc import CrossCPC

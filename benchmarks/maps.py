@@ -25,7 +25,9 @@ from torch import nn
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Figure, Section, Spread, markdown
 from benchmarks.timing import side_by_side
-from cmg.convolutions import TOOM_COOK_FROM, Library, Taps, ToomCook
+from cmg.convolutions.forms import TOOM_COOK_FROM, Library
+from cmg.convolutions.taps import Taps
+from cmg.convolutions.toom_cook import ToomCook
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail
 

@@ -153,7 +153,7 @@ def test_what_needs_one_code_per_step_says_so(runs, store, kind):
     for call in (
         lambda: code_steps(model, {"audio": torch.zeros(2, 5)}, "clip"),
         lambda: known_clips(model, runs[kind], opened, "train"),
-        lambda: CodeQueries(model, opened, 6, jitter=0.5).vectors("audio", [opened.rows[0].id], 1),
+        lambda: CodeQueries(model, opened, "audio", 6, 0.5).vectors([opened.rows[0].id], 1),
     ):
         with pytest.raises(ConfigError, match=told):
             call()
@@ -162,10 +162,9 @@ def test_what_needs_one_code_per_step_says_so(runs, store, kind):
 @pytest.mark.parametrize("kind", LEVELS)
 def test_queries_are_the_vectors_of_their_codes(runs, store, kind):
     model, opened = load_model(runs[kind]), store
-    queries, ids = CodeQueries(model, opened, 6), [row.id for row in opened.rows]
-    found = queries.vectors("video", ids)
-    assert found.shape == (24, 6, queries.width)
-    assert queries.width == model.codebook.width
+    ids = [row.id for row in opened.rows]
+    found = CodeQueries(model, opened, "video", 6).vectors(ids)
+    assert found.shape == (24, 6, model.codebook.width)
     for split, rows in (("train", found[:12]), ("test", found[12:])):
         encoded = encode_split(model, opened.split(split))["video"]
         torch.testing.assert_close(rows[:, 0], encoded.codes[:, 0])

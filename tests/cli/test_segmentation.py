@@ -274,6 +274,13 @@ def test_bad_clips_are_told_before_any_training(avs, folder, tmp_path, name):
     assert (tmp_path / "out").exists() == (name == "query missing")
 
 
+def test_a_model_without_query_is_trained_beside_those_that_match_theirs(avs, tmp_path):
+    said = avs(tmp_path / "m", "--matching", "0.5", "--modalities", "text", "--train-only")
+    assert said.code == 0, said.err
+    kept = [tmp_path / "m" / "models" / n / "segmenter.json" for n in ("text-0", "salient-0")]
+    assert [json.loads(p.read_text())["training"]["matching"] for p in kept] == [0.5, 0.0]
+
+
 def test_empty_masks_may_be_allowed(avs, folder, tmp_path):
     data = damaged(folder, tmp_path / "data", _empty_mask)
     assert avs(tmp_path / "out", "--allow-empty-masks", "--train-only", data=data).code == 0

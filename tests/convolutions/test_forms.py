@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cmg import convolutions
-from cmg.convolutions import Form, Library, Taps, ToomCook, form_for
+from cmg.convolutions.forms import Form, Library, form_for
+from cmg.convolutions.taps import Taps
+from cmg.convolutions.toom_cook import ToomCook
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail, build_detail
 from cmg.models.unified import ModelOptions

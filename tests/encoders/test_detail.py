@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cmg.convolutions import Library
+from cmg.convolutions.forms import Library
 from cmg.decoders import ClipHead, MapDecoder, StepHead, VectorDecoder
-from cmg.encoders import MapDetail, VectorDetail
 from cmg.encoders.detail import (
+    MapDetail,
     ResidualBlock,
+    VectorDetail,
     build_detail,
     convolution_padding,
     map_detail_width,

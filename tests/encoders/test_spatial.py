@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmg.encoders import SpatialPool
+from cmg.encoders.spatial import SpatialPool
 
 
 def relu(x):

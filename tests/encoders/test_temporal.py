@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.layers import TRANSFORMER, layer_norm, transformer_layer
 
-from cmg.encoders import StepMLP, TemporalOptions, TokenLSTM, TransformerBlock
+from cmg.encoders.temporal import StepMLP, TemporalOptions, TokenLSTM, TransformerBlock
 
 
 def weights(module):

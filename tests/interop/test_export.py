@@ -7,7 +7,9 @@ import torch
 
 from cmg.errors import CheckpointError, DataError
 from cmg.interop import export as export_module
-from cmg.interop import infer_architecture, official_layout, read_official
+from cmg.interop.architecture import infer_architecture
+from cmg.interop.layout import official_layout
+from cmg.interop.official import read_official
 from cmg.interop.optimizers import parameters_of
 from cmg.recipes.convert import convert_to_official, convert_to_run
 from cmg.recipes.pretrain import prepare, pretrain

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cmg.errors import CheckpointError
-from cmg.interop import read_official
+from cmg.interop.official import read_official
 from cmg.recipes.convert import convert_to_run
 
 

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from cmg.errors import CheckpointError
-from cmg.interop import (
-    NameMap,
-    OfficialCheckpoint,
-    import_official,
-    infer_architecture,
+from cmg.interop.architecture import infer_architecture
+from cmg.interop.layout import (
+    build,
+    check_shapes,
+    check_tensor_names,
     official_layout,
-    read_official,
+    state_tensors,
 )
-from cmg.interop.layout import build, check_shapes, check_tensor_names, state_tensors
+from cmg.interop.names import NameMap
+from cmg.interop.official import OfficialCheckpoint, import_official, read_official
 from cmg.models.published import (
     published_audio,
     published_options,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cmg.codebook import CodebookOptions, SharedCodebook
-from cmg.models import ModelOptions, UnifiedModel
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cmg.errors import ConfigError, DataError
-from cmg.models import ModelOptions, UnifiedModel
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.types import Kind, Modality
 
 SHAPES = {"audio": (6,), "video": (5, 5, 4), "text": (7,)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cmg.errors import ConfigError, DataError, ModalityError
-from cmg.models import ModelOptions, UnifiedModel
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.types import Batch, Kind, Modality
 
 ALL = ("audio", "video", "text", "eeg", "depth")

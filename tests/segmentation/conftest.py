@@ -92,8 +92,9 @@ def small_model(options):
 
 
 @pytest.fixture(scope="session")
-def queries(frozen, query_store):
-    return CodeQueries(frozen, query_store, steps=6)
+def asked(frozen, query_store):
+    """Queries of a modality."""
+    return lambda modality: CodeQueries(frozen, query_store, modality, steps=6)
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +106,9 @@ def sets(framed):
 
 
 @pytest.fixture(scope="session")
-def new_segmenter(queries):
+def new_segmenter(frozen):
     def make(options=SMALL, seed=0):
-        return Segmenter(options, queries.width, queries.steps, FRAMES, seed=seed)
+        return Segmenter(options, frozen.codebook.width, 6, FRAMES, seed=seed)
 
     return make
 

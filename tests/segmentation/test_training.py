@@ -18,22 +18,20 @@ from cmg.segmentation.checkpoint import (
     read_segmenter,
 )
 from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.queries import AskedBy, other_clips, shuffled, zero
+from cmg.segmentation.queries import other_clips, shuffled, zero
 from cmg.segmentation.training import SegmentationJob, mask_scores, segmented, train_segmenter
 
 
 @pytest.fixture(scope="module")
-def record(small_options, quick, queries):
-    return SegmenterRecord(
-        small_options, quick, queries.width, queries.steps, 3, "audio", "clean", "run", "0"
-    )
+def record(small_options, quick):
+    return SegmenterRecord(small_options, quick, 8, 6, 3, "audio", "clean", "run", "0")
 
 
 @pytest.fixture(scope="module")
-def job(new_segmenter, quick, sets, queries):
+def job(new_segmenter, quick, sets, asked):
     def make(folder=None, **changes):
         options = quick.model_copy(update=changes)
-        by = AskedBy(queries, "audio")
+        by = asked("audio")
         return SegmentationJob(new_segmenter(), options, sets["train"], by, sets["val"], by, folder)
 
     return make
@@ -69,14 +67,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(job, record, whole, tmp
     assert TrainingFolder(tmp_path / "part", record).done
 
 
-def test_what_is_read_back_says_the_same(job, record, tmp_path, sets, queries, quick):
+def test_what_is_read_back_says_the_same(job, record, tmp_path, sets, asked, quick):
     task = job(TrainingFolder(tmp_path / "m", record))
     train_segmenter(task)
     model, found = read_segmenter(tmp_path / "m")
     assert found == record == read_record(tmp_path / "m")
-    asked = AskedBy(queries, "text")
-    own, _ = mask_scores(task.model, sets["test"], asked, quick)
-    assert mask_scores(model, sets["test"], asked, quick)[0] == own
+    by = asked("text")
+    own, _ = mask_scores(task.model, sets["test"], by, quick)
+    assert mask_scores(model, sets["test"], by, quick)[0] == own
 
 
 def test_another_training_is_refused_and_nothing_lost(record, whole):
@@ -103,13 +101,11 @@ def test_damaged_models_are_refused(whole, tmp_path):
         read_segmenter(folder)
 
 
-def test_scoring_changes_nothing_and_does_not_depend_on_batches(job, sets, quick, queries):
-    model, asked = job().model.train(), AskedBy(queries, "audio")
+def test_scoring_changes_nothing_and_does_not_depend_on_batches(job, sets, quick, asked):
+    model, by = job().model.train(), asked("audio")
     before = {n: x.clone() for n, x in model.state_dict().items()}
-    one, each = mask_scores(model, sets["test"], asked, quick)
-    two, _ = mask_scores(
-        model, sets["test"], asked, quick.model_copy(update={"test_batch_size": 3})
-    )
+    one, each = mask_scores(model, sets["test"], by, quick)
+    two, _ = mask_scores(model, sets["test"], by, quick.model_copy(update={"test_batch_size": 3}))
     assert model.training
     assert one.miou == pytest.approx(two.miou)
     assert one.f_measure == pytest.approx(two.f_measure)
@@ -137,9 +133,9 @@ def test_cached_maps_train_the_same_model(job, tmp_path):
         train_segmenter(cached)
 
 
-def test_bfloat16_gives_float32_logits_near_the_exact_ones(job, sets, queries):
+def test_bfloat16_gives_float32_logits_near_the_exact_ones(job, sets, asked):
     model, batch = job().model.eval(), sets["test"].batch([0, 1])
-    query = queries.vectors("audio", batch.ids)
+    query = asked("audio").vectors(batch.ids)
     exact = segmented(model, batch, query).logits
     rough = segmented(model, batch, query, "bfloat16").logits
     assert rough.dtype == torch.float32
@@ -187,14 +183,13 @@ def test_an_epoch_that_cannot_be_kept_says_what_is(job, record, tmp_path, monkey
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_controls_ask_by_other_categories_and_by_nothing(framed, queries):
+def test_controls_ask_by_other_categories_and_by_nothing(framed, asked):
     test = [c for c in framed if c.split == "test"]
     others, by_id = other_clips(test, 0), {c.id: c for c in test}
     assert all(by_id[a].category != by_id[b].category for a, b in others.items())
-    asked = AskedBy(queries, "audio")
-    ids = [c.id for c in test]
-    changed = shuffled(test, asked, 0)(ids, queries.vectors("audio", ids))
-    torch.testing.assert_close(changed, queries.vectors("audio", [others[i] for i in ids]))
+    by, ids = asked("audio"), [c.id for c in test]
+    changed = shuffled(test, by, 0)(ids, by.vectors(ids))
+    torch.testing.assert_close(changed, by.vectors([others[i] for i in ids]))
     assert not zero(ids, changed).any()
     with pytest.raises(DataError, match="two categories"):
         other_clips([c for c in test if c.category == "red"], 0)

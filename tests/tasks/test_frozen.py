@@ -13,7 +13,7 @@ from cmg.evaluation.encoding import FrozenEncoder, pad_steps
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.stack import HeadStack
 from cmg.evaluation.training import HeadJob, HeadOptions, Watch, train_heads
-from cmg.models import UnifiedModel
+from cmg.models.unified import UnifiedModel
 from cmg.tasks.sides import side
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch, Kind, Modality

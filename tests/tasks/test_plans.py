@@ -12,7 +12,7 @@ from cmg.data.clips import Clips
 from cmg.data.manifest import ClipRow
 from cmg.errors import DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
-from cmg.models import UnifiedModel
+from cmg.models.unified import UnifiedModel
 from cmg.official.doctor.expected import Expected
 from cmg.tasks import paper
 from cmg.tasks.ave import AVE

@@ -11,7 +11,7 @@ import pytest
 from cmg import registry
 from cmg.data import write_store
 from cmg.errors import ConfigError
-from cmg.models import UnifiedModel
+from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate_tasks import benchmark_names, evaluate_tasks, select
 from cmg.registry import PluginError, use
 from cmg.runs.selection import SELECTED

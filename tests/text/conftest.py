@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from cmg.text import TextEncoder
+from cmg.text.encoder import TextEncoder
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ENTRIES = (

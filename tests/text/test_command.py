@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cmg.text import read_vectors
+from cmg.text.vectors import read_vectors
 
 CSV = 'label,prompt\n"guitar, man",a man is playing a guitar\nbark,barking\n'
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tests.hostile import Evil
 
 from cmg.errors import ConfigError
-from cmg.text import TextEncoder
+from cmg.text.encoder import TextEncoder
 from cmg.text.words import glue
 
 from .conftest import IDS, VOCABULARY, WIDTH, save_bert

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import constants
 
 from cmg.errors import ConfigError
-from cmg.text import TextEncoder, load_text_encoder
+from cmg.text.encoder import TextEncoder, load_text_encoder
 
 from .conftest import VOCABULARY, save_bert
 

@@ -10,14 +10,9 @@ from safetensors.torch import load_file, save_file
 from tests.hostile import Evil
 
 from cmg.errors import ConfigError, DataError
-from cmg.text import (
-    TextEncoder,
-    embed_prompts,
-    read_cnt,
-    read_prompts,
-    read_vectors,
-    write_vectors,
-)
+from cmg.text.encoder import TextEncoder
+from cmg.text.prompts import embed_prompts, read_cnt, read_prompts
+from cmg.text.vectors import read_vectors, write_vectors
 
 from .conftest import IDS, VOCABULARY, WIDTH, save_bert
 from .oracle import ten_slots

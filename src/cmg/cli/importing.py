@@ -13,7 +13,7 @@ from cmg.errors import ConfigError
 if TYPE_CHECKING:
     from cmg.recipes.import_official import ImportSummary
     from cmg.report.tables import Table
-    from cmg.text import PromptReport
+    from cmg.text.vectors import PromptReport
 
 
 def import_(
@@ -196,13 +196,15 @@ def embed_prompts(
         raise ConfigError("the published filter needs --cnt cnt.pkl; --filter none keeps all words")
     if filter_ == "none" and cnt is not None:
         raise ConfigError(f"--filter none keeps all words, so --cnt {cnt} has no use; drop one")
-    from cmg import text
+    from cmg.text.encoder import load_text_encoder
+    from cmg.text.prompts import embed_prompts, read_cnt, read_prompts
+    from cmg.text.vectors import write_vectors
 
-    sentences = text.read_prompts(prompts)
-    keep = None if cnt is None else text.read_cnt(cnt)
-    opened = text.load_text_encoder(name=encoder)
-    found = text.embed_prompts(sentences, opened, keep)
-    text.write_vectors(out, found)
+    sentences = read_prompts(prompts)
+    keep = None if cnt is None else read_cnt(cnt)
+    opened = load_text_encoder(name=encoder)
+    found = embed_prompts(sentences, opened, keep)
+    write_vectors(out, found)
     shape = [len(found.vectors), *next(iter(found.vectors.values())).shape]
     show(
         {

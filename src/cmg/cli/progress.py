@@ -169,12 +169,8 @@ class TensorBoard:
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
         """A step is done."""
-        self.add(position.step, log)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Something was measured after a step."""
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        for name, value in log.items():
+            self.writer.add_scalar(name, value, position.step)
 
     def close(self) -> None:
         """Write what is left."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -160,14 +159,9 @@ def avs(
         refuse_occupied(out, "go on with it by --resume, or choose another --out")
     segmentation = Segmentation(open_segmentation(data, queries, lists), plan)
 
-    @contextmanager
-    def watch(name: str, steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-        with boards(out, tensorboard, steps, name) as found:
-            yield found[0].add if found else lambda step, values: None
-
     with progress_bar() as tell:
         if checkpoint is None:
-            folders = train_all(segmentation, out, tell, watch)
+            folders = train_all(segmentation, out, tell, partial(boards, out, tensorboard))
         if train_only:
             names = {name: str(folder) for name, folder in folders.items()}
             show({"models": names}, *(f"{name}: {folder}" for name, folder in names.items()))

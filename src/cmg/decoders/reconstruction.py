@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmg.convolutions import TOOM_COOK_FROM
+from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.encoders.detail import (
     MapLayers,
     MapPath,

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmg.convolutions import TOOM_COOK_FROM, Form, form_for
+from cmg.convolutions.forms import TOOM_COOK_FROM, Form, form_for
 from cmg.types import Kind, Modality
 
 MapPath = Literal["lean", "published"]

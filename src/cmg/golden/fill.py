@@ -9,24 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmg.encoders.temporal import TemporalOptions
 from cmg.errors import DataError
 from cmg.golden.cases import Case
-from cmg.interop.architecture import as_coded_objectives
-from cmg.interop.extras import EVENT_CLASSES
-from cmg.interop.layout import state_tensors
-from cmg.interop.names import CPC, DECODER, ENCODER, NameMap, count_indices, cpc_slots
+from cmg.interop.layout import counted, official_layout
+from cmg.interop.names import ENCODER
 from cmg.models.published import (
     published_audio,
     published_options,
     published_text,
     published_video,
 )
-from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
-from cmg.objectives.cross_cpc import CrossCPCOptions
-from cmg.objectives.options import ObjectiveOptions
-from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Modality
 
 
@@ -41,13 +34,19 @@ def filled_weights(case: Case, modalities: list[str]) -> dict[str, Tensor]:
         By official full name.
 
     Raises:
-        DataError: no recorded weights and no recorded seed either.
+        DataError: no recorded weights and no recorded seed either, or an entry of no known shape.
     """
     entry = case.record.entry
     seed, names = entry.get("fill_seed"), entry.get("fingerprint_names")
     if not isinstance(seed, int) or not isinstance(names, list):
         raise DataError(f"{case.path} has neither weights param/... nor 'fill_seed' for them")
-    shapes = entry_shapes(case, modalities, names)
+    width = int(case.setting("embedding_dim"))
+    options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
+    club = CLUBOptions(hidden=width // 2)
+    architecture = counted(names, [declare(case, m) for m in modalities], options, club)
+    shapes = official_layout(architecture)
+    if unknown := [name for name in names if name not in shapes]:
+        raise DataError(f"{case.path}: no shape is known for the entry {unknown[0]!r}")
     weights = {name: fill(seed, name, shapes[name]) for name in names}
     quantizer = f"{ENCODER}/Cross_quantizer."
     weights[f"{quantizer}ema_weight"] = weights[f"{quantizer}embedding"].clone()
@@ -70,40 +69,6 @@ def fill(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return 0.1 * uniform
 
 
-def entry_shapes(case: Case, modalities: list[str], names: list[str]) -> dict[str, tuple[int, ...]]:
-    """Shape of every entry of a model at the recorded sizes.
-
-    Raises:
-        DataError: an entry whose shape nothing tells.
-    """
-    declared, width = [declare(case, m) for m in modalities], int(case.setting("embedding_dim"))
-    options = published_options(width, int(case.setting("n_embeddings")), dropout=0.0)
-    layers = count_indices(names, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
-    temporal = TemporalOptions(layers=layers, dropout=0.0)
-    model = UnifiedModel(declared, options.model_copy(update={"temporal": temporal}))
-    objectives = WeightedObjectives(declared, width, objective_options(names, modalities, width))
-    names_map = NameMap(modalities)
-    shapes = {
-        names_map.official(ours): tuple(tensor.shape)
-        for ours, tensor in state_tensors(model, objectives).items()
-    }
-    shapes[f"{ENCODER}/Cross_quantizer.unactivated_count"] = (model.size,)
-    for name in names:
-        if name not in shapes:
-            shapes[name] = extra_shape(case, name, shapes, width)
-    return shapes
-
-
-def objective_options(names: list[str], modalities: list[str], width: int) -> ObjectiveOptions:
-    """Objectives as coded; the nets of CLUB have half the semantic width."""
-    slot = f"{CPC}/{next(iter(cpc_slots(modalities)))}"
-    cpc = CrossCPCOptions(
-        layers=count_indices(names, f"{slot}_ar_lstm.weight_ih_l"),
-        prediction_steps=count_indices(names, f"{slot}_predictors."),
-    )
-    return as_coded_objectives(cpc, CLUBOptions(hidden=width // 2))
-
-
 def declare(case: Case, modality: str) -> Modality:
     """A modality at the sizes of the official constructor."""
     channels = int(case.setting(f"{modality}_dim"))
@@ -113,16 +78,3 @@ def declare(case: Case, modality: str) -> Modality:
     if modality == "audio":
         return published_audio(channels, detail_width)
     return published_text(channels, detail_width, int(case.setting("text_lstm_dim")))
-
-
-def extra_shape(
-    case: Case, name: str, shapes: dict[str, tuple[int, ...]], width: int
-) -> tuple[int, ...]:
-    """Shape of an entry that our model has no place for."""
-    template = name.replace(".encoder_layer.", ".encoder.layers.0.")
-    if template in shapes:
-        return shapes[template]
-    if name.startswith(f"{DECODER}/") and "_semantic_decoder." in name:
-        rows = EVENT_CLASSES if ".event_classifier." in name else width
-        return (rows, width) if name.endswith("weight") else (rows,)
-    raise DataError(f"{case.path}: no shape is known for the entry {name!r}")

@@ -8,12 +8,7 @@ from typing import Any
 from cmg.codebook.codebook import CodebookOptions
 from cmg.errors import CheckpointError
 from cmg.interop.names import MODALITIES, checkpoint_rules
-from cmg.models.published import (
-    published_audio,
-    published_options,
-    published_text,
-    published_video,
-)
+from cmg.models.published import PUBLISHED, published_options
 from cmg.models.unified import ModelOptions
 from cmg.types import Kind, Modality
 
@@ -70,8 +65,7 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
 
 
 def _of_modality(modality: Modality) -> list[str]:
-    published = {"audio": published_audio, "video": published_video, "text": published_text}
-    kind = published[modality.name]().kind
+    kind = PUBLISHED[modality.name]().kind
     if modality.kind is not kind:
         return [f"{modality.name} is of kind {modality.kind.value!r}, there it is {kind.value!r}"]
     if kind is Kind.MAPS and min(modality.shape[:2]) < SMALLEST_MAP:

@@ -26,16 +26,12 @@ from cmg.interop.names import (
     count_indices,
     cpc_slots,
 )
-from cmg.models.published import (
-    published_audio,
-    published_options,
-    published_text,
-    published_video,
-)
-from cmg.models.unified import UnifiedModel
+from cmg.models.published import PUBLISHED, published_options
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.weighted import WeightedObjectives
+from cmg.types import Modality
 
 Shape = tuple[int, ...]
 
@@ -148,22 +144,24 @@ def traced_modalities(tensors: Collection[str]) -> list[str]:
 
 def expected_names(tensors: Collection[str], modalities: list[str]) -> list[str]:
     """Names of a whole file of these modalities, with as many layers and steps as `tensors` has."""
-    layers = count_indices(tensors, f"{ENCODER}/{modalities[0]}_self_att.encoder.layers.")
-    slot = f"{CPC}/{next(iter(cpc_slots(modalities)))}"
-    default = CrossCPCOptions()
-    options = published_options()
-    temporal = options.temporal.model_copy(update={"layers": layers or options.temporal.layers})
+    declared = [PUBLISHED[m]() for m in modalities]
+    return list(official_layout(counted(tensors, declared, published_options(), CLUBOptions())))
+
+
+def counted(
+    names: Collection[str], modalities: list[Modality], model: ModelOptions, club: CLUBOptions
+) -> Architecture:
+    """An as-coded architecture with as many layers and steps as names tell, if they tell any."""
+    first, slot = modalities[0].name, f"{CPC}/{next(iter(cpc_slots([m.name for m in modalities])))}"
+    layers = count_indices(names, f"{ENCODER}/{first}_self_att.encoder.layers.")
+    default, temporal = CrossCPCOptions(), model.temporal
     cpc = CrossCPCOptions(
-        layers=count_indices(tensors, f"{slot}_ar_lstm.weight_ih_l") or default.layers,
-        prediction_steps=count_indices(tensors, f"{slot}_predictors.") or default.prediction_steps,
+        layers=count_indices(names, f"{slot}_ar_lstm.weight_ih_l") or default.layers,
+        prediction_steps=count_indices(names, f"{slot}_predictors.") or default.prediction_steps,
     )
-    declared = {"audio": published_audio, "video": published_video, "text": published_text}
-    architecture = Architecture(
-        [declared[m]() for m in modalities],
-        options.model_copy(update={"temporal": temporal}),
-        as_coded_objectives(cpc, CLUBOptions()),
-    )
-    return list(official_layout(architecture))
+    temporal = temporal.model_copy(update={"layers": layers or temporal.layers})
+    options = model.model_copy(update={"temporal": temporal})
+    return Architecture(modalities, options, as_coded_objectives(cpc, club))
 
 
 # ---- shapes -----------------------------------------------------------------------------------

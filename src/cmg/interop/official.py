@@ -60,14 +60,12 @@ class OfficialCheckpoint:
     @property
     def epoch(self) -> int | None:
         """0-based epoch the file was written after; None if it does not say."""
-        epoch = self.rest.get(EPOCH)
-        return epoch if isinstance(epoch, int) else None
+        return self.rest.get(EPOCH)
 
     @property
     def total_step(self) -> int | None:
         """Steps that the authors' script counted; None if the file does not say."""
-        total = self.rest.get(TOTAL_STEP)
-        return total if isinstance(total, int) else None
+        return self.rest.get(TOTAL_STEP)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from cmg.codebook.codebook import CodebookOptions
 from cmg.codebook.kinds import AnyQuantizerOptions, build_quantizer
 from cmg.codebook.quantizer import quantizers
-from cmg.convolutions import TOOM_COOK_FROM
+from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling

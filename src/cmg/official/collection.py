@@ -187,7 +187,8 @@ class OfficialCollection:
         """Token vectors per category; None where text is left out, with a remark why."""
         if self.text == "none":
             return None
-        from cmg.text import embed_prompts, load_text_encoder, read_cnt, read_prompts
+        from cmg.text.encoder import load_text_encoder
+        from cmg.text.prompts import embed_prompts, read_cnt, read_prompts
 
         if self.text == "auto" and (lacking := self._text_lacks(layout, file)):
             self.remarks.append(f"{name} without text: {lacking}")

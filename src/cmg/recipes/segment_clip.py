@@ -18,11 +18,10 @@ from cmg.evaluation.encoding import FrozenEncoder
 from cmg.extract.clip import MediaClip
 from cmg.extract.decode import FramePlan, decode
 from cmg.extract.reading import Reader, clip_features, file_of
-from cmg.files import StrPath, file_sha256
+from cmg.files import StrPath
 from cmg.inference.readers import load_readers, training_store
-from cmg.models.saving import MODEL
 from cmg.runs.checkpoint import load_model, read_checkpoint
-from cmg.segmentation.checkpoint import read_segmenter
+from cmg.segmentation.checkpoint import read_segmenter, refuse_other_codebook
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.queries import query_codes
 
@@ -91,11 +90,7 @@ def segment_clip(
             "--encoder RUN"
         )
     checkpoint = read_checkpoint(encoder or record.encoder)
-    if file_sha256(checkpoint.path / MODEL) != record.encoder_sha256:
-        raise CheckpointError(
-            f"{segmenter} was trained with the codebook of {record.encoder}, and "
-            f"{checkpoint.path} has another one"
-        )
+    refuse_other_codebook(segmenter, record, checkpoint)
     frozen = FrozenEncoder(load_model(checkpoint.path, device), query)
     trained_on = training_store(checkpoint)
     readers = load_readers(checkpoint, trained_on, extractors, weights, device, only=query)

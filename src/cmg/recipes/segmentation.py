@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,33 +13,24 @@ from typing import Literal
 from cmg.data.frames import clips_of
 from cmg.errors import CheckpointError, ConfigError, ModalityError
 from cmg.evaluation.frozen import Progress as Telling
-from cmg.evaluation.frozen import quiet
+from cmg.evaluation.frozen import Protocol, quiet
 from cmg.files import StrPath, file_sha256
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.runs.loop import StepObserver
 from cmg.segmentation.backbones import FeatureCache
-from cmg.segmentation.checkpoint import (
-    DESCRIPTION,
-    SegmenterRecord,
-    TrainingFolder,
-    read_record,
-)
+from cmg.segmentation.checkpoint import DESCRIPTION, SegmenterRecord, TrainingFolder, read_record
 from cmg.segmentation.clips import MaskedClips, SegmentationData
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions, check_matching
-from cmg.segmentation.queries import STEPS, AskedBy, CodeQueries, PublishedQueries, Queries
-from cmg.segmentation.training import (
-    Observer,
-    SegmentationJob,
-    train_segmenter,
-)
+from cmg.segmentation.queries import STEPS, CodeQueries, PublishedQueries
+from cmg.segmentation.training import SegmentationJob, train_segmenter
 
-Protocol = Literal["published", "clean"]
 PUBLISHED_EPOCHS = 1
 MODELS = "models"
 SALIENT = "salient"
 """Name of the model without a query."""
-Watching = Callable[[str, int], AbstractContextManager[Observer]]
+Watching = Callable[[int, str], AbstractContextManager[Sequence[StepObserver]]]
 
 
 @dataclass(frozen=True)
@@ -103,37 +94,38 @@ class Segmentation:
                     f"{plan.encoder} has no modality {modality!r}; its modalities: "
                     f"{', '.join(self.encoder.modalities)}"
                 )
-        side = plan.training.side
-        train, test = clips_of(data.clips, "train"), clips_of(data.clips, "test")
-        self.train = MaskedClips(train, side, allow_empty=plan.allow_empty)
-        self.frames = self.train.frames
-        self.test = MaskedClips(test, side, self.frames, self.frames)
-        val = clips_of(data.clips, "val")
-        self.val = MaskedClips(val, side, self.frames, self.frames)
-        self.width = self.encoder.codebook.width
-        self._clean = CodeQueries(self.encoder, data.queries)
-        jitter = plan.training.query_jitter
-        self._training = CodeQueries(self.encoder, data.queries, jitter=jitter)
+        side, self._queries = plan.training.side, dict[tuple[str, float], CodeQueries]()
+        train = clips_of(data.clips, "train")
+        self.splits = {"train": MaskedClips(train, side, allow_empty=plan.allow_empty)}
+        self.frames = frames = self.splits["train"].frames
+        for split in ("val", "test"):
+            self.splits[split] = MaskedClips(clips_of(data.clips, split), side, frames, frames)
 
-    @property
-    def splits(self) -> dict[str, MaskedClips]:
-        """Clips by split."""
-        return {"train": self.train, "val": self.val, "test": self.test}
-
-    def queries(self, phase: Literal["train", "val", "test"], seed: int) -> Queries:
+    def queries(
+        self, modality: str, phase: Literal["train", "val", "test"], seed: int
+    ) -> CodeQueries:
         """Queries of a phase; as coded, training and validation share a random step mixer."""
-        if self.plan.protocol == "clean":
-            return self._training if phase == "train" else self._clean
-        mixer = "test" if phase == "test" else "train"
-        return PublishedQueries(self.encoder, self.data.queries, self.frames, seed, mixer)
+        source = self.data.queries
+        if self.plan.protocol == "published":
+            mixer = "test" if phase == "test" else "train"
+            return PublishedQueries(self.encoder, source, modality, self.frames, seed, mixer)
+        jitter = self.plan.training.query_jitter if phase == "train" else 0.0
+        if (modality, jitter) not in self._queries:
+            made = CodeQueries(self.encoder, source, modality, jitter=jitter)
+            self._queries[modality, jitter] = made
+        return self._queries[modality, jitter]
 
     def record(self, modality: str, seed: int) -> SegmenterRecord:
-        """What the model trained by a modality is."""
+        """What the model trained by a modality is; one without has no query to match."""
         plan = self.plan
+        model, training = plan.model, plan.training.model_copy(update={"seed": seed})
+        if not modality:
+            model = model.model_copy(update={"by_query": False})
+            training = training.model_copy(update={"matching": 0.0})
         return SegmenterRecord(
-            plan.model if modality else plan.model.model_copy(update={"by_query": False}),
-            plan.training.model_copy(update={"seed": seed}),
-            self.width,
+            model,
+            training,
+            self.encoder.codebook.width,
             STEPS if plan.protocol == "clean" else None,
             self.frames,
             modality,
@@ -159,15 +151,15 @@ class Segmentation:
         job = SegmentationJob(
             model,
             options,
-            self.train,
-            AskedBy(self.queries("train", seed), by),
-            self.val,
-            AskedBy(self.queries("val", seed), self._selecting(by)),
+            self.splits["train"],
+            self.queries(by, "train", seed),
+            self.splits["val"],
+            self.queries(self._selecting(by), "val", seed),
             kept,
             cache,
         )
-        with watch(folder.name, kept.progress.step) as observe:
-            train_segmenter(job, partial(tell, f"train {folder.name}"), observe)
+        with watch(kept.progress.step, folder.name) as observers:
+            train_segmenter(job, partial(tell, f"train {folder.name}"), observers)
 
     def _selecting(self, modality: str) -> str:
         """Which modality decides the epoch: as coded the other one, else that of training."""
@@ -175,14 +167,11 @@ class Segmentation:
         return others[0] if self.plan.protocol == "published" and others else modality
 
 
-@contextmanager
-def unwatched(name: str, steps: int) -> Iterator[Observer]:
-    """Nobody is told what a training measures."""
-    yield lambda step, values: None
-
-
 def train_all(
-    segmentation: Segmentation, out: StrPath, tell: Telling = quiet, watch: Watching = unwatched
+    segmentation: Segmentation,
+    out: StrPath,
+    tell: Telling = quiet,
+    watch: Watching = lambda steps, name: nullcontext([]),
 ) -> dict[str, Path]:
     """Train every model of a plan into ``OUT/models``; finished ones are left as they are.
 
@@ -190,7 +179,7 @@ def train_all(
         segmentation: Data and frozen model.
         out: The folder.
         tell: Told the steps of every model.
-        watch: Opens, per model and the steps it has done, what is told every loss.
+        watch: Opens, of the steps a model has done and its name, who is told every loss.
 
     Returns:
         Folder of every model by its name.
@@ -246,6 +235,6 @@ def planned_from(plan: SegmentationPlan, folders: dict[str, Path]) -> Segmentati
         plan,
         model=described,
         training=training,
-        protocol="published" if records[0].protocol == "published" else "clean",
+        protocol=records[0].protocol,
         seeds=len(set(seeds)),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,14 @@ from cmg.errors import CheckpointError, DataError
 from cmg.evaluation.frozen import Progress as Telling
 from cmg.evaluation.frozen import quiet
 from cmg.evaluation.scores import Score
-from cmg.files import file_sha256
-from cmg.models.saving import MODEL
-from cmg.recipes.segmentation import Segmentation
+from cmg.recipes.segmentation import SALIENT, Segmentation
 from cmg.runs.folder import versions
-from cmg.segmentation.checkpoint import SegmenterRecord, read_description, read_segmenter
+from cmg.segmentation.checkpoint import SegmenterRecord, read_segmenter, refuse_other_codebook
+from cmg.segmentation.clips import MaskedClips
 from cmg.segmentation.metrics import MaskScores
-from cmg.segmentation.model import Segmenter
-from cmg.segmentation.overlays import Pixels, predicted_masks, strips
-from cmg.segmentation.queries import AskedBy, shuffled, zero
-from cmg.segmentation.training import mask_scores
+from cmg.segmentation.overlays import Pixels, strips
+from cmg.segmentation.queries import Change, shuffled, zero
+from cmg.segmentation.training import mask_scores, predictions
 
 QUERY, SHUFFLED, ZERO = "query", "shuffled", "zero"
 METRICS = ("miou", "f_measure", "published_miou", "published_f")
@@ -71,61 +69,47 @@ def score_all(
         CheckpointError: a model is missing, damaged, or was trained with another codebook.
         DataError: a picture, mask or query that cannot be read.
     """
-    asked_by = segmentation.plan.modalities
-    empty = segmentation.test.check_masks(partial(tell, "read test clips"))
+    plan, test = segmentation.plan, segmentation.splits["test"]
+    empty = test.check_masks(partial(tell, "read test clips"))
     values: dict[str, dict[str, list[MaskScores]]] = {}
-    salient: list[MaskScores] = []
     ious: dict[str, dict[str, list[float]]] = {}
-    progress, chosen = {}, spread(len(segmentation.test), pictures)
+    progress, chosen = {}, spread(len(test), pictures)
     found: dict[int, dict[str, torch.Tensor]] = {place: {} for place in chosen}
-    for done, (name, folder) in enumerate(folders.items()):
-        model, record = read_segmenter(folder, segmentation.plan.device)
+    for done, (name, folder) in enumerate(folders.items(), 1):
+        model, record = read_segmenter(folder, plan.device)
         _refuse_other(segmentation, record, folder)
-        progress[name] = read_description(folder)["progress"]
-        queries = segmentation.queries("test", record.training.seed)
-        each = ious.setdefault(name, {})
-        for modality in asked_by if record.model.by_query else asked_by[:1]:
-            asked = AskedBy(queries, modality)
-            for variant, scores, clip_ious in _variants(segmentation, model, record, asked):
-                each[f"{modality}/{variant}"] = clip_ious
-                if record.model.by_query:
-                    row = values.setdefault(f"{record.trained_by}->{modality}", {})
-                    row.setdefault(variant, []).append(scores)
-                else:
-                    salient.append(scores)
-            title = f"trained by {record.trained_by}, asked by {modality}"
-            if not record.model.by_query:
-                title = "without a query"
-            if record.training.seed == segmentation.plan.training.seed:
-                masks = predicted_masks(model, segmentation.test, chosen, asked, record.training)
-                for place, mask in zip(chosen, masks, strict=True):
-                    found[place][title] = mask
-        tell("test models", done + 1, len(folders))
+        progress[name], seed = asdict(record.progress), record.training.seed
+        by_query, each = record.model.by_query, ious.setdefault(name, {})
+        told = {"test_batch_size": plan.training.test_batch_size}
+        options = record.training.model_copy(update=told)
+        for modality in plan.modalities if by_query else plan.modalities[:1]:
+            asked = segmentation.queries(modality, "test", seed)
+            direction = f"{record.trained_by}->{modality}" if by_query else SALIENT
+            row = values.setdefault(direction, {})
+            changes: dict[str, Change | None] = {QUERY: None}
+            if by_query:
+                changes |= {SHUFFLED: shuffled(test.clips, asked, seed), ZERO: zero}
+            for variant, change in changes.items():
+                scores, own = mask_scores(model, test, asked, options, change=change)
+                each[f"{modality}/{variant}"] = (100 * own).tolist()
+                row.setdefault(variant, []).append(scores)
+            if seed == plan.training.seed:
+                title = f"trained by {record.trained_by}, asked by {modality}"
+                single, purpose = ((place, [place]) for place in chosen), "overlay query"
+                masks = predictions(model, test, single, asked, options, purpose)
+                for place, (_, logits) in zip(chosen, masks, strict=True):
+                    found[place][title if by_query else "without a query"] = logits[0].cpu() > 0
+        tell("test models", done, len(folders))
+    figures = {d: {v: over_seeds(one) for v, one in row.items()} for d, row in values.items()}
     return SegmentationResults(
-        {d: {v: over_seeds(one) for v, one in row.items()} for d, row in values.items()},
-        over_seeds(salient) if salient else {},
-        ious,
-        progress,
-        [clip.id for clip in segmentation.test.clips],
-        _pictures(segmentation, found),
-        about(segmentation, empty),
+        salient=figures.pop(SALIENT, {}).get(QUERY, {}),
+        figures=figures,
+        ious=ious,
+        progress=progress,
+        clips=[clip.id for clip in test.clips],
+        pictures=_pictures(test, found),
+        about=about(segmentation, empty),
     )
-
-
-def _variants(
-    segmentation: Segmentation, model: Segmenter, record: SegmenterRecord, asked: AskedBy
-) -> Iterator[tuple[str, MaskScores, list[float]]]:
-    """(variant, scores, mean IoU per clip): the query and its controls."""
-    clips, seed = segmentation.test, record.training.seed
-    options = record.training.model_copy(
-        update={"test_batch_size": segmentation.plan.training.test_batch_size}
-    )
-    changes: dict[str, Any] = {QUERY: None}
-    if record.model.by_query:
-        changes |= {SHUFFLED: shuffled(clips.clips, asked, seed), ZERO: zero}
-    for variant, change in changes.items():
-        scores, each = mask_scores(model, clips, asked, options, change=change)
-        yield variant, scores, (100 * each).tolist()
 
 
 def over_seeds(found: Sequence[MaskScores]) -> dict[str, Score]:
@@ -134,12 +118,7 @@ def over_seeds(found: Sequence[MaskScores]) -> dict[str, Score]:
 
 
 def _refuse_other(segmentation: Segmentation, record: SegmenterRecord, folder: Path) -> None:
-    """A model asks in the codes it was trained with; those of another codebook mean nothing."""
-    if record.encoder_sha256 != file_sha256(segmentation.checkpoint.path / MODEL):
-        raise CheckpointError(
-            f"{folder} was trained with the codebook of {record.encoder}, and "
-            f"{segmentation.checkpoint.path} has another one"
-        )
+    refuse_other_codebook(folder, record, segmentation.checkpoint)
     if record.protocol != segmentation.plan.protocol:
         raise CheckpointError(
             f"{folder} was trained by the protocol {record.protocol}; say --protocol "
@@ -159,11 +138,11 @@ def spread(n: int, wanted: int) -> list[int]:
 
 
 def _pictures(
-    segmentation: Segmentation, found: dict[int, dict[str, torch.Tensor]]
+    clips: MaskedClips, found: dict[int, dict[str, torch.Tensor]]
 ) -> dict[str, dict[str, Pixels]]:
     shown = {}
     for place, masks in found.items():
-        batch = segmentation.test.batch([place])
+        batch = clips.batch([place])
         clip = batch.clips[0]
         title = f"{clip.id} ({clip.category})" if clip.category else clip.id
         shown[title] = strips(batch.frames[0], batch.masks[0], masks)

@@ -38,6 +38,7 @@ from cmg.evaluation.frozen import Progress, quiet
 from cmg.evaluation.training import descend
 from cmg.files import StrPath
 from cmg.inference.readers import other_extractors
+from cmg.masking import mean_over_steps, mean_over_time
 from cmg.models.unified import UnifiedModel
 from cmg.options import Options
 from cmg.precision import full_precision
@@ -211,34 +212,19 @@ def joining_loss(
     with torch.no_grad():
         known = model.semantics(batch)[pivot]
         codes = model.codebook.lookup({pivot: known}, batch.steps).codes[pivot]
-        target = clip_means(codes, batch, pivot)
+        target = mean_over_time(codes, batch.steps.mask(pivot))
     for part in parts_of(model, new):
         part.train()
     z = model.represent(batch.only(new), detail=False).semantic[new]
     quantized = model.codebook.lookup({new: z}, batch.steps)
-    own = clip_means(quantized.vectors[new], batch, new)
+    mask = batch.steps.mask(new)
+    own = mean_over_time(quantized.vectors[new], mask)
     cosines = functional.normalize(own, dim=1) @ functional.normalize(target, dim=1).T
     logits = cosines / options.temperature
     which = torch.arange(len(logits), device=logits.device)
     contrast = functional.cross_entropy(logits, which) + functional.cross_entropy(logits.T, which)
-    mask = step_mask(batch, new)
     apart = ((z - quantized.codes[new].detach()) ** 2).mean(2)
-    commitment = (apart * mask).sum() / mask.sum()
-    return contrast / 2 + options.commitment * commitment
-
-
-def step_mask(batch: Batch, modality: str) -> Tensor:
-    """1 at steps that exist, [B, T]."""
-    features = batch.features[modality]
-    mask = batch.steps.mask(modality)
-    whole = torch.ones(features.shape[:2], device=features.device)
-    return whole if mask is None else mask.to(whole.dtype)
-
-
-def clip_means(vectors: Tensor, batch: Batch, modality: str) -> Tensor:
-    """Mean over the steps that exist, [B, D]."""
-    mask = step_mask(batch, modality)[..., None].to(vectors.dtype)
-    return (vectors * mask).sum(1) / mask.sum(1)
+    return contrast / 2 + options.commitment * mean_over_steps(apart, mask)
 
 
 def two_stage(

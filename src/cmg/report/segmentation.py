@@ -139,23 +139,19 @@ def segmentation_document(results: SegmentationResults) -> Document:
     """The whole report."""
     scores, training, about = scores_table(results), training_table(results), about_table(results)
     controls = [control_table(results, metric) for metric in ("miou", "f_measure")]
+    pictures = {
+        title: {name: data_uri("image/png", png(pixels)) for name, pixels in rows.items()}
+        for title, rows in results.pictures.items()
+    }
     sections = {
         "scores": Section(scores.title, [scores]),
         "controls": Section(CONTROLS, controls),
-        "pictures": Section("Pictures", [fill("overlays", pictures=pictures(results))]),
+        "pictures": Section("Pictures", [fill("overlays", pictures=pictures)]),
         "training": Section(training.title, [training]),
         "about": Section(about.title, [about]),
     }
     remarks = [SIMULATED] if results.about["simulated"] else []
     return Document(TITLE, "cmg evaluate avs", [Text(WHAT, "headline")], sections, remarks)
-
-
-def pictures(results: SegmentationResults) -> dict[str, dict[str, str]]:
-    """Of every clip, frames, truth, and a row per query as URIs that hold them."""
-    return {
-        title: {name: data_uri("image/png", png(pixels)) for name, pixels in rows.items()}
-        for title, rows in results.pictures.items()
-    }
 
 
 def segmentation_files(results: SegmentationResults) -> Files:
@@ -164,9 +160,10 @@ def segmentation_files(results: SegmentationResults) -> Files:
         f"{OVERLAYS}/{title.partition(' (')[0].replace('/', '_')}.png": png(labeled_sheet(rows))
         for title, rows in results.pictures.items()
     }
+    record = {"format": "cmg-segmentation", "version": 1}
     return {
         RESULTS: told(results),
-        RECORD: record(results),
+        RECORD: record | {"about": results.about, "progress": results.progress},
         "clips.csv": clips_csv(results),
         **report_files(segmentation_document(results)),
         **overlays,
@@ -178,16 +175,6 @@ def told(results: SegmentationResults) -> dict[str, Any]:
     return {
         "directions": as_json(results.figures, "paper"),
         "salient": as_json(results.salient, "paper"),
-    }
-
-
-def record(results: SegmentationResults) -> dict[str, Any]:
-    """Everything beside the figures."""
-    return {
-        "format": "cmg-segmentation",
-        "version": 1,
-        "about": results.about,
-        "progress": results.progress,
     }
 
 

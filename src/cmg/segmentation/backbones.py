@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -187,14 +187,9 @@ class FeatureCache:
                 own = slice(at * frames, (at + 1) * frames)
                 maps = {str(i): x[own].float().cpu().contiguous() for i, x in enumerate(made)}
                 replace_file(self._path(batch.ids[place]), save(maps))
-        return _joined([self._read(clip) for clip in batch.ids])
+        remedy = "delete the file, it is made again"
+        kept = [load_tensors(self._path(clip), remedy) for clip in batch.ids]
+        return [torch.cat([maps[str(i)] for maps in kept]) for i in range(len(kept[0]))]
 
     def _path(self, clip: str) -> Path:
         return self.folder / f"{hashlib.sha256(clip.encode()).hexdigest()[:24]}.safetensors"
-
-    def _read(self, clip: str) -> dict[str, Tensor]:
-        return load_tensors(self._path(clip), "delete the file, it is made again")
-
-
-def _joined(clips: Sequence[dict[str, Tensor]]) -> list[Tensor]:
-    return [torch.cat([maps[str(i)] for maps in clips]) for i in range(len(clips[0]))]

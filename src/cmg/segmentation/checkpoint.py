@@ -10,61 +10,27 @@ The layout::
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError
+from cmg.evaluation.frozen import Protocol
 from cmg.files import StrPath, file_sha256, read_json
+from cmg.options import Options
+from cmg.runs.checkpoint import Checkpoint
 from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
 from cmg.segmentation.model import Segmenter
 from cmg.segmentation.options import SegmentationTraining, SegmenterOptions
 
 FORMAT, VERSION = "cmg-segmenter", 1
 DESCRIPTION, MODEL, TRAINING = "segmenter.json", "model.safetensors", "training.safetensors"
-
-
-@dataclass(frozen=True)
-class SegmenterRecord:
-    """What a segmentation model is.
-
-    Attributes:
-        model: Its options.
-        training: How it was trained.
-        query_width: D.
-        query_steps: Q; None where queries come with a step per frame (published).
-        frames: T.
-        trained_by: Modality of its queries; empty for a model without.
-        protocol: ``published`` or ``clean``.
-        encoder: Checkpoint of the frozen model that made the queries.
-        encoder_sha256: Of that checkpoint's weights.
-    """
-
-    model: SegmenterOptions
-    training: SegmentationTraining
-    query_width: int
-    query_steps: int | None
-    frames: int
-    trained_by: str
-    protocol: str
-    encoder: str
-    encoder_sha256: str
-
-    def told(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return dict(TypeAdapter(SegmenterRecord).dump_python(self, mode="json"))
-
-    def new_model(self, weights: StrPath | None = None) -> Segmenter:
-        """The untrained model."""
-        seed = self.training.seed
-        return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
 
 
 @dataclass
@@ -87,6 +53,50 @@ class Progress:
     running: float = 0.0
 
 
+@dataclass(frozen=True)
+class SegmenterRecord:
+    """What ``segmenter.json`` says of a model.
+
+    Attributes:
+        model: Its options.
+        training: How it was trained.
+        query_width: D.
+        query_steps: Q; None where queries come with a step per frame (published).
+        frames: T.
+        trained_by: Modality of its queries; empty for a model without.
+        protocol: ``published`` or ``clean``.
+        encoder: Checkpoint of the frozen model that made the queries; it may be moved.
+        encoder_sha256: Of that checkpoint's weights.
+        progress: How far its training is.
+        sha256: Of its files.
+    """
+
+    model: SegmenterOptions
+    training: SegmentationTraining
+    query_width: int
+    query_steps: int | None
+    frames: int
+    trained_by: str
+    protocol: Protocol
+    encoder: str = field(compare=False)
+    encoder_sha256: str
+    progress: Progress = field(default_factory=Progress, compare=False)
+    sha256: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def told(self) -> dict[str, Any]:
+        """As plain JSON."""
+        told: dict[str, Any] = RECORD.dump_python(self, mode="json")
+        return {"format": FORMAT, "version": VERSION} | told
+
+    def new_model(self, weights: StrPath | None = None) -> Segmenter:
+        """The untrained model."""
+        seed = self.training.seed
+        return Segmenter(self.model, self.query_width, self.query_steps, self.frames, weights, seed)
+
+
+RECORD = TypeAdapter(SegmenterRecord)
+
+
 class TrainingFolder:
     """Where one model's training keeps its newest epoch and its best.
 
@@ -100,48 +110,45 @@ class TrainingFolder:
 
     def __init__(self, path: Path, record: SegmenterRecord) -> None:
         self.path, self.record = path, record
-        if (path / DESCRIPTION).is_file():
-            kept = read_description(path)
-            told = record.told()
-            del told["encoder"]  # may be moved; its SHA-256 counts
-            if differing := different(kept, told):
-                raise CheckpointError(
-                    f"{path} was trained with other settings ({', '.join(differing)}); say the "
-                    "same to resume, or choose another folder"
-                )
+        if self.begun and (kept := read_record(path)) != record:
+            raise CheckpointError(
+                f"{path} was trained with other settings ({', '.join(different(kept, record))}); "
+                "say the same to resume, or choose another folder"
+            )
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch is kept."""
+        return (self.path / DESCRIPTION).is_file()
 
     @property
     def progress(self) -> Progress:
         """How far the training is; its beginning where nothing was kept."""
-        if not (self.path / DESCRIPTION).is_file():
-            return Progress()
-        return Progress(**read_description(self.path)["progress"])
+        return read_record(self.path).progress if self.begun else Progress()
 
     @property
     def done(self) -> bool:
         """Whether the training has reached its last epoch."""
         return len(self.progress.scores) >= self.record.training.epochs
 
-    def restore(self, model: Segmenter, optimizer: torch.optim.Optimizer) -> Progress:
+    def restore(
+        self, model: Segmenter, optimizer: torch.optim.Optimizer
+    ) -> dict[str, Tensor] | None:
         """Put the newest epoch, if there is one, into model and optimizer.
 
         Returns:
-            How far the training is.
+            Weights of the best epoch so far.
 
         Raises:
             CheckpointError: damaged files.
         """
-        progress = self.progress
-        if progress.step:
-            tensors = load_tensors(self.path / TRAINING)
-            weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
-            restore(model, weights, self.path / TRAINING)
-            restore_moments("optimizer", optimizer, _optimized(model, optimizer), tensors)
-        return progress
-
-    def best(self) -> dict[str, Tensor] | None:
-        """Weights of the best epoch so far."""
-        return load_tensors(self.path / MODEL) if self.progress.step else None
+        if not self.begun:
+            return None
+        tensors = load_tensors(self.path / TRAINING)
+        weights = {n.removeprefix("model."): x for n, x in tensors.items() if n[:6] == "model."}
+        restore(model, weights, self.path / TRAINING)
+        restore_moments("optimizer", optimizer, trained(model), tensors)
+        return load_tensors(self.path / MODEL)
 
     def keep(
         self,
@@ -157,38 +164,48 @@ class TrainingFolder:
             NonFiniteError: a value is NaN or infinite; likewise.
         """
         training = {f"model.{n}": x for n, x in flat(model).items()}
-        training |= moments("optimizer", optimizer, _optimized(model, optimizer))
+        training |= moments("optimizer", optimizer, trained(model))
         files = {MODEL: {n: x.contiguous() for n, x in best.items()}, TRAINING: training}
-        told = {"format": FORMAT, "version": VERSION} | self.record.told()
-        told["progress"] = asdict(progress)
 
         def remedy() -> str:
-            before = (self.path / DESCRIPTION).is_file()
-            kept = "the epoch before is intact" if before else "no epoch is kept yet"
+            kept = "the epoch before is intact" if self.begun else "no epoch is kept yet"
             return f"free space and resume ({kept})"
 
+        told = replace(self.record, progress=progress).told()
         write_folder(self.path, DESCRIPTION, told, files, remedy)
 
 
-def _optimized(
-    model: Segmenter, optimizer: torch.optim.Optimizer
-) -> list[tuple[str, nn.Parameter]]:
-    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return [(name, p) for name, p in model.named_parameters() if id(p) in known]
+def trained(model: Segmenter) -> list[tuple[str, nn.Parameter]]:
+    """Parameters that are not frozen, by name."""
+    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def different(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names of settings that differ, dotted."""
+def refuse_other_codebook(path: Path, record: SegmenterRecord, encoder: Checkpoint) -> None:
+    """A model asks in the codes it was trained with; those of another codebook mean nothing.
+
+    Raises:
+        CheckpointError: the encoder's weights are others than those it was trained with.
+    """
+    if file_sha256(encoder.path / MODEL) != record.encoder_sha256:
+        raise CheckpointError(
+            f"{path} was trained with the codebook of {record.encoder}, and {encoder.path} has "
+            "another one"
+        )
+
+
+def different(kept: SegmenterRecord, wanted: SegmenterRecord) -> list[str]:
+    """Settings that differ, those of options by their dotted names."""
     found = []
-    for key, value in json.loads(json.dumps(wanted)).items():
-        if isinstance(value, dict):
-            found += [f"{key}.{name}" for name in different(kept.get(key, {}), value)]
-        elif kept.get(key) != value:
-            found.append(f"{key} {kept.get(key)!r}, now {value!r}")
+    for name in (one.name for one in fields(kept) if one.compare):
+        old, new = getattr(kept, name), getattr(wanted, name)
+        values = {name: (old, new)}
+        if isinstance(old, Options):
+            values = {f"{name}.{key}": (value, getattr(new, key)) for key, value in old}
+        found += [f"{key} {a!r}, now {b!r}" for key, (a, b) in values.items() if a != b]
     return found
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> SegmenterRecord:
     """What ``segmenter.json`` says.
 
     Raises:
@@ -196,11 +213,12 @@ def read_description(path: Path) -> dict[str, Any]:
     """
     file = path / DESCRIPTION
     try:
-        told: dict[str, Any] = read_json(file)
+        told = read_json(file)
         if (told["format"], told["version"]) != (FORMAT, VERSION):
             raise CheckpointError(f"{file} is of another format or version")
-        for key in ("progress", "sha256", "model", "training"):
-            told[key]
+        record = RECORD.validate_python(told)
+        if record.sha256.keys() != {MODEL, TRAINING}:
+            raise ValueError(f"sha256 of {list(record.sha256)}")
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} is no segmentation model (there is no {DESCRIPTION}); `cmg evaluate avs` "
@@ -208,21 +226,7 @@ def read_description(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} is damaged: {error!r}") from error
-    return told
-
-
-def read_record(path: Path) -> SegmenterRecord:
-    """What a model is.
-
-    Raises:
-        CheckpointError: absent or damaged.
-    """
-    told = read_description(path)
-    try:
-        known = {f.name: told[f.name] for f in fields(SegmenterRecord)}
-        return TypeAdapter(SegmenterRecord).validate_python(known)
-    except (KeyError, ValidationError) as error:
-        raise CheckpointError(f"{path / DESCRIPTION} is damaged: {error!r}") from error
+    return record
 
 
 def read_segmenter(
@@ -234,7 +238,7 @@ def read_segmenter(
         CheckpointError: absent, damaged, or files that were changed.
     """
     record, file = read_record(path), path / MODEL
-    if not file.is_file() or file_sha256(file) != read_description(path)["sha256"][MODEL]:
+    if not file.is_file() or file_sha256(file) != record.sha256[MODEL]:
         raise CheckpointError(f"{file} is missing or was changed; train again")
     model = record.new_model()
     restore(model, load_tensors(file), file)

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cmg.data.batches import permutation
 from cmg.data.clips import Clips
 from cmg.data.frame_folder import CLIPS, read_frame_folder
 from cmg.data.frames import FramedClip, read_frames, read_masks
@@ -74,19 +73,20 @@ class MaskedClips:
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
         self._held_bytes = 0
         for clip in clips:
-            self._check(clip)
+            where = clip.frames[0].parent if clip.frames else "nowhere"
+            if len(clip.frames) != self.frames:
+                raise DataError(
+                    f"{where}: clip {clip.id!r} has {len(clip.frames)} frames where the others "
+                    f"have {self.frames}; extract it again or leave it out"
+                )
+            if len(clip.masks) < masks:
+                raise DataError(
+                    f"{where}: clip {clip.id!r} has {len(clip.masks)} masks and {masks} are "
+                    "needed; draw the missing ones or leave it out"
+                )
 
     def __len__(self) -> int:
         return len(self.clips)
-
-    def batches(self, size: int, order: Sequence[int] | None = None) -> list[list[int]]:
-        """Places of the clips of every batch, in a given order."""
-        places = list(range(len(self)) if order is None else order)
-        return [places[i : i + size] for i in range(0, len(places), size)]
-
-    def shuffled(self, epoch: int, seed: int) -> list[int]:
-        """Order of an epoch, a function of nothing else."""
-        return [int(i) for i in permutation(len(self), seed, epoch)]
 
     def batch(self, places: Sequence[int]) -> MaskedBatch:
         """Read some clips.
@@ -126,19 +126,6 @@ class MaskedClips:
         if sum(empty) == self.masks * len(self):
             raise nothing_marked(self.clips)
         return empty
-
-    def _check(self, clip: FramedClip) -> None:
-        where = clip.frames[0].parent if clip.frames else "nowhere"
-        if len(clip.frames) != self.frames:
-            raise DataError(
-                f"{where}: clip {clip.id!r} has {len(clip.frames)} frames where the others have "
-                f"{self.frames}; extract it again or leave it out"
-            )
-        if len(clip.masks) < self.masks:
-            raise DataError(
-                f"{where}: clip {clip.id!r} has {len(clip.masks)} masks and {self.masks} are "
-                "needed; draw the missing ones or leave it out"
-            )
 
     def _read(self, place: int) -> tuple[Tensor, Tensor]:
         if place in self._held:
@@ -196,16 +183,12 @@ def open_segmentation(
         DataError: a part is missing or damaged.
     """
     data = Path(data)
-    simulated = (data / SIMULATION).is_file()
-    if (data / CLIPS).is_file():
-        if queries is None:
-            raise ConfigError(
-                f"{data} has frames and masks; name the store with the features of their sounds or "
-                "words by --queries STORE (`cmg extract` and `cmg data import` make one)"
-            )
-        return SegmentationData(data, read_frame_folder(data), open_store(queries), False)
-    frames = avsbench_frames(find_layout(data, lists))
-    if queries is not None:
-        return SegmentationData(data, frames, open_store(queries), simulated)
-    collection = open_collection(data, lists)
-    return SegmentationData(data, frames, collection.open(AVSBENCH), simulated)
+    own = (data / CLIPS).is_file()
+    if own and queries is None:
+        raise ConfigError(
+            f"{data} has frames and masks; name the store with the features of their sounds or "
+            "words by --queries STORE (`cmg extract` and `cmg data import` make one)"
+        )
+    frames = read_frame_folder(data) if own else avsbench_frames(find_layout(data, lists))
+    source = open_store(queries) if queries else open_collection(data, lists).open(AVSBENCH)
+    return SegmentationData(data, frames, source, (data / SIMULATION).is_file())

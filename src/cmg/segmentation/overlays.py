@@ -9,18 +9,9 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
-
-from cmg.process import mode
-from cmg.segmentation.clips import MaskedClips
-from cmg.segmentation.model import Segmenter
-from cmg.segmentation.options import SegmentationTraining
-from cmg.segmentation.queries import AskedBy
-from cmg.segmentation.training import segmented
-from cmg.training.seeding import derived_seed
 
 Pixels = NDArray[np.uint8]
 
@@ -86,30 +77,3 @@ def labeled_sheet(rows: Mapping[str, Pixels]) -> Pixels:
         ImageDraw.Draw(bar).text((2, 2), name, fill="black")
         parts += [np.asarray(bar), row]
     return np.concatenate(parts, 0)
-
-
-@torch.no_grad()
-def predicted_masks(
-    model: Segmenter,
-    clips: MaskedClips,
-    places: Sequence[int],
-    asked: AskedBy,
-    options: SegmentationTraining,
-) -> list[Tensor]:
-    """Masks of some clips, bool [T, S, S] each.
-
-    Args:
-        model: Left untouched.
-        clips: Of which some are segmented.
-        places: Which.
-        asked: By what.
-        options: For precision and seed.
-    """
-    found = []
-    with mode(model, training=False):
-        for place in places:
-            batch = clips.batch([place])
-            query = asked.vectors(batch.ids, derived_seed(options.seed, "overlay query", place))
-            said = segmented(model, batch, query, options.precision)
-            found.append(said.logits[0].cpu() > 0)
-    return found

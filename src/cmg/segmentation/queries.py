@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from torch import Tensor
 from cmg.data.batches import permutation
 from cmg.data.clips import Clips
 from cmg.data.frames import FramedClip
-from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.evaluation.encoding import FrozenEncoder
+from cmg.errors import DataError
+from cmg.evaluation.encoding import FrozenEncoder, check_shape
 from cmg.models.unified import UnifiedModel
 from cmg.process import seeded
 from cmg.segmentation.model import StepMixer
@@ -29,86 +29,12 @@ from cmg.training.seeding import derived_seed
 
 STEPS = 10
 """Q of AVSBench: five seconds of sound are tiled twice, a sentence has ten places for words."""
-
-
 NEIGHBORS = 4
 """Of a code, among which jitter chooses."""
 
 
-class Queries:
-    """Where the vectors of queries come from.
-
-    Args:
-        model: Left untouched.
-        source: Features of the queries by clip id.
-
-    Attributes:
-        steps: Q, to be brought to the frames by the model; None where that is done already.
-        width: D.
-    """
-
-    steps: int | None = None
-
-    def __init__(self, model: UnifiedModel, source: Clips) -> None:
-        self.model, self.source, self.width = model, source, model.codebook.width
-        self._places = {row.id: i for i, row in enumerate(source.rows)}
-
-    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """Queries of some clips, [N, Q, D] on the model's device.
-
-        Args:
-            modality: Of the query.
-            ids: Of the clips.
-            draw: Seed of dropout, where there is any.
-
-        Raises:
-            ModalityError: the model or the clips lack the modality.
-            DataError: a clip has no such query.
-        """
-        raise NotImplementedError
-
-    def inputs(self, modality: str, ids: Sequence[str]) -> tuple[FrozenEncoder, Tensor, Tensor]:
-        """The encoder, what its temporal part reads of some clips, [N, n, C], and their lengths.
-
-        Raises:
-            ModalityError: the source lacks the modality.
-            DataError: a clip has no such query, or it cannot be read.
-        """
-        source, encoder = self.source, FrozenEncoder(self.model, modality)
-        if modality not in source.modalities:
-            hint = did_you_mean(modality, source.modalities)
-            raise ModalityError(f"{source.path}: no queries of modality {modality!r}{hint}")
-        for clip in ids:
-            place = self._places.get(clip)
-            if place is None or not source.rows[place].lengths.get(modality, 0):
-                raise DataError(
-                    f"{source.path}: clip {clip!r} has frames but no {modality}; extract it, or "
-                    "leave the clip out"
-                )
-        places = np.array([self._places[clip] for clip in ids], dtype=np.int64)
-        features, lengths = source.features(modality, places)
-        return encoder, encoder.inputs(features, lengths, ids), lengths
-
-
-@dataclass(frozen=True)
-class AskedBy:
-    """What clips are asked by.
-
-    Attributes:
-        queries: Where the vectors come from.
-        modality: Of the query.
-    """
-
-    queries: Queries
-    modality: str
-
-    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """Queries of some clips; see :meth:`Queries.vectors`."""
-        return self.queries.vectors(self.modality, ids, draw)
-
-
-class CodeQueries(Queries):
-    """Code vectors in eval mode, each clip encoded once.
+class CodeQueries:
+    """What clips are asked by: their code vectors in one modality, each clip encoded once.
 
     A query of n steps is repeated from its beginning until it has Q of them (five seconds twice,
     as the release tiles sounds); words that do not exist are not filled with zeros.
@@ -116,47 +42,74 @@ class CodeQueries(Queries):
     Args:
         model: Left untouched.
         source: Features of the queries by clip id.
-        steps: Q.
+        modality: Of the queries.
+        steps: Q, to be brought to the frames by the model; None where that is done already.
         jitter: Share of the codes that are replaced by one of their nearest neighbors, drawn anew
             for every draw; for training only.
 
     Raises:
-        DataError: a query longer than Q, when it is asked for.
+        ModalityError: the model or the source lack the modality, or differ in its shape.
+        ConfigError: a model without codes.
     """
 
     def __init__(
-        self, model: UnifiedModel, source: Clips, steps: int = STEPS, jitter: float = 0.0
+        self,
+        model: UnifiedModel,
+        source: Clips,
+        modality: str,
+        steps: int | None = STEPS,
+        jitter: float = 0.0,
     ) -> None:
-        super().__init__(model, source)
-        self.steps: int = steps
-        self.jitter = jitter
-        self._codes: dict[tuple[str, str], Tensor] = {}
-        self._near: dict[str, Tensor] = {}
+        check_shape(model, source, modality)
+        model.codebook.need_codes("segmentation by a query")
+        self.encoder, self.book = FrozenEncoder(model, modality), model.codebook
+        self.source, self.modality, self.steps, self.jitter = source, modality, steps, jitter
+        self._places = {row.id: i for i, row in enumerate(source.rows)}
+        self._codes: dict[str, Tensor] = {}
 
-    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """See :class:`Queries`; only jitter is drawn."""
-        new = [clip for clip in dict.fromkeys(ids) if (modality, clip) not in self._codes]
+    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """Queries of some clips, [N, Q, D] on the model's device.
+
+        Args:
+            ids: Of the clips.
+            draw: Seed of what is random: jitter, or dropout.
+
+        Raises:
+            DataError: a clip has no such query, or one longer than Q.
+        """
+        assert self.steps is not None
+        new = [clip for clip in dict.fromkeys(ids) if clip not in self._codes]
         if new:
-            self._encode(modality, new)
-        codes = torch.stack([self._codes[modality, clip] for clip in ids])
+            found = query_codes(self.encoder, *self.inputs(new), self.steps, new)
+            self._codes |= dict(zip(new, found, strict=True))
+        codes = torch.stack([self._codes[clip] for clip in ids])
         if self.jitter and draw is not None:
-            codes = jittered(codes, self._neighbors(modality), self.jitter, draw)
-        return self.model.codebook.vectors(modality, codes.to(self.model.device)).float()
+            codes = jittered(codes, self._neighbors, self.jitter, draw)
+        return self.book.vectors(self.modality, codes.to(self.encoder.model.device)).float()
 
-    def _neighbors(self, modality: str) -> Tensor:
+    def inputs(self, ids: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What the temporal encoder reads of some clips, [N, n, C], and their lengths.
+
+        Raises:
+            DataError: a clip has no such query, or it cannot be read.
+        """
+        places = [self._places.get(clip, -1) for clip in ids]
+        for clip, place in zip(ids, places, strict=True):
+            if place < 0 or not self.source.rows[place].lengths.get(self.modality, 0):
+                raise DataError(
+                    f"{self.source.path}: clip {clip!r} has frames but no {self.modality}; "
+                    "extract it, or leave the clip out"
+                )
+        features, lengths = self.source.features(self.modality, np.array(places, dtype=np.int64))
+        return self.encoder.inputs(features, lengths, ids), lengths
+
+    @cached_property
+    def _neighbors(self) -> Tensor:
         """The nearest other codes of every code, int64 [K, NEIGHBORS]."""
-        if modality not in self._near:
-            self.model.codebook.need_one_level("query_jitter", "leave it out")
-            codes = self.model.codebook.table(modality).detach().cpu()
-            distances = torch.cdist(codes, codes).fill_diagonal_(torch.inf)
-            count = min(NEIGHBORS, len(codes) - 1)
-            self._near[modality] = distances.topk(count, largest=False).indices
-        return self._near[modality]
-
-    def _encode(self, modality: str, ids: Sequence[str]) -> None:
-        encoder, inputs, lengths = self.inputs(modality, ids)
-        codes = query_codes(encoder, inputs, lengths, self.steps, ids)
-        self._codes |= {(modality, clip): row for clip, row in zip(ids, codes, strict=True)}
+        self.book.need_one_level("query_jitter", "leave it out")
+        codes = self.book.table(self.modality).detach().cpu()
+        distances = torch.cdist(codes, codes).fill_diagonal_(torch.inf)
+        return distances.topk(min(NEIGHBORS, len(codes) - 1), largest=False).indices
 
 
 def jittered(codes: Tensor, neighbors: Tensor, share: float, draw: int) -> Tensor:
@@ -188,10 +141,8 @@ def query_codes(
         ids: Of the clips, for messages.
 
     Raises:
-        ConfigError: a model without codes.
         DataError: a query longer than Q.
     """
-    encoder.model.codebook.need_codes("segmentation by a query")
     codes = encoder.codes(encoder.semantic(inputs, lengths), lengths).cpu()
     rows = []
     for clip, own, length in zip(ids, codes, lengths.tolist(), strict=True):
@@ -204,8 +155,8 @@ def query_codes(
     return torch.stack(rows)
 
 
-class PublishedQueries(Queries):
-    """Code vectors as the release makes them.
+class PublishedQueries(CodeQueries):
+    """Code vectors as the release makes them, a step per frame.
 
     Five seconds of sound tiled twice, or ten places of words, go through a random linear map over
     time *before* the frozen encoder, which runs with dropout; nothing trains the map, and testing
@@ -214,37 +165,36 @@ class PublishedQueries(Queries):
     Args:
         model: Left untouched.
         source: Features of the queries by clip id.
+        modality: Of the queries.
         frames: T.
         seed: Of the map.
         phase: ``train`` or ``test``; each has a map of its own.
     """
 
     def __init__(
-        self, model: UnifiedModel, source: Clips, frames: int, seed: int, phase: str
+        self, model: UnifiedModel, source: Clips, modality: str, frames: int, seed: int, phase: str
     ) -> None:
-        super().__init__(model, source)
+        super().__init__(model, source, modality, steps=None)
         with seeded(derived_seed(seed, f"mixer {phase}")):
             self._mixer = StepMixer(STEPS, frames)
             self._mixer.map.reset_parameters()
         self._mixer.requires_grad_(False).to(model.device, model.dtype)
 
-    def vectors(self, modality: str, ids: Sequence[str], draw: int | None = None) -> Tensor:
-        """See :class:`Queries`; without `draw` dropout draws from torch's global generator."""
-        encoder, inputs, lengths = self.inputs(modality, ids)
+    def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
+        """See :class:`CodeQueries`; without `draw` dropout draws from torch's global generator."""
+        (inputs, lengths), model = self.inputs(ids), self.encoder.model
         if int(lengths.max()) > STEPS:
             raise DataError(f"the published queries have at most {STEPS} steps")
-        if encoder.model.modalities[modality].kind == "tokens":
+        if model.modalities[self.modality].kind == "tokens":
             tiled = inputs.new_zeros(len(inputs), STEPS, inputs.shape[2])
             tiled[:, : inputs.shape[1]] = inputs
         else:
             tiled = inputs[:, torch.arange(STEPS, device=inputs.device) % inputs.shape[1]]
         mixed = self._mixer(tiled)
         whole = torch.full((len(ids),), mixed.shape[1])
-        with nullcontext() if draw is None else seeded(draw, self.model.device):
-            z = encoder.semantic(mixed, whole, dropout=True)
-        encoder.model.codebook.need_codes("segmentation by a query")
-        codes = encoder.codes(z, whole)
-        return self.model.codebook.vectors(modality, codes).float()
+        with nullcontext() if draw is None else seeded(draw, model.device):
+            z = self.encoder.semantic(mixed, whole, dropout=True)
+        return self.book.vectors(self.modality, self.encoder.codes(z, whole)).float()
 
 
 Change = Callable[[list[str], Tensor], Tensor]
@@ -279,7 +229,7 @@ def _differ(a: FramedClip, b: FramedClip) -> bool:
     return not a.category or not b.category or a.category != b.category
 
 
-def shuffled(clips: Sequence[FramedClip], asked: AskedBy, seed: int) -> Change:
+def shuffled(clips: Sequence[FramedClip], asked: CodeQueries, seed: int) -> Change:
     """Queries of other clips."""
     others = other_clips(clips, seed)
     return lambda ids, query: asked.vectors([others[i] for i in ids], seed)

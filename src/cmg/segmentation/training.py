@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmg.data.batches import permutation
 from cmg.errors import NonFiniteError
 from cmg.evaluation.training import descend
 from cmg.precision import full_precision
 from cmg.process import mode, seeded
+from cmg.runs.checkpoint import Position
+from cmg.runs.loop import StepObserver
 from cmg.segmentation.backbones import FeatureCache
-from cmg.segmentation.checkpoint import Progress, TrainingFolder
+from cmg.segmentation.checkpoint import Progress, TrainingFolder, trained
 from cmg.segmentation.clips import MaskedBatch, MaskedClips, nothing_marked
 from cmg.segmentation.metrics import MaskMeter, MaskScores
 from cmg.segmentation.model import Segmented, Segmenter
 from cmg.segmentation.options import MaskPooling, SegmentationTraining
-from cmg.segmentation.queries import AskedBy
+from cmg.segmentation.queries import Change, CodeQueries
 from cmg.training.seeding import derived_seed
 
 SMALLEST = 1e-6
@@ -90,9 +93,9 @@ class SegmentationJob:
     model: Segmenter
     options: SegmentationTraining
     train: MaskedClips
-    by: AskedBy
+    by: CodeQueries
     val: MaskedClips
-    select_by: AskedBy
+    select_by: CodeQueries
     folder: TrainingFolder | None = None
     cache: FeatureCache | None = None
 
@@ -164,23 +167,48 @@ def segmented(
 
 
 @torch.no_grad()
-def mask_scores(
+def predictions(
     model: Segmenter,
     clips: MaskedClips,
-    asked: AskedBy,
+    batches: Iterable[tuple[int, Sequence[int]]],
+    asked: CodeQueries,
     options: SegmentationTraining,
+    purpose: str = "test query",
     cache: FeatureCache | None = None,
-    change: Callable[[list[str], Tensor], Tensor] | None = None,
-) -> tuple[MaskScores, Tensor]:
-    """Score a model on the masks of some clips.
+    change: Change | None = None,
+) -> Iterator[tuple[MaskedBatch, Tensor]]:
+    """Batches of clips and the model's logits of them, [B, T, S, S] in float32.
 
     Args:
         model: Left untouched.
         clips: To be segmented.
+        batches: Numbers, of which their queries' draws depend, and places in the clips.
         asked: By what.
-        options: Batch size and precision.
+        options: For precision and seed.
+        purpose: Of the draws.
         cache: Gives the stage maps.
         change: Makes another query of the ids and queries of a batch.
+
+    Raises:
+        DataError: a picture, mask or query that cannot be read.
+    """
+    with mode(model, training=False):
+        for number, places in batches:
+            batch = clips.batch(places)
+            query = asked.vectors(batch.ids, derived_seed(options.seed, purpose, number))
+            query = query if change is None else change(batch.ids, query)
+            yield batch, segmented(model, batch, query, options.precision, cache).logits
+
+
+def mask_scores(
+    model: Segmenter,
+    clips: MaskedClips,
+    asked: CodeQueries,
+    options: SegmentationTraining,
+    cache: FeatureCache | None = None,
+    change: Change | None = None,
+) -> tuple[MaskScores, Tensor]:
+    """Score a model on the masks of all clips, in test batches; see :func:`predictions`.
 
     Returns:
         Scores of all frames, and the mean IoU of every clip, float64 [N].
@@ -188,29 +216,22 @@ def mask_scores(
     Raises:
         DataError: all masks are empty, or one cannot be read.
     """
-    meter = MaskMeter()
-    with mode(model, training=False):
-        for at, places in enumerate(clips.batches(options.test_batch_size)):
-            batch = clips.batch(places)
-            query = asked.vectors(batch.ids, derived_seed(options.seed, "test query", at))
-            query = query if change is None else change(batch.ids, query)
-            logits = segmented(model, batch, query, options.precision, cache).logits
-            known = batch.masks.shape[1]
-            meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
-    found = meter.result()
-    if found.empty == found.frames:
+    meter, places, size = MaskMeter(), range(len(clips)), options.test_batch_size
+    batches = enumerate(places[i : i + size] for i in places[::size])
+    found = predictions(model, clips, batches, asked, options, cache=cache, change=change)
+    for batch, logits in found:
+        known = batch.masks.shape[1]
+        meter.add(logits[:, :known].flatten(0, 1).cpu(), batch.masks.flatten(0, 1))
+    scores = meter.result()
+    if scores.empty == scores.frames:
         raise nothing_marked(clips.clips)
-    return found, torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
-
-
-Observer = Callable[[int, dict[str, float]], None]
-"""Told the steps done and what was measured: ``loss``, and after an epoch ``val/miou``."""
+    return scores, torch.cat(meter.scores).reshape(len(clips), -1).mean(1)
 
 
 def train_segmenter(
     job: SegmentationJob,
     progress: Callable[[int, int], None] = lambda done, of: None,
-    observe: Observer = lambda step, values: None,
+    observers: Sequence[StepObserver] = (),
     stop_after: Callable[[int], bool] = lambda step: False,
 ) -> Progress:
     """Train to the last epoch; the model ends with the weights of its best epoch.
@@ -218,7 +239,7 @@ def train_segmenter(
     Args:
         job: What to train.
         progress: Told the steps done and of how many.
-        observe: Told what was measured.
+        observers: Told what was measured: ``loss``, and after an epoch ``val/miou``.
         stop_after: Asked after every step; True ends early (tests of resumption).
 
     Raises:
@@ -226,42 +247,40 @@ def train_segmenter(
         CheckpointError: a checkpoint cannot be read or written.
         DataError: a picture, mask or query that cannot be read.
     """
-    options, model = job.options, job.model
-    trained = [p for n, p in model.named_parameters() if not _frozen(n, options)]
+    options, model, at, best = job.options, job.model, Progress(), None
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not _frozen(name, options))
-    optimizer = torch.optim.Adam(trained, lr=options.lr)
-    at = Progress() if job.folder is None else job.folder.restore(model, optimizer)
-    best = None if job.folder is None else job.folder.best()
+        parameter.requires_grad_(not (options.freeze_backbone and name.startswith("backbone.")))
+    optimizer = torch.optim.Adam([p for _, p in trained(model)], lr=options.lr)
+    if job.folder is not None:
+        at, best = job.folder.progress, job.folder.restore(model, optimizer)
     per_epoch = math.ceil(len(job.train) / options.batch_size)
     while at.step < options.epochs * per_epoch:
         epoch, index = divmod(at.step, per_epoch)
         model.train()
         if options.freeze_backbone:
             model.backbone.eval()
-        order = job.train.shuffled(epoch, options.seed)
-        batch = job.train.batch(job.train.batches(options.batch_size, order)[index])
+        order = permutation(len(job.train), options.seed, epoch)
+        first = index * options.batch_size
+        batch = job.train.batch(order[first : first + options.batch_size].tolist())
         draw = derived_seed(options.seed, "query", at.step)
         with seeded(derived_seed(options.seed, "step", at.step), model.device):
             loss = segmentation_step(job, batch, optimizer, draw)
         at.running += loss
         at.step += 1
-        observe(at.step, {"loss": loss})
+        log, position = {"loss": loss}, Position(at.step, at.step // per_epoch)
         progress(at.step, options.epochs * per_epoch)
         if at.step % per_epoch == 0:
             best = _end_epoch(job, at, per_epoch, best)
-            observe(at.step, {"val/miou": at.scores[-1]})
+            log["val/miou"] = at.scores[-1]
             if job.folder is not None:
                 job.folder.keep(model, optimizer, at, best)
+        for observer in observers:
+            observer.step(position, len(batch.clips), log)
         if stop_after(at.step):
             return at
     assert best is not None
     model.load_state_dict(best)
     return at
-
-
-def _frozen(parameter: str, options: SegmentationTraining) -> bool:
-    return options.freeze_backbone and parameter.startswith("backbone.")
 
 
 def _end_epoch(

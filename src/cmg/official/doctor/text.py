@@ -12,8 +12,8 @@ from cmg.official.doctor.examination import Examination, count
 from cmg.official.doctor.expected import WORDS, WORDS_MD5
 from cmg.official.doctor.vggsound import check_prompts
 from cmg.official.lists.avsbench import CATEGORIES
-from cmg.text import read_cnt
 from cmg.text.places import DOWNLOAD, IN_ROOT, search_encoder
+from cmg.text.prompts import read_cnt
 
 
 def check_text(exam: Examination) -> None:

@@ -12,7 +12,7 @@ from cmg.official.lists.avvp import read_events, read_weak
 from cmg.official.lists.clips import read_avel, read_checked, read_names, read_ucf
 from cmg.official.lists.dialect import Categories, Dialect
 from cmg.tables import Faults
-from cmg.text import read_prompts
+from cmg.text.prompts import read_prompts
 
 Read = Callable[[Path, Faults | None, Categories], Any]
 """What a list says; `faults` get what is wrong with lines, which is raised without."""
