@@ -76,10 +76,15 @@ def infer_architecture(
         hidden=shape_of(tensors, f"{layers}0.linear1.weight", 2)[0],
         dropout=dropout,
     )
+    cpc, club = None, None
+    if any(name.startswith(f"{CPC}/") for name in tensors):
+        cpc = infer_cpc(tensors, f"{CPC}/{next(iter(cpc_slots(names)))}")
+    if (first := f"{CLUB_NETS[names[0]]}/p_mu.0.weight") in tensors:
+        club = CLUBOptions(hidden=shape_of(tensors, first, 2)[0])
     return Architecture(
         [infer_modality(m, tensors, map_size) for m in names],
         options.model_copy(update={"temporal": temporal}),
-        as_coded_objectives(_infer_cpc(names, tensors), _infer_club(names, tensors)),
+        as_coded_objectives(cpc, club),
     )
 
 
@@ -113,13 +118,6 @@ def infer_modality(name: str, tensors: Mapping[str, Tensor], map_size: int) -> M
     return published_text(words, detail_width, token_hidden)
 
 
-def _infer_cpc(modalities: list[str], tensors: Mapping[str, Tensor]) -> CrossCPCOptions | None:
-    if not any(name.startswith(f"{CPC}/") for name in tensors):
-        return None
-    slot = next(iter(cpc_slots(modalities)))
-    return infer_cpc(tensors, f"{CPC}/{slot}")
-
-
 def infer_cpc(tensors: Mapping[str, Tensor], slot: str, min_start: int = 1) -> CrossCPCOptions:
     """Layers, prediction steps and width of a Cross-CPC module.
 
@@ -139,13 +137,6 @@ def infer_cpc(tensors: Mapping[str, Tensor], slot: str, min_start: int = 1) -> C
         hidden=hidden,
         min_start=min_start,
     )
-
-
-def _infer_club(modalities: list[str], tensors: Mapping[str, Tensor]) -> CLUBOptions | None:
-    first = f"{CLUB_NETS[modalities[0]]}/p_mu.0.weight"
-    if first not in tensors:
-        return None
-    return CLUBOptions(hidden=shape_of(tensors, first, 2)[0])
 
 
 def shape_of(tensors: Mapping[str, Tensor], name: str, rank: int) -> tuple[int, ...]:

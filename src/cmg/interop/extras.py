@@ -71,13 +71,8 @@ def infer_extras(tensors: Mapping[str, Tensor], modalities: list[str]) -> ExtraS
     )
 
 
-def extra_modules(
-    architecture: Architecture, sizes: ExtraSizes
-) -> dict[str, tuple[nn.Module, Rules]]:
-    """The extras' modules and the rules of their names, by official prefix.
-
-    Weights are drawn from torch's global generator.
-    """
+def extra_tensors(architecture: Architecture, sizes: ExtraSizes) -> dict[str, Tensor]:
+    """Fresh extras by official full name, drawn from torch's global generator."""
     names = [m.name for m in architecture.modalities]
     model, temporal = architecture.model, architecture.model.temporal
     hidden = (architecture.objectives.club or CLUBOptions()).hidden
@@ -94,16 +89,11 @@ def extra_modules(
             modules[f"{section}/"] = (CLUB(model.width, sizes.private[m], hidden), CLUB_RULES)
     for m in names:
         modules[f"{DECODER}/{m}_semantic_decoder."] = (ClipHead(model.width, sizes.classes), HEAD)
-    return modules
-
-
-def extra_tensors(architecture: Architecture, sizes: ExtraSizes) -> dict[str, Tensor]:
-    """Fresh extras by official full name."""
-    tensors: dict[str, Tensor] = {}
-    for prefix, (module, rules) in extra_modules(architecture, sizes).items():
-        for ours, tensor in module.state_dict().items():
-            tensors[f"{prefix}{renamed(ours, inverse(rules))}"] = tensor
-    return tensors
+    return {
+        f"{prefix}{renamed(ours, inverse(rules))}": tensor
+        for prefix, (module, rules) in modules.items()
+        for ours, tensor in module.state_dict().items()
+    }
 
 
 def fresh_extras(architecture: Architecture, seed: int) -> dict[str, Tensor]:

@@ -23,13 +23,13 @@ from cmg.config.load import load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import Staging, file_sha256
-from cmg.interop.export import in_sections
 from cmg.interop.form import SMALLEST_MAP, kind_of
 from cmg.interop.layout import in_layout
 from cmg.interop.names import ENTRIES, EPOCH, TOTAL_STEP, NameMap
 from cmg.interop.official import (
     ImportedModel,
     OfficialCheckpoint,
+    by_section,
     import_official,
     renamed_tensors,
 )
@@ -169,7 +169,7 @@ def restored_content(checkpoint: Checkpoint, model: Mapping[str, Tensor]) -> dic
     beside = load_tensors(checkpoint.path / BESIDE)
     states = {name: tensor for name, tensor in beside.items() if name.startswith(f"{STATES}/")}
     tensors |= {n: t.to(torch.float64) for n, t in beside.items() if n not in states}
-    content: dict[str, Any] = dict(in_sections(in_layout(tensors)))
+    content: dict[str, Any] = dict(by_section(in_layout(tensors)))
     try:
         content |= unpacked_states(states, origin[STATES])
         content |= {EPOCH: origin[EPOCH], TOTAL_STEP: origin[TOTAL_STEP]}

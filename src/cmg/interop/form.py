@@ -47,15 +47,12 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
         )
     checkpoint_rules(names)  # refuses other sets of modalities
     reasons = [reason for m in modalities for reason in _of_modality(m)]
-    published = published_options().model_dump()
-    given = {name: getattr(model, name) for name in ModelOptions.model_fields}
-    given["temporal"] = model.temporal.model_dump()
-    for key, official in _leaves(published):
+    given = _leaves(model.model_dump())
+    for key, official in _leaves(published_options().model_dump()).items():
         needless = {"spatial_pool": "video", "map_detail": "video", "mask_tokens": "text"}.get(key)
         if key in FREE or (needless is not None and needless not in names):
             continue
-        value = _at(given, key)
-        if value != official:
+        if (value := given[key]) != official:
             reasons.append(f"model.{key} is {value!r}, there it is {official!r}")
     if reasons:
         raise CheckpointError(
@@ -77,20 +74,15 @@ def _of_modality(modality: Modality) -> list[str]:
     return []
 
 
-def _leaves(tree: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Dotted keys and values of the options, those of the codebook left out."""
-    found: list[tuple[str, Any]] = []
+def _leaves(tree: dict[str, Any]) -> dict[str, Any]:
+    """Options by their dotted keys, those of the codebook left out."""
+    found: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and name not in FREE:
-            found += [(f"{name}.{key}", inner) for key, inner in value.items()]
+            found |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
-            found.append((name, value))
+            found[name] = value
     return found
-
-
-def _at(tree: dict[str, Any], key: str) -> Any:
-    group, _, last = key.rpartition(".")
-    return tree[group][last] if group else tree[last]
 
 
 def kind_of(modalities: Sequence[str]) -> str:

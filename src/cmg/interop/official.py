@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,7 @@ class OfficialCheckpoint:
     rest: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def sections(self) -> dict[str, dict[str, Tensor]]:
+    def sections(self) -> dict[str, OrderedDict[str, Tensor]]:
         """State dicts by section."""
         return by_section(self.tensors)
 
@@ -198,13 +199,14 @@ def later_paper(path: Path) -> str:
     return ""
 
 
-def by_section(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Full names ``<section>/<name>`` to state dicts by section."""
-    sections: dict[str, dict[str, Tensor]] = {}
+def by_section(tensors: Mapping[str, Tensor]) -> dict[str, OrderedDict[str, Tensor]]:
+    """Full names ``<section>/<name>`` to state dicts by section, in the order of official files."""
+    # An `OrderedDict[str, Tensor]()` would carry its type arguments into the file.
+    sections: dict[str, OrderedDict[str, Tensor]] = {s: OrderedDict() for s in SECTIONS}
     for full, tensor in tensors.items():
         section, _, name = full.partition("/")
-        sections.setdefault(section, {})[name] = tensor
-    return sections
+        sections[section][name] = tensor
+    return {section: found for section, found in sections.items() if found}
 
 
 # ---- to and from our models -------------------------------------------------------------------

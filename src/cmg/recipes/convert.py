@@ -7,7 +7,7 @@ from typing import Any
 
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import StrPath
-from cmg.interop.export import Recipe, official_content, save_official
+from cmg.interop.export import official_content, save_official
 from cmg.interop.folder import restored_content, write_converted
 from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
@@ -110,17 +110,8 @@ def content_of_run(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     Of a checkpoint with weights only these are the objectives' nets too, and no optimizer has a
     state.
     """
-    training = checkpoint.path / TRAINING
-    resumable = TRAINING in checkpoint.files
-    config = checkpoint.config
-    recipe = Recipe(
-        checkpoint.modalities,
-        config.model,
-        config.objectives,
-        config.optimizer,
-        config.training.seed,
-    )
     model = load_tensors(checkpoint.path / MODEL)
-    beside = load_tensors(training) if resumable else {}
-    made = official_content(recipe, checkpoint.position, model, beside)
+    beside = load_tensors(checkpoint.path / TRAINING) if TRAINING in checkpoint.files else {}
+    config, position = checkpoint.config, checkpoint.position
+    made = official_content(checkpoint.modalities, config, position, model, beside)
     return made.content, made.fresh

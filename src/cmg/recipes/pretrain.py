@@ -174,7 +174,7 @@ def prepare_alone(
         ranks=ranks,
     )
     if run is not None and writes and (official_checkpoints or (resume and keeps_official(run))):
-        training.keepers.append(OfficialCheckpoints(run, state, options.seed))
+        training.keepers.append(OfficialCheckpoints(run, modalities, config))
     if resume:
         if run is None:
             raise ConfigError("nothing to resume: give the run folder")
