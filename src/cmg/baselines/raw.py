@@ -139,7 +139,7 @@ def clip_label(store: Clips) -> str:
     Raises:
         DataError: there is none.
     """
-    found = next((n for n, spec in store.labels.items() if spec.per == "clip"), None)
+    found = store.about.first_label("clip")
     if found is None:
         has = "only labels per step" if store.labels else "no labels"
         raise DataError(

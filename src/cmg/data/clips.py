@@ -376,13 +376,9 @@ class Clips:
         """
         if name not in self.labels:
             raise DataError(f"{self.path}: unknown label {name!r}{did_you_mean(name, self.labels)}")
-        column = self.columns.label(name)
-        if column is not None:
-            found = np.array(column[at := self._at(slice(None))])
-            wrong = (found < -1) | (found >= len(self.labels[name].classes))
-            if wrong.any():
-                raise self.columns.damaged(f"label.{name}", int(at[wrong.argmax()]))
-            return torch.from_numpy(found)
+        if self.columns.label(name) is not None:
+            known = len(self.labels[name].classes)
+            return torch.from_numpy(self.columns.classes(name, self._at(slice(None)), known))
         values = [row.labels.get(name) for row in self.rows]
         steps = (self.lengths_of(m, slice(None)).max(initial=0) for m in self.about.specs)
         longest = int(max(steps))

@@ -119,6 +119,19 @@ class Columns:
             return self.given.get(name)
         return self.arrays.get(f"label.{name}")
 
+    def classes(self, name: str, clips: Positions, known: int) -> Positions:
+        """Classes of some clips of a label per clip, int64 [B], -1 where unlabelled.
+
+        Raises:
+            DataError: the column is damaged, for there are no more than `known` classes.
+        """
+        column = self.label(name)
+        found = np.full(len(clips), -1) if column is None else np.array(column[clips])
+        wrong = (found < -1) | (found >= known)
+        if wrong.any():
+            raise self.damaged(f"label.{name}", int(clips[wrong.argmax()]))
+        return found
+
     def row(self, clip: int) -> ClipRow:
         """All that is known of one clip.
 

@@ -271,7 +271,7 @@ class Evaluation:
 
     def default_label(self, per: str) -> str | None:
         """The store's first label per ``clip`` or per ``step``, if it has one."""
-        return next((n for n, spec in self.store.labels.items() if spec.per == per), None)
+        return self.store.about.first_label(per)
 
     def modalities_for(self, label: str) -> list[str]:
         """Modalities a label speaks of: for labels per step, not tokens (words are no seconds)."""
