@@ -10,13 +10,14 @@ CONSTRAINTS ?= constraints.txt
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo voices tuxpaint test test-slow lint types format
+.PHONY: help venv demo voices tuxpaint letters test test-slow lint types format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       train a small model on real data here, and report it (runs/demo)"
 	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: projects/voices/README.md)"
 	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: projects/tuxpaint/README.md)"
+	@echo "make letters    recorded letters and fonts, fold 0, from packages to transfer (needs them: projects/letters/README.md)"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff: lint and format check; import-linter: the layers of the rooms"
@@ -36,6 +37,12 @@ voices: venv
 # SOURCE=--source=FOLDER names an unpacked package; without a package this fails.
 tuxpaint: venv
 	$(BIN)/python -m projects.tuxpaint compare --out runs/tuxpaint-60 --stamps 60 --seeds 1 $(SOURCE)
+
+# SOURCE=--source=FOLDER as above, of the unpacked packages.
+letters: venv
+	$(BIN)/python -m projects.letters build --out stores/letters-0 --fold 0 $(SOURCE)
+	$(BIN)/cmg pretrain projects/letters/letters.yaml data=stores/letters-0 --out runs/letters-0
+	$(BIN)/cmg report runs/letters-0
 
 # All five run even when one fails, so that one call shows everything; pytest's summary comes last.
 # A process per core, with a thread each: tests are small, and two threads would wait for each other.
