@@ -22,19 +22,19 @@ from torch.nn import functional
 from cmg.baselines.linear import CCA, Ridge, SharedSpace
 from cmg.baselines.raw import AT_ONCE, FeatureScale, pooled, refuse_non_finite
 from cmg.baselines.rows import (
-    CCA_DIMENSIONS,
-    CCA_PENALTIES,
     QUICK_PENALTY,
     RIDGE_PENALTIES,
     Baseline,
     Map,
-    refuse_constant,
+    cca_dimensions,
+    cca_spaces,
     same,
 )
 from cmg.data.clips import Clips
 from cmg.errors import DataError
 from cmg.evaluation.features import VectorFeatures
 from cmg.evaluation.training import HeadOptions, Kept
+from cmg.masking import mean_over_time
 from cmg.tasks.benchmark import Plan
 from cmg.tasks.outcome import Figures
 from cmg.tasks.run import SELECTION, HeadRunner, Heads
@@ -206,23 +206,19 @@ class BenchmarkRows:
         """Heads on the source's projection, read on the target's, in the space they share."""
         figures: Figures = {}
         for pair in combinations(self.plan.train, 2):
-            maps = CCA(*self.known.pairs(*pair))
-            spaces = {p: maps.at(p).leading(CCA_DIMENSIONS[-1]) for p in CCA_PENALTIES}
-            refuse_constant(spaces[CCA_PENALTIES[0]], pair)
+            spaces = cca_spaces(CCA(*self.known.pairs(*pair)), pair)
             for source, target in (pair, pair[::-1]):
                 if (source, target) not in self.crossing:
                     continue
                 turned = source != pair[0]
+                own = {p: space.turned() if turned else space for p, space in spaces.items()}
                 tried = {
                     (p, d): value
-                    for p, space in spaces.items()
-                    for d, value in self.quick(
-                        source, target, space.turned() if turned else space
-                    ).items()
+                    for p, space in own.items()
+                    for d, value in self.quick(source, target, space).items()
                 }
                 penalty, columns = max(tried, key=tried.__getitem__)
-                space = spaces[penalty].leading(columns)
-                space = space.turned() if turned else space
+                space = own[penalty].leading(columns)
                 runner = self.runner_of(source, target, space.first, space.second)
                 heads = runner.trained([source])
                 figures |= runner.figures(heads=heads)
@@ -265,8 +261,8 @@ class BenchmarkRows:
         x, wanted, _ = self.sample(self.plan.train[source], space.first)
         _, _, held = self.sample(self.plan.select[target], space.second)
         labels = self.runner.labeled(self.plan.select[target])[1].cpu()
-        rank, found = len(space.correlations), {}
-        for columns in [*(d for d in CCA_DIMENSIONS if d < rank), min(rank, CCA_DIMENSIONS[-1])]:
+        found = {}
+        for columns in cca_dimensions(space):
             head = Ridge(x[:, :columns], wanted).at(QUICK_PENALTY)
             # Least squares of 0 and 1 are probabilities; of logits 0 is where these are 0.5.
             found[columns] = self.runner.score(head(held[..., :columns]) - 0.5, labels)
@@ -282,7 +278,7 @@ class BenchmarkRows:
         x, mask = self.raw(side)
         labels = self.runner.labeled(side)[1].cpu()
         if self.plan.benchmark.per == "clip":
-            clips = to((x * mask[..., None]).sum(1) / mask.sum(1)[:, None])
+            clips = to(mean_over_time(x, mask))
             return clips, functional.one_hot(labels, len(self.plan.classes)).double(), clips
         steps, known = to(x), (labels >= 0).all(-1)
         return steps[known], labels[known].double(), steps

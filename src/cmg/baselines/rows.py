@@ -179,8 +179,7 @@ def cca(clips: RawClips, heads: RawHeads) -> Baseline:
             continue
         apart = CCA(*clips.fit.pairs(*pair))
         whole = apart if clips.fit is clips.train else CCA(*clips.train.pairs(*pair))
-        spaces = {p: apart.at(p).leading(CCA_DIMENSIONS[-1]) for p in CCA_PENALTIES}
-        refuse_constant(spaces[CCA_PENALTIES[0]], pair)
+        spaces = cca_spaces(apart, pair)
         for source, target in (pair, pair[::-1]):
             turned = source != pair[0]
             sides = {p: space.turned() if turned else space for p, space in spaces.items()}
@@ -198,17 +197,25 @@ def cca(clips: RawClips, heads: RawHeads) -> Baseline:
     return row
 
 
-def refuse_constant(space: SharedSpace, pair: tuple[str, str]) -> None:
-    """Refuse a space without dimensions.
+def cca_spaces(fitted: CCA, pair: tuple[str, str]) -> dict[float, SharedSpace]:
+    """Spaces of two modalities by penalty, with as many dimensions as may be chosen.
 
     Raises:
-        DataError: one modality's features are the same for all clips.
+        DataError: one modality's features are the same for all clips, so there is no dimension.
     """
-    if not len(space.correlations):
+    spaces = {p: fitted.at(p).leading(CCA_DIMENSIONS[-1]) for p in CCA_PENALTIES}
+    if not len(spaces[CCA_PENALTIES[0]].correlations):
         raise DataError(
             f"CCA of {pair[0]} and {pair[1]}: features of one of them are the same for all clips "
             "that have both, so they share nothing; extract them again, or leave it out"
         )
+    return spaces
+
+
+def cca_dimensions(space: SharedSpace) -> list[int]:
+    """How many dimensions of a space are tried."""
+    rank = len(space.correlations)
+    return [*(d for d in CCA_DIMENSIONS if d < rank), min(rank, CCA_DIMENSIONS[-1])]
 
 
 def quick_scores(
@@ -220,8 +227,7 @@ def quick_scores(
         fitted = samples(clips.fit, source, space.first)
         held = samples(clips.held, target, space.second)
         wanted = functional.one_hot(fitted.labels, clips.classes).double()
-        rank = len(space.correlations)
-        for columns in [*(d for d in CCA_DIMENSIONS if d < rank), min(rank, CCA_DIMENSIONS[-1])]:
+        for columns in cca_dimensions(space):
             head = Ridge(fitted.x[:, :columns], wanted).at(QUICK_PENALTY)
             found[penalty, columns] = hits(head(held.x[:, :columns]), held.labels)
     return found

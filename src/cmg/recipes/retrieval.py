@@ -24,7 +24,7 @@ from cmg.files import StrPath, file_sha256
 from cmg.inference.readers import other_extractors
 from cmg.models.saving import MODEL
 from cmg.models.unified import UnifiedModel
-from cmg.recipes.baselines import refuse_changed
+from cmg.recipes.baselines import refuse_changed, refuse_control
 from cmg.retrieval.baselines import COMPUTED, RawGalleries, computed_directions
 from cmg.retrieval.evaluate import Directions, evaluate_directions, picked
 from cmg.retrieval.index import StoredGallery
@@ -166,7 +166,7 @@ def searched_baselines(
     """Scores of the baselines on a split of the store that runs were trained on.
 
     Raises:
-        ConfigError: another store.
+        ConfigError: another store, or a run that is a control.
         DataError: its clips changed, or too few have two modalities.
     """
     if data is not None or checkpoint.origin:
@@ -175,6 +175,7 @@ def searched_baselines(
             "another part of the same store; leave --data or --baselines out"
         )
     store = split.whole
+    refuse_control(Path(runs[0]), checkpoint.config)
     refuse_changed(Path(runs[0]), checkpoint, store)
     found: dict[str, list[Directions]] = {}
     trained = [Path(run) / FOLDER / INFONCE for run in runs]

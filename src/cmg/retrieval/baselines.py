@@ -15,11 +15,10 @@ import torch
 from cmg.baselines.linear import CCA, Ridge
 from cmg.baselines.raw import RawPart, apart, raw_part, scaled, validation
 from cmg.baselines.rows import (
-    CCA_DIMENSIONS,
-    CCA_PENALTIES,
     RIDGE_PENALTIES,
     Map,
-    refuse_constant,
+    cca_dimensions,
+    cca_spaces,
     same,
 )
 from cmg.clips import training_part
@@ -102,12 +101,8 @@ def ridge_maps(part: RawPart, query: str, gallery: str) -> Iterator[Maps]:
 
 def cca_maps(part: RawPart, query: str, gallery: str) -> Iterator[Maps]:
     """Both to a shared space, from strong penalties and few dimensions to weak and many."""
-    fitted = CCA(*part.pairs(query, gallery))
-    spaces = [fitted.at(penalty) for penalty in CCA_PENALTIES]
-    refuse_constant(spaces[0], (query, gallery))
-    rank = min(len(spaces[0].correlations), CCA_DIMENSIONS[-1])
-    columns = [*(d for d in CCA_DIMENSIONS if d < rank), rank]
-    cut = (space.leading(d) for space in spaces for d in columns)
+    spaces = cca_spaces(CCA(*part.pairs(query, gallery)), (query, gallery))
+    cut = (space.leading(d) for space in spaces.values() for d in cca_dimensions(space))
     return ((space.first, space.second) for space in cut)
 
 
