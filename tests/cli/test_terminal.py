@@ -90,7 +90,7 @@ def test_what_is_wrong_with_a_command_is_json_where_asked_for(cmg, line, message
 def test_brackets_are_no_markup_at_any_door(cmg, capsys, monkeypatch):
     rows = [[BRACKETED, BRACKETED]]
     told = plain(BRACKETED, ["a", BRACKETED], rows, BRACKETED)
-    output.show({}, BRACKETED, output.in_terminal(told))
+    output.show({}, BRACKETED, told)
     assert capsys.readouterr().out.count(BRACKETED) == 6
     told = cmg("probe", "--model", BRACKETED, "--train-on", "a", "--test-on", "b")
     assert (told.code, BRACKETED in told.err) == (2, True)

@@ -16,7 +16,7 @@ from cmg.evaluation.results import Results
 from cmg.evaluation.scores import Score
 from cmg.recipes.evaluate import evaluate_run
 from cmg.recipes.pretrain import pretrain
-from cmg.report import write_report
+from cmg.report.run import write_report
 from cmg.types import Modality
 
 MODALITIES = [

@@ -26,7 +26,7 @@ from cmg.report.html import page
 from cmg.report.latex import latex
 from cmg.report.markdown import markdown
 from cmg.report.tables import plain
-from cmg.report.terminal import terminal
+from cmg.report.terminal import shown
 from cmg.report.write import as_bytes, replace_files, report_files, write_folder
 
 TABLE = plain("Scores", ("of", "value"), [("a & b", "50 %")], "A note.", cls="facts")
@@ -92,7 +92,7 @@ def test_the_page_has_the_same_and_the_pictures():
 def test_a_terminal_has_what_the_page_shows_at_once_but_settings():
     results = replace(DOCUMENT, sections=of_tables([replace(TABLE, cls=""), TABLE]))
     said = StringIO()
-    for line in terminal(results):
+    for line in shown(results.at_once):
         Console(file=said, width=60).print(line)
     assert [line.strip() for line in said.getvalue().splitlines()[:4]] == [
         "Title <1>",
@@ -101,7 +101,7 @@ def test_a_terminal_has_what_the_page_shows_at_once_but_settings():
         "Scores",
     ]
     assert said.getvalue().count("a & b") == 1
-    assert [type(line) for line in terminal(DOCUMENT)] == [str, str, str]
+    assert [type(line) for line in shown(DOCUMENT.at_once)] == [str, str, str]
 
 
 def test_every_table_and_figure_is_a_file(tmp_path):

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from cmg.errors import CheckpointError, DataError
-from cmg.report import write_report
+from cmg.report.run import write_report
 
 
 def test_no_run(tmp_path):

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cmg.cli import importing
 from cmg.cli.groups import group
-from cmg.cli.output import named, show, show_store
+from cmg.cli.output import named, show, show_report, show_store
 from cmg.cli.progress import progress_bar
 from cmg.errors import ConfigError
 
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from cmg.official.doctor import Diagnosis, Finding
-
-
-_STYLES = {"complete": "green", "warning": "yellow", "note": "dim"}
-_FAULT = "bold red"
 app = group("Feature stores and the authors' data: import, check, simulate.")
 app.command("import")(importing.import_)
 Store = Annotated[
@@ -67,16 +55,21 @@ def check(
     all_: Annotated[
         bool, typer.Option("--all", help="Show every part, not only problems.")
     ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for page, text and tables.")] = None,
 ) -> None:
     """Say what is missing, truncated, duplicated or wrong, and what to do about it.
 
     Exits with 0 if nothing is missing or wrong (warnings allowed), else with 1.
     """
     from cmg.official.doctor import check_root
+    from cmg.report.diagnosis import diagnosis_document, diagnosis_files
+    from cmg.report.write import HTML, replace_files
 
     diagnosis = check_root(root, lists, clips_to_read(deep))
-    told = [findings_table(diagnosis.findings)] if all_ else problems_first(diagnosis)
-    show(diagnosis.as_json(), summary(diagnosis), *told)
+    if out is not None:
+        replace_files(out, diagnosis_files(diagnosis))
+    written = [] if out is None else [f"Report: {out / HTML}"]
+    show_report(diagnosis_document(diagnosis, all_), diagnosis.as_json(), *written)
     if not diagnosis.sound:
         raise typer.Exit(1)
 
@@ -92,65 +85,6 @@ def clips_to_read(text: str) -> int | None:
     if not text.isdecimal() or len(text) > 9:
         raise ConfigError(f"--deep {text!r} must be a number of clips, or all")
     return int(text)
-
-
-def problems_first(diagnosis: Diagnosis) -> list[Table | str]:
-    """A table of what limits the folder, and a line for every set that nothing does."""
-    from cmg.official.doctor import LIMITS, group_of
-
-    problems = [f for f in diagnosis.findings if f.status in LIMITS]
-    lines: list[Table | str] = [findings_table(problems)] if problems else []
-    limited = {group_of(f.part) for f in problems}
-    for heading, findings in groupby(diagnosis.findings, lambda f: group_of(f.part)):
-        if heading not in limited:
-            counts = Counter(f.status.value for f in findings)
-            told = ", ".join(f"{n} {status}" for status, n in counts.items())
-            lines.append(f"{heading}: {told}")
-    return [*lines, "--all shows every part"]
-
-
-def findings_table(found: Iterable[Finding]) -> Table:
-    """One row per finding, under the headings of the parts."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from cmg.official.doctor import group_of
-
-    table = Table(box=SIMPLE_HEAD)
-    for column, ratio in (("part", 3), ("status", None), ("found / expected", 3), ("what", 6)):
-        table.add_column(column, ratio=ratio, overflow="fold")
-    table.columns[-1].header = "what to do"
-    for heading, findings in groupby(found, lambda f: group_of(f.part)):
-        table.add_row(Text(heading, style="bold"))
-        before = ""
-        for f in findings:
-            compared = f"{f.found} / {f.expected}" if f.expected else f.found
-            status = Text(f.status.value, style=_STYLES.get(f.status.value, _FAULT))
-            part = Text("" if f.part == before else f"  {f.part}")
-            table.add_row(part, status, Text(compared), _told(f))
-            before = f.part
-    return table
-
-
-def _told(finding: Finding) -> Text:
-    """Where a complete part is; of any other what is the matter, and what to do."""
-    from rich.text import Text
-
-    if finding.status.value == "complete":
-        return Text(finding.detail, style="dim")
-    if not finding.remedy:
-        return Text(finding.detail)
-    return Text.assemble(
-        finding.detail, "\n" if finding.detail else "", ("-> " + finding.remedy, "bold")
-    )
-
-
-def summary(diagnosis: Diagnosis) -> str:
-    """One line: the verdict, and how many findings of each status."""
-    told = ", ".join(f"{n} {status}" for status, n in diagnosis.counts.items() if n)
-    verdict = "sound" if diagnosis.sound else "not sound"
-    return f"{diagnosis.root} is {verdict}: {told}"
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import in_terminal, named, numbers, pairs, show
+from cmg.cli.output import named, numbers, pairs, show
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def extractors() -> None:
 
     rows = cards_table()
     told = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    listed = in_terminal(plain("", COLUMNS[:-1], [row[:-1] for row in rows]))
+    listed = plain("", COLUMNS[:-1], [row[:-1] for row in rows])
     show({"extractors": told}, listed, *(f"{name}: {get}" for name, *_, get in rows))
 
 
@@ -162,7 +162,7 @@ def lines(found: Extraction) -> list[Any]:
         + (f", {found.resumed} clips were done before" if found.resumed else "")
     )
     columns = ("modality", "extractor", "step", "shape", "clips", "steps", "MB")
-    listed = in_terminal(plain(told["store"], columns, rows))
+    listed = plain(told["store"], columns, rows)
     shown: list[Any] = [listed, f"{told['clips']} clips ({splits}); {done}"]
     shown += [f"left out {clip.id}: {clip.reason}" for clip in found.skipped[:NAMED]]
     if found.skipped:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cmg.cli.output import in_terminal, named, numbers, pairs, show, show_store
+from cmg.cli.output import named, numbers, pairs, show, show_store
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def import_(
     options = ImportOptions(**named(ImportOptions, locals()) | chosen)
     with Bars() as bars:
         summary = import_clips(root, out, options, bars.told)
-    show(summary.as_dict(), in_terminal(_table(summary)), *_remarks(summary))
+    show(summary.as_dict(), _table(summary), *_remarks(summary))
 
 
 def _table(summary: ImportSummary) -> Table:
@@ -217,7 +217,7 @@ def embed_prompts(
             "warnings": found.warnings,
         },
         f"Encoder {opened.folder}, filter {filter_}",
-        in_terminal(as_table(found.reports)),
+        as_table(found.reports),
         *(f"warning: {line}" for line in found.warnings),
         f"{out}: vectors {shape}",
     )

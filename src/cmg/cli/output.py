@@ -18,8 +18,7 @@ from cmg.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cmg.report.document import Document
-    from cmg.report.tables import Table
+    from cmg.report.document import Block, Document
 
 
 RunOption = Annotated[
@@ -51,14 +50,16 @@ def say_json(wanted: bool) -> bool:
     return wanted
 
 
-def show(told: Mapping[str, Any], *lines: Any) -> None:
-    """Print `told` as JSON where ``--json`` was given, else `lines` (text or rich tables)."""
+def show(told: Mapping[str, Any], *lines: str | Block) -> None:
+    """Print `told` as JSON where ``--json`` was given, else `lines` and parts of documents."""
     if STATE.json:
         say(json.dumps(told))
         return
-    shown = console()
-    for line in lines:
-        shown.print(line, soft_wrap=True)
+    from cmg.report.terminal import shown
+
+    terminal = console()
+    for line in shown(lines):
+        terminal.print(line, soft_wrap=True)
 
 
 def show_report(document: Document, told: Mapping[str, Any], *lines: str) -> None:
@@ -70,16 +71,7 @@ def show_report(document: Document, told: Mapping[str, Any], *lines: str) -> Non
         say_remarks(document.remarks)
         show(told)
         return
-    from cmg.report.terminal import terminal
-
-    show(told, *terminal(document), *lines)
-
-
-def in_terminal(told: Table) -> Any:
-    """A table of a report as one of rich's."""
-    from cmg.report.terminal import table
-
-    return table(told)
+    show(told, *document.at_once, *lines)
 
 
 def say_remarks(remarks: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cmg.cli.groups import Group
-from cmg.cli.output import RunOption, in_terminal, say_remarks, show, show_report
+from cmg.cli.output import RunOption, say_remarks, show, show_report
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -159,6 +159,6 @@ def select(
         )
     show(
         asdict(found) | {"missing": found.missing, "marked": str(run / SELECTED)},
-        in_terminal(selection_table(found)),
+        selection_table(found),
         f"Selected: {found.best.checkpoint}, marked in {run / SELECTED}; `cmg evaluate` takes it",
     )

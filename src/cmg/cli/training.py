@@ -50,8 +50,8 @@ def demo(
     from cmg.cli.progress import ProgressBar
     from cmg.files import replace_file
     from cmg.recipes.demo import plan_demo, prepare_out, run_demo
-    from cmg.report import write_report
     from cmg.report.results import demo_document, demo_record
+    from cmg.report.run import write_report
 
     if json_file is not None and json_file.is_dir():
         raise ConfigError(f"--json {json_file} is a folder; give a file")

@@ -1,5 +1,1 @@
-"""Reports: one self-contained HTML file and one Markdown file per run."""
-
-from cmg.report.run import write_report
-
-__all__ = ["write_report"]
+"""Reports: documents of runs, evaluations and studies, and how they are shown and written."""

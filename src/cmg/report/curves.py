@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import cycle
 from statistics import fmean
 
+from cmg.objectives import objectives
 from cmg.report.charts import Line, line_chart
 from cmg.report.document import Figure
 from cmg.report.gather import RunLog
-from cmg.report.prose import term_name
 from cmg.report.svg import Point
 from cmg.report.tables import Table, plain
 
@@ -123,3 +123,15 @@ def curves_table(found: Sequence[Panel]) -> Table:
             title = f"{panel.title}: {label}" if label else panel.title
             rows.append((title, *(f"{mean:.4g}" for mean in means)))
     return plain(IN_NUMBERS, ("measure", "first point", "last point"), rows)
+
+
+def term_name(key: str) -> str:
+    """How a term of the objective is called; it says so itself."""
+    entry = objectives.entries.get(key)
+    return (entry.part.title if entry else "") or key.replace("_", " ")
+
+
+def term_meaning(key: str) -> str:
+    """What a term of the objective asks for."""
+    entry = objectives.entries.get(key)
+    return entry.part.about if entry else ""

@@ -113,6 +113,12 @@ class Document:
         """All that is above the sections."""
         return [*self.lead, *(Text(remark, "remark") for remark in self.remarks), *self.more]
 
+    @property
+    def at_once(self) -> list[str | Block]:
+        """All of it without headings, in order, as a terminal shows it."""
+        blocks = [block for section in self.sections.values() for block in section.blocks]
+        return [self.title, *self.opening, *blocks]
+
     def parts(self) -> dict[str, Table | Figure]:
         """Every table and figure by a name for its file: the section's anchor, and its title."""
         found: dict[str, Table | Figure] = {}

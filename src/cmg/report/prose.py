@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from cmg.objectives import objectives
-
 CONTROLS: dict[str, tuple[str, str]] = {
     "codes": ("codes", "The model itself: heads read its discrete codes."),
     "continuous": (
@@ -76,18 +74,6 @@ DIGITS = (
 
 
 SIMULATED = "These are simulated data: the figures are not to be compared with the paper's."
-
-
-def term_name(key: str) -> str:
-    """How a term of the objective is called; it says so itself."""
-    entry = objectives.entries.get(key)
-    return (entry.part.title if entry else "") or key.replace("_", " ")
-
-
-def term_meaning(key: str) -> str:
-    """What a term of the objective asks for."""
-    entry = objectives.entries.get(key)
-    return entry.part.about if entry else ""
 
 
 def count_text(value: float) -> str:

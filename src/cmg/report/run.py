@@ -10,12 +10,20 @@ from cmg.config.load import to_yaml
 from cmg.files import StrPath
 from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
-from cmg.report.curves import IN_NUMBERS, Panel, chart, curves_table, panels
+from cmg.report.curves import (
+    IN_NUMBERS,
+    Panel,
+    chart,
+    curves_table,
+    panels,
+    term_meaning,
+    term_name,
+)
 from cmg.report.document import Block, Box, Code, Document, Fold, Items, Section, Text
 from cmg.report.gather import ReportData, gather, sets_of
 from cmg.report.html import fill
 from cmg.report.media import media_of
-from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text, term_meaning, term_name
+from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text
 from cmg.report.run_codes import code_sections
 from cmg.report.samples import classes_of
 from cmg.report.tables import (

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
+from markupsafe import Markup
 from rich.table import Table as Shown
 from rich.text import Text as Styled
 
-from cmg.report.document import Block, Box, Document, Items, Text
-from cmg.report.tables import FACTS, Table
+from cmg.report.document import Block, Box, Items, Text
+from cmg.report.tables import FACTS, Cell, Table
+
+STYLES = {"complete": "green", "fault": "bold red", "note": "dim", "warning": "yellow"}
+"""Of cells, by their CSS class."""
 
 
-def terminal(document: Document) -> list[Any]:
-    """Lines, and tables of rich."""
-    blocks = [block for section in document.sections.values() for block in section.blocks]
-    return [document.title, *_shown([*document.opening, *blocks])]
-
-
-def _shown(blocks: Sequence[Block]) -> Iterator[Any]:
+def shown(blocks: Iterable[str | Block]) -> Iterator[str | Shown]:
+    """Parts of a document, and lines as they are."""
     for block in blocks:
         match block:
+            case str() if not isinstance(block, Markup):
+                yield block
             case Table() if block.cls != FACTS:
                 yield table(block)
             case Text():
@@ -28,7 +28,7 @@ def _shown(blocks: Sequence[Block]) -> Iterator[Any]:
             case Items():
                 yield from (f"  {line}" for line in block.lines)
             case Box():
-                yield from _shown(block.blocks)
+                yield from shown(block.blocks)
 
 
 def table(told: Table) -> Shown:
@@ -37,5 +37,10 @@ def table(told: Table) -> Shown:
     for name, short in zip(told.columns, (False, *told.short), strict=True):
         made.add_column(name, justify="right" if short else "left", overflow="fold")
     for row in told.rows:
-        made.add_row(*(Styled(cell.text, style="dim" if cell.marked else "") for cell in row))
+        made.add_row(*(Styled(cell.text, style=style(cell)) for cell in row))
     return made
+
+
+def style(cell: Cell) -> str:
+    """Of rich."""
+    return "dim" if cell.marked else STYLES.get(cell.cls, "")

@@ -1,10 +1,12 @@
 """`cmg data check` as typed: exit codes, the table, and JSON."""
 
+import csv
 import json
 import os
 
 import pytest
 
+from cmg.official.doctor import group_of
 from cmg.official.lists.categories import beside_nearest, misaligned, normalized
 
 STATUSES = {"missing", "truncated", "duplicated", "wrong", "warning", "note", "complete"}
@@ -15,10 +17,10 @@ def test_a_sound_folder_exits_with_0_and_is_told_in_a_line_a_set(cmg, good):
     assert told.code == 0
     lines = told.out.splitlines()
     assert lines[0].startswith(f"{good} is sound: 5 warning, ")
-    assert "VGGSound: 10 complete, 2 note" in lines
-    assert "AVSBench: 5 complete" in lines
+    assert "  VGGSound: 2 note, 10 complete" in lines
+    assert "  AVSBench: 5 complete" in lines
     assert "vggsound-avel40k.csv" not in told.out
-    assert sum(line.split()[-1:] != [] and " warning " in line for line in lines) == 5
+    assert sum("│ warning │" in line for line in lines) == 5
     assert len(lines) < 30
 
 
@@ -36,7 +38,7 @@ def test_a_broken_folder_exits_with_1_and_says_what_to_do_first(cmg, folder):
     assert told.code == 1
     assert told.out.startswith(f"{folder.root} is not sound: 1 missing")
     assert "-> get it from data/ of" in told.out
-    assert told.out.index("train_order.h5") < told.out.index("VGGSound: 10 complete")
+    assert told.out.index("train_order.h5") < told.out.index("VGGSound: 2 note")
 
 
 def test_json_has_every_finding(cmg, folder):
@@ -56,6 +58,22 @@ def test_json_has_every_finding(cmg, folder):
     (missing,) = [one for one in found["findings"] if one["status"] == "missing"]
     assert missing["part"] == "train_order.h5"
     assert "AVE-ECCV18" in missing["remedy"]
+
+
+def test_a_folder_gets_the_page_and_every_set_as_a_table(cmg, folder, tmp_path):
+    folder.remove("train_order.h5")
+    told = cmg("data", "check", folder.root, "--deep", 1, "--out", tmp_path / "out")
+    assert told.code == 1
+    assert told.out.endswith(f"Report: {tmp_path / 'out' / 'report.html'}\n")
+    found = json.loads((tmp_path / "out/diagnosis.json").read_text())
+    assert found["counts"]["missing"] == 1
+    with (tmp_path / "out/report/ave.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows if row["part"] == "train_order.h5"] == ["missing"]
+    parts = [one["part"] for one in found["findings"] if group_of(one["part"]) == "AVE"]
+    assert [row["part"] for row in rows] == parts
+    page = (tmp_path / "out/report.html").read_text()
+    assert '<td class="fault">missing</td>' in page
 
 
 def test_every_fault_and_every_missing_part_has_a_remedy(cmg, tmp_path):
