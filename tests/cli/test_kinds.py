@@ -231,10 +231,10 @@ def test_a_continuous_model_of_the_default_is_told_what_to_contrast(cmg, store, 
     assert said.code == 2
     remedies = said.err.partition("none; set ")[2].split()
     assert remedies == [
-            "objectives.commitment=null",
-            "objectives.clip_info_nce.of=[features]",
-            "objectives.step_info_nce.of=[features]",
-        ]
+        "objectives.commitment=null",
+        "objectives.clip_info_nce.of=[features]",
+        "objectives.step_info_nce.of=[features]",
+    ]
     assert cmg(*args, *remedies, "--out", tmp_path / "run").code == 0
 
 

@@ -147,6 +147,12 @@ def test_latex_has_rules_and_no_sign_of_its_own():
     ]
 
 
+def test_a_row_of_latex_may_begin_with_what_belongs_to_the_end_of_one():
+    """A bracket there is read as a distance, a star as a wish that the page does not break."""
+    rows = latex(plain("", ("a", "b"), [("[1, 2]", "x"), ("*", "y")])).splitlines()[5:7]
+    assert rows == [r"{[}1, 2] & x \\", r"{*} & y \\"]
+
+
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     made = write_folder(tmp_path / "out", "a.json", lambda: 3, lambda n: {"a.json": {"n": n}})
     assert made == 3

@@ -10,6 +10,8 @@ from cmg.report.tables import Table
 _ESCAPES = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}",
+    "[": "{[}",  # behind the end of a row it would begin a length, and * would belong to it
+    "*": "{*}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": "$<$",
