@@ -15,7 +15,6 @@ NOT_HERE = (
     "info_nce",
     "micu_",
     "mms_loss_",
-    "oscmg_",
     "srcid_",
     "toc_",
     "turn_",

@@ -73,7 +73,7 @@ evaluate = group(
     "Evaluate a model: the paper's benchmarks, segmentation, retrieval.", cls=tasks.Evaluations
 )
 evaluate.command(tasks.ALL, help=tasks.ABOUT_ALL)(tasks.benchmark)
-for command in (segmentation.avs, retrieval.retrieval, retrieval.two_stage):
+for command in (segmentation.avs, retrieval.retrieval, retrieval.two_stage, retrieval.open_set):
     evaluate.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data.app, name="data")

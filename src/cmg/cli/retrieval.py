@@ -1,4 +1,4 @@
-"""``cmg retrieve``, ``cmg evaluate retrieval`` and ``cmg evaluate two-stage``."""
+"""``cmg retrieve``, ``cmg evaluate retrieval``, ``two-stage`` and ``open-set``."""
 
 from __future__ import annotations
 
@@ -92,6 +92,42 @@ def retrieval(
     if data is None:
         say_remarks(evaluation_note(model[0], COMPUTED, baselines))
     show_report(retrieval_document(results), results.told(), f"Report: {out / HTML}")
+
+
+def open_set(
+    model: Annotated[
+        list[Path],
+        typer.Option(help="Run folder or checkpoint; several are told as mean and spread."),
+    ],
+    known: Annotated[
+        str, typer.Option(help="How many of the label's first classes heads learn, or their names.")
+    ],
+    out: OutOption,
+    unknown: Annotated[
+        str | None, typer.Option(help="Names of classes to reject; default: all others.")
+    ] = None,
+    data: StoreOption = None,
+    label: Annotated[
+        str | None, typer.Option(help="Label per clip; default: the store's first.")
+    ] = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train heads on known classes, read them on clips of all: AUROC, FPR95, H-score."""
+    from cmg.recipes.open_set import evaluate_open_set
+    from cmg.report.open_set import RESULTS, open_set_document, open_set_files
+    from cmg.report.write import HTML, write_folder
+    from cmg.training.ranks import choose_device
+
+    chosen = choose_device(device)
+    results = write_folder(
+        out,
+        RESULTS,
+        lambda: evaluate_open_set(model, known, unknown, data, label, chosen),
+        open_set_files,
+        overwrite,
+    )
+    show_report(open_set_document(results), results.told(), f"Report: {out / HTML}")
 
 
 def two_stage(

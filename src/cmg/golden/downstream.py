@@ -7,6 +7,7 @@ import torch
 from cmg.data.labels import clip_classes, parse_events, step_labels
 from cmg.errors import DataError
 from cmg.evaluation.metrics import micro_scores, top1_accuracy
+from cmg.evaluation.open_set import ClassSplit, evenly_spaced, rejections, scores_of
 from cmg.evaluation.stack import clip_loss, step_terms
 from cmg.golden.cases import CASES, Case
 from cmg.golden.compare import Comparison
@@ -53,6 +54,27 @@ def verify_step_labels(case: Case, comparison: Comparison) -> None:
     rows = [dict(zip(entry["columns"], r.split("\t"), strict=True)) for r in entry["rows"]]
     labels = [step_labels(parse_events(row), entry["categories"], steps) for row in rows]
     comparison.check("out/labels", torch.stack(labels))
+
+
+def verify_open_set(case: Case, comparison: Comparison) -> None:
+    """What is rejected at evenly spaced thresholds, and the best of them."""
+    logits, labels = case.array("in/logits"), case.array("in/labels")
+    known = int(case.setting("source_class_num"))
+    classes = ClassSplit(tuple(range(known)), tuple(range(known, int(labels.max()) + 1)))
+    targets, scores = classes.targets(labels), scores_of(logits)["probability"]
+    tried = evenly_spaced(scores, int(case.setting("n_thresholds")))
+    found = rejections(scores, logits.argmax(-1), targets, tried, known)
+    share = (targets < known).double().mean()
+    comparison.check("out/target", targets)
+    comparison.check("out/thresholds", tried)
+    comparison.check("out/acc_known", found.known)
+    comparison.check("out/acc_unknown", found.unknown)
+    comparison.check("out/accuracy", share * found.known + (1 - share) * found.unknown)
+    best = found.best
+    comparison.check("out/best_h", found.h_scores[best])
+    comparison.check("out/best_threshold", tried[best])
+    comparison.check("out/best_acc_known", found.known[best])
+    comparison.check("out/best_acc_unknown", found.unknown[best])
 
 
 def sub_cases(case: Case) -> list[str]:

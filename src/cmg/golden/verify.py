@@ -17,6 +17,7 @@ from cmg.golden.downstream import (
     verify_clip_labels,
     verify_explog,
     verify_micro_scores,
+    verify_open_set,
     verify_step_labels,
 )
 from cmg.golden.modules import MODULES
@@ -66,6 +67,7 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"ExpLogLoss": (verify_explog, VALUES),
     r"micro precision/recall metric": (verify_micro_scores, VALUES),
     r"AVE/UCF label reduction and accuracy": (verify_clip_labels, VALUES),
+    r"OSCMG H-score": (verify_open_set, SINGLE),
     r"AVVP label construction": (verify_step_labels, VALUES),
     r"full \w+ pretraining step( x\d+)?": (verify_steps, END_TO_END),
     r"checkpoint conversion": (verify_checkpoint, VALUES),
