@@ -24,6 +24,7 @@ NAMES = [
     "recipe-choice",
     "recipe-parts",
     "recipes",
+    "zoo",
 ]
 CONTROLS = ["untrained-encoders", "shuffled-pairs", "infonce"]
 ABLATION = {
@@ -50,7 +51,7 @@ def changes(study, variant, base=None):
     return {key: now for key, (_, now) in found.items()}
 
 
-OF_CONTRAST = ("evidence", "own-data-sizes", "recipe-choice", "recipe-parts")
+OF_CONTRAST = ("evidence", "own-data-sizes", "recipe-choice", "recipe-parts", "zoo")
 """Their base is a preset of `method=contrast`, and their controls are their own rows, or none."""
 
 
@@ -69,17 +70,25 @@ def test_every_variant_is_valid_and_changes_only_what_it_declares(name, base):
     study = STUDIES[name]
     started = base_config(study, "digits", base, [])
     for row in study.rows():
-        config = variant_config(started, row)
+        config = variant_config(started, row, study.keeps)
         assert RunConfig.model_validate(config.model_dump()) == config
         declared = [*row.changes, *row.scales]
         if row.infonce:
             alone = variant_config(started, row.model_copy(update={"infonce": False}))
             assert config == infonce_config(alone)
             continue
+        if row.method is not None:
+            kept = {key: value_of(config, key) for key in (*study.keeps, "data")}
+            assert kept == {key: value_of(started, key) for key in kept}
+            continue
         if "model.codebook.kind" in row.changes:
             declared.append("model.codebook")  # another kind has other options
         for key in changed_keys(started, config):
-            assert any(key == d or key.startswith(f"{d}.") for d in declared), (row.name, key)
+            new = value_of(started, key) is None  # a group that the base leaves out is one key
+            assert any(
+                key == d or key.startswith(f"{d}.") or (new and d.startswith(f"{key}."))
+                for d in declared
+            ), (row.name, key)
         for key, value in row.changes.items():
             assert contains(value_of(config, key), value), (row.name, key)
         for key, factor in row.scales.items():

@@ -6,17 +6,30 @@ import shlex
 import sys
 from math import inf
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cmg.cli.groups import group
-from cmg.cli.output import WorkersOption, commas, show, show_report, whole_numbers
+from cmg.cli.output import (
+    WorkersOption,
+    commas,
+    say_remarks,
+    show,
+    show_report,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
+    from cmg.studies.plan import StudyPlan
     from cmg.studies.summary import StudySummary
 
 LEFT = "Stopped after {:g} hours; jobs left: {}. Go on with: {}"
+CHOOSING = (
+    "The choice in {} is not finished; `cmg study merge` joins the parts of several machines. "
+    "Go on with: {}"
+)
 
 app = group("Studies: ablations, sizes, recipes; list, run, table, merge, best.")
 
@@ -63,6 +76,9 @@ def run(
     hours: Annotated[
         float, typer.Option(min=0.0, help="After these, begin no further job.", show_default=False)
     ] = inf,
+    part: Annotated[
+        str, typer.Option(metavar="I/N", help="Of all jobs, this share; `merge` joins the parts.")
+    ] = "1/1",
     choose: Annotated[
         bool, typer.Option("--choose", help="Score on the split val; test is never opened.")
     ] = False,
@@ -86,32 +102,51 @@ def run(
     Writes study.json, table.md, plot.svg and report.html to OUT, and a file per finished job.
     """
     from cmg.cli.progress import ProgressBar
+    from cmg.studies.campaign import Asked, chosen, fitted, hours_of, part_of
     from cmg.studies.definition import load_study
-    from cmg.studies.plan import plan_study
+    from cmg.studies.ledger import CHOICE
     from cmg.studies.run import prepare_study, run_study
     from cmg.studies.scorers import scorer_for
 
-    plan = plan_study(
-        load_study(name),
+    asked = Asked(
         data,
         base,
         overrides or [],
         seeds,
         None if only is None else commas(only),
-        folds=folds,
-        only_folds=None if only_folds is None else whole_numbers(only_folds, "--only-folds"),
-        choose=choose,
-        uneven=uneven,
+        folds,
+        None if only_folds is None else whole_numbers(only_folds, "--only-folds"),
+        choose,
+        uneven,
     )
-    scorer = scorer_for(next(iter(plan.configs.values())).data.store, benchmarks, protocol)
-    prepared, done = prepare_study(plan, out, scorer, keep_runs), list[Any]()
-    with ProgressBar(prepared.clips) as bar:
-        summary = run_study(
-            prepared, lambda job, n, log: bar.add(n, log, job), workers, done.append, hours
-        )
-    left = len(prepared.jobs) - len(done)
-    told = {"trained": len(done), "finished_before": prepared.finished, "left": left}
+    share, until = part_of(part), time() + 3600 * hours
+    study, costs = fitted(load_study(name), asked, out / CHOICE)
+
+    def run_plan(plan: StudyPlan, folder: Path) -> tuple[StudySummary, dict[str, int]]:
+        scorer = scorer_for(next(iter(plan.configs.values())).data.store, benchmarks, protocol)
+        prepared, done = prepare_study(plan, folder, scorer, keep_runs, share), list[Any]()
+        if costs:
+            about = f"about {hours_of(plan, costs):.2f} hours of a core, heads aside"
+            say_remarks([f"{folder}: {len(prepared.jobs)} jobs are left; all of them: {about}"])
+        with ProgressBar(prepared.clips) as bar:
+            summary = run_study(
+                prepared,
+                lambda job, n, log: bar.add(n, log, job),
+                workers,
+                done.append,
+                max(0.0, until - time()) / 3600,
+            )
+        left = len(prepared.jobs) - len(done)
+        return summary, {"trained": len(done), "finished_before": prepared.finished, "left": left}
+
     again = shlex.join(["cmg", *sys.argv[1:]])
+    ready = chosen(study, asked, out, run_plan)
+    if ready is None:
+        waiting = CHOOSING.format(out / CHOICE, again)
+        show({"choice": str(out / CHOICE), "finished": False}, waiting)
+        return
+    summary, told = run_plan(asked.plan(ready), out)
+    left = told["left"]
     show_study(out, summary, told, *([LEFT.format(hours, left, again)] if left else []))
 
 

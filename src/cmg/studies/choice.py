@@ -1,8 +1,13 @@
-"""What a study chose on its validation split: the best row of every group of tries."""
+"""What a study chose on its validation split: the best row of every group of tries.
+
+A study whose variants have choices is two: :func:`tries_of` on the validation split, and, with the
+best of each, :func:`settled` on the test split.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 from cmg.evaluation.scores import Score, plain
 from cmg.files import StrPath, replace_file
+from cmg.studies.definition import Study
 from cmg.studies.ledger import unfinished_jobs
 from cmg.studies.plan import SCORED, at_fold, value_of
 from cmg.studies.summary import MEAN, StudySummary, summarized
@@ -50,6 +56,62 @@ class Winner:
         own = {"row": self.row, "title": self.title, "tries": self.tries}
         score = plain(self.score, "values", "interval")
         return own | {"score": score, "overrides": self.overrides}
+
+
+def tries_of(study: Study) -> Study | None:
+    """The study that comes first: each variant with each of its choices, a group of tries each.
+
+    Returns:
+        None where there is nothing to choose.
+    """
+    variants = []
+    for one in study.variants:
+        for i, changes in enumerate(() if one.control else one.choices or study.choices):
+            told = ", ".join(f"{key} = {value}" for key, value in changes.items())
+            own: dict[str, Any] = {
+                "changes": one.changes | changes,
+                "choices": (),
+                "reads": {},
+                "seeds": None,
+            }
+            named = {"name": f"{one.name}-{i}", "title": f"{one.title}, {told}", "group": one.name}
+            variants.append(one.model_copy(update=own | named))
+    if not variants:
+        return None
+    reference = next((v.name for v in variants if v.group == study.reference), variants[0].name)
+    update: dict[str, Any] = {
+        "title": f"{study.title}: the choice",
+        "split": "val",
+        "variants": tuple(variants),
+        "reference": reference,
+        "controls": (),
+        "choices": (),
+        "computed": False,
+    }
+    return study.model_copy(update=update)
+
+
+def settled(study: Study, found: Sequence[Winner], unfit: Mapping[str, str]) -> Study:
+    """A study whose variants have what was chosen for them.
+
+    Args:
+        study: With choices.
+        found: The best try of each variant.
+        unfit: Variants that do not fit the data, and why.
+
+    Raises:
+        ConfigError: the reference is one of them.
+    """
+    if study.reference in unfit:
+        raise ConfigError(f"{study.reference} does not fit the data: {unfit[study.reference]}")
+    best = {one.group: one.overrides for one in found}
+    variants = tuple(
+        v.model_copy(update={"changes": best.get(v.name, v.changes), "choices": ()})
+        for v in study.variants
+        if v.name not in unfit
+    )
+    own = {"variants": variants, "choices": (), "unfit": dict(unfit)}
+    return study.model_copy(update=own)
 
 
 def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:

@@ -55,7 +55,10 @@ class Variant(Options):
     Attributes:
         name: Also the folder of its jobs.
         title: In tables and plots.
+        method: In the place of the base's own; data, training and what the study `keeps` stay.
         changes: Dotted configuration keys and their values, on top of the study's base.
+        choices: Further changes, of which one is chosen on the validation split before anything is
+            read on the test split; empty takes the study's.
         scales: Dotted keys whose value in the base is multiplied, e.g. epochs.
         infonce: Whether it is symmetric InfoNCE at the budget of all this.
         x: Place on the study's axis.
@@ -68,7 +71,9 @@ class Variant(Options):
 
     name: str = Field(pattern=NAME)
     title: str
+    method: str | None = None
     changes: Changes = Field(default_factory=dict)
+    choices: tuple[Changes, ...] = ()
     scales: dict[str, float] = Field(default_factory=dict)
     infonce: bool = False
     x: float | None = None
@@ -152,6 +157,11 @@ class Study(Options):
             are what is resampled, and seeds are averaged within them.
         split: What is scored; ``val`` to choose, which never opens the test split.
         computed: Whether there are controls that need no training, such as ridge regression.
+        keeps: Dotted keys of the base that variants with a method of their own take from it, so
+            that all have the same budget.
+        choices: See :attr:`Variant.choices`, of the variants that are compared.
+        lenient: Whether variants that do not fit the data are left out, with the reason.
+        unfit: Those that were, and why.
     """
 
     name: str = Field(pattern=NAME)
@@ -169,6 +179,10 @@ class Study(Options):
     folds: Folds = ()
     split: Literal["test", "val"] = "test"
     computed: bool = False
+    keeps: tuple[str, ...] = ()
+    choices: tuple[Changes, ...] = ()
+    lenient: bool = False
+    unfit: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,6 +7,7 @@ The layout::
         jobs/<variant>/seed-<n>.json  one finished job: configuration, data, scores
         runs/<variant>/seed-<n>/      its run folder, if runs are kept
         table.md  plot.svg  report.html
+        choice/                      the study that its variants were chosen by, if they were
 
 Of data with folds, jobs and runs lie in a folder per fold, ``<variant>/fold-<n>/seed-<n>``.
 """
@@ -33,7 +34,7 @@ from cmg.studies.definition import COMPUTED, Study
 from cmg.studies.plan import Place, StudyPlan, at_fold, variant_config
 from cmg.studies.scorers import Scores
 
-STUDY, JOBS, RUNS = "study.json", "jobs", "runs"
+STUDY, JOBS, RUNS, CHOICE = "study.json", "jobs", "runs", "choice"
 JOB_NAME = re.compile(r"([^/]+)(?:/fold-([0-9]+))?/seed-([0-9]+)\.json")
 FORMAT, JOB_FORMAT = "cmg-study", "cmg-study-job"
 VERSION = 1
@@ -93,7 +94,7 @@ class Identity:
     def config_of(self, row: str) -> RunConfig:
         """The configuration of a row, seed 0: of a variant, or of one of its further reads."""
         if row not in self._configs:
-            self._configs[row] = variant_config(self.base, self.study.row(row))
+            self._configs[row] = variant_config(self.base, self.study.row(row), self.study.keeps)
         return self._configs[row]
 
     def config(self, key: JobKey) -> RunConfig:
@@ -292,7 +293,7 @@ def open_folder(out: Path, identity: Identity) -> None:
             identity = identity.with_more(before)
         if before == identity:
             return
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(p.name != CHOICE for p in out.iterdir())):
         raise ConfigError(
             f"{out} exists, is not empty and holds no study (no {STUDY}); choose another --out"
         )

@@ -9,7 +9,15 @@ from typing import Any
 
 from cmg.baselines.infonce import infonce_config
 from cmg.clips import configured_clips, is_one_store, training_split
-from cmg.config.load import load_config, override_config, set_value, validate
+from cmg.config.load import (
+    apart_from_method,
+    load_config,
+    merged,
+    override_config,
+    read_method,
+    set_value,
+    validate,
+)
 from cmg.config.schema import RunConfig
 from cmg.config.shorthands import PUBLISHED_RUNS, written_out
 from cmg.data.clips import Clips
@@ -94,7 +102,9 @@ def plan_study(
     here = chosen_folds(every, only_folds)
     split = "val" if choose else study.split
     started = base_config(study, named_by(data, every), base, assignments, split)
-    reads = {v.name: [variant_config(started, row) for row in v.rows()] for v in chosen}
+    reads = {
+        v.name: [variant_config(started, row, study.keeps) for row in v.rows()] for v in chosen
+    }
     variants = {name: configs[0] for name, configs in reads.items()}
     refuse_idle(study, started, chosen, variants)
     refuse_other_split(split, {"base": started} | variants)
@@ -276,13 +286,22 @@ def value_of(config: RunConfig, key: str) -> Any:
     return node
 
 
-def variant_config(base: RunConfig, variant: Variant) -> RunConfig:
+def variant_config(base: RunConfig, variant: Variant, keeps: Sequence[str] = ()) -> RunConfig:
     """A base with a variant's changes.
+
+    Args:
+        base: Of the study.
+        variant: What is changed.
+        keeps: Keys that a variant with a method of its own takes from the base all the same.
 
     Raises:
         ConfigError: an unknown key, or a value that does not fit.
     """
     tree = base.model_dump(mode="json")
+    if variant.method is not None:
+        tree = merged(apart_from_method(tree), read_method(variant.method)[1])
+        for key in keeps:
+            set_value(tree, key, value_of(base, key))
     for key, factor in variant.scales.items():
         value = value_of(base, key)
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -319,7 +338,7 @@ def refuse_idle(
     Raises:
         ConfigError: names them, and the variants that are left.
     """
-    reference = variant_config(base, study.variant(study.reference).rows()[0])
+    reference = variant_config(base, study.variant(study.reference).rows()[0], study.keeps)
     idle = [v.name for v in chosen if v.name != study.reference and configs[v.name] == reference]
     if not idle:
         return

@@ -70,7 +70,11 @@ class Prepared:
 
 
 def prepare_study(
-    plan: StudyPlan, out: StrPath, scorer: Scorer, keep_runs: bool = False
+    plan: StudyPlan,
+    out: StrPath,
+    scorer: Scorer,
+    keep_runs: bool = False,
+    part: tuple[int, int] = (1, 1),
 ) -> Prepared:
     """Check everything that can be wrong before something is trained, and make the folder.
 
@@ -80,6 +84,7 @@ def prepare_study(
         scorer: How models are scored.
         keep_runs: Keep a run folder per job; an interrupted job then goes on from its last
             checkpoint instead of its beginning.
+        part: Which share of all jobs is run here, and of how many.
 
     Raises:
         ConfigError: `out` is of something else, or of another configuration or other data.
@@ -91,7 +96,8 @@ def prepare_study(
     unlike = scorer.unlike_paper(at_fold(plan.base, fold)) if plan.study.paper is not None else ""
     identity = Identity(plan.study, plan.base, scorer.name, unlike, plan.seeds, plan.folds)
     open_folder(out, identity)
-    left = unfinished(out, identity, plan, scored_on)
+    share = set(identity.jobs[part[0] - 1 :: part[1]])
+    left = [key for key in unfinished(out, identity, plan, scored_on) if key in share]
     jobs = []
     for key in left:
         place = (variant, key.fold) if key.variant == COMPUTED else key.place

@@ -60,6 +60,7 @@ def remarks(summary: StudySummary) -> list[str]:
     found = [SIMULATED] if "simulated data" in summary.identity.scorer else []
     if summary.identity.base.data.test_split == "val":
         found.append("A choice: scored on the validation split; the test split was not opened.")
+    found += [f"Not applicable: {name}: {why}" for name, why in summary.study.unfit.items()]
     if summary.missing:
         found.append(f"Not run yet: {', '.join(summary.missing)}.")
     return found

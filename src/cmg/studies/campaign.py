@@ -1,0 +1,151 @@
+"""Studies that choose before they compare: what fits the data, what it costs, what is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cmg.errors import CmgError, ConfigError
+from cmg.studies.choice import best_of, settled, tries_of
+from cmg.studies.definition import Study
+from cmg.studies.ledger import CHOICE, STUDY, read_identity, unfinished_jobs
+from cmg.studies.plan import (
+    StudyPlan,
+    at_fold,
+    base_config,
+    named_by,
+    plan_study,
+    variant_config,
+)
+from cmg.studies.trial import seconds_per_clip
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command asks for; see :func:`cmg.studies.plan.plan_study`."""
+
+    data: str
+    base: str | None = None
+    assignments: Sequence[str] = ()
+    seeds: int = 3
+    only: Sequence[str] | None = None
+    folds: int | None = None
+    only_folds: Sequence[int] | None = None
+    choose: bool = False
+    uneven: bool = False
+
+    def plan(self, study: Study) -> StudyPlan:
+        """The plan of a study.
+
+        Raises:
+            CmgError: see :func:`cmg.studies.plan.plan_study`.
+        """
+        return plan_study(study, **vars(self))
+
+    def of_choice(self, tries: Study) -> Asked:
+        """What is asked for of its choice: one seed, on the first fold."""
+        names = None
+        if self.only is not None:
+            names = [v.name for v in tries.variants if v.group in self.only]
+        folds = None if self.folds is None else 1
+        return replace(self, seeds=1, only=names, folds=folds, only_folds=None, choose=True)
+
+
+def fitted(study: Study, asked: Asked, out: Path) -> tuple[Study, dict[str, float]]:
+    """A lenient study without the variants that do not fit the data; what the others cost.
+
+    A few steps of every variant are taken, which is what finds out; where `out` has the study
+    already, that is remembered.
+
+    Returns:
+        The study, and seconds of a processor per clip of training by variant.
+
+    Raises:
+        ConfigError: no variant fits, or the reference does not.
+        CmgError: the data cannot be opened.
+    """
+    if not study.lenient:
+        return study, {}
+    if (out / STUDY).is_file():
+        return without(study, read_identity(out).study.unfit), {}
+    every = tuple(range(asked.folds)) if asked.folds is not None else study.folds
+    names = (asked.base, asked.assignments)
+    base = base_config(study, named_by(asked.data, every), *names)
+    unfit, costs = {}, {}
+    for row in study.rows():
+        if asked.only is not None and row.name not in asked.only:
+            continue
+        try:
+            config = variant_config(base, row, study.keeps)
+            costs[row.name] = seconds_per_clip(at_fold(config, next(iter(every), None)))
+        except CmgError as error:
+            if row.name == study.reference:
+                raise
+            unfit[row.name] = str(error).partition("\n")[0]
+    return without(study, unfit), costs
+
+
+def without(study: Study, unfit: Mapping[str, str]) -> Study:
+    """A study without some variants, which it names with the reason."""
+    kept = tuple(v for v in study.variants if v.name not in unfit)
+    controls = tuple(v for v in study.controls if v.name not in unfit)
+    return study.model_copy(update={"variants": kept, "controls": controls, "unfit": dict(unfit)})
+
+
+def hours_of(plan: StudyPlan, costs: Mapping[str, float]) -> float:
+    """Hours of a processor that the training of a plan takes, heads aside.
+
+    Args:
+        plan: Of the study.
+        costs: Seconds per clip by variant; of a try those of its variant are taken.
+    """
+    seconds = 0.0
+    for (name, _), clips in plan.clips.items():
+        variant = next(v for v in plan.study.rows() if v.name == name)
+        cost = costs.get(name, costs.get(variant.group, 0.0))
+        seconds += cost * clips * (variant.seeds or plan.seeds)
+    return seconds / HOUR
+
+
+def chosen(
+    study: Study, asked: Asked, out: Path, run: Callable[[StudyPlan, Path], object]
+) -> Study | None:
+    """A study whose choices are made; those that are not yet are run first.
+
+    Args:
+        study: With choices, or without.
+        asked: For the study.
+        out: Its folder.
+        run: Runs a plan in a folder, or a part of it.
+
+    Returns:
+        None where the choice is not finished.
+
+    Raises:
+        CmgError: of a job, or data or configurations that do not fit.
+    """
+    tries = None if asked.choose else tries_of(study)
+    if tries is None:
+        return study
+    plan = asked.of_choice(tries).plan(tries)
+    run(plan, out / CHOICE)
+    identity = read_identity(out / CHOICE)
+    wanted = {name for name, _ in plan.configs}
+    if any(key.variant in wanted for key in unfinished_jobs(out / CHOICE, identity)):
+        return None
+    return settled(study, best_of(out / CHOICE), study.unfit)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``2/3`` as numbers.
+
+    Raises:
+        ConfigError: another form, or no such part.
+    """
+    one, _, of = text.partition("/")
+    if not (one.isdecimal() and of.isdecimal() and 1 <= int(one[:9]) <= int(of[:9])):
+        raise ConfigError(f"--part {text} must read I/N, for example 2/3 for the second of three")
+    return int(one), int(of)
