@@ -128,10 +128,10 @@ def found(
         for seed in range(first, first + (probe.seeds if probe.head == "linear" else 1)):
             head = train_head(data, probe, seed, chosen_by)
             for target in names:
-                read = judged(evaluation, evaluation.test, target, label, probe, head, classes)
+                read = scored(evaluation, evaluation.test, target, label, probe, head, classes)
                 choice = None
                 if val is not None:
-                    choice = judged(evaluation, val, target, label, probe, head, classes)
+                    choice = scored(evaluation, val, target, label, probe, head, classes)
                 for metric, value in read.figures(choice):
                     yield metric, f"{source}->{target}", value
 
@@ -142,7 +142,7 @@ def of_known(data: Labeled, classes: ClassSplit) -> Labeled:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredClips:
     """Clips of known and unknown classes, as a head sees them.
 
     Attributes:
@@ -157,7 +157,7 @@ class Judged:
     targets: Tensor
     known: int
 
-    def figures(self, choice: Judged | None) -> Iterator[tuple[str, float]]:
+    def figures(self, choice: ScoredClips | None) -> Iterator[tuple[str, float]]:
         """Metrics and their values, 0 to 1.
 
         Args:
@@ -188,7 +188,7 @@ class Judged:
 
 
 @torch.no_grad()
-def judged(
+def scored(
     evaluation: Evaluation,
     split: Clips,
     modality: str,
@@ -196,7 +196,7 @@ def judged(
     probe: ProbeOptions,
     head: nn.Module,
     classes: ClassSplit,
-) -> Judged:
+) -> ScoredClips:
     """The clips of a split that have the modality and are of a class in either part."""
     data = evaluation.labeled(split, modality, label, probe)
     data = replace(data, labels=classes.targets(data.labels), classes=classes.size + 1)
@@ -205,7 +205,7 @@ def judged(
     logits = head(data.features, data.mask)
     far = code_distances(evaluation, split, modality)
     scores = scores_of(logits, None if far is None else far[keep])
-    return Judged(scores, logits.argmax(-1), data.labels, classes.size)
+    return ScoredClips(scores, logits.argmax(-1), data.labels, classes.size)
 
 
 def code_distances(evaluation: Evaluation, split: Clips, modality: str) -> Tensor | None:
