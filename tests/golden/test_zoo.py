@@ -14,11 +14,10 @@ NOT_HERE = (
     "fcid_",
     "info_nce",
     "micu_",
-    "mms_loss_",
     "oscmg_",
     "srcid_",
     "toc_",
-    "turn_",
+    "turn_codebook_",
 )
 """How the names of cases begin whose parts cmg does not have."""
 RECORDS = read_records(ZOO)

@@ -14,6 +14,8 @@ from cmg.objectives.info_nce import (
     clip_info_nce,
     step_info_nce,
 )
+from cmg.objectives.margin import ClipMargin, ClipMarginOptions, clip_margin, margin_loss
+from cmg.objectives.sigmoid import ClipSigmoid, ClipSigmoidOptions, clip_sigmoid
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -28,6 +30,10 @@ __all__ = [
     "CLUBOptions",
     "CMCMOptions",
     "ClipInfoNCE",
+    "ClipMargin",
+    "ClipMarginOptions",
+    "ClipSigmoid",
+    "ClipSigmoidOptions",
     "Commitment",
     "CommitmentOptions",
     "CrossCPC",
@@ -44,8 +50,11 @@ __all__ = [
     "View",
     "WeightedObjectives",
     "clip_info_nce",
+    "clip_margin",
+    "clip_sigmoid",
     "cmcm_loss",
     "commitment_loss",
+    "margin_loss",
     "objectives",
     "reconstruction_loss",
     "step_info_nce",
