@@ -17,7 +17,14 @@ from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling
-from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
+from cmg.encoders.temporal import (
+    GatedProjection,
+    TemporalOptions,
+    TokenLSTM,
+    TransformerBlock,
+    build_temporal,
+    share_layers,
+)
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.models.saving import save_model
@@ -34,6 +41,8 @@ class ModelOptions(Options):
     Attributes:
         width: D; 256 in the paper.
         temporal: How steps become semantic features.
+        projection: What stands behind it in each modality: nothing, or a ``gated`` head whose
+            output is the semantic feature: what is contrasted, and what heads read.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
             ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
@@ -47,6 +56,7 @@ class ModelOptions(Options):
 
     width: int = Field(256, ge=1)
     temporal: TemporalOptions = TemporalOptions()
+    projection: Literal["none", "gated"] = "none"
     spatial_pool: SpatialPooling = "sum"
     map_detail: MapPath = "lean"
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
@@ -69,12 +79,13 @@ class SemanticEncoder(nn.Module):
         maps = modality.kind is Kind.MAPS
         self.pool = SpatialPool(modality.channels, options.spatial_pool) if maps else None
         self.temporal = build_temporal(in_width, options.width, options.temporal)
+        self.head = GatedProjection(options.width) if options.projection == "gated" else None
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """[B, T, *shape] -> z [B, T, D]."""
         pooled = x if self.pool is None else self.pool(x)
         semantic: Tensor = self.temporal(pooled, mask)
-        return semantic
+        return semantic if self.head is None else torch.as_tensor(self.head(semantic))
 
 
 class UnifiedModel(nn.Module):
@@ -128,6 +139,9 @@ class UnifiedModel(nn.Module):
                 self.detail[m.name] = build_detail(m, in_width, *of_maps)
                 self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps)
             self.codebook = build_quantizer(names, options.width, book)
+        if options.temporal.shared:
+            blocks = (encoder.temporal for encoder in self.semantic.values())
+            share_layers([x for x in blocks if isinstance(x, TransformerBlock)])
 
     @property
     def dtype(self) -> torch.dtype:
