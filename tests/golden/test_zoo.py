@@ -17,7 +17,6 @@ NOT_HERE = (
     "oscmg_",
     "srcid_",
     "toc_",
-    "turn_codebook_",
 )
 """How the names of cases begin whose parts cmg does not have."""
 RECORDS = read_records(ZOO)

@@ -15,6 +15,7 @@ KINDS = {
     "row": {"kind": "tied", "heads": "row"},
     "residual": {"kind": "residual", "levels": 2},
     "product": {"kind": "product", "groups": 4, "distance": "cosine"},
+    "alike": {"kind": "product", "groups": 4, "shared": True},
 }
 
 

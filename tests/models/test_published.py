@@ -121,6 +121,7 @@ def test_as_coded_options():
             "update": "sequential",
             "smoothing": True,
             "initial_count": 0.0,
+            "correction": False,
         },
         "reset": {
             "enabled": True,
