@@ -193,10 +193,12 @@ class UnifiedModel(nn.Module):
 
     def reconstruct(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
         """Rebuild `encoded.inputs` from codes and detail, per modality."""
-        return {
-            m: self._private(self.decoder, m, quantized.vectors[m], detail).to(self.dtype)
-            for m, detail in encoded.detail.items()
-        }
+        return {m: self.rebuild(encoded, m, quantized.vectors[m]) for m in encoded.detail}
+
+    def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
+        """What one decoder makes of any content [B, T, D] and the modality's own detail."""
+        rebuilt = self._private(self.decoder, modality, content, encoded.detail[modality])
+        return torch.as_tensor(rebuilt.to(self.dtype))
 
     def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
         """A detail encoder or decoder; that of maps is big enough to be computed twice."""

@@ -15,6 +15,7 @@ from cmg.objectives.info_nce import (
     step_info_nce,
 )
 from cmg.objectives.margin import ClipMargin, ClipMarginOptions, clip_margin, margin_loss
+from cmg.objectives.cross_reconstruction import CrossReconstruction, cross_reconstruction_loss
 from cmg.objectives.sigmoid import ClipSigmoid, ClipSigmoidOptions, clip_sigmoid
 
 # isort: on
@@ -38,6 +39,7 @@ __all__ = [
     "CommitmentOptions",
     "CrossCPC",
     "CrossCPCOptions",
+    "CrossReconstruction",
     "Draws",
     "InfoNCEOptions",
     "Objective",
@@ -54,6 +56,7 @@ __all__ = [
     "clip_sigmoid",
     "cmcm_loss",
     "commitment_loss",
+    "cross_reconstruction_loss",
     "margin_loss",
     "objectives",
     "reconstruction_loss",

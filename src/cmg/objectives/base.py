@@ -67,6 +67,8 @@ class View:
         quantizer: Whose codes these are; not to be changed.
         earlier: Of the passes before this one, where ``training.passes`` asks for several.
         rows: Places of these clips in the step's batch, int64 CPU [b], of a part of it.
+        rebuild: What the decoder of a modality makes of other content [B, T, D] and its own detail;
+            for terms of scope ``clip`` that need ``detail``.
     """
 
     encoded: Encoded
@@ -75,6 +77,7 @@ class View:
     quantizer: Quantizer
     earlier: Sequence[View] = ()
     rows: Tensor | None = None
+    rebuild: Callable[[str, Tensor], Tensor] | None = None
 
 
 @dataclass

@@ -129,6 +129,11 @@ class TrainingState:
         with self.autocast():
             return self.model.reconstruct(encoded, quantized)
 
+    def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
+        """See :meth:`UnifiedModel.rebuild`; for terms that give decoders other content."""
+        with self.autocast():
+            return self.model.rebuild(encoded, modality, content)
+
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""
         groups = {

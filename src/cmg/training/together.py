@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -72,7 +73,9 @@ class Alone:
         encoded = state.represent(own)
         quantized = state.model.quantize(encoded)  # nearest codes; the codebook is untouched
         rebuilt = state.reconstruct(encoded, quantized)
-        return View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
+        view = View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
+        view.rebuild = partial(state.rebuild, encoded)
+        return view
 
     def division(self, names: Iterable[str]) -> None:
         """Fits are whole."""
@@ -266,6 +269,7 @@ class Divided:
         quantized = some_codes(view, encoded, rows)
         rebuilt = state.reconstruct(encoded, quantized)
         here = View(encoded, quantized, rebuilt, view.quantizer, view.earlier, chunk.rows)
+        here.rebuild = partial(state.rebuild, encoded)
         found = terms(here, frozenset[Scope]({"clip"}))
         for key, value in found.terms.items():
             found.terms[key] = value * share_of(key, encoded.steps, self.steps)
