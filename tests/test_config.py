@@ -235,8 +235,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 
 TERMS = (
-    "; valid: clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, cross_cpc, "
-    "cross_reconstruction, reconstruction, step_info_nce; "
+    "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
+    "cross_cpc, cross_reconstruction, reconstruction, step_info_nce, teacher_info_nce; "
     "one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 

@@ -15,8 +15,8 @@ from cmg.recipes.two_stage import JoinOptions, join, joined_model
 from cmg.runs.checkpoint import load_model
 
 LABEL = "our re-implementation in this harness; the paper's adaptation is not published"
-RIVALS = ("baseline", "cmcm", "s-mit", "mst", "turn")
-WITH = ("cmcm", "s-mit", "mst", "turn")
+RIVALS = ("baseline", "cmcm", "s-mit", "mst", "turn", "codis")
+WITH = ("cmcm", "s-mit", "mst", "turn", "codis")
 EVERY = (*RIVALS, *(f"dcid-{name}" for name in WITH))
 OTHERS = ("siglip",)
 """Contrasts that are no rows of the paper's tables."""

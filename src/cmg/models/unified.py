@@ -28,6 +28,7 @@ from cmg.encoders.temporal import (
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.models.saving import save_model
+from cmg.models.teacher import Teacher
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
@@ -52,6 +53,8 @@ class ModelOptions(Options):
             layers in both directions (published), or ``none``.
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
+        teacher: Momentum of a second copy of the encoders of content, which follows them and which
+            terms learn from; 0 has none. Nothing else reads it.
     """
 
     width: int = Field(256, ge=1)
@@ -63,6 +66,7 @@ class ModelOptions(Options):
     token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True
     codebook: AnyQuantizerOptions = CodebookOptions()
+    teacher: float = Field(0.0, ge=0.0, lt=1.0)
 
 
 class SemanticEncoder(nn.Module):
@@ -142,6 +146,8 @@ class UnifiedModel(nn.Module):
         if options.temporal.shared:
             blocks = (encoder.temporal for encoder in self.semantic.values())
             share_layers([x for x in blocks if isinstance(x, TransformerBlock)])
+        momentum = options.teacher
+        self.teacher = Teacher(self.tokens, self.semantic, momentum) if momentum else None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -159,17 +165,22 @@ class UnifiedModel(nn.Module):
         if len(self.tokens):
             parts["tokens"] = [self.tokens]
         parts["decoder"] = [self.decoder]
+        if next(self.codebook.parameters(), None) is not None:
+            parts["codebook"] = [self.codebook]
         return parts
 
     # ---- the training step's view ------------------------------------------------------------
 
-    def represent(self, batch: Batch | Mapping[str, Any], detail: bool = True) -> Encoded:
+    def represent(
+        self, batch: Batch | Mapping[str, Any], detail: bool = True, taught: bool = False
+    ) -> Encoded:
         """Continuous features of a batch: semantic content and private detail per modality.
 
         Args:
             batch: Any subset of the model's modalities, on the model's device; a batch, or plain
                 tensors [B, T, *shape] per modality.
             detail: Whether the private detail is wanted; if not, the record has none.
+            taught: Whether the features of the teachers are.
 
         Returns:
             Features in the model's dtype, also under autocast.
@@ -185,7 +196,19 @@ class UnifiedModel(nn.Module):
         for m, x in inputs.items() if detail else ():
             own, seen = self._private(self.detail, m, x)
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
-        return Encoded(inputs, semantic, specific, private, steps)
+        teachers = self._taught(batch, steps) if taught else {}
+        return Encoded(inputs, semantic, specific, private, steps, teachers)
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch, steps: Steps) -> dict[str, Tensor]:
+        """Features of the teachers."""
+        assert self.teacher is not None
+        return self._content(batch, steps, self.teacher)[1]
+
+    def follow(self) -> None:
+        """Have the teachers, if there are any, follow the encoders; after a step."""
+        if self.teacher is not None:
+            self.teacher.follow(self.tokens, self.semantic)
 
     def quantize(self, encoded: Encoded) -> Quantized:
         """Nearest codes of the semantic features; the codebook is left untouched."""
@@ -297,20 +320,22 @@ class UnifiedModel(nn.Module):
             vectors[m] = self.codebook.vectors(m, indices)
         return vectors
 
-    def _content(self, batch: Batch, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Inputs (token LSTM applied) and semantic features z, per modality.
+    def _content(
+        self, batch: Batch, steps: Steps, teacher: Teacher | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Inputs (token LSTM applied) and semantic features z, per modality; or a teacher's.
 
         In full precision also under autocast: codes are chosen by small differences, and this path
         has 1 % of the operations of a published step.
         """
-        inputs, semantic = {}, {}
+        inputs, semantic, of = {}, {}, teacher or self
         masked = self.options.mask_tokens and not steps.complete
         with no_autocast(self.device.type):
             for m, x in batch.features.items():
                 inputs[m] = x
-                if m in self.tokens:
-                    inputs[m] = self.tokens[m](x, steps.length_of(m) if masked else None)
-                semantic[m] = self.semantic[m](inputs[m], steps.mask(m))
+                if m in of.tokens:
+                    inputs[m] = of.tokens[m](x, steps.length_of(m) if masked else None)
+                semantic[m] = of.semantic[m](inputs[m], steps.mask(m))
         return inputs, semantic
 
 

@@ -17,6 +17,14 @@ from cmg.objectives.info_nce import (
 from cmg.objectives.margin import ClipMargin, ClipMarginOptions, clip_margin, margin_loss
 from cmg.objectives.cross_reconstruction import CrossReconstruction, cross_reconstruction_loss
 from cmg.objectives.sigmoid import ClipSigmoid, ClipSigmoidOptions, clip_sigmoid
+from cmg.objectives.teachers import (
+    Assignment,
+    AssignmentOptions,
+    TeacherInfoNCE,
+    TeacherInfoNCEOptions,
+    assignment_loss,
+    sinkhorn,
+)
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -27,6 +35,8 @@ from cmg.objectives.weighted import WeightedObjectives
 __all__ = [
     "CLUB",
     "CMCM",
+    "Assignment",
+    "AssignmentOptions",
     "CLUBGroup",
     "CLUBOptions",
     "CMCMOptions",
@@ -47,10 +57,13 @@ __all__ = [
     "Reconstruction",
     "ReconstructionOptions",
     "StepInfoNCE",
+    "TeacherInfoNCE",
+    "TeacherInfoNCEOptions",
     "Term",
     "TermOptions",
     "View",
     "WeightedObjectives",
+    "assignment_loss",
     "clip_info_nce",
     "clip_margin",
     "clip_sigmoid",
@@ -60,5 +73,6 @@ __all__ = [
     "margin_loss",
     "objectives",
     "reconstruction_loss",
+    "sinkhorn",
     "step_info_nce",
 ]

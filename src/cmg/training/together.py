@@ -206,6 +206,8 @@ class Divided:
         names, private = list(encoded[0].semantic), list(encoded[0].private)
         own = {f"z/{m}": torch.cat([e.semantic[m] for e in encoded]) for m in names}
         own |= {f"s/{m}": torch.cat([e.private[m] for e in encoded]) for m in private}
+        taught = list(encoded[0].taught)
+        own |= {f"t/{m}": torch.cat([e.taught[m] for e in encoded]) for m in taught}
         found = self.gather(own)
         return Encoded(
             {},
@@ -213,6 +215,7 @@ class Divided:
             {},
             {m: found[f"s/{m}"] for m in private},
             self.steps,
+            {m: found[f"t/{m}"].detach() for m in taught},
         )
 
     def gather(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -300,8 +303,9 @@ class Divided:
     def stay_alike(self, state: TrainingState) -> None:
         """On GPUs, whose sums differ in the last bit from run to run, rank 0's state is all's."""
         if self.ranks is not None and state.device.type == "cuda":
-            codes = state.model.codebook.buffers()
-            self.ranks.take_from_first([*codes, *state.objectives.parameters()])
+            parts = (state.model.codebook, state.objectives)
+            held = [x for part in parts for x in (*part.parameters(), *part.buffers())]
+            self.ranks.take_from_first(held)
 
 
 def clips_of(steps: Steps, rows: Tensor) -> Steps:
@@ -327,7 +331,7 @@ def some_codes(view: View, encoded: Encoded, rows: Tensor) -> Quantized:
 
 def features_of(encoded: Encoded) -> Encoded:
     """What the objectives need of a chunk; the rest is encoded again when its turn comes."""
-    return Encoded({}, encoded.semantic, {}, encoded.private, encoded.steps)
+    return Encoded({}, encoded.semantic, {}, encoded.private, encoded.steps, encoded.taught)
 
 
 def share_of(key: str, some: Steps, whole: Steps) -> float:
