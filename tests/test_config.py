@@ -126,7 +126,7 @@ def test_the_method_that_a_preset_has_changes_nothing(name):
 @pytest.mark.parametrize(
     ("method", "text", "message"),
     [
-        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: contrast, dcid, "),
+        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: baseline, cmcm, "),
         (
             "digits",
             "",
@@ -235,7 +235,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 
 TERMS = (
-    "; valid: clip_info_nce, club, cmcm, commitment, cross_cpc, reconstruction, step_info_nce; "
+    "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
+    "cross_cpc, cross_reconstruction, reconstruction, step_info_nce, teacher_info_nce; "
     "one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 

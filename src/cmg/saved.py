@@ -84,12 +84,18 @@ def load_tensors(path: Path, remedy: str = "use another checkpoint") -> dict[str
 
 
 def flat(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state as contiguous CPU tensors.
+    """A module's state as contiguous CPU tensors, weights of several parts once for each.
 
     Raises:
         NonFiniteError: a value is NaN or infinite, so that nothing may be kept of it.
     """
-    tensors = {n: x.detach().cpu().contiguous() for n, x in module.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, x in module.state_dict().items():
+        own = x.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        tensors[name] = own.clone() if place in places else own  # a file holds no tensor twice
+        places.add(place)
     check_finite(tensors, type(module).__name__, DIVERGED, NonFiniteError)
     return tensors
 

@@ -293,6 +293,7 @@ class Encoded:
         detail: Modality-specific detail s, [B, T, S], or [B, T, h, w, S] for maps.
         private: What CLUB sees of the detail, [B, T, C]: s itself, or for maps its pooled form.
         steps: Which steps exist.
+        taught: z of the teachers, [B, T, D], no gradient; where a term needs them.
     """
 
     inputs: dict[str, Tensor]
@@ -300,6 +301,7 @@ class Encoded:
     detail: dict[str, Tensor]
     private: dict[str, Tensor]
     steps: Steps
+    taught: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass

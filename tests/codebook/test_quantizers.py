@@ -26,6 +26,9 @@ KINDS = {
     "row": {"kind": "tied", "heads": "row"},
     "residual": {"levels": 3},
     "product": {"groups": 3},
+    "alike": {"kind": "product", "groups": 3, "shared": True},
+    "learned": {},
+    "corrected": {"kind": "tied", "ema": {"correction": True, "initial_count": 0.0}},
 }
 DISTANCES = ("euclidean", "cosine")
 ALL = list(itertools.product(KINDS, DISTANCES))
@@ -111,7 +114,8 @@ def test_nothing_but_update_changes_it_and_the_same_draw_gives_the_same_bits(kin
         other.update(other.lookup(z), other.draw(chance(seed)))
     after = one.state_dict()
     assert all(torch.equal(x, other.state_dict()[n]) for n, x in after.items())
-    assert not any(torch.equal(x, after[n]) for n, x in before.items() if n.endswith("codes"))
+    moved = [not torch.equal(x, after[n]) for n, x in before.items() if n.endswith("codes")]
+    assert all(moved) is (kind != "learned")  # whose codes are the optimizer's
     torch.manual_seed(3)  # without a draw it takes torch's own chance
     one.update(one.lookup(z))
     torch.manual_seed(3)
@@ -247,6 +251,67 @@ def test_product_groups_are_shared_codebooks_of_their_dimensions():
         assert torch.equal(
             found.codes["audio"], quantized.codes["audio"][..., 2 * group : 2 * group + 2]
         )
+
+
+def test_groups_that_share_a_codebook_move_it_one_after_the_other():
+    given = {"kind": "product", "size": 2, "groups": 2, "shared": True, "start": "uniform"}
+    book = build_quantizer(["audio"], 2, of_kind(given | {"ema": {"partner": "none"}}))
+    assert book.books[0] is book.books[1]
+    one = book.books[0]
+    one.codes.copy_(torch.tensor([[0.0], [10.0]]))
+    one.sums.copy_(one.codes)
+    z = {"audio": torch.tensor([[9.0, 1.0], [11.0, 12.0]])}
+    quantized = book(z)
+    assert quantized.indices["audio"].tolist() == [[1, 0], [1, 1]]
+    book.update(quantized)
+    first = (0.99 * 10 + 0.01 * 20) / (n := 0.99 + 0.02)
+    rows = [0.01 * 1 / (0.99 * 0.99 + 0.01), (0.99 * first * n + 0.01 * 12) / (0.99 * n + 0.01)]
+    torch.testing.assert_close(one.codes[:, 0], torch.tensor(rows))
+    assert book.table("audio").shape == (2, 2, 1)
+
+
+def test_groups_that_share_a_codebook_start_on_what_all_of_them_are_given():
+    given = {"kind": "product", "size": 6, "groups": 3, "shared": True}
+    book = build_quantizer(["audio"], 6, of_kind(given))
+    z = features(2)["audio"]
+    book.start_from({"audio": z}, chance())
+    rows = {tuple(x) for x in z.view(6, 2).tolist()}
+    assert {tuple(x) for x in book.books[0].codes.tolist()} == rows
+
+
+@pytest.mark.parametrize("kind", ["shared", "tied"])
+@pytest.mark.parametrize("smoothing", [False, True])
+def test_corrected_averages_are_weighted_means_of_what_was_seen(kind, smoothing):
+    """After n steps that of step i weighs gamma^(n - i); a code that was not used is 0 or stays."""
+    ema = {"correction": True, "initial_count": 0.0, "partner": "none", "smoothing": smoothing}
+    given = {"kind": kind, "size": 3, "start": "uniform", "ema": ema | {"decay": 0.9}}
+    book = build_quantizer(["audio"], 1, of_kind(given)).double()
+    codes = torch.tensor([[0.0], [10.0], [99.0]], dtype=torch.float64)
+    book.codes.copy_(codes if kind == "shared" else codes[None])
+    seen = [[1.0, 9.0, 8.0], [2.0, 2.5, 11.0]]
+    for values in seen:
+        book.update(book({"audio": torch.tensor(values, dtype=torch.float64)[:, None]}))
+    weighed = {0: ([0.9 * 1.0, 2.0, 2.5], 0.9 + 2), 1: ([0.9 * 17.0, 11.0], 0.9 * 2 + 1)}
+    found = book.table("audio")[:, 0].tolist()
+    seen_in_all, mass = 0.1 / (1 - 0.9**2), 3.0
+    for code, (sums, count) in weighed.items():
+        n = count * seen_in_all
+        if smoothing:
+            n = (n + 1e-5) / (mass + 3e-5) * mass
+        assert found[code] == pytest.approx(sum(sums) * seen_in_all / n, rel=1e-9)
+    assert found[2] == (0.0 if smoothing else 99.0)
+    assert book.moves == 2
+
+
+def test_the_first_batch_of_corrected_averages_is_what_codes_become():
+    """Of what codes started on nothing is left."""
+    book = make("shared", ema={"correction": True, "initial_count": 0.0, "partner": "none"})
+    z = features(4, 3)
+    quantized = book.lookup(z)
+    book.update(quantized)
+    x, i = (torch.cat([y[m].flatten(0, 1) for m in NAMES]) for y in (z, quantized.indices))
+    for code in i.unique():
+        torch.testing.assert_close(book.codes[code], x[i == code].mean(0))
 
 
 def test_tied_by_hand():
@@ -393,6 +458,7 @@ def test_what_does_not_fit_is_named(call, error, said):
         ({"kind": "none", "size": 8}, "size is an option of kind shared"),
         ({"size": "8"}, "valid integer"),
         ({"siez": 8}, "siez"),
+        ({"ema": {"correction": True}}, "set model.codebook.ema.initial_count=0"),
         (3, "group of options"),
     ],
 )

@@ -14,10 +14,8 @@ NOT_HERE = (
     "fcid_",
     "info_nce",
     "micu_",
-    "mms_loss_",
     "srcid_",
     "toc_",
-    "turn_",
 )
 """How the names of cases begin whose parts cmg does not have."""
 RECORDS = read_records(ZOO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from cmg.errors import CheckpointError
 from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.extras import fresh_extras
+from cmg.interop.form import require_official_form
 from cmg.interop.layout import state_tensors
 from cmg.interop.names import NameMap
 from cmg.interop.official import (
@@ -25,8 +27,9 @@ from cmg.models.published import (
     published_model,
     published_options,
     published_text,
+    published_video,
 )
-from cmg.models.unified import UnifiedModel
+from cmg.models.unified import ModelOptions, UnifiedModel
 from cmg.objectives import CLUBOptions, CrossCPCOptions, ObjectiveOptions, WeightedObjectives
 
 CASES = Path(__file__).parents[1] / "golden" / "cases"
@@ -109,6 +112,26 @@ def test_audio_text_file_has_text_in_the_video_slot():
 def test_modalities_without_an_official_form(modalities):
     with pytest.raises(CheckpointError, match="audio-video-text"):
         NameMap(modalities)
+
+
+CORRECTED = {"kind": "shared", "ema": {"initial_count": 0.0, "correction": True}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"projection": "gated"}, "model.projection is 'gated', there it is 'none'"),
+        ({"teacher": 0.9}, "model.teacher is 0.9, there it is 0.0"),
+        ({"temporal": {"shared": True}}, "model.temporal.shared is True, there it is False"),
+        ({"codebook": CORRECTED}, "corrected averages has no official form"),
+        ({"codebook": {"kind": "learned"}}, "a codebook of kind learned"),
+    ],
+)
+def test_parts_that_the_release_has_not(changes, told):
+    given = published_options().model_dump() | changes
+    options = ModelOptions.model_validate(given)
+    with pytest.raises(CheckpointError, match=re.escape(told)):
+        require_official_form([published_audio(), published_video()], options)
 
 
 # ---- import and export ------------------------------------------------------------------------

@@ -12,9 +12,11 @@ NAMES = ("audio", "video", "text")
 KINDS = {
     "shared": {"distance": "cosine"},
     "tied": {"kind": "tied"},
+    "learned": {"kind": "learned", "distance": "cosine"},
     "row": {"kind": "tied", "heads": "row"},
     "residual": {"kind": "residual", "levels": 2},
     "product": {"kind": "product", "groups": 4, "distance": "cosine"},
+    "alike": {"kind": "product", "groups": 4, "shared": True},
 }
 
 

@@ -107,6 +107,7 @@ def test_as_coded_options():
         "dropout": 0.1,
         "skip": False,
         "input_dropout": 0.0,
+        "shared": False,
     }
     assert options.codebook.model_dump() == {
         "size": 400,
@@ -120,6 +121,7 @@ def test_as_coded_options():
             "update": "sequential",
             "smoothing": True,
             "initial_count": 0.0,
+            "correction": False,
         },
         "reset": {
             "enabled": True,

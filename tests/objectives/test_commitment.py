@@ -12,7 +12,8 @@ def one(x):
 
 
 @pytest.mark.parametrize(
-    ("form", "own", "cross"), [("as_coded", 0.5, 0.25), ("paper", 0.25, 0.125)]
+    ("form", "own", "cross"),
+    [("as_coded", 0.5, 0.25), ("paper", 0.25, 0.125), ("own", 0.25, 0.0)],
 )
 def test_two_modalities_by_hand(form, own, cross):
     """z = 1 and 2, codes 3 and 5: own 4 and 9, cross 16 and 1."""
@@ -30,7 +31,8 @@ def test_two_modalities_by_hand(form, own, cross):
 
 
 @pytest.mark.parametrize(
-    ("form", "own", "cross"), [("as_coded", 0.5, 0.125), ("paper", 0.25, 0.0625)]
+    ("form", "own", "cross"),
+    [("as_coded", 0.5, 0.125), ("paper", 0.25, 0.0625), ("own", 0.25, 0.0)],
 )
 def test_three_modalities_by_hand(form, own, cross):
     z = {"audio": one(1), "video": one(2), "text": one(0)}

@@ -4,7 +4,19 @@ import pytest
 import torch
 
 from cmg.codebook import CodebookOptions, SharedCodebook
-from cmg.objectives import CMCM, CLUBGroup, Commitment, CrossCPC, Reconstruction
+from cmg.objectives import (
+    CMCM,
+    CLUBGroup,
+    Commitment,
+    CrossCPC,
+    Reconstruction,
+    TeacherInfoNCE,
+    assignment_loss,
+    clip_info_nce,
+    clip_margin,
+    clip_sigmoid,
+    cross_reconstruction_loss,
+)
 
 
 def features(seed):
@@ -16,12 +28,19 @@ BOOK = SharedCodebook(["a", "b"], 16, CodebookOptions(size=8), torch.Generator()
 CODES = BOOK(Z).codes
 OTHERS = dict.fromkeys("ab", torch.arange(5, -1, -1))
 CPC, CLUB = CrossCPC(["a", "b"], 16), CLUBGroup(16, {"a": 16, "b": 16})
+QUEUED = TeacherInfoNCE(None, ["a", "b"], 16)
 COMMITMENT, CONTRAST, REBUILD = Commitment(), CMCM(), Reconstruction()
 PARTS = {
     "commitment": lambda z: COMMITMENT(z, CODES),
     "cmcm": lambda z: CONTRAST(z, BOOK.distances),
     "reconstruction": lambda z: REBUILD(z, CODES),
     "club": lambda z: CLUB(z, CODES, None, OTHERS),
+    "info_nce": clip_info_nce,
+    "margin": clip_margin,
+    "sigmoid": clip_sigmoid,
+    "assignment": lambda z: assignment_loss(z, CODES, dict.fromkeys("ab", BOOK.codes)),
+    "teachers": lambda z: QUEUED(z, CODES),
+    "crossed": lambda z: cross_reconstruction_loss(z, CODES, lambda m, x: 2.0 * x),
 }
 
 

@@ -187,3 +187,27 @@ def test_what_is_contrasted_is_added():
     assert term.term(view, None).item() == pytest.approx(sum(x.item() for x in parts.values()))
     alone = ClipInfoNCE(InfoNCEOptions(of=["posterior"], softness=0.3)).term(view, None)
     assert alone.item() == pytest.approx(parts["posterior"].item())
+
+
+@pytest.mark.parametrize("contrast", [clip_info_nce, step_info_nce])
+def test_the_two_directions_add_up(contrast):
+    """Forward asks the modality that comes first; with the order turned, the other one."""
+    for lengths in (None, {m: torch.tensor([4, 0, 3, 1, 2]) for m in ("a", "b")}):
+        a, b = some(names=("a", "b")).values()
+        steps = Steps(5, 4, lengths)
+        one, other, both = (
+            contrast(x, steps, 0.3, directions=how)
+            for x, how in (
+                ({"a": a, "b": b}, "forward"),
+                ({"b": b, "a": a}, "forward"),
+                ({"a": a, "b": b}, "both"),
+            )
+        )
+        assert (one + other).item() == pytest.approx(both.item(), rel=1e-12)
+        assert one.item() != pytest.approx(other.item())
+
+
+@pytest.mark.parametrize(("term", "contrast"), [("clip", clip_info_nce), ("step", step_info_nce)])
+def test_a_term_asks_in_the_directions_it_is_told(term, contrast):
+    made = {"clip": ClipInfoNCE, "step": StepInfoNCE}[term](InfoNCEOptions(directions="forward"))
+    assert made.contrast(some(), None) == contrast(some(), directions="forward")

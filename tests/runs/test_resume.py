@@ -60,6 +60,22 @@ def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(whole, tmp
     assert read_metrics(run) == read_metrics(tmp_path / "stopped")
 
 
+def test_teachers_queues_and_learned_codes_are_resumed(tiny_config, tmp_path):
+    config = tiny_config(
+        "model.teacher=0.9",
+        "model.temporal.shared=true",
+        "model.codebook={kind: learned, size: 9}",
+        "objectives.assignment.weight=1",
+        "objectives.teacher_info_nce.queue=7",
+    )
+    whole = pretrain(config, tmp_path / "whole")
+    stopped = prepare(config, tmp_path / "stopped")
+    stopped.train(stop_after=lambda position: position.step == 7)
+    resumed = pretrain(config, tmp_path / "stopped", resume=True)
+    assert_same_bits(bits(whole), bits(resumed))
+    assert resumed.state.objectives["teacher_info_nce"].written.min() > 30
+
+
 def test_same_seed_same_bits_other_seed_other_bits(tiny_config):
     one, two = (bits(pretrain(tiny_config("training.epochs=1"))) for _ in range(2))
     assert_same_bits(one, two)

@@ -3,6 +3,7 @@
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.codebook.continuous import Continuous, ContinuousOptions
 from cmg.codebook.ema import EMAOptions
+from cmg.codebook.learned import LearnedCodebook, LearnedOptions
 from cmg.codebook.levels import (
     ProductCodebook,
     ProductOptions,
@@ -20,6 +21,8 @@ __all__ = [
     "Continuous",
     "ContinuousOptions",
     "EMAOptions",
+    "LearnedCodebook",
+    "LearnedOptions",
     "ProductCodebook",
     "ProductOptions",
     "Quantizer",

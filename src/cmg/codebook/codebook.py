@@ -66,6 +66,7 @@ class SharedCodebook(Quantizer):
         counts: N, [K].
         sums: O, [K, D].
         idle: Steps since each modality last picked each code, int64 [M, K]; -1 at the start.
+        moves: How often N and O have decayed, int64; only where that corrects them.
     """
 
     kind = "shared"
@@ -75,6 +76,7 @@ class SharedCodebook(Quantizer):
     counts: Tensor
     sums: Tensor
     idle: Tensor
+    moves: Tensor
 
     def __init__(
         self,
@@ -87,12 +89,15 @@ class SharedCodebook(Quantizer):
         self.size = size = self.options.size
         # The bound is 1/400 whatever K is [as coded].
         codes = (torch.rand(size, width, generator=generator) * 2.0 - 1.0) / 400.0
-        count = self.options.ema.initial_count
+        ema, count = self.options.ema, self.options.ema.initial_count
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.full((size,), count))
         # As coded, O starts at the codes even where N starts at 0.
-        self.register_buffer("sums", codes * count if count else codes.clone())
+        from_codes = not count and not ema.correction
+        self.register_buffer("sums", codes.clone() if from_codes else codes * count)
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
+        if ema.correction:
+            self.register_buffer("moves", torch.zeros((), dtype=torch.int64))
 
     @property
     def starts_on_data(self) -> bool:
@@ -164,13 +169,21 @@ class SharedCodebook(Quantizer):
         new = list(self.written(quantized).values())
         if self.options.ema.update == "joint":
             new = [added(new)]
+        self.decays(len(new))
         self.follow((self.codes, self.counts, self.sums), new)
+
+    def decays(self, times: int) -> None:
+        """Count the decays that are about to be, where they correct the averages."""
+        if self.options.ema.correction:
+            self.moves += times
 
     def follow(
         self, table: tuple[Tensor, Tensor, Tensor], new: Sequence[tuple[Tensor, Tensor]]
     ) -> None:
         """Move a table (codes, N, O), in place, by what was written."""
-        for old, moved in zip(table, followed(table, new, self.options.ema), strict=True):
+        ema = self.options.ema
+        found = followed(table, new, ema, self.moves if ema.correction else None)
+        for old, moved in zip(table, found, strict=True):
             old.copy_(moved)
 
     def written(self, quantized: Quantized) -> dict[str, tuple[Tensor, Tensor]]:
@@ -229,7 +242,8 @@ class SharedCodebook(Quantizer):
         if self.options.start == "kmeans":
             codes = kmeans(tokens.to(codes.dtype), codes, compared=self.compared)
         self.codes.copy_(codes)
-        self.counts.fill_(max(self.options.ema.initial_count, self.options.ema.epsilon))
+        ema = self.options.ema
+        self.counts.fill_(0.0 if ema.correction else max(ema.initial_count, ema.epsilon))
         self.sums.copy_(codes * self.counts[..., None])
 
     def present(self, quantized: Quantized) -> list[str]:

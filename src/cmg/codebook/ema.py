@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from cmg.options import Options
@@ -36,6 +36,9 @@ class EMAOptions(Options):
             code stays where it is.
         initial_count: N before the first step. 0 [as coded] makes unused codes explode at the
             first step (sum over almost nothing); 1 makes them stay.
+        correction: Begin both averages at 0 and divide them by 1 - gamma^n after n steps, as Adam
+            does; smoothed counts are then not kept [as coded in TURN]. Without smoothing it is the
+            codes' own means from the first step on, with it codes that are never used become 0.
     """
 
     decay: float = Field(0.99, ge=0.0, lt=1.0)
@@ -44,6 +47,15 @@ class EMAOptions(Options):
     update: Literal["sequential", "joint"] = "joint"
     smoothing: bool = False
     initial_count: float = Field(1.0, ge=0.0)
+    correction: bool = False
+
+    @model_validator(mode="after")
+    def _from_nothing(self) -> EMAOptions:
+        if self.correction and self.initial_count:
+            raise ValueError(
+                "correction is of averages that begin at 0: set model.codebook.ema.initial_count=0"
+            )
+        return self
 
 
 @full_precision
@@ -142,14 +154,22 @@ def decayed(
     """
     gamma = options.decay
     counts = gamma * counts + (1 - gamma) * new[0]
-    if options.smoothing:
-        total = counts.sum()
-        counts = (counts + options.epsilon) / (total + counts.shape[0] * options.epsilon) * total
+    if options.smoothing and not options.correction:
+        counts = smoothed(counts, options.epsilon)
     return counts, gamma * sums + (1 - gamma) * new[1]
 
 
+def smoothed(counts: Tensor, epsilon: float) -> Tensor:
+    """Laplace-smoothed counts [K], of the same sum."""
+    total = counts.sum()
+    return (counts + epsilon) / (total + counts.shape[0] * epsilon) * total
+
+
 def followed(
-    table: tuple[Tensor, Tensor, Tensor], new: Sequence[tuple[Tensor, Tensor]], options: EMAOptions
+    table: tuple[Tensor, Tensor, Tensor],
+    new: Sequence[tuple[Tensor, Tensor]],
+    options: EMAOptions,
+    moves: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Codes, N and O after what was written, one after the other.
 
@@ -157,11 +177,16 @@ def followed(
         table: Codes [K, D], N [K] and O [K, D].
         new: Counts and sums of this batch, see :func:`assign`.
         options: Decay and smoothing.
+        moves: How often the averages have decayed, these included; where they are corrected.
     """
     before, counts, sums = table
     for one in new:
         counts, sums = decayed(counts, sums, one, options)
-    codes = sums / counts[:, None]
+    if moves is not None and options.smoothing:  # else the correction is the same above and below
+        seen = 1.0 - options.decay ** moves.to(counts.dtype)
+        codes = (sums / seen) / smoothed(counts / seen, options.epsilon)[:, None]
+    else:
+        codes = sums / counts[:, None]
     if not options.smoothing:
         # Nothing of such a code is left in N and O; keep the code and let O follow it, so that
         # neither underflow nor 0/0 can reach it.

@@ -28,6 +28,8 @@ class LeveledCodebook(Quantizer):
 
     levels: int
     books: Sequence[SharedCodebook]
+    alike: bool = False
+    """Whether all levels have one codebook, which moves once for each of them, in order."""
 
     def __init__(
         self,
@@ -40,11 +42,13 @@ class LeveledCodebook(Quantizer):
         self.levels, self.level_width = self.divided(width)
         self.size = self.options.size
         common = self.options.model_dump(include=TableOptions.model_fields.keys() - {"kind"})
-        books = (
+        books = [
             SharedCodebook(modalities, self.level_width, CodebookOptions(**common), generator)
-            for _ in range(self.levels)
+            for _ in range(1 if self.alike else self.levels)
+        ]
+        self.books = cast(
+            Sequence[SharedCodebook], nn.ModuleList(books * self.levels if self.alike else books)
         )
-        self.books = cast(Sequence[SharedCodebook], nn.ModuleList(books))
 
     def divided(self, width: int) -> tuple[int, int]:
         """Number of levels L, and the width d of each."""
@@ -172,10 +176,13 @@ class ProductOptions(TableOptions):
 
     Attributes:
         groups: L; divides the model's width.
+        shared: Whether one codebook serves all groups, and moves once for each of them, in order
+            [as coded in TURN].
     """
 
     kind: Literal["product"] = "product"
     groups: int = Field(8, ge=1)
+    shared: bool = False
 
 
 @quantizers.register("product", ProductOptions)
@@ -190,7 +197,7 @@ class ProductCodebook(LeveledCodebook):
         Raises:
             ConfigError: there are none.
         """
-        groups = self.options.groups
+        groups, self.alike = self.options.groups, self.options.shared
         if width % groups:
             raise ConfigError(
                 f"model.width = {width} is not a multiple of model.codebook.groups = {groups}"
@@ -204,3 +211,14 @@ class ProductCodebook(LeveledCodebook):
     def joined(self, codes: Sequence[Tensor]) -> Tensor:
         """The groups' codes side by side."""
         return torch.cat(list(codes), -1)
+
+    @torch.no_grad()
+    def start_from(self, features: Features, generator: torch.Generator) -> None:
+        """See :meth:`Quantizer.start_from`; one codebook starts on what all groups are given."""
+        if not self.alike:
+            return super().start_from(features, generator)
+        cut = [
+            {m: z.reshape(-1, self.level_width) for m, z in batch.items()}
+            for batch in in_batches(features)
+        ]
+        return self.books[0].start_from(cut, generator)

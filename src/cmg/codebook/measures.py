@@ -23,10 +23,15 @@ def code_counts(indices: Tensor, size: int, valid: Tensor | None) -> Tensor:
 
 
 @full_precision
-def perplexity(counts: Tensor) -> Tensor:
-    """Perplexity, exp of the entropy, of a code histogram [..., K] -> [...]; zero counts give 1."""
+def perplexity(counts: Tensor, floor: float = 1e-10) -> Tensor:
+    """Perplexity, exp of the entropy, of a code histogram [..., K] -> [...]; zero counts give 1.
+
+    Args:
+        counts: Of the codes.
+        floor: Added inside the logarithm; authors differ in it.
+    """
     p = counts / counts.sum(-1, keepdim=True).clamp_min(1e-12)
-    return torch.exp(-(p * torch.log(p + 1e-10)).sum(-1))
+    return torch.exp(-(p * torch.log(p + floor)).sum(-1))
 
 
 def commonest_code(indices: Tensor, valid: Tensor | None) -> Tensor:

@@ -29,7 +29,8 @@ class QuantizerOptions(Options):
     """Options of any kind of quantizer: a kind's own are a subclass, registered with it.
 
     Attributes:
-        kind: ``shared``, ``tied``, ``residual``, ``product``, ``none``, or one of a plugin.
+        kind: ``shared``, ``learned``, ``tied``, ``residual``, ``product``, ``none``, or one of a
+            plugin.
     """
 
     kind: str

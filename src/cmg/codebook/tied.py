@@ -99,6 +99,7 @@ class TiedCodebook(SharedCodebook):
     @torch.no_grad()
     def accumulate(self, quantized: Quantized) -> None:
         """MM-EMA of each modality's segments."""
+        self.decays(1)
         for m, one in self.written(quantized).items():
             row = self.modalities.index(m)
             self.follow((self.codes[row], self.counts[row], self.sums[row]), [one])

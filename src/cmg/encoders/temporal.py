@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -23,6 +24,8 @@ class TemporalOptions(Options):
         dropout: 0.1 in the paper.
         skip: A linear map beside the MLP, added before its LayerNorm; mlp only.
         input_dropout: Share of the input features that are dropped in training; 0 in the paper.
+        shared: Whether modalities share the attention and the feed-forward of all layers; each has
+            LayerNorms and a linear map of its input of its own; transformer only.
     """
 
     kind: Literal["transformer", "mlp"] = "transformer"
@@ -32,11 +35,17 @@ class TemporalOptions(Options):
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     skip: bool = False
     input_dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    shared: bool = False
 
     @model_validator(mode="after")
-    def _skip_of_mlp(self) -> TemporalOptions:
+    def _of_its_kind(self) -> TemporalOptions:
         if self.skip and self.kind != "mlp":
             raise ValueError("skip is an option of kind mlp; a transformer has its own")
+        if self.shared and self.kind != "transformer":
+            raise ValueError(
+                "shared is an option of kind transformer; set model.temporal.kind=transformer, "
+                "or leave it out"
+            )
         return self
 
 
@@ -74,6 +83,36 @@ class TransformerBlock(nn.Module):
             padding = ~mask & mask.any(1, keepdim=True)
         encoded: Tensor = self.layers(self.input(self.drop(x)), src_key_padding_mask=padding)
         return encoded
+
+
+def share_layers(blocks: Sequence[TransformerBlock]) -> None:
+    """Have blocks share the attention and feed-forward of their layers, not their LayerNorms.
+
+    As in the modality-shared Transformer of MS-CLIP (You et al., ECCV 2022).
+    """
+    for block in blocks[1:]:
+        for own, common in zip(block.layers.layers, blocks[0].layers.layers, strict=True):
+            for part in ("self_attn", "linear1", "linear2"):
+                setattr(own, part, getattr(common, part))
+
+
+class GatedProjection(nn.Module):
+    """Two linear layers with gated linear units, each step on its own (Spoken Moments, section 4).
+
+    Args:
+        width: D, of input and output; there 4096 wide, here as wide as what it reads.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        gate = nn.GLU(-1)
+        self.layers = nn.Sequential(
+            nn.Linear(width, 2 * width), gate, nn.Linear(width, 2 * width), gate
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        return torch.as_tensor(self.layers(x))
 
 
 class StepMLP(nn.Module):

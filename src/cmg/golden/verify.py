@@ -23,6 +23,7 @@ from cmg.golden.downstream import (
 from cmg.golden.modules import MODULES
 from cmg.golden.objectives import verify_club, verify_cross_cpc
 from cmg.golden.quantizer import verify_quantizer
+from cmg.golden.rivals import verify_group_codes, verify_info_nce, verify_margin
 from cmg.golden.segmentation import verify_attention, verify_mask_loss, verify_mask_metrics
 from cmg.golden.steps import verify_steps
 
@@ -74,6 +75,9 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),
+    r"MMS_loss": (verify_margin, VALUES),
+    r"InfoNCE": (verify_info_nce, VALUES),
+    r"MultiVectorQuantizerEMA": (verify_group_codes, VALUES),
 }
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""
 

@@ -45,6 +45,11 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
             f"a codebook of kind {book.kind}, by {distance} distance, has no official form; the "
             "release has model.codebook.kind=shared and model.codebook.distance=euclidean"
         )
+    if book.ema.correction:
+        raise CheckpointError(
+            "a codebook of corrected averages has no official form, which does not say how often "
+            "they moved; train with model.codebook.ema.correction=false"
+        )
     checkpoint_rules(names)  # refuses other sets of modalities
     reasons = [reason for m in modalities for reason in _of_modality(m)]
     given = _leaves(model.model_dump())

@@ -17,10 +17,18 @@ from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
 from cmg.encoders.detail import MapPath, build_detail
 from cmg.encoders.spatial import SpatialPool, SpatialPooling
-from cmg.encoders.temporal import TemporalOptions, TokenLSTM, build_temporal
+from cmg.encoders.temporal import (
+    GatedProjection,
+    TemporalOptions,
+    TokenLSTM,
+    TransformerBlock,
+    build_temporal,
+    share_layers,
+)
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.models.saving import save_model
+from cmg.models.teacher import Teacher
 from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
@@ -34,6 +42,8 @@ class ModelOptions(Options):
     Attributes:
         width: D; 256 in the paper.
         temporal: How steps become semantic features.
+        projection: What stands behind it in each modality: nothing, or a ``gated`` head whose
+            output is the semantic feature: what is contrasted, and what heads read.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
             ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
@@ -43,16 +53,20 @@ class ModelOptions(Options):
             layers in both directions (published), or ``none``.
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
+        teacher: Momentum of a second copy of the encoders of content, which follows them and which
+            terms learn from; 0 has none. Nothing else reads it.
     """
 
     width: int = Field(256, ge=1)
     temporal: TemporalOptions = TemporalOptions()
+    projection: Literal["none", "gated"] = "none"
     spatial_pool: SpatialPooling = "sum"
     map_detail: MapPath = "lean"
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True
     codebook: AnyQuantizerOptions = CodebookOptions()
+    teacher: float = Field(0.0, ge=0.0, lt=1.0)
 
 
 class SemanticEncoder(nn.Module):
@@ -69,12 +83,13 @@ class SemanticEncoder(nn.Module):
         maps = modality.kind is Kind.MAPS
         self.pool = SpatialPool(modality.channels, options.spatial_pool) if maps else None
         self.temporal = build_temporal(in_width, options.width, options.temporal)
+        self.head = GatedProjection(options.width) if options.projection == "gated" else None
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """[B, T, *shape] -> z [B, T, D]."""
         pooled = x if self.pool is None else self.pool(x)
         semantic: Tensor = self.temporal(pooled, mask)
-        return semantic
+        return semantic if self.head is None else torch.as_tensor(self.head(semantic))
 
 
 class UnifiedModel(nn.Module):
@@ -128,6 +143,11 @@ class UnifiedModel(nn.Module):
                 self.detail[m.name] = build_detail(m, in_width, *of_maps)
                 self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps)
             self.codebook = build_quantizer(names, options.width, book)
+        if options.temporal.shared:
+            blocks = (encoder.temporal for encoder in self.semantic.values())
+            share_layers([x for x in blocks if isinstance(x, TransformerBlock)])
+        momentum = options.teacher
+        self.teacher = Teacher(self.tokens, self.semantic, momentum) if momentum else None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -145,17 +165,22 @@ class UnifiedModel(nn.Module):
         if len(self.tokens):
             parts["tokens"] = [self.tokens]
         parts["decoder"] = [self.decoder]
+        if next(self.codebook.parameters(), None) is not None:
+            parts["codebook"] = [self.codebook]
         return parts
 
     # ---- the training step's view ------------------------------------------------------------
 
-    def represent(self, batch: Batch | Mapping[str, Any], detail: bool = True) -> Encoded:
+    def represent(
+        self, batch: Batch | Mapping[str, Any], detail: bool = True, taught: bool = False
+    ) -> Encoded:
         """Continuous features of a batch: semantic content and private detail per modality.
 
         Args:
             batch: Any subset of the model's modalities, on the model's device; a batch, or plain
                 tensors [B, T, *shape] per modality.
             detail: Whether the private detail is wanted; if not, the record has none.
+            taught: Whether the features of the teachers are.
 
         Returns:
             Features in the model's dtype, also under autocast.
@@ -171,7 +196,19 @@ class UnifiedModel(nn.Module):
         for m, x in inputs.items() if detail else ():
             own, seen = self._private(self.detail, m, x)
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
-        return Encoded(inputs, semantic, specific, private, steps)
+        teachers = self._taught(batch, steps) if taught else {}
+        return Encoded(inputs, semantic, specific, private, steps, teachers)
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch, steps: Steps) -> dict[str, Tensor]:
+        """Features of the teachers."""
+        assert self.teacher is not None
+        return self._content(batch, steps, self.teacher)[1]
+
+    def follow(self) -> None:
+        """Have the teachers, if there are any, follow the encoders; after a step."""
+        if self.teacher is not None:
+            self.teacher.follow(self.tokens, self.semantic)
 
     def quantize(self, encoded: Encoded) -> Quantized:
         """Nearest codes of the semantic features; the codebook is left untouched."""
@@ -179,10 +216,12 @@ class UnifiedModel(nn.Module):
 
     def reconstruct(self, encoded: Encoded, quantized: Quantized) -> dict[str, Tensor]:
         """Rebuild `encoded.inputs` from codes and detail, per modality."""
-        return {
-            m: self._private(self.decoder, m, quantized.vectors[m], detail).to(self.dtype)
-            for m, detail in encoded.detail.items()
-        }
+        return {m: self.rebuild(encoded, m, quantized.vectors[m]) for m in encoded.detail}
+
+    def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
+        """What one decoder makes of any content [B, T, D] and the modality's own detail."""
+        rebuilt = self._private(self.decoder, modality, content, encoded.detail[modality])
+        return torch.as_tensor(rebuilt.to(self.dtype))
 
     def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
         """A detail encoder or decoder; that of maps is big enough to be computed twice."""
@@ -281,20 +320,22 @@ class UnifiedModel(nn.Module):
             vectors[m] = self.codebook.vectors(m, indices)
         return vectors
 
-    def _content(self, batch: Batch, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Inputs (token LSTM applied) and semantic features z, per modality.
+    def _content(
+        self, batch: Batch, steps: Steps, teacher: Teacher | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Inputs (token LSTM applied) and semantic features z, per modality; or a teacher's.
 
         In full precision also under autocast: codes are chosen by small differences, and this path
         has 1 % of the operations of a published step.
         """
-        inputs, semantic = {}, {}
+        inputs, semantic, of = {}, {}, teacher or self
         masked = self.options.mask_tokens and not steps.complete
         with no_autocast(self.device.type):
             for m, x in batch.features.items():
                 inputs[m] = x
-                if m in self.tokens:
-                    inputs[m] = self.tokens[m](x, steps.length_of(m) if masked else None)
-                semantic[m] = self.semantic[m](inputs[m], steps.mask(m))
+                if m in of.tokens:
+                    inputs[m] = of.tokens[m](x, steps.length_of(m) if masked else None)
+                semantic[m] = of.semantic[m](inputs[m], steps.mask(m))
         return inputs, semantic
 
 

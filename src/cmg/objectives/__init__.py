@@ -14,6 +14,17 @@ from cmg.objectives.info_nce import (
     clip_info_nce,
     step_info_nce,
 )
+from cmg.objectives.margin import ClipMargin, ClipMarginOptions, clip_margin, margin_loss
+from cmg.objectives.cross_reconstruction import CrossReconstruction, cross_reconstruction_loss
+from cmg.objectives.sigmoid import ClipSigmoid, ClipSigmoidOptions, clip_sigmoid
+from cmg.objectives.teachers import (
+    Assignment,
+    AssignmentOptions,
+    TeacherInfoNCE,
+    TeacherInfoNCEOptions,
+    assignment_loss,
+    sinkhorn,
+)
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -24,14 +35,21 @@ from cmg.objectives.weighted import WeightedObjectives
 __all__ = [
     "CLUB",
     "CMCM",
+    "Assignment",
+    "AssignmentOptions",
     "CLUBGroup",
     "CLUBOptions",
     "CMCMOptions",
     "ClipInfoNCE",
+    "ClipMargin",
+    "ClipMarginOptions",
+    "ClipSigmoid",
+    "ClipSigmoidOptions",
     "Commitment",
     "CommitmentOptions",
     "CrossCPC",
     "CrossCPCOptions",
+    "CrossReconstruction",
     "Draws",
     "InfoNCEOptions",
     "Objective",
@@ -39,14 +57,22 @@ __all__ = [
     "Reconstruction",
     "ReconstructionOptions",
     "StepInfoNCE",
+    "TeacherInfoNCE",
+    "TeacherInfoNCEOptions",
     "Term",
     "TermOptions",
     "View",
     "WeightedObjectives",
+    "assignment_loss",
     "clip_info_nce",
+    "clip_margin",
+    "clip_sigmoid",
     "cmcm_loss",
     "commitment_loss",
+    "cross_reconstruction_loss",
+    "margin_loss",
     "objectives",
     "reconstruction_loss",
+    "sinkhorn",
     "step_info_nce",
 ]

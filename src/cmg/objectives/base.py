@@ -26,7 +26,7 @@ from cmg.options import Options
 from cmg.registry import Registry
 from cmg.types import Batch, Encoded, Modality, Quantized, Steps
 
-Need = Literal["detail", "rebuilt", "codes"]
+Need = Literal["detail", "rebuilt", "codes", "teacher"]
 Scope = Literal["batch", "clip"]
 
 
@@ -67,6 +67,8 @@ class View:
         quantizer: Whose codes these are; not to be changed.
         earlier: Of the passes before this one, where ``training.passes`` asks for several.
         rows: Places of these clips in the step's batch, int64 CPU [b], of a part of it.
+        rebuild: What the decoder of a modality makes of other content [B, T, D] and its own detail;
+            for terms of scope ``clip`` that need ``detail``.
     """
 
     encoded: Encoded
@@ -75,6 +77,7 @@ class View:
     quantizer: Quantizer
     earlier: Sequence[View] = ()
     rows: Tensor | None = None
+    rebuild: Callable[[str, Tensor], Tensor] | None = None
 
 
 @dataclass
@@ -126,7 +129,8 @@ class Objective(nn.Module):
             on some clips at a time, so that ranks and micro-batches can divide it; such a term
             gives a scalar or one per modality.
         needs: What must be computed for it: the private ``detail``, what is ``rebuilt`` from
-            detail and codes, or ``codes``, which a model without codebook has not.
+            detail and codes, ``codes``, which a model without codebook has not, or the features of
+            a ``teacher``, which a model has if it is asked for (``model.teacher``).
         by_default: Whether it is in the sum where a configuration does not name it.
         shares_draws: Whether its random choices are the first of the step's own generator, whether
             or not it is in the sum. So it was for the paper's terms; others have a generator each.
@@ -217,6 +221,13 @@ class Objective(nn.Module):
             None where there is nothing to compute it on.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method term(view, draw)")
+
+    def follow(self, view: View) -> None:
+        """Change what the objective holds, a queue for example, after a step has been taken.
+
+        Args:
+            view: Of the whole batch, the same on all ranks.
+        """
 
     def named(self, value: Term | Mapping[str, Tensor] | Tensor | None) -> Term:
         """What :meth:`term` gave, by the names of the log."""

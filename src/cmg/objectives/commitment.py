@@ -20,11 +20,11 @@ class CommitmentOptions(TermOptions):
     Attributes:
         beta: 0.25 in the paper.
         form: ``as_coded`` weighs the own code 2 beta and each partner's beta / (M - 1);
-            ``paper`` half of that.
+            ``paper`` half of that; ``own`` weighs the own code beta and no other.
     """
 
     beta: float = Field(0.25, ge=0.0)
-    form: Literal["as_coded", "paper"] = "as_coded"
+    form: Literal["as_coded", "paper", "own"] = "as_coded"
 
 
 DEFAULT = CommitmentOptions()  # made here: torch.compile traces no making of options
@@ -60,7 +60,7 @@ def commitment_loss(
             continue
         loss = 2.0 * scale * squared_error(z, codes[m].detach(), steps.mask(m))
         for n, partner in codes.items():
-            if n != m and steps.any(m, n):
+            if n != m and options.form != "own" and steps.any(m, n):
                 loss = loss + cross * squared_error(z, partner.detach(), steps.mask(m, n))
         losses[m] = loss
     return losses

@@ -13,51 +13,45 @@ Bhattacharyya coefficients: the contrast that CMCM means, on what heads of soft 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from cmg.errors import DataError
-from cmg.masking import mean_over_time
-from cmg.objectives.base import Objective, TermOptions, View, objectives
+from cmg.objectives.base import objectives
+from cmg.objectives.contrast import (
+    Contrast,
+    ContrastOptions,
+    clip_means,
+    contrasted,
+    refuse_single,
+    unit,
+)
 from cmg.precision import full_precision
 from cmg.types import Kind, Modality, Steps, sequences
 
 SHARPEST = 100.0
 """Largest 1 / temperature that is learned, as in CLIP."""
 
-
-Contrasted = Literal["features", "codes", "posterior"]
-FLOOR = 1e-8
-"""Added to probabilities before their square root, whose slope is infinite at 0."""
+Directions = Literal["both", "forward"]
 
 
-def several(given: Any) -> Any:
-    """A single name as a tuple of one; none at all is refused."""
-    if isinstance(given, tuple | list) and not given:
-        raise ValueError("name at least one of features, codes, posterior")
-    return (given,) if isinstance(given, str) else given
-
-
-class InfoNCEOptions(TermOptions):
+class InfoNCEOptions(ContrastOptions):
     """What is contrasted, and how sharply.
 
     Attributes:
         temperature: Of the softmax; where it is learned, the one it begins with.
         learned: Whether it is trained along, down to 1/100.
-        of: Continuous ``features`` z, ``codes`` (quantized vectors, with the gradient straight
-            through), or the ``posterior`` over codes; of several the contrasts are added.
-        softness: Temperature of that posterior, as ``probe.temperature`` is.
+        directions: ``both``, added; or ``forward``: only the modality that is declared first is
+            asked for its partner among the other's clips.
     """
 
     temperature: float = Field(0.1, gt=0.0)
     learned: bool = False
-    of: Annotated[tuple[Contrasted, ...], BeforeValidator(several)] = ("features",)
-    softness: float = Field(0.1, gt=0.0)
+    directions: Directions = "both"
 
 
 @full_precision
@@ -66,6 +60,7 @@ def clip_info_nce(
     steps: Steps | None = None,
     temperature: float | Tensor = 0.1,
     probabilities: bool = False,
+    directions: Directions = "both",
 ) -> Tensor | None:
     """InfoNCE of clips: unit vectors of means over the steps that exist.
 
@@ -75,6 +70,7 @@ def clip_info_nce(
             that have both.
         temperature: Of the softmax.
         probabilities: Whether they are distributions, whose means are rooted.
+        directions: See :class:`InfoNCEOptions`.
 
     Returns:
         A scalar; None if no two clips have the same two modalities.
@@ -82,19 +78,14 @@ def clip_info_nce(
     Raises:
         DataError: a single clip, which there is nothing to tell from.
     """
-    features = sequences(features)
-    steps = steps or Steps.of(features)
-    refuse_single(steps)
-    given = {m: mean_over_time(x, steps.mask(m)) for m, x in features.items()}
-    means = {m: unit(x, probabilities) for m, x in given.items()}
-    losses = []
-    for a, b in combinations(means, 2):
-        both = steps.clips(a, b)
-        pair = (means[a], means[b]) if both is None else (means[a][both], means[b][both])
-        if len(pair[0]) > 1:
-            score = pair[0] @ pair[1].T / temperature
-            losses.append(-(score.log_softmax(1) + score.log_softmax(0)).diagonal().mean())
-    return torch.stack(losses).sum() if losses else None
+
+    def pair(a: Tensor, b: Tensor) -> Tensor:
+        score = a @ b.T / temperature
+        told = score.log_softmax(1) + (score.log_softmax(0) if directions == "both" else 0.0)
+        return -told.diagonal().mean()
+
+    means = clip_means(features, steps)
+    return contrasted({m: unit(x, probabilities) for m, x in means.items()}, steps, pair)
 
 
 @full_precision
@@ -103,6 +94,7 @@ def step_info_nce(
     steps: Steps | None = None,
     temperature: float | Tensor = 0.1,
     probabilities: bool = False,
+    directions: Directions = "both",
 ) -> Tensor | None:
     """InfoNCE of steps: each is told from the same step of the other clips.
 
@@ -114,6 +106,7 @@ def step_info_nce(
         steps: Which steps exist; None for all.
         temperature: Of the softmax.
         probabilities: Whether they are distributions, which are rooted.
+        directions: See :class:`InfoNCEOptions`.
 
     Returns:
         A scalar; None if no two clips have a step of the same two modalities.
@@ -125,49 +118,30 @@ def step_info_nce(
     steps = steps or Steps.of(features)
     refuse_single(steps)
     units = {m: unit(x, probabilities).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
-    losses = []
+    losses, back = [], float(directions == "both")
     for a, b in combinations(units, 2):
         score = units[a] @ units[b].mT / temperature
         mask = steps.mask(a, b)
         if mask is None:
-            losses.append(-(score.log_softmax(2) + score.log_softmax(1)).diagonal(0, 1, 2).mean())
+            told = score.log_softmax(2) + back * score.log_softmax(1)
+            losses.append(-told.diagonal(0, 1, 2).mean())
             continue
         there = mask.T  # [T, B]
-        told = there & (there.sum(1, keepdim=True) > 1)
+        counted = there & (there.sum(1, keepdim=True) > 1)
         if int((steps.length_of(a, b) > 0).sum()) < 2:
             continue
         lowest = torch.finfo(score.dtype).min
         rows = score.masked_fill(~there[:, None, :], lowest).log_softmax(2).diagonal(0, 1, 2)
         columns = score.masked_fill(~there[:, :, None], lowest).log_softmax(1).diagonal(0, 1, 2)
-        losses.append(-(rows + columns)[told].mean())
+        losses.append(-(rows + back * columns)[counted].mean())
     return torch.stack(losses).sum() if losses else None
 
 
-def unit(x: Tensor, probabilities: bool = False) -> Tensor:
-    """Vectors of length 1 along the last axis, of distributions their square roots."""
-    return nn.functional.normalize((x + FLOOR).sqrt() if probabilities else x, dim=-1)
+class InfoNCE(Contrast):
+    """A contrast by a softmax whose temperature may be learned."""
 
-
-def refuse_single(steps: Steps) -> None:
-    """Refuse a batch without a negative.
-
-    Raises:
-        DataError: it is of one clip.
-    """
-    if steps.batch_size < 2:
-        raise DataError(
-            "InfoNCE tells each clip from the others of its batch, but this batch has one clip; "
-            "give at least two (data.batch_size)"
-        )
-
-
-class InfoNCE(Objective):
-    """A contrast on features, on codes, on posteriors, or on several of them."""
-
-    def __init__(self, options: InfoNCEOptions | None = None) -> None:
+    def __init__(self, options: ContrastOptions | None = None) -> None:
         super().__init__(options)
-        if set(self.options.of) != {"features"}:
-            self.needs = frozenset({"codes"})  # type: ignore[misc]
         if self.options.learned:
             self.sharpness = nn.Parameter(torch.tensor(-math.log(self.options.temperature)))
 
@@ -179,31 +153,6 @@ class InfoNCE(Objective):
         with torch.no_grad():  # the number itself, as CLIP does: behind a bound it had no gradient
             self.sharpness.clamp_(max=math.log(SHARPEST))
         return torch.exp(-self.sharpness)
-
-    def contrast(
-        self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
-    ) -> Tensor | None:
-        """Of features, code vectors or distributions."""
-        raise NotImplementedError
-
-    def term(self, view: View, draw: None) -> Tensor | None:
-        """The loss on the whole batch."""
-        read: dict[Contrasted, Callable[[], Mapping[str, Tensor]]] = {
-            "features": lambda: view.encoded.semantic,
-            "codes": lambda: view.quantized.vectors,
-            "posterior": lambda: self.posterior(view),
-        }
-        given = {name: read[name]() for name in dict.fromkeys(self.options.of)}
-        losses = [
-            self.contrast(x, view.encoded.steps, name == "posterior") for name, x in given.items()
-        ]
-        found = [loss for loss in losses if loss is not None]
-        return torch.stack(found).sum() if found else None
-
-    def posterior(self, view: View) -> dict[str, Tensor]:
-        """Distributions over codes, [B, T, K], of levels one beside the other."""
-        soft, book = self.options.softness, view.quantizer
-        return {m: book.posterior(m, z, soft).flatten(2) for m, z in view.encoded.semantic.items()}
 
 
 @objectives.register("clip_info_nce", InfoNCEOptions)
@@ -217,7 +166,8 @@ class ClipInfoNCE(InfoNCE):
         self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
     ) -> Tensor | None:
         """See :func:`clip_info_nce`."""
-        return clip_info_nce(features, steps, self.temperature, probabilities)
+        how = self.options.directions
+        return clip_info_nce(features, steps, self.temperature, probabilities, how)
 
 
 @objectives.register("step_info_nce", InfoNCEOptions)
@@ -251,4 +201,5 @@ class StepInfoNCE(InfoNCE):
         aligned = {m: x for m, x in features.items() if m in known}
         if not aligned:
             return None
-        return step_info_nce(aligned, steps, self.temperature, probabilities)
+        how = self.options.directions
+        return step_info_nce(aligned, steps, self.temperature, probabilities, how)

@@ -58,15 +58,21 @@ class WeightedObjectives(nn.ModuleDict):
             yield name, term
 
     def need(self, what: str) -> bool:
-        """Whether a term reads the private ``detail``, what is ``rebuilt``, or ``codes``."""
+        """Whether a term reads ``detail``, what is ``rebuilt``, ``codes`` or a ``teacher``."""
         return any(what in term.needs for _, term in self.terms())
 
-    def check(self, quantizer: Quantizer) -> None:
-        """Refuse terms that need codes of a model that has none.
+    def check(self, quantizer: Quantizer, teacher: bool = False) -> None:
+        """Refuse terms that need codes, or a teacher, of a model that has none.
 
         Raises:
             ConfigError: naming them.
         """
+        taught = [name for name, term in self.terms() if "teacher" in term.needs]
+        if taught and not teacher:
+            raise ConfigError(
+                f"objectives.{taught[0]} needs teachers, and model.teacher=0 has none; set "
+                f"model.teacher=0.995, or {' '.join(f'objectives.{x}=null' for x in taught)}"
+            )
         idle = [name for name, term in self.terms() if "codes" in term.needs]
         if quantizer.levels == 0 and idle:
             remedies = [
@@ -97,6 +103,11 @@ class WeightedObjectives(nn.ModuleDict):
             if name in optimizers:
                 found |= term.fit(view, optimizers[name], division)
         return found
+
+    def follow(self, view: View) -> None:
+        """Every objective's own, after a step; see :meth:`Objective.follow`."""
+        for _, term in self.terms():
+            term.follow(view)
 
     def forward(
         self,

@@ -128,10 +128,10 @@ def joined_model(stage1: UnifiedModel, source: Clips, new: str, seed: int) -> Un
         )
     model.load_state_dict(own | kept)
     model.to(stage1.device, stage1.dtype)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    for part in parts_of(model, new):
-        part.requires_grad_(True)
+    known_ones = {p for m in stage1.modalities for x in parts_of(model, m) for p in x.parameters()}
+    trained = {p for part in parts_of(model, new) for p in part.parameters()} - known_ones
+    for parameter in model.parameters():  # what modalities share stays as stage 1 left it
+        parameter.requires_grad_(parameter in trained)
     return model.eval()
 
 

@@ -115,6 +115,7 @@ class Pretraining:
             if not self._averages:  # terms that compare clips are computed whole on every rank
                 terms = [t for _, t in self.state.objectives.terms() if t.scope == "clip"]
                 divided = {p for part in (self.state.model, *terms) for p in part.parameters()}
+                divided -= set(self.state.model.codebook.parameters())  # of such terms, too
                 trained = [p for p in trained if p in divided]
             self._gradients = GradientSum(trained, self.ranks)
 

@@ -63,7 +63,7 @@ class TrainingState:
         self.objectives = WeightedObjectives(
             modalities, model.width, objectives, seed + 1, book.width
         )
-        self.objectives.check(book)
+        self.objectives.check(book, self.model.teacher is not None)
         self.objectives.to(self.device, dtype)
         made = {name: term.inner_optimizer() for name, term in self.objectives.terms()}
         self.inner = {name: own for name, own in made.items() if own is not None}
@@ -87,7 +87,7 @@ class TrainingState:
         """Parameters of the main Adam; inner fits have their own."""
         named = [(f"model.{n}", p) for n, p in self.model.named_parameters()]
         named += [(f"objectives.{n}", p) for n, p in self.objectives.named_parameters()]
-        return [(n, p) for n, p in named if p not in self._inner]
+        return [(n, p) for n, p in named if p.requires_grad and p not in self._inner]
 
     def optimizers(self) -> list[tuple[str, torch.optim.Optimizer, Named]]:
         """(name in files, optimizer, its named parameters) of the main one and of inner fits."""
@@ -103,9 +103,10 @@ class TrainingState:
         return every
 
     def shared(self) -> list[Tensor]:
-        """What no gradient of the main loss moves: codes, and the weights of inner fits."""
+        """What no gradient of the main loss moves: codes, queues and the weights of inner fits."""
         return [
             *self.model.codebook.buffers(),
+            *self.objectives.buffers(),
             *(p for o in self.inner.values() for p in parameters_of(o)),
         ]
 
@@ -120,7 +121,8 @@ class TrainingState:
         if not self.learns:
             return Encoded({}, self.model.semantics(batch), {}, {}, batch.steps)
         with self.autocast():
-            return self.model.represent(batch, self.objectives.need("detail"))
+            need = self.objectives.need
+            return self.model.represent(batch, need("detail"), need("teacher"))
 
     def reconstruct(self, encoded: Encoded, quantized: Quantized) -> Mapping[str, Tensor]:
         """What codes and detail rebuild, where a term reads it."""
@@ -128,6 +130,11 @@ class TrainingState:
             return {}
         with self.autocast():
             return self.model.reconstruct(encoded, quantized)
+
+    def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
+        """See :meth:`UnifiedModel.rebuild`; for terms that give decoders other content."""
+        with self.autocast():
+            return self.model.rebuild(encoded, modality, content)
 
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""

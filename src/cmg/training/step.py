@@ -67,6 +67,8 @@ def pretraining_step(
 
     if state.learns:
         state.optimizer.step()
+        model.follow()  # teachers, where there are any
+        objectives.follow(view)  # queues
     model.codebook.update(view.quantized, draws.reset)  # MM-EMA and code reset
     together.stay_alike(state)
     return log

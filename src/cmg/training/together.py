@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -72,7 +73,9 @@ class Alone:
         encoded = state.represent(own)
         quantized = state.model.quantize(encoded)  # nearest codes; the codebook is untouched
         rebuilt = state.reconstruct(encoded, quantized)
-        return View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
+        view = View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
+        view.rebuild = partial(state.rebuild, encoded)
+        return view
 
     def division(self, names: Iterable[str]) -> None:
         """Fits are whole."""
@@ -203,6 +206,8 @@ class Divided:
         names, private = list(encoded[0].semantic), list(encoded[0].private)
         own = {f"z/{m}": torch.cat([e.semantic[m] for e in encoded]) for m in names}
         own |= {f"s/{m}": torch.cat([e.private[m] for e in encoded]) for m in private}
+        taught = list(encoded[0].taught)
+        own |= {f"t/{m}": torch.cat([e.taught[m] for e in encoded]) for m in taught}
         found = self.gather(own)
         return Encoded(
             {},
@@ -210,6 +215,7 @@ class Divided:
             {},
             {m: found[f"s/{m}"] for m in private},
             self.steps,
+            {m: found[f"t/{m}"].detach() for m in taught},
         )
 
     def gather(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -266,6 +272,7 @@ class Divided:
         quantized = some_codes(view, encoded, rows)
         rebuilt = state.reconstruct(encoded, quantized)
         here = View(encoded, quantized, rebuilt, view.quantizer, view.earlier, chunk.rows)
+        here.rebuild = partial(state.rebuild, encoded)
         found = terms(here, frozenset[Scope]({"clip"}))
         for key, value in found.terms.items():
             found.terms[key] = value * share_of(key, encoded.steps, self.steps)
@@ -296,8 +303,9 @@ class Divided:
     def stay_alike(self, state: TrainingState) -> None:
         """On GPUs, whose sums differ in the last bit from run to run, rank 0's state is all's."""
         if self.ranks is not None and state.device.type == "cuda":
-            codes = state.model.codebook.buffers()
-            self.ranks.take_from_first([*codes, *state.objectives.parameters()])
+            parts = (state.model.codebook, state.objectives)
+            held = [x for part in parts for x in (*part.parameters(), *part.buffers())]
+            self.ranks.take_from_first(held)
 
 
 def clips_of(steps: Steps, rows: Tensor) -> Steps:
@@ -323,7 +331,7 @@ def some_codes(view: View, encoded: Encoded, rows: Tensor) -> Quantized:
 
 def features_of(encoded: Encoded) -> Encoded:
     """What the objectives need of a chunk; the rest is encoded again when its turn comes."""
-    return Encoded({}, encoded.semantic, {}, encoded.private, encoded.steps)
+    return Encoded({}, encoded.semantic, {}, encoded.private, encoded.steps, encoded.taught)
 
 
 def share_of(key: str, some: Steps, whole: Steps) -> float:
