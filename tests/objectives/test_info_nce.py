@@ -10,6 +10,7 @@ from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.errors import DataError
 from cmg.objectives import ClipInfoNCE, InfoNCEOptions, StepInfoNCE, clip_info_nce, step_info_nce
 from cmg.objectives.base import View
+from cmg.objectives.contrast import RootedDistribution, unit
 from cmg.types import Encoded, Kind, Modality, Steps
 
 NAMES = ("audio", "video", "text")
@@ -211,3 +212,41 @@ def test_the_two_directions_add_up(contrast):
 def test_a_term_asks_in_the_directions_it_is_told(term, contrast):
     made = {"clip": ClipInfoNCE, "step": StepInfoNCE}[term](InfoNCEOptions(directions="forward"))
     assert made.contrast(some(), None) == contrast(some(), directions="forward")
+
+
+def test_a_contrast_of_steps_through_a_softmax_has_autograds_gradient():
+    """Nothing goes through the length of square roots of a distribution, for it is always 1."""
+    generator = torch.Generator().manual_seed(3)
+    scores = {m: torch.randn(4, 3, 6, generator=generator).double() for m in "ab"}
+    found = []
+    for rooted in (RootedDistribution.apply, lambda x: unit(x, True)):
+        leaves = {m: x.clone().requires_grad_() for m, x in scores.items()}
+        a, b = (rooted(x.softmax(-1)).transpose(0, 1) for x in leaves.values())
+        score = a @ b.mT / 0.1
+        loss = -(score.log_softmax(2) + score.log_softmax(1)).diagonal(0, 1, 2).mean()
+        own = torch.autograd.grad(loss, list(leaves.values()))
+        found.append((loss.detach(), *own))
+    for fast, slow in zip(*found, strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
+    soft = {m: x.softmax(-1) for m, x in scores.items()}
+    torch.testing.assert_close(step_info_nce(soft, None, 0.1, True), found[1][0])
+
+
+def test_terms_share_a_posterior():
+    """It is made once for all that read it, however they are named."""
+    made = []
+
+    class Counted(SharedCodebook):
+        def posterior(self, modality, z, temperature):
+            made.append((modality, temperature))
+            return super().posterior(modality, z, temperature)
+
+    features = {m: torch.randn(4, 3, 6) for m in "ab"}
+    book = Counted(["a", "b"], 6, CodebookOptions(size=5))
+    steps = Steps.of(features)
+    view = View(Encoded(features, features, {}, {}, steps), book.lookup(features), {}, book)
+    first, second = view.posterior(0.1), view.posterior(0.1)
+    assert first is second
+    assert made == [("a", 0.1), ("b", 0.1)]
+    view.posterior(0.2)
+    assert len(made) == 4

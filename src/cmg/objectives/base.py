@@ -78,6 +78,22 @@ class View:
     earlier: Sequence[View] = ()
     rows: Tensor | None = None
     rebuild: Callable[[str, Tensor], Tensor] | None = None
+    _soft: dict[float, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
+
+    def posterior(self, softness: float) -> dict[str, Tensor]:
+        """Distributions over codes, [B, T, K], of levels one beside the other.
+
+        They are made once for all terms that read them, for they cost as much as a term.
+
+        Args:
+            softness: Their temperature, see :meth:`cmg.codebook.quantizer.Quantizer.posterior`.
+        """
+        if softness not in self._soft:
+            own, book = self.encoded.semantic, self.quantizer
+            self._soft[softness] = {
+                m: book.posterior(m, z, softness).flatten(2) for m, z in own.items()
+            }
+        return self._soft[softness]
 
 
 @dataclass

@@ -25,6 +25,7 @@ from cmg.objectives.base import objectives
 from cmg.objectives.contrast import (
     Contrast,
     ContrastOptions,
+    RootedDistribution,
     clip_means,
     contrasted,
     refuse_single,
@@ -117,7 +118,8 @@ def step_info_nce(
     features = sequences(features)
     steps = steps or Steps.of(features)
     refuse_single(steps)
-    units = {m: unit(x, probabilities).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
+    rooted = RootedDistribution.apply if probabilities else unit
+    units = {m: rooted(x).transpose(0, 1) for m, x in features.items()}  # [T, B, D]
     losses, back = [], float(directions == "both")
     for a, b in combinations(units, 2):
         score = units[a] @ units[b].mT / temperature
