@@ -117,6 +117,7 @@ def test_as_coded_options():
             "decay": 0.99,
             "epsilon": 1e-5,
             "partner": "aligned",
+            "own_weight": None,
             "update": "sequential",
             "smoothing": True,
             "initial_count": 0.0,
@@ -128,6 +129,7 @@ def test_as_coded_options():
             "active": 100,
             "source": "codes",
             "noise": 1 / 1024,
+            "spread": "uniform",
             "reseed_stats": False,
         },
     }

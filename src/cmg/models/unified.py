@@ -36,11 +36,15 @@ class ModelOptions(Options):
         temporal: How steps become semantic features.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
+            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md);
+            or ``normalized``, two convolutions with batch norm over gated maps [as coded in a
+            successor], decoded as published.
         toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
             CPU in float32; forms differ in speed and rounding (docs/speed.md).
         token_encoder: What reads tokens in context before the temporal encoder: ``lstm``, two
             layers in both directions (published), or ``none``.
+        narrow_content: Whether decoders bring code vectors that are wider than D, as whole rows
+            are, to D by a linear map of its own first [as coded].
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
     """
@@ -52,6 +56,7 @@ class ModelOptions(Options):
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True
+    narrow_content: bool = False
     codebook: AnyQuantizerOptions = CodebookOptions()
 
 
@@ -114,6 +119,7 @@ class UnifiedModel(nn.Module):
         of_maps = (options.map_detail, options.toom_cook_from)
         book = options.codebook
         content = quantizers[book.kind].part.vector_width(options.width, names, book)
+        narrow = options.width if options.narrow_content and content > options.width else None
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
@@ -126,7 +132,7 @@ class UnifiedModel(nn.Module):
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
                 self.detail[m.name] = build_detail(m, in_width, *of_maps)
-                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps)
+                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps, narrow)
             self.codebook = build_quantizer(names, options.width, book)
 
     @property
@@ -169,7 +175,7 @@ class UnifiedModel(nn.Module):
         inputs, semantic = self._content(batch, steps)
         specific, private = {}, {}
         for m, x in inputs.items() if detail else ():
-            own, seen = self._private(self.detail, m, x)
+            own, seen = self._private(self.detail, m, self._gated(m, x))
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
         return Encoded(inputs, semantic, specific, private, steps)
 
@@ -183,6 +189,14 @@ class UnifiedModel(nn.Module):
             m: self._private(self.decoder, m, quantized.vectors[m], detail).to(self.dtype)
             for m, detail in encoded.detail.items()
         }
+
+    def _gated(self, m: str, x: Tensor) -> Tensor:
+        """What the detail encoder of a modality reads of its inputs."""
+        pool = getattr(self.semantic[m], "pool", None)
+        if pool is None or self.options.map_detail != "normalized":
+            return x
+        gated: Tensor = pool.gated(x)
+        return gated
 
     def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
         """A detail encoder or decoder; that of maps is big enough to be computed twice."""
