@@ -126,7 +126,7 @@ def test_the_method_that_a_preset_has_changes_nothing(name):
 @pytest.mark.parametrize(
     ("method", "text", "message"),
     [
-        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: contrast, dcid, "),
+        ("dicd", "", "no method named 'dicd' (did you mean 'dcid'?); valid: codaar, "),
         (
             "digits",
             "",

@@ -13,25 +13,39 @@ from cmg.data.labels import clip_classes
 from cmg.decoders.heads import NarrowingStepHead
 from cmg.encoders.detail import MapDetail
 from cmg.encoders.spatial import SpatialPool
+from cmg.errors import DataError
 from cmg.evaluation.metrics import batch_precision, top1_accuracy
 from cmg.golden.cases import Case
-from cmg.golden.compare import SINGLE, VALUES, Comparison
+from cmg.golden.compare import END_TO_END, SINGLE, VALUES, Comparison
 from cmg.golden.modules import ModuleRecipe, load_renamed, projections
 from cmg.golden.quantizer import forward_passes, index_margin, recorded_reset
+from cmg.golden.steps import (
+    PUBLISHED,
+    batch_of,
+    compare_fingerprints,
+    compare_log,
+    recorded_draws,
+    recorded_steps,
+)
 from cmg.interop.codaar import (
+    AS_CODED_COMMITMENT,
     HEAD,
     MAP_DETAIL,
     ROW,
+    UNUSED,
     as_coded_codebook,
     codebook_to_ours,
     codebook_to_theirs,
+    export_codaar,
+    infer_codaar,
+    load_codaar,
 )
 from cmg.interop.names import SPATIAL_POOL, below, renamed
 from cmg.objectives.cmcm import cmcm_loss
-from cmg.objectives.commitment import CommitmentOptions, commitment_loss
+from cmg.objectives.commitment import commitment_loss
+from cmg.training.state import TrainingState
+from cmg.training.step import pretraining_step
 from cmg.types import Quantized, Steps
-
-COMMITMENT = CommitmentOptions(partner_weight=0.5)
 
 
 def verify_tied_codebook(case: Case, comparison: Comparison) -> None:
@@ -84,7 +98,7 @@ def compare_losses(
     quantized: Quantized,
 ) -> None:
     """Commitment and CMCM with the codes before the update, and their gradients."""
-    committed = commitment_loss(semantic, quantized.codes, quantized.steps, COMMITMENT)
+    committed = commitment_loss(semantic, quantized.codes, quantized.steps, AS_CODED_COMMITMENT)
     losses = {f"{m}_commit_loss": loss for m, loss in committed.items()}
     cmcm = cmcm_loss(semantic, codebook.distances, quantized.steps)
     if cmcm is not None:
@@ -162,6 +176,53 @@ verify_step_head = ModuleRecipe(
     lambda module, inputs: {"logits": module(inputs["x"])},
 )
 
+
+def verify_tied_steps(case: Case, comparison: Comparison) -> None:
+    """Train as many steps as were recorded, and compare everything after each."""
+    steps = recorded_steps(case)
+    state, extras = recorded_state(case, steps[0])
+    model, objectives = state.model, state.objectives
+    book = model.codebook
+    assert isinstance(book, TiedCodebook)
+    exported = export_codaar(model, objectives, extras)
+    compare_fingerprints(comparison, "_initial", "", exported)
+    compare_rows(comparison, state, steps[0])
+    for prefix in steps:
+        batch = batch_of(case, state, prefix)
+        log = pretraining_step(state, batch, recorded_draws(case, comparison, state, prefix))
+        compare_log(comparison, prefix, state, log, batch.size)
+        compare_segments(comparison, f"out/{prefix}loss/segment_loss", book)
+        compare_buffers(comparison, f"out/{prefix}quantizer/", book)
+        compare_fingerprints(comparison, "", prefix, export_codaar(model, objectives, extras))
+
+
+def recorded_state(case: Case, first: str) -> tuple[TrainingState, dict[str, Tensor]]:
+    """Training at the recorded initial weights, as coded but without dropout; and the extras."""
+    size = case.array(f"in/{first}video").shape[2]
+    architecture = infer_codaar(case.params, size, dropout=0.0)
+    state = TrainingState(
+        architecture.modalities,
+        architecture.model,
+        architecture.objectives,
+        PUBLISHED,
+        precision="float64",
+    )
+    extras, absent = load_codaar(case.params, state.model, state.objectives)
+    if missing := [name for name in absent if not name.startswith(UNUSED)]:
+        raise DataError(f"{case.path} records no initial weights for {', '.join(missing[:3])}")
+    return state, extras
+
+
+@torch.no_grad()
+def compare_rows(comparison: Comparison, state: TrainingState, prefix: str) -> None:
+    """What heads are given in eval mode at the initial weights."""
+    model = state.model.eval()
+    batch = batch_of(comparison.case, state, prefix)
+    for m, row in model.quantize(model.represent(batch)).vectors.items():
+        comparison.check(f"out/eval_before/{m}_row", row)
+    model.train()
+
+
 CODAAR: dict[str, tuple[Callable[[Case, Comparison], None], float]] = {
     r"Cross_VQEmbeddingEMA_(AV|AVT)_hierarchical( \((lookup|reset)\))?": (
         verify_tied_codebook,
@@ -170,5 +231,6 @@ CODAAR: dict[str, tuple[Callable[[Case, Comparison], None], float]] = {
     r"Video_Semantic_Encoder \(CoDAAR\)": (verify_video_path, VALUES),
     r"CoDAAR batch precision": (verify_batch_precision, SINGLE),
     r"Semantic_Decoder_AVVP_1": (verify_step_head, VALUES),
+    r"CoDAAR (AV|AVT) pretraining step": (verify_tied_steps, END_TO_END),
 }
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""
