@@ -86,7 +86,8 @@ class UnifiedModel(nn.Module):
     """Encoders and decoders of any modalities around one quantizer, ``codebook``.
 
     The training step reads `represent` -> `quantize` -> `reconstruct`; users call `encode` and
-    `decode`. No method but ``codebook.update`` changes state.
+    `decode`. No method but ``codebook.update`` changes state; in train mode the running averages of
+    ``map_detail=normalized`` follow every `represent`.
 
     Args:
         modalities: Declarations; their order is that of the sequential codebook update.
