@@ -137,6 +137,13 @@ def test_what_is_wrong_on_the_ranks_is_said_once(shell, overrides, tmp_path):
         (["training.epochs=no", "--devices", "2"], "training.epochs"),
         (["training.parallel=naive"], "needs several processes; give --devices"),
         (["training.parallel=naive", "training.micro_batch=2"], "leave out training.micro_batch"),
+        *(
+            (
+                ["model.map_detail=normalized", more],
+                "normalized is for one process and whole batches",
+            )
+            for more in ("training.micro_batch=2", "training.recompute_maps=true")
+        ),
     ],
 )
 def test_bad_options_are_named_before_a_process_starts(cmg, overrides, tmp_path, more, text):

@@ -80,6 +80,13 @@ MORE = {
     "product": [DOUBLE, "model.codebook={kind: product, groups: 4, size: 8}"],
     "residual": [DOUBLE, "model.codebook={kind: residual, size: 12}"],
     "tied": [DOUBLE, "model.codebook={kind: tied, size: 12, heads: row}"],
+    "aligned": [
+        DOUBLE,
+        "data.store=SPARSE",
+        "model.codebook={kind: tied, size: 12, heads: row, gradient: row, writes: segment}",
+        "model.codebook.alignment=mean",
+        "model.narrow_content=true",
+    ],
     "none": [
         DOUBLE,
         "model.codebook={kind: none}",

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from cmg.convolutions.forms import Library
 from cmg.decoders import ClipHead, MapDecoder, StepHead, VectorDecoder
+from cmg.decoders.heads import NarrowingStepHead
 from cmg.encoders.detail import (
     MapDetail,
     ResidualBlock,
@@ -116,6 +117,61 @@ def test_vector_decoder_formula():
     torch.testing.assert_close(decoder(content, detail), expected)
 
 
+def convolved(x, layer):
+    """A 3x3 convolution without padding, position by position; x [N, C, H, W]."""
+    n, _, height, width = x.shape
+    out = x.new_zeros(n, layer.out_channels, height - 2, width - 2)
+    for i in range(height - 2):
+        for j in range(width - 2):
+            window = x[:, :, i : i + 3, j : j + 3]
+            out[:, :, i, j] = torch.einsum("ochw,nchw->no", layer.weight, window) + layer.bias
+    return out
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_normalized_map_detail_formula(training):
+    """Two convolutions, each with batch norm over frames and positions, biased variance."""
+    torch.manual_seed(0)
+    detail = MapDetail((7, 7, 3), 6, normalized=True).double().train(training)
+    layers = detail.convolutions
+    for norm in (layers[1], layers[4]):
+        torch.nn.init.normal_(norm.weight)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2.0)
+    x = features(2, 3, 7, 7, 3)
+    wanted = x.flatten(0, 1).movedim(-1, 1)
+    running = []
+    for convolution, norm in ((layers[0], layers[1]), (layers[3], layers[4])):
+        wanted = convolved(wanted, convolution)
+        mean, variance = norm.running_mean.clone(), norm.running_var.clone()
+        if training:
+            mean, variance = wanted.mean((0, 2, 3)), wanted.var((0, 2, 3), correction=0)
+            running.append((norm, 0.9 * norm.running_mean + 0.1 * mean))
+        scale = norm.weight / (variance + 1e-5).sqrt()
+        shifted = wanted - mean[:, None, None]
+        wanted = (shifted * scale[:, None, None] + norm.bias[:, None, None]).clamp_min(0)
+    own, seen = detail(x)
+    torch.testing.assert_close(own, wanted.movedim(1, -1).view(2, 3, 3, 3, 6))
+    assert seen.shape == (2, 3, 3)
+    for norm, mean in running:
+        torch.testing.assert_close(norm.running_mean, mean)
+    assert len(running) == (2 if training else 0)
+
+
+def test_decoders_bring_wide_content_to_a_width_first():
+    """No activation lies between the two maps."""
+    torch.manual_seed(0)
+    decoder = VectorDecoder(12, 3, 5, narrow=4).double()
+    first, second = decoder.content
+    content, detail = features(2, 3, 12), features(2, 3, 3, seed=1)
+    y = (content @ first.weight.T + first.bias) @ second.weight.T + second.bias
+    torch.testing.assert_close(decoder(content, detail), decoder.output(torch.cat([y, detail], -1)))
+    assert (first.weight.shape, second.weight.shape) == ((4, 12), (3, 4))
+    maps = MapDecoder(12, 6, (7, 7, 5), narrow=4)
+    assert [tuple(x.weight.shape) for x in maps.content] == [(4, 12), (4, 4)]
+    assert maps.convolutions[0].weight.shape[0] == 4 + 6
+
+
 def test_kind_decides_the_encoder():
     maps = Modality(name="depth", kind=Kind.MAPS, shape=(5, 6, 3), detail_width=4)
     tokens = Modality(name="text", kind=Kind.TOKENS, shape=(9,), detail_width=4)
@@ -170,3 +226,15 @@ def test_heads_have_biases_everywhere():
             "classifier.weight": (3, 4),
             "classifier.bias": (3,),
         }
+
+
+def test_the_narrowing_head_is_four_linear_layers():
+    torch.manual_seed(0)
+    head = NarrowingStepHead(6, 4).double()
+    x = features(2, 3, 6)
+    wanted = x
+    for layer in head.layers:
+        wanted = wanted @ layer.weight.T + layer.bias
+    torch.testing.assert_close(head(x, None), wanted)
+    sizes = [(layer.in_features, layer.out_features) for layer in head.layers]
+    assert sizes == [(6, 6), (6, 3), (3, 3), (3, 4)]

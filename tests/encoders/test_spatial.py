@@ -71,3 +71,13 @@ def test_attention_is_a_convex_sum():
     same = one.expand(1, 2, 3, 4, 8)
     torch.testing.assert_close(make(8, "attention")(same), make(8, "attention")(one))
     torch.testing.assert_close(make(8, "sum")(same), 12 * make(8, "sum")(one))
+
+
+def test_gated_maps_add_up_to_the_pooled_ones():
+    pool = make(8, "sum")
+    x = torch.randn(2, 3, 4, 5, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gated = pool.gated(x)
+    assert gated.shape == x.shape
+    torch.testing.assert_close(gated.sum((2, 3)), pool(x))
+    gain = gated / x
+    torch.testing.assert_close(gain, gain[:, :, :1, :1].expand_as(gain))

@@ -8,6 +8,7 @@ import torch
 from cmg.evaluation.metrics import (
     average_precision,
     batch_averaged_scores,
+    batch_precision,
     clip_metrics,
     macro_scores,
     mean_average_precision,
@@ -130,3 +131,22 @@ def test_a_batch_without_targets_has_recall_zero_in_the_average():
     assert found.f1 == 0.5
     nothing = batch_averaged_scores(torch.zeros(4, 2), targets, 2)
     assert nothing.f1 == 0.0
+
+
+@pytest.mark.parametrize(("clips", "batch_size"), [(40, 256), (40, 7), (1, 3), (0, 4)])
+def test_batch_precision_against_counting(clips, batch_size):
+    """Classes that nothing is taken for have no say, whether or not they occur."""
+    generator = torch.Generator().manual_seed(clips + batch_size)
+    scores = torch.rand(clips, 6, generator=generator)
+    scores[:, 4] = 0.0  # never predicted
+    classes = torch.randint(0, 6, (clips,), generator=generator)
+    found, total = scores.argmax(1).tolist(), 0.0
+    for start in range(0, clips, batch_size):
+        part = range(start, min(clips, start + batch_size))
+        shares = []
+        for c in {found[i] for i in part}:
+            taken = [i for i in part if found[i] == c]
+            shares.append(sum(int(classes[i]) == c for i in taken) / len(taken))
+        total += len(part) * sum(shares) / len(shares)
+    wanted = total / clips if clips else 0.0
+    assert batch_precision(scores, classes, batch_size) == pytest.approx(wanted)

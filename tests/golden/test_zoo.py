@@ -10,7 +10,6 @@ from cmg.golden.verify import verify_case
 
 ZOO = Path(__file__).parent / "zoo"
 NOT_HERE = (
-    "codaar_",
     "fcid_",
     "info_nce",
     "micu_",

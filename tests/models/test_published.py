@@ -118,6 +118,7 @@ def test_as_coded_options():
             "decay": 0.99,
             "epsilon": 1e-5,
             "partner": "aligned",
+            "own_weight": None,
             "update": "sequential",
             "smoothing": True,
             "initial_count": 0.0,
@@ -130,6 +131,7 @@ def test_as_coded_options():
             "active": 100,
             "source": "codes",
             "noise": 1 / 1024,
+            "spread": "uniform",
             "reseed_stats": False,
         },
     }

@@ -79,3 +79,14 @@ def test_partners_that_never_meet(features, steps_of):
     losses = commitment_loss(z, codes, steps_of(z, lengths))
     own = 0.5 * (z["audio"][0] - codes["audio"][0]).square().mean()
     torch.testing.assert_close(losses["audio"], own)
+
+
+@pytest.mark.parametrize("modalities", [2, 3, 4])
+def test_a_weight_of_its_own_for_every_partner(features, steps_of, modalities):
+    """In betas, however many partners there are: half a beta is half of the coded form's for two,
+    and that of three modalities."""
+    z, codes = features(modalities, seed=1), features(modalities, seed=2)
+    losses = commitment_loss(z, codes, steps_of(z, None), CommitmentOptions(partner_weight=0.5))
+    for m, loss in losses.items():
+        pulls = [(z[m] - e).square().mean() * (0.5 if n == m else 0.125) for n, e in codes.items()]
+        torch.testing.assert_close(loss, torch.stack(pulls).sum())

@@ -104,6 +104,11 @@ class SharedCodebook(Quantizer):
         """Whether :meth:`start_from` does anything."""
         return self.options.start != "uniform"
 
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """Segments of a code that are given noise of their own."""
+        return ()
+
     def table(self, modality: str) -> Tensor:
         """The codes, [K, D], the same for all modalities."""
         return self.codes
@@ -154,7 +159,7 @@ class SharedCodebook(Quantizer):
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
-        return random_reset(generator, self.options.reset.noise)
+        return random_reset(generator, self.options.reset.noise, self.options.reset.spread)
 
     @torch.no_grad()
     def update(self, quantized: Quantized, draw: ResetDraw | None = None) -> None:
@@ -189,11 +194,16 @@ class SharedCodebook(Quantizer):
     def written(self, quantized: Quantized) -> dict[str, tuple[Tensor, Tensor]]:
         """What each modality writes to the codes it picked: counts [K] and sums [K, D]."""
         steps = quantized.steps
-        mixed = mixed_features(quantized.semantic, steps, self.options.ema.partner)
+        mixed = self.mixed(quantized)
         return {
             m: assign(quantized.indices[m], mixed[m].to(self.sums.dtype), self.size, steps.mask(m))
             for m in self.present(quantized)
         }
+
+    def mixed(self, quantized: Quantized) -> dict[str, Tensor]:
+        """The features [B, T, D] that are written, each with its partners'."""
+        ema = self.options.ema
+        return mixed_features(quantized.semantic, quantized.steps, ema.partner, ema.own_weight)
 
     @torch.no_grad()
     def revive(self, quantized: Quantized, draw: ResetDraw) -> None:
@@ -216,7 +226,9 @@ class SharedCodebook(Quantizer):
         resets, sources = torch.stack([stale.sum(), available]).tolist()  # the one host sync
         if resets == 0 or sources == 0:
             return
-        picks, noise = draw(resets, sources, self.feature_width)
+        width = self.feature_width
+        picks, noise = draw(resets, sources, math.prod(self.apart) * width)
+        noise = noise.view(resets, *self.apart, width).movedim(0, -2)
         pool = self.codes[..., active, :] if tokens is None else tokens
         fresh = pool[..., picks.to(pool.device), :] + noise.to(pool)
         self.codes[..., stale, :] = fresh

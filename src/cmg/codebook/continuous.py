@@ -28,13 +28,14 @@ class Continuous(Quantizer):
         """The features as vectors; no indices and no codes."""
         steps = self.checked(semantic, steps)
         detached = {m: z.detach() for m, z in semantic.items()}
-        return Quantized({}, {}, self.through(semantic, {}, {}), detached, steps)
+        return Quantized({}, {}, self.through(semantic, {}, {}, steps), detached, steps)
 
     def through(
         self,
         semantic: Mapping[str, Tensor],
         indices: Mapping[str, Tensor],
         codes: Mapping[str, Tensor],
+        steps: Steps,
     ) -> dict[str, Tensor]:
         """The features."""
         return dict(semantic)

@@ -29,6 +29,8 @@ class EMAOptions(Options):
             ``cross_attention`` with the partner's steps attended by the own feature [paper];
             ``none`` mixes with nothing, so that each modality moves the codes by itself (the
             ablation without MM-EMA in the paper's Tables 2 and 3).
+        own_weight: How many partners the own feature counts for in the mix; null: as many as there
+            are, which is half of it. With 3 it is 3/(M + 2), and each partner 1/(M + 2).
         update: ``sequential`` decays once per modality, in order [as coded]; ``joint`` decays once
             per step with all modalities' sums added, independent of their order [paper].
         smoothing: Laplace-smooth the counts [as coded]. Smoothing holds the count of an unused
@@ -44,6 +46,7 @@ class EMAOptions(Options):
     decay: float = Field(0.99, ge=0.0, lt=1.0)
     epsilon: float = Field(1e-5, gt=0.0)
     partner: Literal["aligned", "cross_attention", "none"] = "aligned"
+    own_weight: float | None = Field(None, gt=0.0)
     update: Literal["sequential", "joint"] = "joint"
     smoothing: bool = False
     initial_count: float = Field(1.0, ge=0.0)
@@ -78,8 +81,12 @@ def attend(query: Tensor, partner: Tensor, valid: Tensor | None) -> Tensor:
 
 
 @full_precision
-def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -> dict[str, Tensor]:
+def mixed_features(
+    semantic: Mapping[str, Tensor], steps: Steps, partner: str, own_weight: float | None = None
+) -> dict[str, Tensor]:
     """What each modality writes into its codes: half itself, half the mean of its partners.
+
+    With an own weight w it is (w z + sum of the partners) / (w + their number).
 
     With the partner ``none`` it writes itself. Partners that do not exist at a step are left out of
     the mean; a feature without any partner is written as it is.
@@ -88,6 +95,7 @@ def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -
         semantic: z, [B, T, D] per modality.
         steps: Which steps exist.
         partner: See :class:`EMAOptions`.
+        own_weight: Likewise.
 
     Returns:
         [B, T, D] per modality.
@@ -111,8 +119,11 @@ def mixed_features(semantic: Mapping[str, Tensor], steps: Steps, partner: str) -
             else:
                 total = total + read * exists[..., None]
                 partners = partners + exists[..., None].to(own.dtype)
-        half = 0.5 * own + 0.5 * total / partners.clamp_min(1)
-        mixed[m] = torch.where(partners > 0, half, own)
+        if own_weight is None:
+            mix = 0.5 * own + 0.5 * total / partners.clamp_min(1)
+        else:
+            mix = (own_weight * own + total) / (own_weight + partners)
+        mixed[m] = torch.where(partners > 0, mix, own)
     return mixed
 
 

@@ -179,13 +179,15 @@ class Quantizer(nn.Module):
         detached = {m: z.detach() for m, z in semantic.items()}
         indices = self.nearest(detached)
         codes = {m: self.codes_of(m, x) for m, x in indices.items()}
-        return Quantized(indices, codes, self.through(semantic, indices, codes), detached, steps)
+        vectors = self.through(semantic, indices, codes, steps)
+        return Quantized(indices, codes, vectors, detached, steps)
 
     def through(
         self,
         semantic: Mapping[str, Tensor],
         indices: Mapping[str, Tensor],
         codes: Mapping[str, Tensor],
+        steps: Steps,
     ) -> dict[str, Tensor]:
         """What heads are given of codes e, with gradient straight through to the features z."""
         straight = {m: z + (codes[m] - z).detach() for m, z in semantic.items()}

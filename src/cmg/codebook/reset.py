@@ -12,7 +12,8 @@ from torch import Tensor
 from cmg.options import Options
 
 ResetDraw = Callable[[int, int, int], tuple[Tensor, Tensor]]
-"""(codes to reset R, sources, D) -> source picks int64 [R] and noise [R, D]."""
+"""(codes to reset R, sources, D) -> source picks int64 [R] and noise [R, D]; where
+segments of a row have noise of their own, D is the width of a row."""
 
 
 class ResetOptions(Options):
@@ -26,7 +27,9 @@ class ResetOptions(Options):
         active: Codes idle for fewer steps than this are sources.
         source: ``codes`` copies an active code plus noise [as coded]; ``tokens`` takes a feature
             of the current batch, which a feature is sure to be near.
-        noise: Half-width of the uniform noise added to the source.
+        noise: Half-width of the noise added to the source; its standard deviation if `spread` is
+            ``normal``.
+        spread: Whether that noise is ``uniform`` or ``normal``.
         reseed_stats: Also restart N and O of a reset code. As coded they are kept, and the next
             update rebuilds the old code from them unless a feature picks the new one at once.
     """
@@ -37,21 +40,26 @@ class ResetOptions(Options):
     active: int = Field(100, ge=1)
     source: Literal["codes", "tokens"] = "codes"
     noise: float = Field(1.0 / 1024.0, ge=0.0)
+    spread: Literal["uniform", "normal"] = "uniform"
     reseed_stats: bool = True
 
 
-def random_reset(generator: torch.Generator | None, noise: float) -> ResetDraw:
-    """The draws of a training step: sources with replacement, uniform noise.
+def random_reset(
+    generator: torch.Generator | None, noise: float, spread: str = "uniform"
+) -> ResetDraw:
+    """The draws of a training step: sources with replacement, and noise.
 
     Args:
         generator: Of the draws; None is torch's global one.
-        noise: Half-width.
+        noise: Half-width, or standard deviation.
+        spread: See :class:`ResetOptions`.
     """
 
     def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
         picks = torch.randint(sources, (resets,), generator=generator)
-        spread = torch.rand(resets, width, generator=generator) * 2.0 - 1.0
-        return picks, spread * noise
+        if spread == "normal":
+            return picks, torch.randn(resets, width, generator=generator) * noise
+        return picks, (torch.rand(resets, width, generator=generator) * 2.0 - 1.0) * noise
 
     return draw
 

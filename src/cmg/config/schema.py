@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt
 
 from cmg.data.options import DataOptions
 from cmg.decoders.heads import ProbeOptions
+from cmg.errors import ConfigError
 from cmg.models.unified import ModelOptions
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options
@@ -41,3 +42,33 @@ class RunConfig(Options):
     training: TrainingOptions = TrainingOptions()
     probe: ProbeOptions = ProbeOptions()
     plugins: tuple[str, ...] = ()
+
+
+def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
+    """Refuse options that contradict each other.
+
+    Args:
+        config: Of a run.
+        several: Whether several processes share a batch.
+
+    Raises:
+        ConfigError: they do.
+    """
+    options = config.training
+    if options.parallel == "naive" and (options.micro_batch or options.codebook_only):
+        raise ConfigError(
+            "training.parallel=naive is a control of whole steps; leave out training.micro_batch "
+            "and training.codebook_only"
+        )
+    if options.parallel == "naive" and not several:
+        raise ConfigError("training.parallel=naive needs several processes; give --devices")
+    whole = {
+        "training.compile": options.compile,
+        "model.map_detail=normalized": config.model.map_detail == "normalized",
+    }
+    for what, given in whole.items():
+        if given and (several or options.micro_batch or options.recompute_maps):
+            raise ConfigError(
+                f"{what} is for one process and whole batches; leave out --devices, "
+                "training.micro_batch and training.recompute_maps"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -102,4 +103,27 @@ class StepHead(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, T, D] -> logits [B, T, classes]; `mask` is not needed."""
         logits: Tensor = self.classifier(self.linear(x))
+        return logits
+
+
+class NarrowingStepHead(nn.Module):
+    """Per-step localization by four Linear layers without activation, the last two of half width.
+
+    As coded in a successor, for training loops of one's own: it computes nothing that
+    :class:`StepHead` cannot, and the benchmarks train that.
+
+    Args:
+        width: W of the vectors.
+        classes: Number of classes, background included.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        half = max(1, width // 2)
+        sizes = [width, width, half, half, classes]
+        self.layers = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise(sizes)))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, T, W] -> logits [B, T, classes]; `mask` is not needed."""
+        logits: Tensor = self.layers(x)
         return logits

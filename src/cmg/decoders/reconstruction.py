@@ -16,6 +16,13 @@ from cmg.encoders.detail import (
 from cmg.types import Kind, Modality
 
 
+def content_layers(width: int, out_width: int, narrow: int | None) -> nn.Module:
+    """The linear map of content; two in a row where there is a width to pass through [as coded]."""
+    if narrow is None:
+        return nn.Linear(width, out_width)
+    return nn.Sequential(nn.Linear(width, narrow), nn.Linear(narrow, out_width))
+
+
 class VectorDecoder(nn.Module):
     """Linear over [projected content, detail].
 
@@ -23,11 +30,14 @@ class VectorDecoder(nn.Module):
         width: D.
         detail_width: S.
         out_width: C of the feature.
+        narrow: See :func:`content_layers`.
     """
 
-    def __init__(self, width: int, detail_width: int, out_width: int) -> None:
+    def __init__(
+        self, width: int, detail_width: int, out_width: int, narrow: int | None = None
+    ) -> None:
         super().__init__()
-        self.content = nn.Linear(width, detail_width)
+        self.content = content_layers(width, detail_width, narrow)
         self.output = nn.Linear(2 * detail_width, out_width)
 
     def forward(self, content: Tensor, detail: Tensor) -> Tensor:
@@ -44,6 +54,7 @@ class MapDecoder(nn.Module):
         detail_width: S.
         shape: (H, W, C) of a map.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
+        narrow: See :func:`content_layers`.
     """
 
     def __init__(
@@ -52,14 +63,16 @@ class MapDecoder(nn.Module):
         detail_width: int,
         shape: tuple[int, int, int],
         toom_cook_from: int = TOOM_COOK_FROM,
+        narrow: int | None = None,
     ) -> None:
         super().__init__()
         height, wide, channels = shape
         padding = (convolution_padding(height), convolution_padding(wide))
         half = max(1, detail_width // 2)
-        self.content = nn.Linear(width, width)
+        spread = narrow or width
+        self.content = content_layers(width, spread, narrow)
         self.convolutions = MapLayers(
-            nn.ConvTranspose2d(width + detail_width, half, 3, padding=padding),
+            nn.ConvTranspose2d(spread + detail_width, half, 3, padding=padding),
             ResidualBlock(half),
             nn.ConvTranspose2d(half, channels, 3, padding=padding),
             nn.ReLU(),
@@ -80,6 +93,7 @@ def build_decoder(
     out_width: int,
     of_maps: MapPath = "published",
     toom_cook_from: int = TOOM_COOK_FROM,
+    narrow: int | None = None,
 ) -> nn.Module:
     """The decoder of a modality.
 
@@ -89,9 +103,10 @@ def build_decoder(
         out_width: Of its vectors, or of the token LSTM.
         of_maps: The form for maps.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
+        narrow: See :func:`content_layers`.
     """
     if modality.kind is Kind.MAPS:
         height, wide, channels = modality.shape
         detail_width = map_detail_width(modality.detail_width, of_maps)
-        return MapDecoder(width, detail_width, (height, wide, channels), toom_cook_from)
-    return VectorDecoder(width, modality.detail_width, out_width)
+        return MapDecoder(width, detail_width, (height, wide, channels), toom_cook_from, narrow)
+    return VectorDecoder(width, modality.detail_width, out_width, narrow)

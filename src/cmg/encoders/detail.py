@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmg.convolutions.forms import TOOM_COOK_FROM, Form, form_for
+from cmg.convolutions.forms import TOOM_COOK_FROM, Form, Library, form_for
 from cmg.types import Kind, Modality
 
-MapPath = Literal["lean", "published"]
-"""Forms of the private path of maps, detail encoder and decoder: as wide as published, or lean."""
+MapPath = Literal["lean", "published", "normalized"]
+"""Forms of the private path of maps, detail encoder and decoder: lean; as wide as published; and
+that with an encoder of two convolutions and batch norm, which reads the gated maps."""
 
 LEAN_DIVISOR = 8
 """How much narrower the lean path is: 4.5 % of the published operations (docs/lean.md)."""
@@ -56,6 +57,8 @@ class ResidualBlock(nn.Module):
 class MapLayers(nn.Sequential):
     """Convolutions, ReLUs and residual blocks that maps pass through in the form that is fast.
 
+    With a batch norm among them they take the library's.
+
     Args:
         layers: In order.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
@@ -69,13 +72,16 @@ class MapLayers(nn.Sequential):
         """[N, H, W, C] -> [N, H', W', C']."""
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         layers = [layer for layer in self.modules() if isinstance(layer, kinds)]
-        form = form_for(maps, layers, self.toom_cook_from)
+        normalized = any(isinstance(layer, nn.BatchNorm2d) for layer in self)
+        form = Library() if normalized else form_for(maps, layers, self.toom_cook_from)
         x = form.enter(maps)
         for layer in self:
             if isinstance(layer, ResidualBlock):
                 x = layer(x, form)
             elif isinstance(layer, kinds):
                 x = form.convolve(layer, x)
+            elif isinstance(layer, nn.BatchNorm2d):
+                x = layer(x.movedim(-1, 1)).movedim(1, -1)
             else:
                 x = layer(x)
         return form.leave(x)
@@ -100,30 +106,38 @@ class VectorDetail(nn.Module):
 
 
 class MapDetail(nn.Module):
-    """Three convolutions and a residual block per map.
+    """Three convolutions and a residual block per map; or two convolutions with batch norm.
+
+    Batch norm takes its statistics over the frames and positions of a batch, those of padding
+    included [as coded].
 
     Args:
         shape: (H, W, C) of a map.
         width: S.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
+        normalized: Whether it is two convolutions with batch norm.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], width: int, toom_cook_from: int = TOOM_COOK_FROM
+        self,
+        shape: tuple[int, int, int],
+        width: int,
+        toom_cook_from: int = TOOM_COOK_FROM,
+        normalized: bool = False,
     ) -> None:
         super().__init__()
         height, wide, channels = shape
         padding = (convolution_padding(height), convolution_padding(wide))
         half = max(1, width // 2)
-        self.convolutions = MapLayers(
-            nn.Conv2d(channels, half, 3, padding=padding),
-            nn.ReLU(),
-            nn.Conv2d(half, width, 3, padding=padding),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 1),
-            ResidualBlock(width),
-            toom_cook_from=toom_cook_from,
-        )
+        first = nn.Conv2d(channels, half, 3, padding=padding)
+        second = nn.Conv2d(half, width, 3, padding=padding)
+        if normalized:
+            norms = nn.BatchNorm2d(half), nn.BatchNorm2d(width)
+            layers = [first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU()]
+        else:
+            last = [nn.Conv2d(width, width, 1), ResidualBlock(width)]
+            layers = [first, nn.ReLU(), second, nn.ReLU(), *last]
+        self.convolutions = MapLayers(*layers, toom_cook_from=toom_cook_from)
         self.private = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,5 +171,6 @@ def build_detail(
     if modality.kind is Kind.MAPS:
         height, width, channels = modality.shape
         own = map_detail_width(modality.detail_width, of_maps)
-        return MapDetail((height, width, channels), own, toom_cook_from)
+        normalized = of_maps == "normalized"
+        return MapDetail((height, width, channels), own, toom_cook_from, normalized)
     return VectorDetail(in_width, modality.detail_width)

@@ -35,12 +35,21 @@ class SpatialPool(nn.Module):
         self.key = nn.Linear(channels, half)
         self.score = nn.Linear(half, 1)
 
+    def gain(self, average: Tensor) -> Tensor:
+        """The channel gate of maps whose positions have the mean `average`, [..., C]."""
+        gate: Tensor = 1.0 + self.gate(average)
+        return gate
+
+    def gated(self, x: Tensor) -> Tensor:
+        """Maps with their channels gated, [B, T, H, W, C] -> the same."""
+        return x * self.gain(x.mean((2, 3), keepdim=True))
+
     def forward(self, x: Tensor) -> Tensor:
         """Pool the positions of every map, [B, T, H, W, C] -> [B, T, C]."""
         x = x.flatten(2, 3)
         total = x.sum(2)
         average = total / x.shape[2]
-        gate: Tensor = 1.0 + self.gate(average)
+        gate = self.gain(average)
         if self.pooling == "sum":
             return total * gate  # the gate is the same at every position
         gated = x * gate[:, :, None]

@@ -89,6 +89,27 @@ def batch_averaged_scores(
     return MicroScores(precision, recall)
 
 
+def batch_precision(scores: Tensor, classes: Tensor, batch_size: int = 256) -> float:
+    """Mean precision of the classes that a batch's clips are taken for, 0..1 [as coded].
+
+    Averaged with the batches' sizes as weights. It is no accuracy: a class that no clip is taken
+    for costs nothing, and figures depend on the batch size and on the order of the clips.
+
+    Args:
+        scores: [N, C].
+        classes: int64 [N].
+        batch_size: Clips per batch; 256 in a successor's release, the last batch may be smaller.
+    """
+    total = 0.0
+    for start in range(0, len(scores), batch_size):
+        found, true = (x[start : start + batch_size] for x in (scores.argmax(-1), classes))
+        taken = found.bincount(minlength=scores.shape[1])
+        hits = found[found == true].bincount(minlength=scores.shape[1])
+        some = taken > 0
+        total += len(found) * float((hits[some].double() / taken[some]).mean())
+    return total / max(1, len(scores))
+
+
 @dataclass(frozen=True)
 class MacroScores:
     """Means over the classes that occur in the truth, as fractions; 0 / 0 counts as 0.

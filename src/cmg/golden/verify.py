@@ -12,6 +12,7 @@ from cmg.errors import CmgError
 from cmg.files import StrPath
 from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
+from cmg.golden.codaar import CODAAR
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, ArrayError, Comparison
 from cmg.golden.downstream import (
     verify_clip_labels,
@@ -72,6 +73,7 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"AVVP label construction": (verify_step_labels, VALUES),
     r"full \w+ pretraining step( x\d+)?": (verify_steps, END_TO_END),
     r"checkpoint conversion": (verify_checkpoint, VALUES),
+    **CODAAR,
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),

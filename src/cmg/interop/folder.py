@@ -12,7 +12,8 @@ The layout::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cmg.config.load import load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import Staging, file_sha256
-from cmg.interop.form import SMALLEST_MAP, kind_of
+from cmg.interop.form import SMALLEST_MAP, kind_of, require_official_form
 from cmg.interop.layout import in_layout
 from cmg.interop.names import ENTRIES, EPOCH, TOTAL_STEP, NameMap
 from cmg.interop.official import (
@@ -31,6 +32,7 @@ from cmg.interop.official import (
     OfficialCheckpoint,
     by_section,
     import_official,
+    read_official,
     renamed_tensors,
 )
 from cmg.interop.optimizers import STATES, packed_states, unpacked_states
@@ -45,6 +47,25 @@ RUNS = {"AVT": "audio-video-text", "AV": "audio-video", "AT": "audio-text"}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
+@dataclass(frozen=True)
+class Release:
+    """How files of one release become run folders.
+
+    Attributes:
+        name: For people, with a space behind it; empty for the paper's.
+        read: A file's content, checked; None where it is another release's.
+        load: The model of a file, in a dtype, for a size of video maps.
+        in_model: Whether a tensor of the file is one of ``model.safetensors``.
+        method: That the files were trained by; None: that of the preset.
+    """
+
+    name: str
+    read: Callable[[Path], OfficialCheckpoint | None]
+    load: Callable[[OfficialCheckpoint, torch.dtype, int], ImportedModel]
+    in_model: Callable[[list[str], str], bool]
+    method: str | None = None
+
+
 def stored_dtype(checkpoint: OfficialCheckpoint) -> str:
     """``float64`` if any tensor of the file is, as in the release; else ``float32``."""
     double = any(tensor.dtype is torch.float64 for tensor in checkpoint.tensors.values())
@@ -52,7 +73,12 @@ def stored_dtype(checkpoint: OfficialCheckpoint) -> str:
 
 
 def write_converted(
-    checkpoint: OfficialCheckpoint, source: Path, out: Path, dtype: str | None, map_size: int
+    checkpoint: OfficialCheckpoint,
+    source: Path,
+    out: Path,
+    dtype: str | None,
+    map_size: int,
+    release: Release,
 ) -> tuple[Checkpoint, ImportedModel]:
     """Write an official file as a run folder, whole or not at all.
 
@@ -62,6 +88,7 @@ def write_converted(
         out: Folder to write.
         dtype: ``float64`` or ``float32``; None keeps the file's.
         map_size: Height and width of video maps, which no tensor tells.
+        release: Whose file it is.
 
     Returns:
         The description that was written, and the model.
@@ -79,12 +106,12 @@ def write_converted(
             f"--map-size {map_size}: the release's convolutions need maps of at least "
             f"{SMALLEST_MAP} x {SMALLEST_MAP} (its own are 7 x 7)"
         )
-    imported = import_official(checkpoint, DTYPES[dtype], map_size)
-    names = NameMap(list(imported.model.modalities))
-    beside = {n: t for n, t in checkpoint.tensors.items() if not in_model(names, n)}
+    imported = release.load(checkpoint, DTYPES[dtype], map_size)
+    names = list(imported.model.modalities)
+    beside = {n: t for n, t in checkpoint.tensors.items() if not release.in_model(names, n)}
     states, plain = packed_states(checkpoint.rest)
     origin = {
-        "kind": kind_of(list(imported.model.modalities)),
+        "kind": release.name + kind_of(names),
         "file": source.name,
         "sha256": file_sha256(source),
         "dtype": dtype,
@@ -95,7 +122,7 @@ def write_converted(
     }
     staging = Staging(out, overwrite=False, marker=CONFIG)
     try:
-        described = describe(imported, origin, staging.folder)
+        described = describe(imported, origin, staging.folder, release.method)
         facts = {
             "seed": described.config.training.seed,
             "store": described.config.data.store,
@@ -113,10 +140,14 @@ def write_converted(
     return described, imported
 
 
-def in_model(names: NameMap, official: str) -> bool:
+def in_model(modalities: list[str], official: str) -> bool:
     """Whether a tensor of the file is one of ``model.safetensors``."""
-    ours = names.ours(official)
+    ours = NameMap(modalities).ours(official)
     return ours is not None and ours.startswith("model.")
+
+
+PAPER = Release("", read_official, import_official, in_model)
+"""The paper's own."""
 
 
 def apart(tensor: Tensor) -> Tensor:
@@ -125,13 +156,15 @@ def apart(tensor: Tensor) -> Tensor:
     return tensor.contiguous() if whole else tensor.clone(memory_format=torch.contiguous_format)
 
 
-def describe(imported: ImportedModel, origin: dict[str, Any], run: Path) -> Checkpoint:
+def describe(
+    imported: ImportedModel, origin: dict[str, Any], run: Path, method: str | None
+) -> Checkpoint:
     """What ``checkpoint.json`` says of a converted file in the run folder `run`."""
     epoch, steps = origin[EPOCH], origin[TOTAL_STEP] or 0
     position = Position(steps, epoch + 1)
     return Checkpoint(
         checkpoint_folder(run, position),
-        as_coded_config(imported, origin["kind"], origin["dtype"]),
+        as_coded_config(imported, origin["dtype"], method),
         imported.architecture.modalities,
         position,
         data_hash="",  # the file does not say what it was trained on
@@ -139,10 +172,14 @@ def describe(imported: ImportedModel, origin: dict[str, Any], run: Path) -> Chec
     )
 
 
-def as_coded_config(imported: ImportedModel, kind: str, dtype: str) -> RunConfig:
+def as_coded_config(imported: ImportedModel, dtype: str, method: str | None) -> RunConfig:
     """The preset of a kind of file, at the file's sizes."""
-    config = load_config(RUNS[kind], [f"training.precision={dtype}"])
     modalities = imported.architecture.modalities
+    names = [m.name for m in modalities]
+    told = [f"training.precision={dtype}"]
+    if method is not None:
+        told.append(f"data.modalities=[{','.join(names)}]")
+    config = load_config(RUNS[kind_of(names)], told, method=method)
     model = ModelSection(
         **dict(imported.architecture.model),
         detail_width={m.name: m.detail_width for m in modalities},
@@ -163,6 +200,7 @@ def restored_content(checkpoint: Checkpoint, model: Mapping[str, Tensor]) -> dic
         CheckpointError: its ``official.safetensors`` cannot be read, or does not fit.
     """
     origin = checkpoint.origin
+    require_official_form(checkpoint.modalities, checkpoint.config.model)
     names = NameMap([m.name for m in checkpoint.modalities])
     own = {f"model.{name}": tensor for name, tensor in model.items()}
     tensors = renamed_tensors(own, names, checkpoint.config.model.codebook)

@@ -46,11 +46,15 @@ class ModelOptions(Options):
             output is the semantic feature: what is contrasted, and what heads read.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md).
+            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md);
+            or ``normalized``, two convolutions with batch norm over gated maps [as coded in a
+            successor], decoded as published.
         toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
             CPU in float32; forms differ in speed and rounding (docs/speed.md).
         token_encoder: What reads tokens in context before the temporal encoder: ``lstm``, two
             layers in both directions (published), or ``none``.
+        narrow_content: Whether decoders bring code vectors that are wider than D, as whole rows
+            are, to D by a linear map of its own first [as coded].
         mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
         codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
         teacher: Momentum of a second copy of the encoders of content, which follows them and which
@@ -65,6 +69,7 @@ class ModelOptions(Options):
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True
+    narrow_content: bool = False
     codebook: AnyQuantizerOptions = CodebookOptions()
     teacher: float = Field(0.0, ge=0.0, lt=1.0)
 
@@ -96,7 +101,8 @@ class UnifiedModel(nn.Module):
     """Encoders and decoders of any modalities around one quantizer, ``codebook``.
 
     The training step reads `represent` -> `quantize` -> `reconstruct`; users call `encode` and
-    `decode`. No method but ``codebook.update`` changes state.
+    `decode`. No method but ``codebook.update`` changes state; in train mode the running averages of
+    ``map_detail=normalized`` follow every `represent`.
 
     Args:
         modalities: Declarations; their order is that of the sequential codebook update.
@@ -129,6 +135,7 @@ class UnifiedModel(nn.Module):
         of_maps = (options.map_detail, options.toom_cook_from)
         book = options.codebook
         content = quantizers[book.kind].part.vector_width(options.width, names, book)
+        narrow = options.width if options.narrow_content and content > options.width else None
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
@@ -141,7 +148,7 @@ class UnifiedModel(nn.Module):
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
                 self.detail[m.name] = build_detail(m, in_width, *of_maps)
-                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps)
+                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps, narrow)
             self.codebook = build_quantizer(names, options.width, book)
         if options.temporal.shared:
             blocks = (encoder.temporal for encoder in self.semantic.values())
@@ -194,7 +201,7 @@ class UnifiedModel(nn.Module):
         inputs, semantic = self._content(batch, steps)
         specific, private = {}, {}
         for m, x in inputs.items() if detail else ():
-            own, seen = self._private(self.detail, m, x)
+            own, seen = self._private(self.detail, m, self._gated(m, x))
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
         teachers = self._taught(batch, steps) if taught else {}
         return Encoded(inputs, semantic, specific, private, steps, teachers)
@@ -222,6 +229,14 @@ class UnifiedModel(nn.Module):
         """What one decoder makes of any content [B, T, D] and the modality's own detail."""
         rebuilt = self._private(self.decoder, modality, content, encoded.detail[modality])
         return torch.as_tensor(rebuilt.to(self.dtype))
+
+    def _gated(self, m: str, x: Tensor) -> Tensor:
+        """What the detail encoder of a modality reads of its inputs."""
+        pool = getattr(self.semantic[m], "pool", None)
+        if pool is None or self.options.map_detail != "normalized":
+            return x
+        gated: Tensor = pool.gated(x)
+        return gated
 
     def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
         """A detail encoder or decoder; that of maps is big enough to be computed twice."""

@@ -21,10 +21,12 @@ class CommitmentOptions(TermOptions):
         beta: 0.25 in the paper.
         form: ``as_coded`` weighs the own code 2 beta and each partner's beta / (M - 1);
             ``paper`` half of that; ``own`` weighs the own code beta and no other.
+        partner_weight: Of each partner's code, in betas; null is 1 / (M - 1).
     """
 
     beta: float = Field(0.25, ge=0.0)
     form: Literal["as_coded", "paper", "own"] = "as_coded"
+    partner_weight: float | None = Field(None, ge=0.0)
 
 
 DEFAULT = CommitmentOptions()  # made here: torch.compile traces no making of options
@@ -53,7 +55,8 @@ def commitment_loss(
     """
     options, steps = options or DEFAULT, steps or Steps.of(semantic)
     scale = options.beta * (1.0 if options.form == "as_coded" else 0.5)
-    cross = scale / max(1, len(semantic) - 1)
+    partners = max(1, len(semantic) - 1)
+    cross = scale / partners if options.partner_weight is None else scale * options.partner_weight
     losses = {}
     for m, z in semantic.items():
         if not steps.any(m):

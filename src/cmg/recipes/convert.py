@@ -8,10 +8,11 @@ from typing import Any
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import StrPath
 from cmg.interop.export import official_content, save_official
-from cmg.interop.folder import restored_content, write_converted
+from cmg.interop.folder import PAPER, restored_content, write_converted
 from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
 from cmg.interop.official import read_official
+from cmg.interop.releases import SUCCESSORS
 from cmg.models.saving import DESCRIPTION, MODEL
 from cmg.runs.checkpoint import TRAINING, Checkpoint, list_checkpoints, read_checkpoint
 from cmg.saved import load_tensors
@@ -23,7 +24,8 @@ def convert_to_run(
     """Write an official checkpoint as a run folder, which every command takes for ``--model``.
 
     Args:
-        file: Of the authors: AVT, AV or AT; a whole file, or one for inference.
+        file: Of the authors: AVT, AV or AT; a whole file, or one for inference. Or one of a
+            successor, which is recognized by its tensors.
         out: Folder to write; may exist if empty.
         dtype: Of the model, ``float64`` or ``float32``; None keeps the file's.
         map_size: Height and width of video maps, which no tensor tells; 7 in the release.
@@ -47,8 +49,10 @@ def convert_to_run(
             f"{file} is a run, and --out makes runs of the authors' files; to make such a file of "
             f"it, run `cmg convert {file} --to-official {out.with_suffix('.pt')}`"
         )
-    checkpoint = read_official(file)
-    described, imported = write_converted(checkpoint, file, out, dtype, map_size)
+    found = ((release, release.read(file)) for release in SUCCESSORS)
+    read = next(((release, content) for release, content in found if content is not None), None)
+    release, checkpoint = read or (PAPER, read_official(file))
+    described, imported = write_converted(checkpoint, file, out, dtype, map_size, release)
     architecture, origin = imported.architecture, described.origin
     absent = sorted({".".join(name.split(".")[:2]) for name in imported.absent})
     return {

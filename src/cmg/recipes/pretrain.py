@@ -13,7 +13,7 @@ import torch
 from cmg.clips import training_clips, training_part
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies, load_config
-from cmg.config.schema import ModelSection, RunConfig
+from cmg.config.schema import ModelSection, RunConfig, refuse_unfit_parts
 from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
@@ -41,7 +41,6 @@ from cmg.runs.folder import (
 from cmg.runs.keeping import resumable_checkpoint, thin
 from cmg.runs.loop import Pretraining, StepObserver
 from cmg.training.compiling import compile_parts
-from cmg.training.options import TrainingOptions
 from cmg.training.ranks import Ranks, choose_device
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
@@ -112,7 +111,7 @@ def prepare(
     """
     run = None if run is None else as_path(run, "a run folder")
     config = config if isinstance(config, RunConfig) else load_config(config)
-    refuse_unfit_parts(config.training, ranks)
+    refuse_unfit_parts(config, ranks is not None)
     device = choose_device(config.training.device, ranks)
     with thread_count(config.training.threads):
         if ranks is None:
@@ -184,26 +183,6 @@ def prepare_alone(
         if run is not None and writes:
             create_run(run, config, run_facts(store, config, modalities) | launch_facts(ranks))
     return training
-
-
-def refuse_unfit_parts(options: TrainingOptions, ranks: Ranks | None) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        ConfigError: they do.
-    """
-    if options.parallel == "naive" and (options.micro_batch or options.codebook_only):
-        raise ConfigError(
-            "training.parallel=naive is a control of whole steps; leave out training.micro_batch "
-            "and training.codebook_only"
-        )
-    if options.parallel == "naive" and ranks is None:
-        raise ConfigError("training.parallel=naive needs several processes; give --devices")
-    if options.compile and (ranks is not None or options.micro_batch or options.recompute_maps):
-        raise ConfigError(
-            "training.compile is for one process and whole batches; leave out --devices, "
-            "training.micro_batch and training.recompute_maps"
-        )
 
 
 def launch_facts(ranks: Ranks | None) -> dict[str, Any]:

@@ -325,7 +325,7 @@ def some_codes(view: View, encoded: Encoded, rows: Tensor) -> Quantized:
     """The codes of some clips, with the way for gradients to their features."""
     indices = {m: x[rows] for m, x in view.quantized.indices.items()}
     codes = {m: x[rows] for m, x in view.quantized.codes.items()}
-    vectors = view.quantizer.through(encoded.semantic, indices, codes)
+    vectors = view.quantizer.through(encoded.semantic, indices, codes, encoded.steps)
     return Quantized(indices, codes, vectors, encoded.semantic, encoded.steps)
 
 
