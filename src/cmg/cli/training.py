@@ -34,18 +34,20 @@ def demo(
     ] = None,
     recipe: Annotated[str, typer.Option(help="`default`, or `published`: as coded.")] = "default",
     seeds: Annotated[
-        int, typer.Option(help="Pre-trainings per variant; one of controls on watch.")
-    ] = 3,
+        int | None,
+        typer.Option(help="Pre-trainings per variant but controls; default: 3, and 2 on watch."),
+    ] = None,
     workers: WorkersOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo in OUT.")] = False,
 ) -> None:
     """Learn a codebook from unlabeled pairs and show where it transfers, with controls.
 
-    Trains on two embedded sets, three seeds each: handwriting, voices and sentences, where codes do
-    well, and two sensors of a watch, tested on a person unseen in training, where they can lose.
-    Beside them stand the controls: shuffled pairs and untrained encoders; and the baselines:
-    InfoNCE at equal budget, ridge, CCA and linear heads on raw features. Prints the transfer tables
-    and, at the end, the mean of every row on both sets; writes a report with sounds and pictures.
+    Trains on two embedded sets: handwriting, voices and sentences (three seeds), where codes do
+    well, and two sensors of a watch (two seeds), tested on a person unseen in training, where they
+    can lose. Beside them stand the controls: shuffled pairs and untrained encoders; and the
+    baselines: InfoNCE at equal budget, ridge, CCA and linear heads on raw features. Prints the
+    transfer tables and, at the end, the mean of every row on both sets; writes a report with sounds
+    and pictures.
     """
     from cmg.cli.progress import ProgressBar
     from cmg.files import replace_file

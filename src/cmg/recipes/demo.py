@@ -40,6 +40,8 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "untrained_encoders": {"training.codebook_only": True},
 }
 """What each control changes in the configuration of the models in question."""
+SEEDS, SEEDS_BESIDE = 3, 2
+"""Pre-trainings of the first set, and of those beside it: two sets have to end in two minutes."""
 MARKER = "demo.json"
 BASELINES = "baselines"
 """Name of the job that trains nothing."""
@@ -73,8 +75,13 @@ class DemoPlan:
     clips: int
 
 
-def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan:
+def plan_demo(out: StrPath, recipe: str = "default", seeds: int | None = None) -> DemoPlan:
     """The jobs of a demo: each variant with each seed.
+
+    Args:
+        out: Folder of the demo.
+        recipe: One of :data:`RECIPES`.
+        seeds: Pre-trainings of each set; None takes :data:`SEEDS` and :data:`SEEDS_BESIDE`.
 
     Raises:
         ConfigError: an unknown recipe or no seed.
@@ -82,11 +89,11 @@ def plan_demo(out: StrPath, recipe: str = "default", seeds: int = 3) -> DemoPlan
     out = Path(out)
     if recipe not in RECIPES:
         raise ConfigError(f"unknown recipe {recipe!r}; valid: {', '.join(RECIPES)}")
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     first, *others = map(load_config, RECIPES[recipe])
-    sets = [demo_set(first, out, seeds)]
-    sets += [demo_set(one, out / set_name(one.data.store), seeds) for one in others]
+    sets = [demo_set(first, out, seeds or SEEDS)]
+    sets += [demo_set(one, out / set_name(one.data.store), seeds or SEEDS_BESIDE) for one in others]
     return DemoPlan(sets, sum(clips_to_train(one.jobs) for one in sets))
 
 
