@@ -17,7 +17,6 @@ NOT_HERE = (
     "mms_loss_",
     "oscmg_",
     "srcid_",
-    "toc_",
     "turn_",
 )
 """How the names of cases begin whose parts cmg does not have."""

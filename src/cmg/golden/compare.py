@@ -21,6 +21,8 @@ END_TO_END = 1e-8
 """Whole training steps; the gap between nearest codes; fingerprints."""
 SINGLE = 1e-6
 """What the official code computes in float32."""
+LONG_SUM = 1e-5
+"""What the official code adds up in float32, thousands of times."""
 FLOOR = 1e-12
 
 RECORDED_CHOICE = "reset_codes"
@@ -120,8 +122,10 @@ def tolerance_of(key: str, default: float) -> float:
     quantity = key.rpartition("/")[2]
     if quantity.startswith("acc"):
         return SINGLE
-    if quantity == "min_index_margin":
+    if quantity.startswith("min_index_margin"):
         return END_TO_END
+    if quantity.endswith("_float32"):
+        return LONG_SUM
     return default
 
 

@@ -13,6 +13,7 @@ from cmg.files import StrPath
 from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, ArrayError, Comparison
+from cmg.golden.dimensions import verify_dimensions
 from cmg.golden.downstream import (
     verify_clip_labels,
     verify_explog,
@@ -72,6 +73,7 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),
+    r"TOC criterion \(cal_criterion\)": (verify_dimensions, VALUES),
 }
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""
 
