@@ -54,6 +54,13 @@ JOBS = {
         "model.token_encoder=none",
         "optimizer.weight_decay=0.01",
     ],
+    "first-pass": [
+        DOUBLE,
+        "data.store=SPARSE",
+        "training.passes=2",
+        "objectives.masked_contrast={adaptive: true, words: true, weight: 0.3}",
+        "objectives.jigsaw={pieces: 4, orders: 6, hidden: 16, clipped: false}",
+    ],
     "float32": [],
 }
 MORE = {

@@ -12,8 +12,9 @@ ZOO = Path(__file__).parent / "zoo"
 NOT_HERE = (
     "codaar_",
     "fcid_",
-    "info_nce",
-    "micu_",
+    "micu_lookup",
+    "micu_quantizer",
+    "micu_step",
     "mms_loss_",
     "oscmg_",
     "srcid_",

@@ -67,10 +67,10 @@ class Comparison:
         """Whether the case recorded `key`."""
         return key in self.case.arrays
 
-    def check(self, key: str, actual: Tensor | float) -> None:
+    def check(self, key: str, actual: Tensor | float, tolerance: float | None = None) -> None:
         """Compare a value with the array recorded as `key`; not recorded says not asked for."""
         if self.expects(key):
-            tolerance = tolerance_of(key, self.tolerance)
+            tolerance = tolerance or tolerance_of(key, self.tolerance)
             error = relative_error(as_float64(actual), self.case.array(key), tolerance)
             self.errors[key] = ArrayError(key, error, tolerance)
 

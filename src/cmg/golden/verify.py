@@ -13,6 +13,11 @@ from cmg.files import StrPath
 from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, ArrayError, Comparison
+from cmg.golden.contrast import (
+    verify_mask_ratio,
+    verify_masked_contrast,
+    verify_told_apart,
+)
 from cmg.golden.dimensions import verify_dimensions
 from cmg.golden.downstream import (
     verify_clip_labels,
@@ -20,6 +25,7 @@ from cmg.golden.downstream import (
     verify_micro_scores,
     verify_step_labels,
 )
+from cmg.golden.jigsaw import verify_jigsaw
 from cmg.golden.modules import MODULES
 from cmg.golden.objectives import verify_club, verify_cross_cpc
 from cmg.golden.quantizer import verify_quantizer
@@ -73,6 +79,10 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),
+    r"InfoNCE \(info-nce-pytorch defaults\)": (verify_told_apart, VALUES),
+    r"MICU masked InfoNCE \(FCMI\)": (verify_masked_contrast, VALUES),
+    r"MICU jigsaw \(CUJP\)": (verify_jigsaw, VALUES),
+    r"MICU adaptive mask ratio": (verify_mask_ratio, VALUES),
     r"TOC criterion \(cal_criterion\)": (verify_dimensions, VALUES),
 }
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""

@@ -14,6 +14,8 @@ from cmg.objectives.info_nce import (
     clip_info_nce,
     step_info_nce,
 )
+from cmg.objectives.masked_contrast import MaskedContrast, MaskedContrastOptions, masked_contrast
+from cmg.objectives.jigsaw import Jigsaw, JigsawOptions
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -34,6 +36,10 @@ __all__ = [
     "CrossCPCOptions",
     "Draws",
     "InfoNCEOptions",
+    "Jigsaw",
+    "JigsawOptions",
+    "MaskedContrast",
+    "MaskedContrastOptions",
     "Objective",
     "ObjectiveOptions",
     "Reconstruction",
@@ -46,6 +52,7 @@ __all__ = [
     "clip_info_nce",
     "cmcm_loss",
     "commitment_loss",
+    "masked_contrast",
     "objectives",
     "reconstruction_loss",
     "step_info_nce",
