@@ -235,8 +235,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 
 TERMS = (
-    "; valid: clip_info_nce, club, cmcm, commitment, cross_cpc, reconstruction, step_info_nce; "
-    "one of your own comes with --plugin MODULE (in Python cmg.use)"
+    "; valid: clip_info_nce, club, cmcm, commitment, cross_cpc, jigsaw, masked_contrast, "
+    "reconstruction, step_info_nce; one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 
 
@@ -252,7 +252,7 @@ TERMS = (
         ("lr", "(did you mean 'probe.lr' or 'optimizer.lr' or 'objectives.club.lr'?)"),
         ("zzz", "; valid: data, model, objectives, optimizer, plugins, probe, training"),
         ("objectives.comitment", f"(did you mean 'commitment'?){TERMS}"),
-        ("objectives.jigsaw.weight", TERMS),
+        ("objectives.puzzle.weight", TERMS),
     ],
 )
 def test_unknown_key(key, hint):

@@ -60,6 +60,7 @@ JOBS = {
         "training.passes=2",
         "objectives.masked_contrast={adaptive: true, words: true, weight: 0.3}",
         "objectives.jigsaw={pieces: 4, orders: 6, hidden: 16, clipped: false}",
+        "model.codebook.reset={patience: 2, active: 2, unheard: [text], spread: constant}",
     ],
     "float32": [],
 }

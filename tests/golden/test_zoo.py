@@ -12,9 +12,6 @@ ZOO = Path(__file__).parent / "zoo"
 NOT_HERE = (
     "codaar_",
     "fcid_",
-    "micu_lookup",
-    "micu_quantizer",
-    "micu_step",
     "mms_loss_",
     "oscmg_",
     "srcid_",

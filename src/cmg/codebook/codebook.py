@@ -19,7 +19,14 @@ from cmg.codebook.distances import distance_to_codes, middle, nearest_code
 from cmg.codebook.ema import EMAOptions, assign, followed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
-from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule, random_reset
+from cmg.codebook.reset import (
+    ResetDraw,
+    ResetOptions,
+    heard_rows,
+    idle_after,
+    idle_by_rule,
+    random_reset,
+)
 from cmg.errors import ConfigError
 from cmg.precision import full_precision
 from cmg.types import Quantized
@@ -46,9 +53,15 @@ class TableOptions(QuantizerOptions):
 
 
 class CodebookOptions(TableOptions):
-    """Options of a :class:`SharedCodebook`; see :class:`TableOptions`."""
+    """Options of a :class:`SharedCodebook`; see :class:`TableOptions`.
+
+    Attributes:
+        first_code: ``zeroed``: outside training mode code 0 is the zero vector, which features are
+            compared with and heads are given [as coded in a successor].
+    """
 
     kind: Literal["shared"] = "shared"
+    first_code: Literal["kept", "zeroed"] = "kept"
 
 
 @quantizers.register("shared", CodebookOptions)
@@ -93,6 +106,11 @@ class SharedCodebook(Quantizer):
         # As coded, O starts at the codes even where N starts at 0.
         self.register_buffer("sums", codes * count if count else codes.clone())
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
+        if not self.heard:
+            raise ConfigError(
+                f"model.codebook.reset.unheard names all modalities ({', '.join(self.modalities)}),"
+                " so that no code is ever in use; leave one out"
+            )
 
     @property
     def starts_on_data(self) -> bool:
@@ -101,7 +119,19 @@ class SharedCodebook(Quantizer):
 
     def table(self, modality: str) -> Tensor:
         """The codes, [K, D], the same for all modalities."""
-        return self.codes
+        zeroed = isinstance(self.options, CodebookOptions) and self.options.first_code == "zeroed"
+        if self.training or not zeroed:
+            return self.codes
+        return torch.cat([torch.zeros_like(self.codes[:1]), self.codes[1:]])
+
+    @property
+    def heard(self) -> list[int]:
+        """Rows of the idle counters of the modalities whose picks keep a code."""
+        return heard_rows(self.modalities, self.options.reset)
+
+    def idle_steps(self) -> Tensor:
+        """Since the last pick of each code by the rule of resets, [K]."""
+        return idle_by_rule(self.idle[self.heard], self.options.reset.rule)
 
     def codes_of(self, modality: str, indices: Tensor) -> Tensor:
         """See :meth:`Quantizer.codes_of`."""
@@ -125,7 +155,7 @@ class SharedCodebook(Quantizer):
 
     def nearest(self, semantic: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See :meth:`Quantizer.nearest`."""
-        codes = self.compared(self.codes)
+        codes = self.compared(self.table(self.modalities[0]))
         center = self.center(self.counts, codes)
         return {m: self._nearest(z, codes, center) for m, z in semantic.items()}
 
@@ -149,7 +179,7 @@ class SharedCodebook(Quantizer):
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
-        return random_reset(generator, self.options.reset.noise)
+        return random_reset(generator, self.options.reset.noise, self.options.reset.spread)
 
     @torch.no_grad()
     def update(self, quantized: Quantized, draw: ResetDraw | None = None) -> None:
@@ -191,7 +221,7 @@ class SharedCodebook(Quantizer):
         self.idle.copy_(idle_after(self.idle, self._picked(quantized), ticking))
         if not options.enabled:
             return
-        idle = idle_by_rule(self.idle, options.rule)
+        idle = self.idle_steps()
         stale = idle > options.patience
         tokens = None
         if options.source == "tokens":

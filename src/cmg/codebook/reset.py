@@ -26,7 +26,11 @@ class ResetOptions(Options):
         active: Codes idle for fewer steps than this are sources.
         source: ``codes`` copies an active code plus noise [as coded]; ``tokens`` takes a feature
             of the current batch, which a feature is sure to be near.
-        noise: Half-width of the uniform noise added to the source.
+        noise: Half-width of the noise added to the source.
+        spread: Whether that noise is ``uniform``, or ``constant``: minus the half-width everywhere,
+            as in releases whose uniform draw has equal bounds [as coded in successors].
+        unheard: Modalities whose picks keep no code from being reset [as coded in a successor:
+            text]. A name that the model has not is passed over.
         reseed_stats: Also restart N and O of a reset code. As coded they are kept, and the next
             update rebuilds the old code from them unless a feature picks the new one at once.
     """
@@ -37,23 +41,34 @@ class ResetOptions(Options):
     active: int = Field(100, ge=1)
     source: Literal["codes", "tokens"] = "codes"
     noise: float = Field(1.0 / 1024.0, ge=0.0)
+    spread: Literal["uniform", "constant"] = "uniform"
+    unheard: tuple[str, ...] = ()
     reseed_stats: bool = True
 
 
-def random_reset(generator: torch.Generator | None, noise: float) -> ResetDraw:
-    """The draws of a training step: sources with replacement, uniform noise.
+def random_reset(
+    generator: torch.Generator | None, noise: float, spread: str = "uniform"
+) -> ResetDraw:
+    """The draws of a training step: sources with replacement, and noise.
 
     Args:
         generator: Of the draws; None is torch's global one.
         noise: Half-width.
+        spread: See :class:`ResetOptions`.
     """
 
     def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
         picks = torch.randint(sources, (resets,), generator=generator)
-        spread = torch.rand(resets, width, generator=generator) * 2.0 - 1.0
-        return picks, spread * noise
+        if spread == "constant":
+            return picks, torch.full((resets, width), -noise)
+        return picks, (torch.rand(resets, width, generator=generator) * 2.0 - 1.0) * noise
 
     return draw
+
+
+def heard_rows(modalities: Sequence[str], options: ResetOptions) -> list[int]:
+    """Rows of idle counters of the modalities whose picks keep a code."""
+    return [row for row, m in enumerate(modalities) if m not in options.unheard]
 
 
 def idle_after(idle: Tensor, picked: Tensor, present: Sequence[bool]) -> Tensor:

@@ -26,9 +26,11 @@ from cmg.golden.downstream import (
     verify_step_labels,
 )
 from cmg.golden.jigsaw import verify_jigsaw
+from cmg.golden.masked_steps import verify_masked_steps
 from cmg.golden.modules import MODULES
 from cmg.golden.objectives import verify_club, verify_cross_cpc
 from cmg.golden.quantizer import verify_quantizer
+from cmg.golden.releases import verify_deaf_quantizer, verify_zeroed_lookup
 from cmg.golden.segmentation import verify_attention, verify_mask_loss, verify_mask_metrics
 from cmg.golden.steps import verify_steps
 
@@ -79,8 +81,11 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),
+    r"Cross_VQEmbeddingEMA_AVT \(MICU release\)": (verify_deaf_quantizer, VALUES),
+    r"MICU lookup \(rq_embedding_indices\)": (verify_zeroed_lookup, VALUES),
     r"InfoNCE \(info-nce-pytorch defaults\)": (verify_told_apart, VALUES),
     r"MICU masked InfoNCE \(FCMI\)": (verify_masked_contrast, VALUES),
+    r"MICU pretraining step": (verify_masked_steps, END_TO_END),
     r"MICU jigsaw \(CUJP\)": (verify_jigsaw, VALUES),
     r"MICU adaptive mask ratio": (verify_mask_ratio, VALUES),
     r"TOC criterion \(cal_criterion\)": (verify_dimensions, VALUES),
