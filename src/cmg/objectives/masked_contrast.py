@@ -202,24 +202,16 @@ class MaskedContrast(Objective):
 
     @torch.no_grad()
     def kept(self, semantic: Mapping[str, Tensor], steps: Steps, draw: Tensor) -> dict[str, Tensor]:
-        """Which steps are not masked, bool [B, T] per modality; one mask unless it is adaptive."""
-        draw = draw.to(steps.device)
-        ratios = dict.fromkeys(semantic, torch.tensor(self.options.ratio, dtype=draw.dtype))
-        if self.options.adaptive and len(semantic) > 1:
-            scores = torch.stack(list(self.alignment(semantic, steps).values()))
-            each = adaptive_ratio(scores, self.options.ratio)
-            ratios = dict(zip(semantic, each.to(draw).unbind(), strict=True))
-        return {m: draw > ratio.to(draw.device) for m, ratio in ratios.items()}
+        """Which steps are not masked, bool [B, T] per modality; one mask unless it is adaptive.
 
-    def alignment(self, semantic: Mapping[str, Tensor], steps: Steps) -> dict[str, Tensor]:
-        """Mean cosine of a modality's clips with their partners in the others, at least 0.001."""
-        means = {m: unit(mean_over_time(z, steps.mask(m))) for m, z in semantic.items()}
-        cosines = {
-            (m, n): (means[m] * means[n]).sum(1).mean() for m, n in product(means, means) if m != n
-        }
-        return {
-            m: torch.stack([x for pair, x in cosines.items() if pair[0] == m])
-            .mean()
-            .clamp_min(1e-3)
-            for m in semantic
-        }
+        Alignment is the mean cosine of a modality's clips with their partners, at least 0.001.
+        """
+        draw = draw.to(steps.device)
+        if not self.options.adaptive or len(semantic) < 2:
+            return dict.fromkeys(semantic, draw > self.options.ratio)
+        clips = [unit(mean_over_time(z, steps.mask(m))) for m, z in semantic.items()]
+        means = torch.stack(clips)  # [M, B, D]
+        cosines = torch.einsum("mbd,nbd->mn", means, means) / means.shape[1]
+        scores = (cosines.sum(1) - cosines.diagonal()) / (len(means) - 1)
+        ratios = adaptive_ratio(scores.clamp_min(1e-3), self.options.ratio)
+        return {m: draw > ratio for m, ratio in zip(semantic, ratios, strict=True)}
