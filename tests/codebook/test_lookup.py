@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cmg.codebook.distances import distance_to_codes, nearest_code, squared_gap
+from cmg.codebook.kinds import of_kind
 from cmg.types import Steps
 
 DTYPES = [torch.float32, torch.float64]
@@ -254,3 +255,10 @@ def test_code_0_is_the_zero_vector_outside_training_where_asked_for(make_codeboo
         assert torch.equal(book.codes, codes)
         book.train()
         assert torch.equal(book.lookup(z).indices["audio"], trained.indices["audio"])
+
+
+@pytest.mark.parametrize("kind", ["tied", "residual", "product"])
+def test_other_kinds_have_no_one_code_0(kind):
+    assert of_kind({"kind": kind}).first_code == "kept"  # so that a run may change its kind
+    with pytest.raises(ValueError, match=f"is of kind shared, and the kind is {kind}; set first_c"):
+        of_kind({"kind": kind, "first_code": "zeroed"})

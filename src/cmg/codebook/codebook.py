@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,6 +43,8 @@ class TableOptions(QuantizerOptions):
             codes stay means of the features as they are.
         ema: How codes follow features.
         reset: How idle codes restart.
+        first_code: ``zeroed``, of kind shared: outside training mode code 0 is the zero vector,
+            which features are compared with and heads are given [as coded in a successor].
     """
 
     size: int = Field(400, ge=2)
@@ -50,18 +52,22 @@ class TableOptions(QuantizerOptions):
     distance: Literal["euclidean", "cosine"] = "euclidean"
     ema: EMAOptions = EMAOptions()
     reset: ResetOptions = ResetOptions()
+    first_code: Literal["kept", "zeroed"] = "kept"
+
+    @model_validator(mode="after")
+    def _one_first_code(self) -> TableOptions:
+        if self.first_code == "zeroed" and self.kind != "shared":
+            raise ValueError(
+                f"first_code=zeroed is of kind shared, and the kind is {self.kind}; set "
+                "first_code=kept"
+            )
+        return self
 
 
 class CodebookOptions(TableOptions):
-    """Options of a :class:`SharedCodebook`; see :class:`TableOptions`.
-
-    Attributes:
-        first_code: ``zeroed``: outside training mode code 0 is the zero vector, which features are
-            compared with and heads are given [as coded in a successor].
-    """
+    """Options of a :class:`SharedCodebook`; see :class:`TableOptions`."""
 
     kind: Literal["shared"] = "shared"
-    first_code: Literal["kept", "zeroed"] = "kept"
 
 
 @quantizers.register("shared", CodebookOptions)
@@ -119,8 +125,7 @@ class SharedCodebook(Quantizer):
 
     def table(self, modality: str) -> Tensor:
         """The codes, [K, D], the same for all modalities."""
-        zeroed = isinstance(self.options, CodebookOptions) and self.options.first_code == "zeroed"
-        if self.training or not zeroed:
+        if self.training or self.options.first_code == "kept":
             return self.codes
         return torch.cat([torch.zeros_like(self.codes[:1]), self.codes[1:]])
 
