@@ -236,8 +236,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 TERMS = (
     "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
-    "cross_cpc, cross_reconstruction, reconstruction, step_info_nce, teacher_info_nce; "
-    "one of your own comes with --plugin MODULE (in Python cmg.use)"
+    "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, reconstruction, step_info_nce, "
+    "teacher_info_nce; one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 
 
@@ -253,7 +253,7 @@ TERMS = (
         ("lr", "(did you mean 'probe.lr' or 'optimizer.lr' or 'objectives.club.lr'?)"),
         ("zzz", "; valid: data, model, objectives, optimizer, plugins, probe, training"),
         ("objectives.comitment", f"(did you mean 'commitment'?){TERMS}"),
-        ("objectives.jigsaw.weight", TERMS),
+        ("objectives.puzzle.weight", TERMS),
     ],
 )
 def test_unknown_key(key, hint):

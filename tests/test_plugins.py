@@ -111,15 +111,15 @@ def test_a_configuration_names_the_plugins_of_its_parts(plugin, monkeypatch):
 def foreign(tmp_path):
     """A run, a checkpoint, a study and files that name a plugin, and keys that only it knows."""
     tree = yaml.safe_load(to_yaml(RunConfig())) | {"plugins": ["my_terms"]}
-    tree["objectives"]["jigsaw"] = {"weight": 1}
+    tree["objectives"]["puzzle"] = {"weight": 1}
     study = load_study("ablation-av").model_dump(mode="json")
-    study["variants"][0]["changes"] = {"objectives.jigsaw": None}
+    study["variants"][0]["changes"] = {"objectives.puzzle": None}
     own = {"format": "cmg-study", "version": 1, "study": study, "plugins": ["my_terms"]}
     job = {"format": "cmg-study-job", "version": 1, "variant": "v", "seed": 0, "scores": {}}
     description = {"format": "cmg-checkpoint", "version": 1, "config": tree, "sha256": {}}
     (tmp_path / "jobs" / "v").mkdir(parents=True)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
-    (tmp_path / "method.yaml").write_text("plugins: [my_terms]\nobjectives: {jigsaw: {}}\n")
+    (tmp_path / "method.yaml").write_text("plugins: [my_terms]\nobjectives: {puzzle: {}}\n")
     (tmp_path / "study.json").write_text(json.dumps(own | {"base": tree}))
     (tmp_path / "jobs" / "v" / "seed-0.json").write_text(json.dumps(job | {"config": tree}))
     (tmp_path / "checkpoint.json").write_text(json.dumps(description))
@@ -128,7 +128,7 @@ def foreign(tmp_path):
 
 def test_what_names_a_plugin_imports_nothing_and_says_how_to_load_it(foreign, plugin):
     for read, source in (
-        (lambda: load_config("config.yaml", ["objectives.jigsaw.weight=2"]), "config.yaml"),
+        (lambda: load_config("config.yaml", ["objectives.puzzle.weight=2"]), "config.yaml"),
         (lambda: load_config("digits", method="method.yaml"), "method.yaml"),
         (lambda: read_config(foreign), foreign / "config.yaml"),
         (lambda: read_checkpoint(foreign), foreign),
@@ -156,7 +156,7 @@ def test_commands_say_which_plugin_is_missing_and_with_it_go_on(foreign, plugin,
     assert not plugin.exists()
     said = cmg(*lines[0], "--plugin", "my_terms")
     assert "which is not loaded" not in said.err
-    assert "unknown key 'objectives.jigsaw'" in said.err
+    assert "unknown key 'objectives.puzzle'" in said.err
 
 
 def test_a_study_records_the_plugins_of_its_variants(plugin, monkeypatch):

@@ -33,3 +33,27 @@ def test_a_penalty_is_chosen_on_the_validation_split_however_one_asks(cmg, tmp_p
     told = cmg("probe", "--model", run, *ends, "--json").json
     assert told["transfer"]["mean"] == wanted.transfer.mean
     assert probe(model, store, *pair, options=options) != wanted
+
+
+def test_a_probe_reads_the_dimensions_that_it_is_told(cmg, tmp_path):
+    """By an override; where the ratio does not divide them, refused or said."""
+    rng = np.random.default_rng(0)
+    kinds = [i % 3 for i in range(60)]
+    arrays = {m: [rng.normal(size=(2, 4)) + k for k in kinds] for m in ("audio", "video")}
+    split = ["train"] * 40 + ["test"] * 20
+    store = write_store(tmp_path / "st", arrays, split=split, labels={"kind": kinds})
+    small = ["model.width=8", "training.epochs=1", "data.batch_size=10", "model.codebook.size=8"]
+    run = tmp_path / "run"
+    pretrain(load_config(None, [f"data.store={store.path}", *small], method="light"), run)
+    ends = ["--model", run, "--train-on", "audio", "--test-on", "video", "--seeds", 1]
+    given = "probe.dimensions={keep: 7, largest: 1, smallest: 1"
+    said = cmg("probe", *ends, f"{given}}}")
+    assert said.code == 2
+    assert "keep = 7 is no multiple of largest + smallest = 2; keep 6 or 8" in said.err
+    said = cmg("probe", *ends, f"{given}, as_coded: true}}", "--json")
+    assert said.code == 0
+    assert any("6 of the 7 dimensions" in line for line in said.json["remarks"])
+    assert cmg("probe", *ends, "probe.dimensions.keep=8").code == 0
+    said = cmg("probe", *ends, "probe.dimensions.keep=9")
+    assert said.code == 2
+    assert "code vectors have 8 dimensions; keep at most so many" in said.err

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cmg.codebook.distances import distance_to_codes, nearest_code, squared_gap
+from cmg.codebook.kinds import of_kind
 from cmg.types import Steps
 
 DTYPES = [torch.float32, torch.float64]
@@ -230,3 +231,34 @@ def test_squared_gap_by_hand():
     codes = torch.tensor([[0.0], [2.0], [10.0]])
     assert squared_gap(torch.tensor([[0.5], [1.0], [6.0]]), codes).tolist() == [2.0, 0.0, 0.0]
     assert squared_gap(torch.tensor([[0.5]]), codes[:1]).tolist() == [float("inf")]
+
+
+def test_code_0_is_the_zero_vector_outside_training_where_asked_for(make_codebook):
+    """Compared with, given to heads, and nowhere written: training goes on with the code."""
+    codes = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
+    z = {"audio": torch.tensor([[[0.5, 0.4], [3.0, 0.1], [0.0, 1.9]]])}
+    for first, expected in (("kept", [1, 0, 1]), ("zeroed", [0, 0, 1])):
+        book = make_codebook(codes, first_code=first)
+        trained = book.lookup(z)
+        assert trained.indices["audio"].tolist() == [[1, 0, 1]]
+        book.eval()
+        found = book.lookup(z)
+        assert found.indices["audio"].tolist() == [expected]
+        seen = book.table("audio")
+        assert torch.equal(seen[1], codes[1])
+        assert torch.equal(seen[0], codes[0] * (first == "kept"))
+        assert torch.equal(found.vectors["audio"], seen[torch.tensor([expected])])
+        assert torch.equal(book.vectors("audio", found.indices["audio"]), found.vectors["audio"])
+        nearest = book.distances("audio", z["audio"]).argmin(-1)
+        assert nearest.tolist() == [expected]
+        assert book.posterior("audio", z["audio"], 1e-3).argmax(-1).tolist() == [expected]
+        assert torch.equal(book.codes, codes)
+        book.train()
+        assert torch.equal(book.lookup(z).indices["audio"], trained.indices["audio"])
+
+
+@pytest.mark.parametrize("kind", ["tied", "residual", "product"])
+def test_other_kinds_have_no_one_code_0(kind):
+    assert of_kind({"kind": kind}).first_code == "kept"  # so that a run may change its kind
+    with pytest.raises(ValueError, match=f"is of kind shared, and the kind is {kind}; set first_c"):
+        of_kind({"kind": kind, "first_code": "zeroed"})

@@ -5,6 +5,7 @@ import torch
 
 from cmg.codebook import random_reset
 from cmg.codebook.reset import idle_after, idle_by_rule
+from cmg.errors import ConfigError
 
 
 def recorded(picks, noise=0.0):
@@ -209,3 +210,56 @@ def test_random_draw_stays_in_range():
     again, same = random_reset(torch.Generator().manual_seed(0), noise)(4000, 7, 3)
     assert torch.equal(chosen, again)
     assert torch.equal(spread, same)
+
+
+def deaf(make_codebook, rule, unheard=("audio",)):
+    return make_codebook(
+        line(3), reset={"patience": 2, "active": 1, "rule": rule, "unheard": unheard}
+    )
+
+
+@pytest.mark.parametrize("rule", ["any", "all"])
+def test_picks_of_an_unheard_modality_keep_no_code(make_codebook, make_quantized, rule):
+    """Audio alone picks code 1, and only video is asked."""
+    book = deaf(make_codebook, rule)
+    indices = {"audio": torch.tensor([[0, 1]]), "video": torch.tensor([[0, 2]])}
+    for _ in range(3):
+        book.revive(make_quantized(indices), refused)
+    assert book.idle_steps().tolist() == [0, 2, 0]
+    draw = recorded([0])
+    book.revive(make_quantized(indices), draw)
+    assert draw.asked == [(1, 2, 2)]
+    assert book.codes.tolist() == [[0, 0], [0, 0], [2, 20]]
+    assert book.idle_steps().tolist() == [0, 0, 0]
+
+
+def test_a_name_that_the_model_has_not_is_passed_over(make_codebook, make_quantized):
+    """So that one method serves data with and without it."""
+    books = [deaf(make_codebook, "any", unheard) for unheard in ((), ("text",))]
+    for book in books:
+        for _ in range(6):
+            book.revive(make_quantized(picks(0)), recorded([0, 0]))
+    assert torch.equal(books[0].codes, books[1].codes)
+    assert torch.equal(books[0].idle_steps(), books[1].idle_steps())
+
+
+def test_nobody_heard_is_refused(make_codebook):
+    with pytest.raises(ConfigError, match=r"reset\.unheard names all modalities \(audio, video\)"):
+        deaf(make_codebook, "any", ("video", "audio"))
+
+
+def test_constant_noise_is_one_number_and_sources_are_the_same():
+    def drawn(spread):
+        return random_reset(torch.Generator().manual_seed(3), 0.25, spread)(4, 9, 2)
+
+    picked, noise = drawn("constant")
+    assert noise.tolist() == [[-0.25, -0.25]] * 4
+    uniform, spread = drawn("uniform")
+    assert torch.equal(picked, uniform)
+    assert len(set(spread.flatten().tolist())) == 8
+    assert spread.abs().max() <= 0.25
+
+
+def test_a_codebook_draws_the_noise_that_it_is_told(make_codebook):
+    book = make_codebook(line(3), reset={"noise": 0.5, "spread": "constant"})
+    assert book.draw()(2, 3, 2)[1].tolist() == [[-0.5, -0.5]] * 2

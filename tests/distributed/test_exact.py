@@ -65,6 +65,14 @@ JOBS = {
         "objectives.teacher_info_nce={queue: 8}",
         "objectives.cross_reconstruction.weight=0.2",
     ],
+    "first-pass": [
+        DOUBLE,
+        "data.store=SPARSE",
+        "training.passes=2",
+        "objectives.masked_contrast={adaptive: true, words: true, weight: 0.3}",
+        "objectives.jigsaw={pieces: 4, orders: 6, hidden: 16, clipped: false}",
+        "model.codebook.reset={patience: 2, active: 2, unheard: [text], spread: constant}",
+    ],
     "float32": [],
 }
 MORE = {

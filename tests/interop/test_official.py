@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cmg.codebook import CodebookOptions
 from cmg.errors import CheckpointError
 from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.extras import fresh_extras
@@ -21,8 +22,10 @@ from cmg.interop.official import (
     export_official,
     import_official,
     read_official,
+    renamed_tensors,
 )
 from cmg.models.published import (
+    AS_CODED_RESET,
     published_audio,
     published_model,
     published_options,
@@ -168,6 +171,16 @@ def test_idle_counts_per_modality_and_back():
     imported.model.codebook.idle[2, 0] = 77
     exported = export_official(imported.model, imported.objectives, imported.extras)
     assert exported[name][0] == 0
+
+
+def test_idle_counts_of_an_unheard_modality_have_no_say():
+    """A code that text alone picks is idle in the file, as it is to the reset."""
+    idle = torch.tensor([[5, 9], [7, 8], [0, 0]])
+    reset = AS_CODED_RESET.model_copy(update={"unheard": ("text",)})
+    book = CodebookOptions(size=2, reset=reset)
+    names = NameMap(["audio", "video", "text"])
+    found = renamed_tensors({"model.codebook.idle": idle}, names, book)
+    assert found["Encoder_parameters/Cross_quantizer.unactivated_count"].tolist() == [5.0, 8.0]
 
 
 def test_export_does_not_share_memory():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cmg.objectives import CrossCPC, CrossCPCOptions
-from cmg.objectives.cross_cpc import column_accuracy, contrast
+from cmg.objectives.cross_cpc import contrast, diagonal_accuracy
 from cmg.types import Steps
 
 
@@ -296,10 +296,11 @@ def test_accuracy_mixes_directions_as_coded():
     """
     score = torch.tensor([[0.0, 0.0], [4.0, 2.0]])
     assert score.argmax(0).tolist() == [1, 1]
-    assert float(column_accuracy(score)) == 0.0
+    assert float(diagonal_accuracy(score)) == 0.0
     better = torch.tensor([[5.0, 1.0], [4.0, 2.0]])  # rows (.98, .02) and (.88, .12)
-    assert float(column_accuracy(better)) == 1.0
+    assert float(diagonal_accuracy(better)) == 1.0
     assert better.argmax(1).tolist() == [0, 0]  # where row-wise accuracy is one half
+    assert float(diagonal_accuracy(better, "rows")) == 0.5
 
 
 def test_predictor_bias_shifts_whole_rows(features, steps_of):

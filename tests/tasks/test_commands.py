@@ -89,3 +89,20 @@ def test_the_bar_follows_what_is_counted(capsys):
         tell("encode ave video", 32, 64)
         tell("encode ave video", 64, 64)
     assert capsys.readouterr().out == ""
+
+
+def test_cmg_evaluate_reads_some_dimensions(cmg, opened, early, tmp_path):
+    arguments = ["--data", "ROOT", "--model", early, "--seeds", 1, "--protocol", "clean"]
+    kept = ["--dimensions", "keep=7,largest=2,smallest=1"]
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--out", tmp_path / "out", *kept)
+    assert said.code == 2
+    assert "keep 6 or 9, or set as_coded=true, which keeps 6" in said.err
+    kept[1] += ",as_coded=true"
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--out", tmp_path / "out", *kept)
+    assert said.code == 0
+    assert "6 of the 7 dimensions asked for are kept" in said.out
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert told["about"]["dimensions"]["keep"] == 7
+    said = cmg("evaluate", "ucf-vgg", *arguments, "--out", tmp_path / "o", "--dimensions", "7")
+    assert said.code == 2
+    assert "7: Extra inputs are not permitted" in said.err

@@ -7,18 +7,22 @@ import numpy as np
 import pytest
 import torch
 
+from cmg.codebook.dimensions import DimensionOptions, kept_dimensions
+from cmg.codebook.kinds import of_kind
 from cmg.data import write_store
-from cmg.errors import DataError, ModalityError
+from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.encoding import FrozenEncoder, pad_steps
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.evaluation.stack import HeadStack
 from cmg.evaluation.training import HeadJob, HeadOptions, Watch, train_heads
 from cmg.models.unified import UnifiedModel
+from cmg.tasks.ave import AVE
+from cmg.tasks.run import run_plan
 from cmg.tasks.sides import side
 from cmg.training.seeding import derived_seed
 from cmg.types import Batch, Kind, Modality
 
-from .conftest import Folder
+from .conftest import AUDIO, OPTIONS, VIDEO, Folder
 
 
 @pytest.fixture
@@ -215,3 +219,40 @@ def test_labels_are_fitted_to_the_steps():
     longer = pad_steps(labels, 5, -1)
     assert bool((longer[:, 3:] == -1).all())
     assert torch.equal(longer[:, :3], labels)
+
+
+@pytest.mark.parametrize("protocol", ["clean", "published"])
+def test_benchmarks_read_the_kept_dimensions_alone(folder, model, protocol):
+    """As codes, whose table is cut; drawn anew with dropout; and as vectors."""
+    options = DimensionOptions(keep=5, largest=3, smallest=1, as_coded=True)
+    data = FrozenData(Opened(folder), model, protocol, dimensions=options)
+    kept = kept_dimensions(data.model.codebook, options)
+    whole = FrozenData(Opened(folder), model, protocol)
+    clips = np.arange(6)
+    found = data.features("ave", "audio", clips, "codes")
+    assert torch.equal(found.table, whole.features("ave", "audio", clips, "codes").table[:, kept])
+    assert found.width == 4
+    continuous = data.features("ave", "audio", clips, "continuous")
+    assert continuous.vectors.shape[2] == model.options.width
+    if protocol == "published":
+        assert data.noisy("ave", "audio", clips).width == 4
+    outcome = run_plan(AVE().plan(data), HeadOptions(epochs=1), [0])
+    assert "4 of the 5 dimensions asked for are kept" in outcome.remarks[0]
+
+
+def test_segments_of_rows_are_read_in_the_kept_dimensions(folder):
+    """Vectors of a kind whose modalities have no common table."""
+    own = OPTIONS.model_copy(update={"codebook": of_kind({"kind": "tied", "size": 24})})
+    model = UnifiedModel((AUDIO, VIDEO), own).eval()
+    options, clips = DimensionOptions(keep=3), np.arange(4)
+    data = FrozenData(Opened(folder), model, "published", dimensions=options)
+    kept = kept_dimensions(data.model.codebook, options)
+    found = data.features("ave", "video", clips, "codes").vectors
+    whole = FrozenData(Opened(folder), data.model, "published")
+    assert torch.equal(found, whole.features("ave", "video", clips, "codes").vectors[..., kept])
+    assert data.noisy("ave", "video", clips).width == 3
+
+
+def test_dimensions_of_what_has_none_are_refused(folder, model):
+    with pytest.raises(ConfigError, match="those of code vectors, but heads read posterior"):
+        FrozenData(Opened(folder), model, by="posterior", dimensions=DimensionOptions(keep=2))

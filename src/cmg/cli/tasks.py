@@ -13,6 +13,7 @@ from cmg.cli.output import RunOption, say_remarks, show, show_report
 from cmg.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from cmg.codebook.dimensions import DimensionOptions
     from cmg.evaluation.frozen import Protocol
 
 DataOption = Annotated[
@@ -23,6 +24,12 @@ DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a
 BaselinesOption = Annotated[
     bool,
     typer.Option("--baselines", help="Also ridge, CCA, ...; InfoNCE of `cmg baselines RUN`."),
+]
+DimensionsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="keep=K,...", help="Of code vectors: keep=224,largest=3,smallest=1 (docs: TOC)."
+    ),
 ]
 
 ALL = "all"
@@ -73,6 +80,7 @@ def benchmark(
         typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
     ] = "codes",
     baselines: BaselinesOption = False,
+    dimensions: DimensionsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier evaluation in OUT.")
     ] = False,
@@ -91,6 +99,7 @@ def benchmark(
     from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
 
+    kept = dimensions_of(dimensions)
     names = benchmark_names([str(context.info_name)])
     protocols: list[Protocol] = ["published", "clean"] if protocol == "both" else [protocol]
     text = "auto" if modalities and "text" in modalities.split(",") else "none"
@@ -110,6 +119,7 @@ def benchmark(
                 modalities.split(",") if modalities else None,
                 features,
                 baselines,
+                kept,
             ),
             evaluation_files,
             overwrite,
@@ -122,6 +132,21 @@ def benchmark(
         f"Checkpoint: {results.about['checkpoint']}{chosen}",
         f"Report: {out / HTML}",
     )
+
+
+def dimensions_of(given: str | None) -> DimensionOptions | None:
+    """What ``--dimensions`` says, e.g. ``keep=224,largest=3,smallest=1,as_coded=true``.
+
+    Raises:
+        ConfigError: an unknown key, or a value that does not fit.
+    """
+    from cmg.codebook.dimensions import DimensionOptions
+    from cmg.options import checked_options
+
+    if given is None:
+        return None
+    parts = (part.partition("=") for part in given.split(","))
+    return checked_options(DimensionOptions, **{key: value for key, _, value in parts})
 
 
 ABOUT_ALL = f"All of the following benchmarks. {benchmark.__doc__}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +19,14 @@ from cmg.codebook.distances import distance_to_codes, middle, nearest_code
 from cmg.codebook.ema import EMAOptions, assign, followed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
-from cmg.codebook.reset import ResetDraw, ResetOptions, idle_after, idle_by_rule, random_reset
+from cmg.codebook.reset import (
+    ResetDraw,
+    ResetOptions,
+    heard_rows,
+    idle_after,
+    idle_by_rule,
+    random_reset,
+)
 from cmg.errors import ConfigError
 from cmg.precision import full_precision
 from cmg.types import Quantized
@@ -36,6 +43,8 @@ class TableOptions(QuantizerOptions):
             codes stay means of the features as they are.
         ema: How codes follow features.
         reset: How idle codes restart.
+        first_code: ``zeroed``, of kind shared: outside training mode code 0 is the zero vector,
+            which features are compared with and heads are given [as coded in a successor].
     """
 
     size: int = Field(400, ge=2)
@@ -43,6 +52,16 @@ class TableOptions(QuantizerOptions):
     distance: Literal["euclidean", "cosine"] = "euclidean"
     ema: EMAOptions = EMAOptions()
     reset: ResetOptions = ResetOptions()
+    first_code: Literal["kept", "zeroed"] = "kept"
+
+    @model_validator(mode="after")
+    def _one_first_code(self) -> TableOptions:
+        if self.first_code == "zeroed" and self.kind != "shared":
+            raise ValueError(
+                f"first_code=zeroed is of kind shared, and the kind is {self.kind}; set "
+                "first_code=kept"
+            )
+        return self
 
 
 class CodebookOptions(TableOptions):
@@ -98,6 +117,11 @@ class SharedCodebook(Quantizer):
         self.register_buffer("idle", torch.full((len(self.modalities), size), -1))
         if ema.correction:
             self.register_buffer("moves", torch.zeros((), dtype=torch.int64))
+        if not self.heard:
+            raise ConfigError(
+                f"model.codebook.reset.unheard names all modalities ({', '.join(self.modalities)}),"
+                " so that no code is ever in use; leave one out"
+            )
 
     @property
     def starts_on_data(self) -> bool:
@@ -111,7 +135,18 @@ class SharedCodebook(Quantizer):
 
     def table(self, modality: str) -> Tensor:
         """The codes, [K, D], the same for all modalities."""
-        return self.codes
+        if self.training or self.options.first_code == "kept":
+            return self.codes
+        return torch.cat([torch.zeros_like(self.codes[:1]), self.codes[1:]])
+
+    @property
+    def heard(self) -> list[int]:
+        """Rows of the idle counters of the modalities whose picks keep a code."""
+        return heard_rows(self.modalities, self.options.reset)
+
+    def idle_steps(self) -> Tensor:
+        """Since the last pick of each code by the rule of resets, [K]."""
+        return idle_by_rule(self.idle[self.heard], self.options.reset.rule)
 
     def codes_of(self, modality: str, indices: Tensor) -> Tensor:
         """See :meth:`Quantizer.codes_of`."""
@@ -135,7 +170,7 @@ class SharedCodebook(Quantizer):
 
     def nearest(self, semantic: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See :meth:`Quantizer.nearest`."""
-        codes = self.compared(self.codes)
+        codes = self.compared(self.table(self.modalities[0]))
         center = self.center(self.counts, codes)
         return {m: self._nearest(z, codes, center) for m, z in semantic.items()}
 
@@ -214,7 +249,7 @@ class SharedCodebook(Quantizer):
         self.idle.copy_(idle_after(self.idle, self._picked(quantized), ticking))
         if not options.enabled:
             return
-        idle = idle_by_rule(self.idle, options.rule)
+        idle = self.idle_steps()
         stale = idle > options.patience
         tokens = None
         if options.source == "tokens":

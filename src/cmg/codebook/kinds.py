@@ -9,6 +9,7 @@ import torch
 from pydantic import BeforeValidator, SerializeAsAny
 
 from cmg.codebook.quantizer import Quantizer, QuantizerOptions, quantizers
+from cmg.options import as_tuples
 
 
 def of_kind(value: Any) -> Any:
@@ -35,7 +36,7 @@ def of_kind(value: Any) -> Any:
                 f"{key} is an option of kind {' and '.join(others)}, and the kind is {kind}; "
                 f"leave it out, or set model.codebook.kind={others[0]}"
             )
-    return own.model_validate({"kind": kind, **value}, strict=True)
+    return own.model_validate(as_tuples({"kind": kind, **value}), strict=True)
 
 
 def keep_own(tree: dict[str, Any]) -> None:

@@ -29,7 +29,10 @@ class ResetOptions(Options):
             of the current batch, which a feature is sure to be near.
         noise: Half-width of the noise added to the source; its standard deviation if `spread` is
             ``normal``.
-        spread: Whether that noise is ``uniform`` or ``normal``.
+        spread: Whether that noise is ``uniform``, ``normal``, or ``constant``: minus the half-width
+            everywhere, as in releases whose uniform draw has equal bounds [as coded in successors].
+        unheard: Modalities whose picks keep no code from being reset [as coded in a successor:
+            text]. A name that the model has not is passed over.
         reseed_stats: Also restart N and O of a reset code. As coded they are kept, and the next
             update rebuilds the old code from them unless a feature picks the new one at once.
     """
@@ -40,7 +43,8 @@ class ResetOptions(Options):
     active: int = Field(100, ge=1)
     source: Literal["codes", "tokens"] = "codes"
     noise: float = Field(1.0 / 1024.0, ge=0.0)
-    spread: Literal["uniform", "normal"] = "uniform"
+    spread: Literal["uniform", "normal", "constant"] = "uniform"
+    unheard: tuple[str, ...] = ()
     reseed_stats: bool = True
 
 
@@ -59,9 +63,16 @@ def random_reset(
         picks = torch.randint(sources, (resets,), generator=generator)
         if spread == "normal":
             return picks, torch.randn(resets, width, generator=generator) * noise
+        if spread == "constant":
+            return picks, torch.full((resets, width), -noise)
         return picks, (torch.rand(resets, width, generator=generator) * 2.0 - 1.0) * noise
 
     return draw
+
+
+def heard_rows(modalities: Sequence[str], options: ResetOptions) -> list[int]:
+    """Rows of idle counters of the modalities whose picks keep a code."""
+    return [row for row, m in enumerate(modalities) if m not in options.unheard]
 
 
 def idle_after(idle: Tensor, picked: Tensor, present: Sequence[bool]) -> Tensor:

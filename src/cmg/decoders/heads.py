@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from cmg.codebook.dimensions import DimensionOptions
 from cmg.masking import mean_over_time
 from cmg.options import Options
 
@@ -36,6 +37,8 @@ class ProbeOptions(Options):
         seeds: How many heads per direction, seeds 0, 1, ...
         dropout_in_encoder: Leave the frozen encoder in train mode, with its dropout on, while the
             head trains [as coded].
+        dimensions: Of code vectors, which heads then read instead of all of them; see
+            :mod:`cmg.codebook.dimensions`.
     """
 
     features: ReadBy = "codes"
@@ -48,6 +51,16 @@ class ProbeOptions(Options):
     lr: float = Field(4e-4, gt=0.0)
     seeds: int = Field(1, ge=1)
     dropout_in_encoder: bool = False
+    dimensions: DimensionOptions | None = None
+
+    @model_validator(mode="after")
+    def _dimensions_of_codes(self) -> ProbeOptions:
+        if self.dimensions is not None and self.features != "codes":
+            raise ValueError(
+                f"dimensions are those of code vectors, but features is {self.features}; "
+                "set features=codes or dimensions=null"
+            )
+        return self
 
 
 class ClipHead(nn.Module):

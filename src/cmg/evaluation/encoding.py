@@ -124,6 +124,7 @@ def read_by(
     semantic: Tensor,
     by: ReadBy,
     temperature: float = 1.0,
+    columns: Tensor | None = None,
 ) -> Tensor:
     """What heads read of steps, zero at those that do not exist; on the features' device.
 
@@ -134,9 +135,10 @@ def read_by(
         semantic: z, [N, T, D].
         by: Code vectors (without codes the features), the posterior, or the features.
         temperature: Of the posterior.
+        columns: Dimensions of code vectors that are read, int64 [k]; None for all.
 
     Returns:
-        [N, T, D], or [N, T, K] of a posterior, [N, T, L K] with levels.
+        [N, T, D], or [N, T, k]; [N, T, K] of a posterior, [N, T, L K] with levels.
 
     Raises:
         ConfigError: a posterior without codes.
@@ -149,7 +151,8 @@ def read_by(
     if codebook.levels == 0:
         return semantic * mask
     if by == "codes":
-        return codebook.vectors(modality, indices.to(model.device)).to(semantic)
+        vectors = codebook.vectors(modality, indices.to(model.device)).to(semantic)
+        return vectors if columns is None else vectors[..., columns.to(vectors.device)]
     z = semantic.to(model.device, model.dtype)
     return codebook.posterior(modality, z, temperature).flatten(2).to(semantic) * mask
 

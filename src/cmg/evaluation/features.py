@@ -92,6 +92,7 @@ class NoisyFeatures:
         lengths: Steps of each clip, int64 [N].
         by: What heads read.
         table: Code vectors, [K, D], on the model's device, where clips are given as codes.
+        columns: Dimensions of code vectors that are read; None for all.
     """
 
     encoder: FrozenEncoder
@@ -99,6 +100,7 @@ class NoisyFeatures:
     lengths: Tensor
     by: ReadBy
     table: Tensor | None
+    columns: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -132,7 +134,7 @@ class NoisyFeatures:
         codes = encoder.codes(z, lengths)
         if self.table is not None:
             return whole_clips(codes)
-        return read_by(model, encoder.modality, codes, z, self.by)
+        return read_by(model, encoder.modality, codes, z, self.by, columns=self.columns)
 
 
 Features = CodeFeatures | VectorFeatures | NoisyFeatures

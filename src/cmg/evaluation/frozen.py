@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmg.codebook.dimensions import DimensionOptions, kept_dimensions
 from cmg.data.clips import Clips
 from cmg.decoders.heads import ReadBy
-from cmg.errors import DataError
+from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import (
     FrozenEncoder,
     check_shape,
@@ -104,6 +105,13 @@ class FrozenData:
         modalities: That benchmarks shall go between; None leaves it to each.
         by: What heads read.
         progress: Told about every batch.
+        dimensions: Of code vectors, which heads read instead of all of them.
+
+    Attributes:
+        remarks: What has to be said of what heads read.
+
+    Raises:
+        ConfigError: dimensions where heads read no code vectors, or more than these have.
     """
 
     def __init__(
@@ -114,6 +122,7 @@ class FrozenData:
         modalities: Sequence[str] | None = None,
         by: ReadBy = "codes",
         progress: Progress = quiet,
+        dimensions: DimensionOptions | None = None,
     ) -> None:
         self.collection = collection
         self.protocol = protocol
@@ -126,6 +135,13 @@ class FrozenData:
         as_coded = self.published and model.dtype != torch.float64
         self.model = copy.deepcopy(model).to(torch.float64) if as_coded else model
         self._kept: dict[tuple[str, str], _Kept] = {}
+        self.remarks: list[str] = []
+        self.columns: Tensor | None = None
+        if dimensions is not None:
+            if by != "codes":
+                raise ConfigError(f"dimensions are those of code vectors, but heads read {by}")
+            self.columns = kept_dimensions(self.model.codebook, dimensions)
+            self.remarks += [dimensions.remark] if dimensions.remark else []
 
     def source(self, name: str) -> Clips:
         """One of the data sets.
@@ -150,11 +166,11 @@ class FrozenData:
         """
         kept, rows = self._of(name, modality, clips)
         indices = kept.indices[rows].long().to(self.model.device)
-        table = shared_table(self.model)
+        table = self._table()
         if by == "codes" and table is not None:
             return CodeFeatures(table, indices)
         semantic = kept.semantic[rows].to(self.model.device)
-        vectors = read_by(self.model, modality, indices, semantic, by)
+        vectors = read_by(self.model, modality, indices, semantic, by, columns=self.columns)
         return VectorFeatures(vectors, step_mask(indices))
 
     def noisy(self, name: str, modality: str, clips: NDArray[np.int64]) -> Features:
@@ -162,9 +178,14 @@ class FrozenData:
         kept, rows = self._of(name, modality, clips)
         assert kept.inputs is not None
         lengths = step_mask(kept.indices[rows]).sum(1)
-        table = shared_table(self.model) if self.by == "codes" else None
+        table = self._table() if self.by == "codes" else None
         encoder = FrozenEncoder(self.model, modality)
-        return NoisyFeatures(encoder, kept.inputs[rows], lengths, self.by, table)
+        return NoisyFeatures(encoder, kept.inputs[rows], lengths, self.by, table, self.columns)
+
+    def _table(self) -> Tensor | None:
+        """The code vectors as heads read them, where all modalities have the same."""
+        table = shared_table(self.model)
+        return table if table is None or self.columns is None else table[:, self.columns]
 
     def _of(self, name: str, modality: str, clips: NDArray[np.int64]) -> tuple[_Kept, Tensor]:
         kept = self._kept.get((name, modality))

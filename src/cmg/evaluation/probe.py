@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmg.codebook.dimensions import kept_dimensions
 from cmg.data.batches import permutation
 from cmg.data.clips import Clips
 from cmg.data.parts import refuse_leak
@@ -315,6 +316,9 @@ class Evaluation:
             )
         one, by = encoded[modality], options.features
         vectors = one.codes
+        if options.dimensions is not None:
+            vectors = vectors[..., kept_dimensions(self.model.codebook, options.dimensions).cpu()]
+            self._say(options.dimensions.remark)
         if by != "codes":
             given = (self.model, modality, one.indices, one.semantic)
             vectors = read_by(*given, by, options.temperature)
@@ -373,7 +377,10 @@ class Evaluation:
     def _remark(self, label: str, train: Labeled, test: Labeled) -> None:
         classes = self.store.labels[label].classes
         said = unseen_classes(train.usable().labels, test.usable().labels, classes)
-        if said is not None and (remark := f"label {label!r}: {said}") not in self.remarks:
+        self._say(said and f"label {label!r}: {said}")
+
+    def _say(self, remark: str | None) -> None:
+        if remark is not None and remark not in self.remarks:
             self.remarks.append(remark)
 
 

@@ -15,7 +15,7 @@ from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.codebook.distances import squared_gap
 from cmg.codebook.measures import clip_agreement, code_counts, perplexity
 from cmg.codebook.quantizer import Quantizer
-from cmg.codebook.reset import ResetDraw, idle_by_rule
+from cmg.codebook.reset import ResetDraw, ResetOptions
 from cmg.errors import DataError
 from cmg.golden.cases import Case
 from cmg.golden.compare import Comparison
@@ -26,11 +26,13 @@ from cmg.objectives.commitment import commitment_loss
 from cmg.types import Quantized, Steps
 
 
-def verify_quantizer(case: Case, comparison: Comparison) -> None:
+def verify_quantizer(
+    case: Case, comparison: Comparison, reset: ResetOptions = AS_CODED_RESET
+) -> None:
     """Replay the recorded forward passes on one :class:`SharedCodebook`."""
     passes = forward_passes(case)
     modalities = modalities_in(case.inputs, passes[0])
-    codebook = recorded_codebook(case, modalities)
+    codebook = recorded_codebook(case, modalities, reset)
     for prefix in passes:
         semantic = {m: case.array(f"in/{prefix}{m}").clone().requires_grad_() for m in modalities}
         first = next(iter(semantic.values()))
@@ -64,10 +66,12 @@ def modalities_in(inputs: dict[str, Tensor], prefix: str) -> list[str]:
     return [m for m in MODALITIES if f"{prefix}{m}" in inputs]
 
 
-def recorded_codebook(case: Case, modalities: list[str]) -> SharedCodebook:
+def recorded_codebook(
+    case: Case, modalities: list[str], reset: ResetOptions = AS_CODED_RESET
+) -> SharedCodebook:
     """A codebook in the recorded state, moving as coded."""
     size, width = case.size("embedding"), case.size("embedding", 1)
-    options = CodebookOptions(size=size, start="uniform", ema=AS_CODED_EMA, reset=AS_CODED_RESET)
+    options = CodebookOptions(size=size, start="uniform", ema=AS_CODED_EMA, reset=reset)
     codebook = SharedCodebook(modalities, width, options).to(torch.float64)
     state = codebook.state_dict()
     for official, ours in CODEBOOK.items():
@@ -144,25 +148,30 @@ def update(
     compare_buffers(comparison, f"out/{prefix}state_after/", codebook)
 
 
-def compare_buffers(comparison: Comparison, prefix: str, codebook: Quantizer) -> None:
+def compare_buffers(comparison: Comparison, prefix: str, codebook: SharedCodebook) -> None:
     """Codes, counts, sums and idle counters under their official names."""
     for official, ours in CODEBOOK.items():
         buffer = codebook.get_buffer(str(ours))
-        comparison.check(prefix + official, buffer.amin(0) if ours == "idle" else buffer)
+        idle = buffer[codebook.heard].amin(0) if ours == "idle" else buffer
+        comparison.check(prefix + official, idle)
 
 
-def recorded_reset(comparison: Comparison, codebook: Quantizer, prefix: str) -> ResetDraw:
+def recorded_reset(comparison: Comparison, codebook: SharedCodebook, prefix: str) -> ResetDraw:
     """The recorded sources and noise of a pass; also checks which codes are reset from which."""
     case, options = comparison.case, codebook.options.reset
 
     def draw(resets: int, sources: int, width: int) -> tuple[Tensor, Tensor]:
         # Called when counters are up to date and codes are not yet overwritten.
-        idle = idle_by_rule(codebook.get_buffer("idle"), options.rule)
+        idle = codebook.idle_steps()
         active = ((idle >= 0) & (idle < options.active)).nonzero().flatten()
         picks = case.array(f"in/{prefix}random_picks")
         comparison.check(f"in/{prefix}reset_codes", (idle > options.patience).nonzero().flatten())
         comparison.check(f"in/{prefix}active_codes", active)
         comparison.check(f"in/{prefix}source_codes", active[picks])
-        return picks, case.array(f"in/{prefix}noise")
+        noise = case.array(f"in/{prefix}noise")
+        if options.spread == "constant":  # nothing of it was drawn
+            noise = codebook.draw()(resets, sources, width)[1].to(noise)
+            comparison.check(f"in/{prefix}noise", noise)
+        return picks, noise
 
     return draw

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cmg.codebook.codebook import SharedCodebook
 from cmg.errors import DataError
 from cmg.golden.cases import CASES, Case
 from cmg.golden.checkpoint import input_features
-from cmg.golden.compare import Comparison
+from cmg.golden.compare import SINGLE, Comparison
 from cmg.golden.fill import filled_weights
 from cmg.golden.objectives import accuracy_key, cpc_draw
 from cmg.golden.quantizer import compare_buffers, index_margin, modalities_in, recorded_reset
@@ -41,23 +44,59 @@ GRADIENT_NORMS = {
 
 def verify_steps(case: Case, comparison: Comparison) -> None:
     """Train as many steps as were recorded, and compare everything after each."""
-    steps = recorded_steps(case)
     state, extras = recorded_state(case, comparison)
-    compare_fingerprints(comparison, "_initial", "", exported(state, extras))
+    compare_steps(
+        case,
+        comparison,
+        state,
+        lambda: exported(state, extras),
+        lambda prefix: recorded_draws(case, comparison, state, prefix),
+    )
+
+
+def compare_steps(
+    case: Case,
+    comparison: Comparison,
+    state: TrainingState,
+    tensors: Callable[[], dict[str, Tensor]],
+    draws: Callable[[str], Draws],
+    losses: Mapping[str, str] = MappingProxyType({}),
+    rounded: Collection[str] = (),
+) -> None:
+    """Train on the recorded steps, and compare everything after each.
+
+    Args:
+        case: With the batches.
+        comparison: Of the case.
+        state: At the recorded initial weights.
+        tensors: Of that state, as fingerprints were taken of them.
+        draws: Of the step of a prefix.
+        losses: Terms beside the usual ones: recorded name -> ours.
+        rounded: Recorded names of terms that were added up in float32.
+    """
+    steps = recorded_steps(case)
+    compare_fingerprints(comparison, "_initial", "", tensors())
     compare_before(comparison, state, batch_of(case, state, steps[0]))
     for prefix in steps:
         batch = batch_of(case, state, prefix)
-        draws = recorded_draws(case, comparison, state, prefix)
+        chance = draws(prefix)
         compare_codes(comparison, prefix, state, batch)
-        log = pretraining_step(state, batch, draws)
-        compare_log(comparison, prefix, state, log, batch.size)
-        compare_buffers(comparison, f"out/{prefix}quantizer/", state.model.codebook)
-        compare_fingerprints(comparison, "", prefix, exported(state, extras))
+        log = pretraining_step(state, batch, chance)
+        compare_log(comparison, prefix, state, log, batch.size, losses, rounded)
+        compare_buffers(comparison, f"out/{prefix}quantizer/", codebook_of(state))
+        compare_fingerprints(comparison, "", prefix, tensors())
 
 
 def exported(state: TrainingState, extras: dict[str, Tensor]) -> dict[str, Tensor]:
     """Every official state_dict entry."""
     return export_official(state.model, state.objectives, extras)
+
+
+def codebook_of(state: TrainingState) -> SharedCodebook:
+    """The codebook; there are recorded steps of shared and of tied ones."""
+    book = state.model.codebook
+    assert isinstance(book, SharedCodebook)
+    return book
 
 
 def recorded_steps(case: Case) -> list[str]:
@@ -119,7 +158,7 @@ def recorded_draws(case: Case, comparison: Comparison, state: TrainingState, pre
     }
     if "club" in state.objectives:
         terms["club"] = {m: case.array(f"in/{prefix}perm_{m}") for m in modalities}
-    return Draws(terms, recorded_reset(comparison, state.model.codebook, prefix))
+    return Draws(terms, recorded_reset(comparison, codebook_of(state), prefix))
 
 
 @torch.no_grad()
@@ -148,10 +187,12 @@ def compare_log(
     comparison: Comparison,
     prefix: str,
     state: TrainingState,
-    log: dict[str, float],
+    log: Mapping[str, float],
     batch_size: int,
+    more: Mapping[str, str] = MappingProxyType({}),
+    rounded: Collection[str] = (),
 ) -> None:
-    """Terms, accuracies and gradient norms of a step."""
+    """Terms, accuracies and gradient norms of a step: 0 of what was not computed."""
     modalities = list(state.model.modalities)
     losses = {"total": "loss/total", "cpc_loss": "loss/cross_cpc", "cmcm_loss": "loss/cmcm"}
     for m in modalities:
@@ -162,16 +203,15 @@ def compare_log(
     letters = {slot[0] for slot in cpc_slots(modalities)} | {m[0] for m in modalities}
     for pair in product(letters, letters):
         losses[f"acc_{''.join(pair)}"] = f"cpc_accuracy/{accuracy_key(''.join(pair), modalities)}"
-    for official, ours in losses.items():
-        if ours in log:
-            comparison.check(f"out/{prefix}loss/{official}", log[ours])
+    for official, ours in (losses | dict(more)).items():
+        tolerance = SINGLE if official in rounded else None
+        comparison.check(f"out/{prefix}loss/{official}", log.get(ours, 0.0), tolerance)
     comparison.check(f"out/{prefix}loss/equal_num", batch_size * log["clip_agreement"])
-    norms = {official: log.get(f"gradient_norm/{p}") for official, p in GRADIENT_NORMS.items()}
+    norms = {o: log.get(f"gradient_norm/{p}", 0.0) for o, p in GRADIENT_NORMS.items()}
     if "club" in state.objectives:
         norms |= {CLUB_NETS[m].removesuffix("_parameters"): club_norm(state, m) for m in modalities}
     for official, norm in norms.items():
-        if norm is not None:
-            comparison.check(f"out/{prefix}grad_norm_before_clip/{official}", norm)
+        comparison.check(f"out/{prefix}grad_norm_before_clip/{official}", norm)
 
 
 def club_norm(state: TrainingState, modality: str) -> float:
@@ -184,7 +224,7 @@ def club_norm(state: TrainingState, modality: str) -> float:
     assert isinstance(club, CLUBGroup)
     parameters = club.nets[modality].parameters()
     gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
-    return float(torch.cat(gradients).norm())
+    return float(torch.cat(gradients).norm()) if gradients else 0.0
 
 
 def compare_fingerprints(

@@ -14,6 +14,12 @@ from cmg.golden.cases import Case, CaseRecord, read_case, read_records
 from cmg.golden.checkpoint import verify_checkpoint
 from cmg.golden.codaar import CODAAR
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, ArrayError, Comparison
+from cmg.golden.contrast import (
+    verify_mask_ratio,
+    verify_masked_contrast,
+    verify_told_apart,
+)
+from cmg.golden.dimensions import verify_dimensions
 from cmg.golden.downstream import (
     verify_clip_labels,
     verify_explog,
@@ -21,9 +27,12 @@ from cmg.golden.downstream import (
     verify_open_set,
     verify_step_labels,
 )
+from cmg.golden.jigsaw import verify_jigsaw
+from cmg.golden.masked_steps import verify_masked_steps
 from cmg.golden.modules import MODULES
 from cmg.golden.objectives import verify_club, verify_cross_cpc
 from cmg.golden.quantizer import verify_quantizer
+from cmg.golden.releases import verify_deaf_quantizer, verify_zeroed_lookup
 from cmg.golden.rivals import verify_group_codes, verify_info_nce, verify_margin
 from cmg.golden.segmentation import verify_attention, verify_mask_loss, verify_mask_metrics
 from cmg.golden.steps import verify_steps
@@ -80,6 +89,14 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"MMS_loss": (verify_margin, VALUES),
     r"InfoNCE": (verify_info_nce, VALUES),
     r"MultiVectorQuantizerEMA": (verify_group_codes, VALUES),
+    r"Cross_VQEmbeddingEMA_AVT \(MICU release\)": (verify_deaf_quantizer, VALUES),
+    r"MICU lookup \(rq_embedding_indices\)": (verify_zeroed_lookup, VALUES),
+    r"InfoNCE \(info-nce-pytorch defaults\)": (verify_told_apart, VALUES),
+    r"MICU masked InfoNCE \(FCMI\)": (verify_masked_contrast, VALUES),
+    r"MICU pretraining step": (verify_masked_steps, END_TO_END),
+    r"MICU jigsaw \(CUJP\)": (verify_jigsaw, VALUES),
+    r"MICU adaptive mask ratio": (verify_mask_ratio, VALUES),
+    r"TOC criterion \(cal_criterion\)": (verify_dimensions, VALUES),
 }
 """Patterns of the recorded `cls`: how it is verified, and the tolerance of its arrays."""
 

@@ -204,6 +204,7 @@ class NameMap:
     """
 
     def __init__(self, modalities: Sequence[str]) -> None:
+        self.modalities = list(modalities)
         self._rules = checkpoint_rules(modalities)
         self._inverse = inverse(self._rules)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cmg.codebook.codebook import CodebookOptions
 from cmg.codebook.quantizer import QuantizerOptions
-from cmg.codebook.reset import idle_by_rule
+from cmg.codebook.reset import heard_rows, idle_by_rule
 from cmg.errors import CheckpointError
 from cmg.files import StrPath, torch_fault
 from cmg.interop.architecture import Architecture, infer_architecture
@@ -314,8 +314,9 @@ def renamed_tensors(
             as coded the least of them.
     """
     assert isinstance(codebook, CodebookOptions)
-    tensors = {}
+    tensors, reset = {}, codebook.reset
+    heard = heard_rows(names.modalities, reset)
     for ours, tensor in own.items():
-        official = idle_by_rule(tensor, codebook.reset.rule) if ours == IDLE else tensor
+        official = idle_by_rule(tensor[heard], reset.rule) if ours == IDLE else tensor
         tensors[names.official(ours)] = official.to("cpu", torch.float64, copy=True)
     return tensors

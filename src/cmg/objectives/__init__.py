@@ -25,6 +25,8 @@ from cmg.objectives.teachers import (
     assignment_loss,
     sinkhorn,
 )
+from cmg.objectives.masked_contrast import MaskedContrast, MaskedContrastOptions, masked_contrast
+from cmg.objectives.jigsaw import Jigsaw, JigsawOptions
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -52,6 +54,10 @@ __all__ = [
     "CrossReconstruction",
     "Draws",
     "InfoNCEOptions",
+    "Jigsaw",
+    "JigsawOptions",
+    "MaskedContrast",
+    "MaskedContrastOptions",
     "Objective",
     "ObjectiveOptions",
     "Reconstruction",
@@ -71,6 +77,7 @@ __all__ = [
     "commitment_loss",
     "cross_reconstruction_loss",
     "margin_loss",
+    "masked_contrast",
     "objectives",
     "reconstruction_loss",
     "sinkhorn",

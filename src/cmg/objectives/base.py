@@ -95,6 +95,11 @@ class View:
             }
         return self._soft[softness]
 
+    @property
+    def first(self) -> View:
+        """Of the step's first pass, on the whole batch; this one where there is one pass."""
+        return (*self.earlier, self)[0]
+
 
 @dataclass
 class Term:
@@ -150,6 +155,7 @@ class Objective(nn.Module):
         by_default: Whether it is in the sum where a configuration does not name it.
         shares_draws: Whether its random choices are the first of the step's own generator, whether
             or not it is in the sum. So it was for the paper's terms; others have a generator each.
+        clipped: Whether ``optimizer.clip`` clips its weights' gradients at all.
         clip_group: Under which name ``optimizer.clip=per_part`` clips its weights.
         title: How reports call it.
         about: What it asks for, in half a sentence.
@@ -161,6 +167,7 @@ class Objective(nn.Module):
     by_default: ClassVar[bool] = False
     shares_draws: ClassVar[bool] = False
     clip_group: ClassVar[str] = ""
+    clipped: bool = True
     title: ClassVar[str] = ""
     about: ClassVar[str] = ""
     remedy: ClassVar[str] = ""

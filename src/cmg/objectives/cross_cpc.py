@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -29,6 +30,9 @@ class CrossCPCOptions(TermOptions):
         min_start: First step to predict from, 0-based.
         layers: LSTM layers of the context; 2 as coded, 1 in the paper.
         hidden: LSTM width; None is the semantic width D.
+        accuracy: Where the largest of the row-softmaxed scores is to lie on the diagonal for a
+            prediction to count as right, for the log: of its ``columns`` [as coded], or of its
+            ``rows``, which are told the predictions [as coded in successors].
     """
 
     self_weight: float = Field(0.1, ge=0.0)
@@ -36,6 +40,7 @@ class CrossCPCOptions(TermOptions):
     min_start: int = Field(1, ge=0)
     layers: int = Field(2, ge=1, le=1000)
     hidden: int | None = Field(None, ge=1)
+    accuracy: Literal["columns", "rows"] = "columns"
 
     @property
     def shortest(self) -> int:
@@ -174,7 +179,8 @@ class CrossCPC(Objective):
                 weight = options.self_weight if pairs[0][0] == pairs[0][1] else 1.0
                 losses.append(weight * contrast(score).sum())
                 if k == ahead - 1:
-                    for (a, b), share in zip(pairs, column_accuracy(score), strict=True):
+                    right = diagonal_accuracy(score, options.accuracy)
+                    for (a, b), share in zip(pairs, right, strict=True):
                         result.accuracy[f"{a}_from_{b}"] = share
         if losses:
             result.cross_cpc = torch.stack(losses).sum() / ahead
@@ -267,7 +273,7 @@ def contrast(score: Tensor) -> Tensor:
 
 
 @full_precision
-def column_accuracy(score: Tensor) -> Tensor:
-    """Share of the columns whose largest row-softmaxed score is on the diagonal, float32."""
-    best = score.detach().softmax(-1).argmax(-2)
+def diagonal_accuracy(score: Tensor, over: Literal["columns", "rows"] = "columns") -> Tensor:
+    """Share of columns or rows whose largest row-softmaxed score is on the diagonal, float32."""
+    best = score.detach().softmax(-1).argmax(-2 if over == "columns" else -1)
     return (best == torch.arange(best.shape[-1], device=best.device)).float().mean(-1)

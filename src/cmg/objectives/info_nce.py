@@ -139,6 +139,30 @@ def step_info_nce(
     return torch.stack(losses).sum() if losses else None
 
 
+@full_precision
+def told_apart(
+    query: Tensor, key: Tensor, temperature: float | Tensor = 0.1, there: Tensor | None = None
+) -> Tensor:
+    """InfoNCE one way: -log softmax_j(q_i . k_j / temperature)[i] of unit vectors, per query.
+
+    A query of zeros gives ln N, and no gradient to the keys.
+
+    Args:
+        query: [..., N, D].
+        key: [..., N, D]; the partner of query i is key i, the others are its negatives.
+        temperature: Of the softmax.
+        there: Which keys can be told, bool [..., N]; None for all. Where it is False, what is given
+            of the query is finite and means nothing.
+
+    Returns:
+        [..., N].
+    """
+    score = unit(query) @ unit(key).mT / temperature
+    if there is not None:
+        score = score.masked_fill(~there[..., None, :], torch.finfo(score.dtype).min)
+    return -score.log_softmax(-1).diagonal(0, -2, -1)
+
+
 class InfoNCE(Contrast):
     """A contrast by a softmax whose temperature may be learned."""
 

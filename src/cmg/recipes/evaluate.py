@@ -76,7 +76,7 @@ def evaluate_reads(
     if clip is not None:
         guess = 100.0 / len(store.labels[clip].classes)
         chance = {d: Score.fixed(guess, s.n) for d, s in tables[0][data.test_split].items()}
-    plain = reads[0].model_copy(update={"features": "continuous"})
+    plain = reads[0].model_copy(update={"features": "continuous", "dimensions": None})
     if plain in distinct:
         continuous = tables[distinct.index(plain)][data.test_split]
     else:

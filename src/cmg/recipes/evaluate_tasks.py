@@ -11,6 +11,7 @@ import torch
 
 from cmg.baselines.record import Baselines
 from cmg.clips import TRAINING_LISTS
+from cmg.codebook.dimensions import DimensionOptions
 from cmg.config.schema import RunConfig
 from cmg.decoders.heads import ReadBy
 from cmg.errors import CheckpointError, ConfigError
@@ -74,6 +75,7 @@ def evaluate_tasks(
     modalities: Sequence[str] | None = None,
     by: ReadBy = "codes",
     baselines: bool = False,
+    dimensions: DimensionOptions | None = None,
 ) -> TaskResults:
     """Evaluate a model on benchmarks.
 
@@ -89,6 +91,7 @@ def evaluate_tasks(
         by: What heads read.
         baselines: Whether ridge, CCA, heads on raw features, and InfoNCE where the run has it, are
             evaluated beside the model, by the clean protocol.
+        dimensions: Of code vectors, which heads read instead of all of them.
 
     Raises:
         ConfigError: an unknown benchmark, one without the protocol, or fewer than one seed;
@@ -116,7 +119,7 @@ def evaluate_tasks(
     outcomes: dict[tuple[str, Protocol], Outcome] = {}
     rivals = BenchmarkBaselines(Path(model), checkpoint, protocols, seeds) if baselines else None
     for protocol in protocols:
-        data = FrozenData(opened, loaded, protocol, modalities, by, progress)
+        data = FrozenData(opened, loaded, protocol, modalities, by, progress, dimensions)
         for one in chosen:
             if given := options.get((one.name, protocol)):
                 plan = one.plan(data)
@@ -134,6 +137,7 @@ def evaluate_tasks(
         "data": str(collection.path),
         "simulated": (Path(collection.path) / SIMULATION).is_file(),
         "seeds": list(range(seeds)),
+        **({} if dimensions is None else {"dimensions": dimensions.model_dump()}),
         "versions": versions(),
     }
     order = [(one.name, p) for one in chosen for p in protocols]

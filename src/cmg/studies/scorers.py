@@ -196,7 +196,9 @@ class TaskScorer:
         self, opened: Opened, model: UnifiedModel, config: RunConfig, read: ProbeOptions, seed: int
     ) -> Scores:
         """Every benchmark in both directions, for one kind of heads."""
-        data = FrozenData(opened, model, self.protocol, by=read.features)
+        data = FrozenData(
+            opened, model, self.protocol, by=read.features, dimensions=read.dimensions
+        )
         found: Scores = {}
         for one in self.registered:
             seeds = range(seed, seed + read.seeds)

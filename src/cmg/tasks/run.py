@@ -202,7 +202,7 @@ class HeadRunner:
 
     def remarks(self) -> list[str]:
         """What is said of modalities that are left out, and of classes no head was trained on."""
-        found: list[str | None] = []
+        found: list[str | None] = [*self.plan.data.remarks]
         missing = [m for m in self.plan.benchmark.modalities if m not in self.plan.train]
         if missing:
             found.append(f"without {' and '.join(missing)}, so not all of its directions")

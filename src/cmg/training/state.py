@@ -138,8 +138,10 @@ class TrainingState:
 
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""
+        free = {p for _, t in self.objectives.terms() if not t.clipped for p in t.parameters()}
         groups = {
-            name: [p for p in group if p.grad is not None] for name, group in self.parts().items()
+            name: [p for p in group if p.grad is not None and p not in free]
+            for name, group in self.parts().items()
         }
         if self.options.clip != "per_part":
             groups = {"all": [p for group in groups.values() for p in group]}

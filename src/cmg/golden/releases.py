@@ -1,0 +1,37 @@
+"""How the recorded codebooks of other releases differ from the one that METHOD describes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.golden.cases import Case
+from cmg.golden.compare import Comparison
+from cmg.golden.quantizer import index_margin, verify_quantizer
+from cmg.models.published import AS_CODED_EMA, AS_CODED_RESET
+
+DEAF_RESET = AS_CODED_RESET.model_copy(update={"spread": "constant", "unheard": ("text",)})
+"""Text picks keep no code, and the noise is one number."""
+
+verify_deaf_quantizer = partial(verify_quantizer, reset=DEAF_RESET)
+"""Replays passes of a codebook with :data:`DEAF_RESET`."""
+
+
+def deaf_options(size: int) -> CodebookOptions:
+    """That codebook as coded, with its lookups outside training."""
+    return CodebookOptions(
+        size=size, start="uniform", ema=AS_CODED_EMA, reset=DEAF_RESET, first_code="zeroed"
+    )
+
+
+def verify_zeroed_lookup(case: Case, comparison: Comparison) -> None:
+    """A lookup outside training, which takes code 0 for the zero vector."""
+    size, width = case.size("embedding"), case.size("embedding", 1)
+    book = SharedCodebook(["any"], width, deaf_options(size)).double().eval()
+    book.codes.copy_(case.array("param/embedding"))
+    z = {"any": case.array("in/z")}
+    found = book.lookup(z)
+    comparison.check("out/vq", found.vectors["any"])
+    comparison.check("out/indices", found.indices["any"])
+    comparison.check("out/state_after/embedding", book.table("any"))
+    comparison.check("out/min_index_margin", index_margin(book, z))
