@@ -82,6 +82,7 @@ class Place:
 TOLD = {
     "cmg.interop.export": ["OfficialCheckpoints", "save_official"],
     "cmg.interop.official": ["read_official"],
+    "cmg.report.run": ["write_report"],
     "cmg.text.encoder": ["TextEncoder", "load_text_encoder"],
     "cmg.text.prompts": ["embed_prompts", "read_cnt", "read_prompts"],
     "cmg.text.vectors": ["read_vectors", "write_vectors"],
