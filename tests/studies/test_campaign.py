@@ -74,6 +74,15 @@ def test_another_method_brings_its_own_and_keeps_the_budget(campaign, contrast):
     }
 
 
+def test_a_method_without_codes_has_no_posterior_to_read():
+    study = load_study("zoo")
+    base = base_config(study, "emoji:0", "emoji", [])
+    assert base.probe.features == "posterior"
+    for name, features in (("micu", "posterior"), ("siglip", "codes"), ("infonce", "codes")):
+        config = variant_config(base, study.variant(name), study.keeps)
+        assert (config.probe.features, config.probe.head) == (features, "logistic")
+
+
 def test_what_does_not_fit_is_left_out_with_its_reason(campaign, contrast, folds, tmp_path):
     asked = Asked(folds, contrast, seeds=2, folds=3)
     study, costs = fitted(campaign, asked, tmp_path)

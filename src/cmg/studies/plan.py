@@ -311,6 +311,9 @@ def variant_config(base: RunConfig, variant: Variant, keeps: Sequence[str] = ())
     for key, value in variant.changes.items():
         set_value(tree, key, value)
     found = validate(tree, f"variant {variant.name}")
+    without_codes = variant.method is not None and found.model.codebook.kind == "none"
+    if without_codes and found.probe.features == "posterior":
+        found = override_config(found, changes={"probe.features": "codes"})  # the features, then
     return infonce_config(found) if variant.infonce else found
 
 
