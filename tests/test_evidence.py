@@ -128,3 +128,32 @@ def test_sets_join_the_file_and_the_page(evidence, folder, tmp_path, monkeypatch
     assert list(json.loads((tmp_path / evidence.RESULTS / evidence.FILE).read_text())) == [
         *("old", "watch")
     ]
+
+
+@pytest.fixture
+def leaderboard(request, monkeypatch, evidence):
+    return importlib.import_module("leaderboard")
+
+
+def test_a_leaderboard_has_methods_with_their_differences(leaderboard, folder):
+    """Codes are the default: 12, 25 across; InfoNCE has 11, 21, ridge 5, 5."""
+    found = leaderboard.rows_of(folder)
+    assert list(found) == ["infonce", "default", "ridge"]
+    default, infonce = found["default"], found["infonce"]
+    assert default["across"]["values"] == (12.0, 25.0)
+    assert (default["paired_to_default"], infonce["paired_to_infonce"]) == (None, None)
+    assert infonce["paired_to_default"]["mean"] == -2.5
+    assert default["paired_to_infonce"]["mean"] == 2.5
+    assert found["ridge"]["paired_to_default"]["mean"] == -13.5
+    assert (found["ridge"]["seconds"], default["tries"]) == (None, None)
+    told = leaderboard.page_table({"one": found | {"x": {"not_applicable": "why"}}, "two": {}})
+    assert "| infonce | 16.0 ± 7.1 (−2.5 ± 19.1) | – |" in told
+    assert "| x | not applicable: why | – |" in told
+
+
+def test_the_leaderboard_shows_what_its_file_says(leaderboard, request):
+    root = request.config.rootpath
+    board = json.loads((root / "docs/results/leaderboard.json").read_text())
+    page = (root / "docs/leaderboard.md").read_text()
+    assert leaderboard.page_table(board) in page
+    assert {"watch", "emoji", "letters", "tuxpaint", "digits"} <= set(board)

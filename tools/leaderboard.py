@@ -1,0 +1,135 @@
+"""Put what finished studies found into docs/results/leaderboard.json and docs/leaderboard.md.
+
+python tools/leaderboard.py watch=studies/zoo-watch emoji=studies/zoo-emoji
+python tools/leaderboard.py                    the table again, from the file
+
+A study of the zoo, or `evidence`, whose row `codes` is the default. What is there of a set stays
+where the study has no row of that name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from demo_table import put
+from evidence import RESULTS, by_direction, mean_of, score_of
+
+from cmg.errors import ConfigError
+from cmg.evaluation.scores import Score, plain
+from cmg.report.markdown import table
+from cmg.report.tables import crossing, score_text
+from cmg.report.tables import plain as texts
+from cmg.studies.ledger import (
+    CHOICE,
+    STUDY,
+    finished_jobs,
+    read_identity,
+    read_job,
+    unfinished_jobs,
+)
+from cmg.studies.summary import summarized
+from cmg.studies.tables import in_text
+
+FILE, PAGE, PLACE = "leaderboard.json", Path("docs/leaderboard.md"), "leaderboard"
+DEFAULT, INFONCE = "default", "infonce"
+RENAMED = {"codes": DEFAULT}
+"""Rows of `evidence` by the names that they have here."""
+METRIC = "classification"
+COMPUTED = ("ridge", "cca")
+"""Of what needs no training, that are methods."""
+
+Rows = dict[str, dict[str, Any]]
+"""By method: ``across``, ``paired_to_default``, ``paired_to_infonce``, ``seconds``, ``tries``, or
+``not_applicable`` with the reason."""
+
+
+def rows_of(folder: Path) -> Rows:
+    """Every method of a finished study; controls and further reads are left out.
+
+    Raises:
+        ConfigError: it is not finished, was run to choose, or lacks the default or InfoNCE.
+        DataError: no study there, or damaged files.
+    """
+    summary = summarized(folder)
+    if left := unfinished_jobs(folder, summary.identity):
+        raise ConfigError(f"{folder} is not finished: {len(left)} jobs, from {left[0].name} on")
+    if summary.identity.base.data.test_split != "test":
+        raise ConfigError(f"{folder} was scored on {summary.identity.base.data.test_split}")
+    scores, told = {}, {}
+    for row in summary.rows:
+        name = row.variant.name
+        found = mean_of(crossing(by_direction(row, METRIC)))
+        if found is not None and "/" not in name and (not row.variant.control or name in COMPUTED):
+            scores[RENAMED.get(name, name)] = found
+    if DEFAULT not in scores or INFONCE not in scores:
+        raise ConfigError(f"{folder} has no row {DEFAULT} (or codes), or no row {INFONCE}")
+    for name, own in scores.items():
+        told[name] = {
+            "across": plain(own, "values"),
+            "paired_to_default": apart(own, scores[DEFAULT]) if name != DEFAULT else None,
+            "paired_to_infonce": apart(own, scores[INFONCE]) if name != INFONCE else None,
+            "seconds": seconds_of(folder, name),
+            "tries": tries_of(folder, name),
+        }
+    return told | {n: {"not_applicable": why} for n, why in summary.study.unfit.items()}
+
+
+def apart(own: Score, other: Score) -> dict[str, float | None]:
+    """The difference, unit by unit, with its 95 % interval."""
+    found = Score.of([a - b for a, b in zip(own.values, other.values, strict=False)])
+    low, high = found.interval or (None, None)
+    return {"mean": found.mean, "low": low, "high": high}
+
+
+def seconds_of(folder: Path, name: str) -> float | None:
+    """Mean seconds of a job, training and heads; None of what is not trained."""
+    wanted = {name, *(old for old, new in RENAMED.items() if new == name)}
+    records = [read_job(folder, k) for k in finished_jobs(folder) if k.variant in wanted]
+    times = [record.seconds for record in records if record is not None]
+    return round(fmean(times), 1) if times else None
+
+
+def tries_of(folder: Path, name: str) -> int | None:
+    """How many tries on the validation split it is the best of; None where none were told."""
+    if not (folder / CHOICE / STUDY).is_file():
+        return None
+    return len(read_identity(folder / CHOICE).study.tries().get(name, ())) or None
+
+
+def page_table(board: Mapping[str, Rows]) -> str:
+    """A row per method, with its difference to the default; a column per set."""
+    names = list(dict.fromkeys(name for rows in board.values() for name in rows))
+    rows = [(name, *(cell(found.get(name)) for found in board.values())) for name in names]
+    return "\n" + table(texts("", ("method", *board), rows)) + "\n\n"
+
+
+def cell(found: Mapping[str, Any] | None) -> str:
+    """Mean and spread, and the difference to the default with its interval."""
+    if found is None or "not_applicable" in found:
+        return "–" if found is None else f"not applicable: {found['not_applicable']}"
+    told = score_text(score_of(found["across"]))
+    paired = found["paired_to_default"]
+    if paired is None or paired["low"] is None:
+        return told
+    half = (paired["high"] - paired["low"]) / 2
+    return f"{told} ({in_text(paired['mean'])} ± {half:.1f})"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read studies, write the file, put its table into the page."""
+    path = RESULTS / FILE
+    board: dict[str, Rows] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    for argument in arguments:
+        name, _, folder = argument.partition("=")
+        board[name] = board.get(name, {}) | rows_of(Path(folder))
+    path.write_text(json.dumps(board, indent=1) + "\n", encoding="utf-8")
+    put(PAGE, PLACE, page_table(board))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
