@@ -114,6 +114,7 @@ def test_as_coded_options():
         "kind": "shared",
         "start": "uniform",
         "distance": "euclidean",
+        "first_code": "kept",
         "ema": {
             "decay": 0.99,
             "epsilon": 1e-5,
@@ -132,6 +133,7 @@ def test_as_coded_options():
             "source": "codes",
             "noise": 1 / 1024,
             "spread": "uniform",
+            "unheard": (),
             "reseed_stats": False,
         },
     }
