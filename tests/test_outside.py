@@ -255,7 +255,11 @@ def test_a_part_that_is_no_objective_or_has_no_options(part, options):
     ("name", "value", "told"),
     [
         ("scope", "clips", "its scope is batch or clip, got 'clips'"),
-        ("needs", frozenset({"code"}), "its needs are some of detail, rebuilt, codes, teacher, got code"),
+        (
+            "needs",
+            frozenset({"code"}),
+            "its needs are some of detail, rebuilt, codes, teacher, got code",
+        ),
     ],
 )
 def test_a_scope_or_need_that_nothing_computes(name, value, told, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.tiny import TINY
 from cmg import write_store
 from cmg.config.load import load_config
 from cmg.errors import ConfigError, DataError
+from cmg.evaluation.encoding import EncodedModality
 from cmg.evaluation.open_set import (
     ClassSplit,
     auroc,
@@ -25,7 +27,7 @@ from cmg.evaluation.open_set import (
     rejections,
     scores_of,
 )
-from cmg.recipes.open_set import evaluate_open_set
+from cmg.recipes.open_set import ScoredClips, code_distances, evaluate_open_set
 from cmg.recipes.pretrain import pretrain
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -164,7 +166,9 @@ def test_without_codes_or_validation_clips_less_is_told(run, tmp_path):
     assert not [
         metric for metric in found.scores if metric.startswith("H, ") and "oracle" not in metric
     ]
-    assert found.about["remarks"] == ["no validation split, so no threshold is chosen: no H"]
+    assert found.about["remarks"] == [
+        "no validation clips of both kinds of classes, so no threshold is chosen: no H"
+    ]
 
 
 def test_as_typed(run, tmp_path, cmg):
@@ -177,4 +181,57 @@ def test_as_typed(run, tmp_path, cmg):
     refused = cmg("evaluate", "open-set", "--model", run, "--known", 5, "--out", tmp_path / "no")
     assert refused.code == 2
     assert "0 unknown of 5 classes" in refused.err
+    assert not (tmp_path / "no").exists()
+
+
+def test_figures_by_hand_with_a_threshold_of_other_clips():
+    """On the other clips 0.5 is best; here it rejects one known clip of two and no unknown one."""
+
+    def clips(scores, targets):
+        names = torch.zeros(len(targets), dtype=torch.int64)
+        given = {"probability": torch.tensor(scores, dtype=torch.float64)}
+        return ScoredClips(given, names, torch.tensor(targets), 1)
+
+    here = clips([0.9, 0.4, 0.6, 0.5], [0, 0, 1, 1])
+    other = clips([0.5, 0.8, 0.2, 0.3], [0, 0, 1, 1])
+    found = dict(here.figures(other))
+    assert found == {
+        "accuracy": 1.0,
+        "AUROC, probability": 0.5,
+        "FPR95, probability": 1.0,
+        "H, probability": 0.0,
+        "H, oracle": pytest.approx(2 / 3),
+    }
+    assert "H, probability" not in dict(here.figures(None))
+    with pytest.raises(DataError, match="none of the 2 labeled clips val is of an unknown class"):
+        clips([0.1, 0.2], [0, 0]).refuse_one_kind("val")
+
+
+def test_the_distance_to_codes_is_a_mean_over_steps_that_exist():
+    z = torch.tensor([[[1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0], [9.0, 9.0]]])
+    indices = torch.tensor([[0, 1], [1, -1]])
+    codes = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    book = SimpleNamespace(levels=None, codes_of=lambda m, i: codes[i])
+    model = SimpleNamespace(codebook=book, device="cpu")
+    one = EncodedModality(indices, z, codes[indices.clamp_min(0)])
+    evaluation = SimpleNamespace(model=model, encoded={"test": {"audio": one}})
+    found = code_distances(evaluation, SimpleNamespace(name="test"), "audio")
+    assert found.tolist() == [pytest.approx((1 / 2 + 1 / 2) / 2), pytest.approx(10 / 2)]
+
+
+def test_what_no_head_can_learn_or_is_no_label_is_refused(run, cmg, tmp_path):
+    def said(*more):
+        return cmg("evaluate", "open-set", "--model", run, "--out", tmp_path / "no", *more)
+
+    assert "no label 'kid', which" in said("--known", 3, "--label", "kid").err
+    store = tmp_path / "store"
+    rng = np.random.default_rng(1)
+    arrays = {
+        m: list(rng.normal(size=(40, 3, w)).astype("f4")) for m, w in (("audio", 6), ("video", 4))
+    }
+    split = ["train"] * 20 + ["val"] * 10 + ["test"] * 10
+    known = [CLASSES[i % 4 + 1] for i in range(20)] + [CLASSES[i % 5] for i in range(20)]
+    write_store(store, arrays, split=split, labels={"kind": known})
+    told = said("--known", "ant,bee", "--data", store)
+    assert (told.code, "no training clip with audio is of 'ant'" in told.err) == (2, True)
     assert not (tmp_path / "no").exists()

@@ -1,13 +1,14 @@
 """Studies that choose first: what is tried, what does not fit, what is settled, and its parts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from cmg.config.load import load_config, to_yaml
 from cmg.errors import ConfigError
 from cmg.studies.campaign import Asked, fitted, hours_of, part_of
-from cmg.studies.choice import settled, tries_of
+from cmg.studies.choice import Winner, settled, tries_of
 from cmg.studies.definition import load_study, read_study
 from cmg.studies.ledger import read_identity
 from cmg.studies.plan import base_config, changed_keys, variant_config
@@ -96,7 +97,8 @@ def test_what_does_not_fit_is_left_out_with_its_reason(campaign, contrast, folds
     clips = plan.clips["own", 0]
     assert hours_of(plan, costs) == clips * 3 * (2 + 2 + 1)
     tries = tries_of(study)
-    assert hours_of(asked.of_choice(tries).plan(tries), costs) == clips * 4
+    everyone = tries.tries()
+    assert hours_of(asked.of_choice(tries, everyone).plan(tries), costs) == clips * 4
     with pytest.raises(ConfigError, match="own does not fit the data: why"):
         settled(campaign, [], {"own": "why"})
 
@@ -133,7 +135,8 @@ def test_parts_that_merge_are_the_whole(cmg, campaign, contrast, folds, tmp_path
     for one in ("a", "b"):
         said = run(one, "--part", "1/2" if one == "a" else "2/2")
         assert said.code == 0, said.err
-        assert json.loads(said.out) == {"choice": str(tmp_path / one / "choice"), "finished": False}
+        waiting = {"choice": str(tmp_path / one / "choice"), "finished": False, "left": 2}
+        assert json.loads(said.out) == waiting
         assert not (tmp_path / one / "study.json").exists()
     assert "hours of a core" in said.err
     halves = [tmp_path / one / "choice" for one in ("a", "b")]
@@ -154,3 +157,72 @@ def test_parts_that_merge_are_the_whole(cmg, campaign, contrast, folds, tmp_path
     assert study.variant("own").changes["optimizer.lr"] in (0.01, 0.1)
     table = (tmp_path / "whole" / "table.md").read_text()
     assert "Not applicable: unfit: " in table
+
+
+def test_a_control_is_a_control_of_what_was_chosen():
+    study = read_study(CAMPAIGN, "campaign", "test")
+    best = [Winner("own", "own-1", "", 2, None, {"optimizer.lr": 0.1}, None)]
+    found = settled(study, best, {})
+    assert found.variant("own").changes == {"optimizer.lr": 0.1}
+    assert found.variant("shuffled").changes == {
+        "optimizer.lr": 0.1,
+        "data.shuffled_pairs": True,
+    }
+    assert found.variant("other").choices == study.variant("other").choices
+    zoo = settled(load_study("zoo"), [replace(best[0], group="default")], {})
+    rates = {row.name: row.changes.get("optimizer.lr") for row in zoo.rows()}
+    assert (rates["default"], rates["shuffled"], rates["untrained"]) == (0.1, 0.1, 0.1)
+
+
+@pytest.fixture(scope="module")
+def several(contrast, folds, cmg):
+    """Runs a study of CAMPAIGN, or of a change of it, on fold 0."""
+
+    def run(root, *more, text=CAMPAIGN):
+        (root / "campaign.yaml").write_text(text)
+        args = ("--data", folds.replace("{fold}", "0"), "--base", contrast, "--seeds", 1)
+        more = (*more, "--workers", 1, "--out", root / "out", "--json")
+        return cmg("study", "run", root / "campaign.yaml", *args, *more)
+
+    return run
+
+
+def test_some_are_chosen_and_run_before_the_others(several, tmp_path):
+    """Only what is asked for is tried, with the reference; the rest follows, to the same end."""
+    first = several(tmp_path, "--only", "other,shuffled")
+    assert first.code == 0, first.err
+    assert list(json.loads(first.out)["rows"]) == ["other", "shuffled"]
+    whole = several(tmp_path)
+    assert whole.code == 0, whole.err
+    told = json.loads(whole.out)
+    assert (told["trained"], told["finished_before"]) == (1, 2)
+    assert list(told["rows"]) == ["own", "other", "shuffled"]
+    assert list(told["study"]["unfit"]) == ["unfit"]
+    refused = several(tmp_path, "--only", "unfit,own")
+    assert (refused.code, "does not fit the data" in refused.err) == (2, True)
+    (tmp_path / "fresh").mkdir()
+    once = json.loads(several(tmp_path / "fresh").out)
+    assert once["rows"] == told["rows"]
+
+
+@pytest.mark.parametrize("only", ["own-0", "oter", "shuffled,oter"])
+def test_a_name_that_is_none_is_refused_before_anything_is_tried(several, tmp_path, only):
+    said = several(tmp_path, "--only", only)
+    assert said.code == 2
+    assert "campaign has no variant" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("method: light", "method: lihgt", "no method named 'lihgt' (did you mean 'light'?)"),
+        ("keeps: [model.width,", "keeps: [model.wdth,", "unknown key 'model.wdth'"),
+        ("choices: [{optimizer.lr: 0.01}, {optimizer.lr: 0.1}]\n", "", "but own has none"),
+    ],
+)
+def test_a_mistake_of_the_study_is_no_lack_of_the_data(several, tmp_path, old, new, told):
+    said = several(tmp_path, text=CAMPAIGN.replace(old, new, 1))
+    assert said.code == 2
+    assert told in json.loads(said.out)["message"]
+    assert not (tmp_path / "out").exists()

@@ -62,12 +62,12 @@ def check(
     Exits with 0 if nothing is missing or wrong (warnings allowed), else with 1.
     """
     from cmg.official.doctor import check_root
-    from cmg.report.diagnosis import diagnosis_document, diagnosis_files
-    from cmg.report.write import HTML, replace_files
+    from cmg.report.diagnosis import DIAGNOSIS, diagnosis_document, diagnosis_files
+    from cmg.report.write import HTML, write_folder
 
     diagnosis = check_root(root, lists, clips_to_read(deep))
     if out is not None:
-        replace_files(out, diagnosis_files(diagnosis))
+        write_folder(out, DIAGNOSIS, lambda: diagnosis, diagnosis_files, overwrite=True)
     written = [] if out is None else [f"Report: {out / HTML}"]
     show_report(diagnosis_document(diagnosis, all_), diagnosis.as_json(), *written)
     if not diagnosis.sound:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 LEFT = "Stopped after {:g} hours; jobs left: {}. Go on with: {}"
 CHOOSING = (
-    "The choice in {} is not finished; `cmg study merge` joins the parts of several machines. "
-    "Go on with: {}"
+    "The choice in {} is not finished, jobs left: {}; `cmg study merge` joins the parts of several "
+    "machines. Go on with: {}"
 )
 
 app = group("Studies: ablations, sizes, recipes; list, run, table, merge, best.")
@@ -104,7 +104,7 @@ def run(
     from cmg.cli.progress import ProgressBar
     from cmg.studies.campaign import Asked, chosen, fitted, hours_of, part_of
     from cmg.studies.definition import load_study
-    from cmg.studies.ledger import CHOICE
+    from cmg.studies.ledger import CHOICE, read_identity, unfinished_jobs
     from cmg.studies.run import prepare_study, run_study
     from cmg.studies.scorers import scorer_for
 
@@ -120,7 +120,7 @@ def run(
         uneven,
     )
     share, until = part_of(part), time() + 3600 * hours
-    study, costs = fitted(load_study(name), asked, out / CHOICE)
+    study, costs = fitted(load_study(name), asked, out)
 
     def run_plan(plan: StudyPlan, folder: Path) -> tuple[StudySummary, dict[str, int]]:
         scorer = scorer_for(next(iter(plan.configs.values())).data.store, benchmarks, protocol)
@@ -142,8 +142,9 @@ def run(
     again = shlex.join(["cmg", *sys.argv[1:]])
     ready = chosen(study, asked, out, run_plan)
     if ready is None:
-        waiting = CHOOSING.format(out / CHOICE, again)
-        show({"choice": str(out / CHOICE), "finished": False}, waiting)
+        left = len(unfinished_jobs(out / CHOICE, read_identity(out / CHOICE)))
+        waiting = CHOOSING.format(out / CHOICE, left, again)
+        show({"choice": str(out / CHOICE), "finished": False, "left": left}, waiting)
         return
     summary, told = run_plan(asked.plan(ready), out)
     left = told["left"]

@@ -227,7 +227,9 @@ def named(classes: Sequence[str], given: str, option: str) -> list[int]:
         ConfigError: there is no such class.
     """
     found = []
-    for name in filter(None, map(str.strip, given.split(","))):
+    whole = given.strip()
+    parts = [whole] if whole in classes else given.split(",")  # a name may have a comma
+    for name in filter(None, map(str.strip, parts)):
         if name not in classes:
             raise ConfigError(f"{option} {name}: no such class{did_you_mean(name, classes)}")
         found.append(classes.index(name))

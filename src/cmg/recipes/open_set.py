@@ -13,7 +13,7 @@ from cmg.clips import training_split
 from cmg.config.schema import RunConfig
 from cmg.data.clips import Clips
 from cmg.decoders.heads import ProbeOptions
-from cmg.errors import DataError
+from cmg.errors import ConfigError, DataError, did_you_mean
 from cmg.evaluation.open_set import (
     ClassSplit,
     Rejections,
@@ -31,7 +31,7 @@ from cmg.files import StrPath
 from cmg.inference.readers import other_extractors
 from cmg.masking import mean_over_time
 from cmg.recipes.retrieval import clips_to_search, read_alike
-from cmg.runs.checkpoint import load_model
+from cmg.runs.checkpoint import Checkpoint, load_model
 
 CLOSED, AUROC, FALSE_POSITIVES = "accuracy", "AUROC", "FPR95"
 H_SCORE, ORACLE = "H", "H, oracle"
@@ -82,22 +82,29 @@ def evaluate_open_set(
     checkpoints = read_alike(runs)
     store = clips_to_search(checkpoints[0], data)
     name = label or store.about.first_label("clip")
-    if name is None or (name in store.labels and store.labels[name].per != "clip"):
-        raise DataError(f"{store.path} has no label per clip, which an open set is made of")
+    if name is None or name not in store.labels:
+        lacking = "no label per clip" if name is None else f"no label {name!r}"
+        more = "" if name is None else did_you_mean(name, store.labels)
+        raise DataError(f"{store.path} has {lacking}, which an open set is made of{more}")
+    if store.labels[name].per != "clip":
+        raise DataError(f"label {name!r} of {store.path} is per step; an open set is of clips")
+    classes = divided(store.labels[name].classes, known, unknown)
+    refuse_unlike(checkpoints, data)
     values: dict[str, dict[str, list[float]]] = {}
     remarks: list[str] = []
-    classes = ClassSplit((), ())
     for checkpoint in checkpoints:
         remarks += other_extractors(checkpoint, store)
         config = checkpoint.config
         splits = (training_split(config.data), config.data.test_split, config.data.val_split)
         evaluation = Evaluation(load_model(checkpoint.path, device), store, *splits)
-        if name in store.labels:
-            classes = divided(store.labels[name].classes, known, unknown)
         for metric, direction, value in found(evaluation, config, name, classes):
             values.setdefault(metric, {}).setdefault(direction, []).append(100.0 * value)
-        if evaluation.val is None:
-            remarks.append(f"no validation split, so no threshold is chosen: no {H_SCORE}")
+        remarks += evaluation.remarks
+        if not any(metric.startswith(f"{H_SCORE}, ") and metric != ORACLE for metric in values):
+            remarks.append(
+                f"no validation clips of both kinds of classes, so no threshold is chosen: no "
+                f"{H_SCORE}"
+            )
     names = store.labels[name].classes
     about = {
         "checkpoints": [str(c.path) for c in checkpoints],
@@ -115,6 +122,30 @@ def evaluate_open_set(
     return OpenSetResults(scores, about)
 
 
+def refuse_unlike(checkpoints: Sequence[Checkpoint], data: StrPath | None) -> None:
+    """Refuse runs whose figures are no mean: of other parts, heads or clips.
+
+    Raises:
+        ConfigError: names what differs.
+    """
+    first = checkpoints[0]
+    for other in checkpoints[1:]:
+        one, two = first.config, other.config
+        for what in ("train_split", "test_split", "val_split"):
+            a, b = getattr(one.data, what), getattr(two.data, what)
+            if a != b:
+                raise ConfigError(f"{first.path} and {other.path} differ in data.{what}: {a}, {b}")
+        if one.probe != two.probe:
+            raise ConfigError(f"{first.path} and {other.path} differ in probe; evaluate them apart")
+        if data is None and (
+            clips_to_search(first, None).content_hash != clips_to_search(other, None).content_hash
+        ):
+            raise ConfigError(
+                f"{first.path} and {other.path} were trained on other clips; evaluate them apart, "
+                "or name the store with --data"
+            )
+
+
 def found(
     evaluation: Evaluation, config: RunConfig, label: str, classes: ClassSplit
 ) -> Iterator[tuple[str, str, float]]:
@@ -123,6 +154,7 @@ def found(
     names, val = evaluation.modalities_for(label), evaluation.val
     for source in names:
         data = of_known(evaluation.labeled(evaluation.train, source, label, probe), classes)
+        refuse_unlearned(evaluation, data, source, label, classes)
         held = None if val is None else evaluation.labeled(val, source, label, probe)
         chosen_by = None if held is None else of_known(held, classes)
         for seed in range(first, first + (probe.seeds if probe.head == "linear" else 1)):
@@ -132,8 +164,29 @@ def found(
                 choice = None
                 if val is not None:
                     choice = scored(evaluation, val, target, label, probe, head, classes)
+                read.refuse_one_kind(f"{evaluation.test.name} with {target}")
+                if choice is not None and not choice.both_kinds:
+                    choice = None
                 for metric, value in read.figures(choice):
                     yield metric, f"{source}->{target}", value
+
+
+def refuse_unlearned(
+    evaluation: Evaluation, data: Labeled, modality: str, label: str, classes: ClassSplit
+) -> None:
+    """Refuse known classes that no training clip with the modality has.
+
+    Raises:
+        DataError: names them.
+    """
+    seen = set(data.labels[data.mask.any(1)].tolist())
+    names = evaluation.store.labels[label].classes
+    missing = [repr(names[c]) for i, c in enumerate(classes.known) if i not in seen]
+    if missing:
+        raise DataError(
+            f"no training clip with {modality} is of {', '.join(missing[:3])}, so that no head can "
+            "know it; leave it out of --known"
+        )
 
 
 def of_known(data: Labeled, classes: ClassSplit) -> Labeled:
@@ -180,6 +233,25 @@ class ScoredClips:
         name, scores = next(iter(self.scores.items()))
         tried = self.at(name, evenly_spaced(scores))
         yield ORACLE, float(tried.h_scores[tried.best])
+
+    @property
+    def both_kinds(self) -> bool:
+        """Whether there are clips of known and of unknown classes."""
+        of_known = self.targets < self.known
+        return bool(of_known.any()) and not bool(of_known.all())
+
+    def refuse_one_kind(self, where: str) -> None:
+        """Refuse clips of which all are of known, or all of unknown classes.
+
+        Raises:
+            DataError: says which.
+        """
+        if not self.both_kinds:
+            kind = "an unknown" if bool((self.targets < self.known).any()) else "a known"
+            raise DataError(
+                f"none of the {len(self.targets)} labeled clips {where} is of {kind} class; divide "
+                "the classes so that there are some of both kinds"
+            )
 
     def at(self, name: str, thresholds: Tensor) -> Rejections:
         """What becomes of the clips at some thresholds of a score."""

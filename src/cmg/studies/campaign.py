@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmg.errors import CmgError, ConfigError
 from cmg.studies.choice import best_of, settled, tries_of
 from cmg.studies.definition import Study
-from cmg.studies.ledger import CHOICE, STUDY, read_identity, unfinished_jobs
+from cmg.studies.ledger import CHOICE, STUDY, finished_jobs, read_identity, unfinished_jobs
 from cmg.studies.plan import (
     StudyPlan,
     at_fold,
     base_config,
+    chosen_rows,
     named_by,
     plan_study,
     variant_config,
@@ -45,11 +46,9 @@ class Asked:
         """
         return plan_study(study, **vars(self))
 
-    def of_choice(self, tries: Study) -> Asked:
+    def of_choice(self, tries: Study, groups: Collection[str]) -> Asked:
         """What is asked for of its choice: one seed, on the first fold."""
-        names = None
-        if self.only is not None:
-            names = [v.name for v in tries.variants if v.group in self.only]
+        names = [v.name for v in tries.variants if v.group in groups]
         folds = None if self.folds is None else 1
         return replace(self, seeds=1, only=names, folds=folds, only_folds=None, choose=True)
 
@@ -57,35 +56,45 @@ class Asked:
 def fitted(study: Study, asked: Asked, out: Path) -> tuple[Study, dict[str, float]]:
     """A lenient study without the variants that do not fit the data; what the others cost.
 
-    A few steps of every variant are taken, which is what finds out; where `out` has the study
-    already, that is remembered.
+    A few steps of every variant are taken, which is what finds out; of those that `out` has, or
+    has jobs of, that is remembered. A mistake of the study itself is no lack of the data.
 
     Returns:
         The study, and seconds of a processor per clip of training by variant.
 
     Raises:
-        ConfigError: no variant fits, or the reference does not.
-        CmgError: the data cannot be opened.
+        ConfigError: no such variant, or a configuration that is none.
+        CmgError: the reference does not fit, or the data cannot be opened.
     """
+    wanted = {row.name for row in chosen_rows(study, asked.only)}
     if not study.lenient:
         return study, {}
-    if (out / STUDY).is_file():
-        return without(study, read_identity(out).study.unfit), {}
+    unfit, done = remembered(out)
     every = tuple(range(asked.folds)) if asked.folds is not None else study.folds
     names = (asked.base, asked.assignments)
     base = base_config(study, named_by(asked.data, every), *names)
-    unfit, costs = {}, {}
-    for row in study.rows():
-        if asked.only is not None and row.name not in asked.only:
-            continue
+    configs = {row.name: variant_config(base, row, study.keeps) for row in study.rows()}
+    costs = {}
+    for name in (n for n in configs if n in wanted and n not in unfit and n not in done):
         try:
-            config = variant_config(base, row, study.keeps)
-            costs[row.name] = seconds_per_clip(at_fold(config, next(iter(every), None)))
+            costs[name] = seconds_per_clip(at_fold(configs[name], next(iter(every), None)))
         except CmgError as error:
-            if row.name == study.reference:
+            if name == study.reference:
                 raise
-            unfit[row.name] = str(error).partition("\n")[0]
+            unfit[name] = str(error).partition("\n")[0]
     return without(study, unfit), costs
+
+
+def remembered(out: Path) -> tuple[dict[str, str], set[str]]:
+    """What did not fit, with the reasons, and what has finished jobs, of a study or its choice."""
+    unfit, done = dict[str, str](), set[str]()
+    for folder in (out / CHOICE, out):
+        if (folder / STUDY).is_file():
+            study = read_identity(folder).study
+            unfit |= study.unfit
+            groups = {v.name: v.group or v.name for v in study.rows()}
+            done |= {groups.get(key.variant, key.variant) for key in finished_jobs(folder)}
+    return unfit, done
 
 
 def without(study: Study, unfit: Mapping[str, str]) -> Study:
@@ -130,13 +139,31 @@ def chosen(
     tries = None if asked.choose else tries_of(study)
     if tries is None:
         return study
-    plan = asked.of_choice(tries).plan(tries)
+    if not asked.uneven:
+        refuse_untried(study, tries)
+    rows = chosen_rows(study, asked.only)
+    groups = {study.reference, *(row.name for row in rows)} & tries.tries().keys()
+    plan = asked.of_choice(tries, groups).plan(tries)
     run(plan, out / CHOICE)
     identity = read_identity(out / CHOICE)
     wanted = {name for name, _ in plan.configs}
     if any(key.variant in wanted for key in unfinished_jobs(out / CHOICE, identity)):
         return None
-    return settled(study, best_of(out / CHOICE), study.unfit)
+    return settled(study, best_of(out / CHOICE, only=groups), study.unfit)
+
+
+def refuse_untried(study: Study, tries: Study) -> None:
+    """Refuse a study in which some variants have choices, and others that are compared have none.
+
+    Raises:
+        ConfigError: names one without.
+    """
+    untried = [v.name for v in study.variants if not v.control and v.name not in tries.tries()]
+    if untried:
+        raise ConfigError(
+            f"{study.name}: the best of several tries is better by chance alone, but {untried[0]} "
+            "has none; give the study itself choices, or take --uneven"
+        )
 
 
 def part_of(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ best of each, :func:`settled` on the test split.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,21 +105,30 @@ def settled(study: Study, found: Sequence[Winner], unfit: Mapping[str, str]) -> 
     if study.reference in unfit:
         raise ConfigError(f"{study.reference} does not fit the data: {unfit[study.reference]}")
     best = {one.group: one.overrides for one in found}
-    variants = tuple(
-        v.model_copy(update={"changes": best.get(v.name, v.changes), "choices": ()})
-        for v in study.variants
-        if v.name not in unfit
-    )
-    own = {"variants": variants, "choices": (), "unfit": dict(unfit)}
-    return study.model_copy(update=own)
+    of_reference = best.get(study.reference, {})
+    variants = []
+    for v in (v for v in study.variants if v.name not in unfit):
+        own: dict[str, Any]
+        if v.control:  # on top of the reference, as all controls are
+            own = {"changes": of_reference | v.changes, "choices": ()}
+        elif v.name in best:
+            own = {"changes": best[v.name], "choices": ()}
+        else:  # of which nothing was asked for
+            own = {"choices": v.choices or study.choices}
+        variants.append(v.model_copy(update=own))
+    update: dict[str, Any] = {"variants": tuple(variants), "choices": (), "unfit": dict(unfit)}
+    return study.model_copy(update=update)
 
 
-def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:
+def best_of(
+    out: StrPath, metric: str | None = None, only: Collection[str] | None = None
+) -> list[Winner]:
     """The best row of every group, by the mean over the directions between modalities.
 
     Args:
         out: Folder of a finished study that was scored on a validation split.
         metric: To choose by; None takes the first.
+        only: Groups; None takes all.
 
     Raises:
         ConfigError: it was scored on the test split, is not finished, or has no such metric.
@@ -127,7 +136,10 @@ def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:
     """
     out = Path(out)
     summary = summarized(out)
+    tries = summary.study.tries()
+    wanted = {name for group in only or () for name in tries[group]}
     left = unfinished_jobs(out, summary.identity)
+    left = [key for key in left if only is None or key.variant in wanted]
     if summary.identity.base.data.test_split == "test":
         raise ConfigError(
             f"{out} was scored on the test split; a choice is made on the validation split: "
@@ -143,8 +155,12 @@ def best_of(out: StrPath, metric: str | None = None) -> list[Winner]:
     if f"{chosen}/{MEAN}" not in summary.rows[0].scores:
         raise ConfigError(f"{out} has no mean across of {chosen!r}; it has {', '.join(known)}")
     rows = [r.name for v in summary.study.variants for r in v.rows() if not r.control]
-    groups = summary.study.tries() or {summary.study.name: rows}
-    return [choice(summary, group, names, chosen) for group, names in groups.items()]
+    groups = tries or {summary.study.name: rows}
+    return [
+        choice(summary, group, names, chosen)
+        for group, names in groups.items()
+        if only is None or group in only
+    ]
 
 
 def choice(summary: StudySummary, group: str, names: list[str], metric: str) -> Winner:

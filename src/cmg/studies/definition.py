@@ -219,10 +219,27 @@ class Study(Options):
         )
         return (*self.variants, *controls)
 
-    def before_infonce(self) -> Study:
-        """The study without the control that the default ones had not at first."""
-        kept = tuple(control for control in self.controls if not control.infonce)
-        return self.model_copy(update={"controls": kept})
+    def beside(self, other: Study) -> Study:
+        """The study as :meth:`joined`, without what is no difference between two folders of it.
+
+        That is the control that the default ones had not at first, and variants that do not fit the
+        data, here or there.
+        """
+        found = self.joined(other)
+        kept = tuple(control for control in found.controls if not control.infonce)
+        return found.model_copy(update={"controls": kept, "unfit": {}})
+
+    def joined(self, other: Study) -> Study:
+        """The study with what is chosen, and what does not fit, in another folder or run of it."""
+        chosen = {v.name: v for v in other.variants if not v.choices}
+        unfit = {**other.unfit, **self.unfit}
+        variants = [chosen.get(v.name, v) if v.choices else v for v in self.variants]
+        update = {
+            "variants": tuple(v for v in variants if not {v.name, v.group} & unfit.keys()),
+            "controls": tuple(c for c in self.controls if c.name not in unfit),
+            "unfit": unfit,
+        }
+        return self.model_copy(update=update)
 
     def row(self, name: str) -> Variant:
         """The row of a table, by its name: a variant, or one of its further reads."""

@@ -113,7 +113,8 @@ class Identity:
     def with_more(self, other: Identity) -> Identity:
         """The same study with all seeds and folds that either one asks for."""
         folds = tuple(sorted({*self.folds, *other.folds}))
-        return replace(self, seeds=max(self.seeds, other.seeds), folds=folds)
+        study, seeds = self.study.joined(other.study), max(self.seeds, other.seeds)
+        return replace(self, study=study, seeds=seeds, folds=folds)
 
 
 def planned(
@@ -319,7 +320,7 @@ def refuse_other(
     Raises:
         ConfigError: names what differs.
     """
-    if before.study.before_infonce() != now.study.before_infonce():
+    if before.study.beside(now.study) != now.study.beside(before.study):
         other = before.study.name
         same = "an earlier form of the study" if other == now.study.name else f"the study {other}"
         raise ConfigError(f"{out} holds jobs of {same}; {remedy}")

@@ -222,6 +222,8 @@ def chosen_rows(study: Study, only: Sequence[str] | None) -> list[Variant]:
     rows = study.rows()
     known = [v.name for v in rows]
     for name in only or ():
+        if name in study.unfit:
+            raise ConfigError(f"{name} does not fit the data: {study.unfit[name]}")
         if name not in known:
             raise ConfigError(f"{study.name} has no variant {name!r}{did_you_mean(name, known)}")
     return [v for v in rows if only is None or v.name in only]
@@ -348,6 +350,7 @@ def refuse_idle(
     left = ",".join(v.name for v in chosen if v.name not in idle)
     keys = {key for v in chosen if v.name in idle for key in (*v.changes, *v.scales)}
     keys |= {"InfoNCE without codes" for v in chosen if v.name in idle and v.infonce}
+    keys |= {f"method {v.method}" for v in chosen if v.name in idle and v.method}
     raise ConfigError(
         f"{study.name}: {', '.join(idle)} would be the same as {study.reference}: the base "
         f"already has {', '.join(sorted(keys))} so. Change the base, or take --only {left}"

@@ -74,6 +74,11 @@ def test_a_folder_gets_the_page_and_every_set_as_a_table(cmg, folder, tmp_path):
     assert [row["part"] for row in rows] == parts
     page = (tmp_path / "out/report.html").read_text()
     assert '<td class="fault">missing</td>' in page
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/report.html").write_text("mine")
+    refused = cmg("data", "check", folder.root, "--deep", 1, "--out", tmp_path / "run")
+    assert refused.code == 2
+    assert (tmp_path / "run/report.html").read_text() == "mine"
 
 
 def test_every_fault_and_every_missing_part_has_a_remedy(cmg, tmp_path):
