@@ -24,6 +24,7 @@ from cmg.evaluation.open_set import (
     evenly_spaced,
     every_threshold,
     false_positive_rate,
+    part_of,
     rejections,
     scores_of,
 )
@@ -204,7 +205,7 @@ def test_figures_by_hand_with_a_threshold_of_other_clips():
     }
     assert "H, probability" not in dict(here.figures(None))
     with pytest.raises(DataError, match="none of the 2 labeled clips val is of an unknown class"):
-        clips([0.1, 0.2], [0, 0]).refuse_one_kind("val")
+        part_of(torch.tensor([0, 0]), 1, "val")
 
 
 def test_the_distance_to_codes_is_a_mean_over_steps_that_exist():

@@ -174,8 +174,13 @@ def false_positive_rate(scores: Tensor, targets: Tensor, known: int) -> float:
     return float((scores[~of_known] >= descending[needed - 1]).double().mean())
 
 
-def part_of(targets: Tensor, known: int) -> Tensor:
-    """Which clips are of known classes, bool [N]; see :meth:`ClassSplit.targets`.
+def part_of(targets: Tensor, known: int, where: str = "") -> Tensor:
+    """Which clips are of known classes, bool [N].
+
+    Args:
+        targets: See :meth:`ClassSplit.targets`; none is -1, [N].
+        known: K.
+        where: What the clips are, for the message.
 
     Raises:
         DataError: no clip of a known class, or none of an unknown one.
@@ -183,9 +188,10 @@ def part_of(targets: Tensor, known: int) -> Tensor:
     of_known = targets < known
     if not bool(of_known.any()) or bool(of_known.all()):
         lacking = "an unknown" if bool(of_known.any()) else "a known"
+        of = f" {where}" if where else ""
         raise DataError(
-            f"none of {len(targets)} clips is of {lacking} class; name the known classes so that "
-            "there are clips of both kinds"
+            f"none of the {len(targets)} labeled clips{of} is of {lacking} class; divide the "
+            "classes so that there are some of both kinds"
         )
     return of_known
 

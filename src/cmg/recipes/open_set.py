@@ -22,6 +22,7 @@ from cmg.evaluation.open_set import (
     evenly_spaced,
     every_threshold,
     false_positive_rate,
+    part_of,
     rejections,
     scores_of,
 )
@@ -164,7 +165,7 @@ def found(
                 choice = None
                 if val is not None:
                     choice = scored(evaluation, val, target, label, probe, head, classes)
-                read.refuse_one_kind(f"{evaluation.test.name} with {target}")
+                part_of(read.targets, classes.size, f"{evaluation.test.name} with {target}")
                 if choice is not None and not choice.both_kinds:
                     choice = None
                 for metric, value in read.figures(choice):
@@ -239,19 +240,6 @@ class ScoredClips:
         """Whether there are clips of known and of unknown classes."""
         of_known = self.targets < self.known
         return bool(of_known.any()) and not bool(of_known.all())
-
-    def refuse_one_kind(self, where: str) -> None:
-        """Refuse clips of which all are of known, or all of unknown classes.
-
-        Raises:
-            DataError: says which.
-        """
-        if not self.both_kinds:
-            kind = "an unknown" if bool((self.targets < self.known).any()) else "a known"
-            raise DataError(
-                f"none of the {len(self.targets)} labeled clips {where} is of {kind} class; divide "
-                "the classes so that there are some of both kinds"
-            )
 
     def at(self, name: str, thresholds: Tensor) -> Rejections:
         """What becomes of the clips at some thresholds of a score."""
