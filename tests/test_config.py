@@ -38,7 +38,9 @@ def test_presets_and_methods_are_valid(name):
     config = load_config(name) if preset else load_config(method=name)
     text = named(PRESET if preset else METHOD)[name]
     told = yaml.safe_load(text)
-    assert (told.pop("method", None) in NAMED_METHODS) is ("data" in told) is preset
+    own = told.pop("method", None)
+    assert own in (NAMED_METHODS if preset else (None, *NAMED_METHODS))
+    assert ("data" in told) is preset
     for key, value in leaves(told):
         found = value_of(config, key)
         assert (list(found) if isinstance(found, tuple) else found) == value, key
@@ -123,6 +125,20 @@ def test_the_method_that_a_preset_has_changes_nothing(name):
     assert load_config(name, method=own) == load_config(name)
 
 
+def test_a_method_may_change_another(tmp_path):
+    (tmp_path / "one.yaml").write_text(
+        "method: light\nobjectives: {cmcm: null, commitment: {beta: 1}}"
+    )
+    (tmp_path / "two.yaml").write_text("method: one.yaml\noptimizer: {lr: 0.5}")
+    light = load_config("digits", method="light")
+    changes = {"objectives.cmcm": None, "objectives.commitment.beta": 1.0, "optimizer.lr": 0.5}
+    found = load_config("digits", method=tmp_path / "two.yaml")
+    assert found == load_config("digits", [], changes, method="light") != light
+    (tmp_path / "one.yaml").write_text("method: two.yaml")
+    with pytest.raises(ConfigError, match=r"one\.yaml of .*two\.yaml|two\.yaml of .*one\.yaml"):
+        load_config("digits", method=tmp_path / "two.yaml")
+
+
 @pytest.mark.parametrize(
     ("method", "text", "message"),
     [
@@ -135,7 +151,8 @@ def test_the_method_that_a_preset_has_changes_nothing(name):
         ("absent.yaml", "", "method absent.yaml cannot be read"),
         ("m.yaml", "model: {width: 8}", "m.yaml names no objectives; a method names all of its"),
         ("m.yaml", "data: {store: x}", "m.yaml is a method, which is apart from data: leave out"),
-        ("m.yaml", "method: dcid", "leave out 'method', or give the file as a configuration"),
+        ("m.yaml", "method: [dcid]", "m.yaml: method must be a name or a YAML file, got ['dcid']"),
+        ("m.yaml", "method: m.yaml", "is a change of itself"),
         ("m.yaml", "objectives: {comitment: {}}", "unknown key 'objectives.comitment' (did you me"),
         ("m.yaml", "objectives: 3", "objectives: Input should be a valid dictionary"),
     ],

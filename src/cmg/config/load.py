@@ -83,9 +83,7 @@ def composed(name_or_path: StrPath | None, method: StrPath | None) -> tuple[str,
         path = as_path(name_or_path, what)
         source, text = text_of(PRESET, str(path))
         tree, beside = read_tree(text, source), path.parent
-    own = typed(tree.pop(METHOD, None), str | None)
-    if not isinstance(own, str | None):
-        raise ConfigError(f"{source}: method must be a name or a YAML file, got {own!r}")
+    own = method_of(tree, source)
     base = read_method(own, beside)[1] if own else {}
     told, chosen = "", base
     if method is not None:
@@ -102,20 +100,44 @@ def read_tree(text: str, source: str) -> dict[str, Any]:
     return tree
 
 
-def read_method(name: str, beside: Path = Path()) -> tuple[str, dict[str, Any]]:
-    """(where it is from, values) of a method, in which terms that it does not name are left out.
+def method_of(tree: dict[str, Any], source: str) -> str | None:
+    """The method that a YAML names, which is taken out of its values.
 
     Raises:
-        ConfigError: it says something of data, or names no objective.
+        ConfigError: it is no name.
+    """
+    own = typed(tree.pop(METHOD, None), str | None)
+    if not isinstance(own, str | None):
+        raise ConfigError(f"{source}: method must be a name or a YAML file, got {own!r}")
+    return own
+
+
+def read_method(
+    name: str, beside: Path = Path(), above: Sequence[str] = ()
+) -> tuple[str, dict[str, Any]]:
+    """(where it is from, values) of a method, in which terms that it does not name are left out.
+
+    Args:
+        name: Of a method, or a YAML file of one; ``method`` in it names one that it changes.
+        beside: Folder that a relative path begins at.
+        above: Methods that are changes of this one.
+
+    Raises:
+        ConfigError: it says something of data, names no objective, or is a change of itself.
     """
     source, text = text_of(METHOD, name, beside)
+    if source in above:
+        raise ConfigError(f"{source} is a change of itself: {' of '.join((*above, source))}")
     tree = read_tree(text, source)
-    for key in ("data", METHOD):
-        if key in tree:
-            raise ConfigError(
-                f"{source} is a method, which is apart from data: leave out {key!r}, or give the "
-                f"file as a configuration (`cmg pretrain {name}`)"
-            )
+    if "data" in tree:
+        raise ConfigError(
+            f"{source} is a method, which is apart from data: leave out 'data', or give the "
+            f"file as a configuration (`cmg pretrain {name}`)"
+        )
+    changed = method_of(tree, source)
+    if changed is not None:
+        below = read_method(changed, (beside / name).parent, (*above, source))[1]
+        tree = merged(below, tree)
     terms = tree.get("objectives")
     if not terms:
         raise ConfigError(f"{source} names no objectives; a method names all of its terms")
