@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cmg.data.batches import Batches
     from cmg.data.clips import Clips
     from cmg.data.inmemory import write_store
-    from cmg.models.unified import ModelOptions, UnifiedModel
+    from cmg.models.options import ModelOptions
+    from cmg.models.unified import UnifiedModel
     from cmg.objectives.base import Objective, TermOptions, View, objective
     from cmg.objectives.club import CLUBGroup, CLUBOptions
     from cmg.objectives.cmcm import CMCM, CMCMOptions, cmcm_loss
@@ -108,7 +109,7 @@ _FROM = {
     "CrossCPCOptions": "cmg.objectives.cross_cpc",
     "Kind": "cmg.types",
     "Modality": "cmg.types",
-    "ModelOptions": "cmg.models.unified",
+    "ModelOptions": "cmg.models.options",
     "Objective": "cmg.objectives.base",
     "ProductCodebook": "cmg.codebook.levels",
     "ProductOptions": "cmg.codebook.levels",

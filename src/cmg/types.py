@@ -294,6 +294,8 @@ class Encoded:
         private: What CLUB sees of the detail, [B, T, C]: s itself, or for maps its pooled form.
         steps: Which steps exist.
         taught: z of the teachers, [B, T, D], no gradient; where a term needs them.
+        layers: The records of both layers of a model with a second one; this one is then what its
+            codebook is given.
     """
 
     inputs: dict[str, Tensor]
@@ -302,6 +304,7 @@ class Encoded:
     private: dict[str, Tensor]
     steps: Steps
     taught: dict[str, Tensor] = field(default_factory=dict)
+    layers: Sequence[Encoded] = ()
 
 
 @dataclass

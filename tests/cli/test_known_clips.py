@@ -8,7 +8,8 @@ from tests.paired import paired_store
 from cmg.data.batches import Batches
 from cmg.data.store import open_store
 from cmg.errors import CheckpointError
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.recipes.known_clips import NEAREST, known_clips, nearest_clips
 from cmg.recipes.media_codes import code_steps
 from cmg.types import Batch, Modality

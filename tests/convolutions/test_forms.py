@@ -15,7 +15,7 @@ from cmg.convolutions.taps import Taps
 from cmg.convolutions.toom_cook import ToomCook
 from cmg.decoders import MapDecoder
 from cmg.encoders.detail import MapDetail, build_detail
-from cmg.models.unified import ModelOptions
+from cmg.models.options import ModelOptions
 from cmg.types import Kind, Modality
 
 

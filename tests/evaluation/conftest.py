@@ -9,7 +9,8 @@ import torch
 from tests.paired import paired_store
 
 from cmg.data import Batches, Clips
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState

@@ -24,6 +24,7 @@ from cmg.interop.official import (
     read_official,
     renamed_tensors,
 )
+from cmg.models.options import ModelOptions
 from cmg.models.published import (
     AS_CODED_RESET,
     published_audio,
@@ -32,7 +33,7 @@ from cmg.models.published import (
     published_text,
     published_video,
 )
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.unified import UnifiedModel
 from cmg.objectives import CLUBOptions, CrossCPCOptions, ObjectiveOptions, WeightedObjectives
 
 CASES = Path(__file__).parents[1] / "golden" / "cases"

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cmg.codebook import CodebookOptions, SharedCodebook
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.training.optimizer import OptimizerOptions
 from cmg.training.state import TrainingState

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cmg.errors import ConfigError, DataError
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.types import Kind, Modality
 
 SHAPES = {"audio": (6,), "video": (5, 5, 4), "text": (7,)}

@@ -7,7 +7,8 @@ from torch import nn
 
 from cmg.encoders.temporal import GatedProjection, TemporalOptions, TransformerBlock, share_layers
 from cmg.errors import CmgError
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.options import checked_options
 from cmg.runs.checkpoint import load_model
 from cmg.training.step import pretraining_step

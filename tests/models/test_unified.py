@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cmg.errors import ConfigError, DataError, ModalityError
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.types import Batch, Kind, Modality
 
 ALL = ("audio", "video", "text", "eeg", "depth")

@@ -7,8 +7,15 @@ import pytest
 import torch
 
 from cmg.codebook.codebook import CodebookOptions, SharedCodebook
-from cmg.errors import DataError
-from cmg.objectives import ClipInfoNCE, InfoNCEOptions, StepInfoNCE, clip_info_nce, step_info_nce
+from cmg.errors import ConfigError, DataError
+from cmg.objectives import (
+    ClipInfoNCE,
+    ClipInfoNCEOptions,
+    InfoNCEOptions,
+    StepInfoNCE,
+    clip_info_nce,
+    step_info_nce,
+)
 from cmg.objectives.base import View
 from cmg.objectives.contrast import RootedDistribution, unit
 from cmg.types import Encoded, Kind, Modality, Steps
@@ -127,7 +134,7 @@ def test_words_are_not_contrasted_step_by_step():
 
 
 def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundredth():
-    term = ClipInfoNCE(InfoNCEOptions(temperature=0.2, learned=True)).double()
+    term = ClipInfoNCE(ClipInfoNCEOptions(temperature=0.2, learned=True)).double()
     features = some()
     fixed = clip_info_nce(features, temperature=0.2)
     assert term.contrast(features, None).item() == pytest.approx(fixed.item(), rel=1e-6)
@@ -146,7 +153,7 @@ def test_a_learned_temperature_starts_where_it_is_told_and_stays_above_a_hundred
     [(["features"], set()), (["codes"], {"codes"}), (["features", "posterior"], {"codes"})],
 )
 def test_codes_are_needed_where_they_are_contrasted(of, needs):
-    assert ClipInfoNCE(InfoNCEOptions(of=of)).needs == needs
+    assert ClipInfoNCE(ClipInfoNCEOptions(of=of)).needs == needs
     assert ClipInfoNCE.needs == frozenset()
 
 
@@ -184,9 +191,9 @@ def test_what_is_contrasted_is_added():
         "codes": clip_info_nce(quantized.vectors, steps),
         "posterior": clip_info_nce(posterior, steps, probabilities=True),
     }
-    term = ClipInfoNCE(InfoNCEOptions(of=list(parts), softness=0.3))
+    term = ClipInfoNCE(ClipInfoNCEOptions(of=list(parts), softness=0.3))
     assert term.term(view, None).item() == pytest.approx(sum(x.item() for x in parts.values()))
-    alone = ClipInfoNCE(InfoNCEOptions(of=["posterior"], softness=0.3)).term(view, None)
+    alone = ClipInfoNCE(ClipInfoNCEOptions(of=["posterior"], softness=0.3)).term(view, None)
     assert alone.item() == pytest.approx(parts["posterior"].item())
 
 
@@ -210,7 +217,11 @@ def test_the_two_directions_add_up(contrast):
 
 @pytest.mark.parametrize(("term", "contrast"), [("clip", clip_info_nce), ("step", step_info_nce)])
 def test_a_term_asks_in_the_directions_it_is_told(term, contrast):
-    made = {"clip": ClipInfoNCE, "step": StepInfoNCE}[term](InfoNCEOptions(directions="forward"))
+    made = (
+        ClipInfoNCE(ClipInfoNCEOptions(directions="forward"))
+        if term == "clip"
+        else StepInfoNCE(InfoNCEOptions(directions="forward"))
+    )
     assert made.contrast(some(), None) == contrast(some(), directions="forward")
 
 
@@ -250,3 +261,21 @@ def test_terms_share_a_posterior():
     assert made == [("a", 0.1), ("b", 0.1)]
     view.posterior(0.2)
     assert len(made) == 4
+
+
+def test_pairs_with_tokens_ask_moments_for_their_words():
+    """Two modalities of moments and a text: two pairs of three, the moments asking."""
+    g = torch.Generator().manual_seed(3)
+    z = {m: torch.randn(5, 2, 4, generator=g).double() for m in ("text", "audio", "video")}
+    kinds = {"text": Kind.TOKENS, "audio": Kind.VECTORS, "video": Kind.VECTORS}
+    declared = [Modality(name=m, kind=kind, shape=(4,)) for m, kind in kinds.items()]
+    options = ClipInfoNCEOptions(pairs="tokens", directions="forward")
+    found = ClipInfoNCE.build(options, declared, 4, 4).contrast(z, None)
+    unit = {m: torch.nn.functional.normalize(x.mean(1), dim=1) for m, x in z.items()}
+    asked = [
+        torch.nn.functional.cross_entropy(unit[m] @ unit["text"].T / 0.1, torch.arange(5))
+        for m in ("audio", "video")
+    ]
+    torch.testing.assert_close(found, sum(asked))
+    with pytest.raises(ConfigError, match=r"pairs=tokens contrasts .* set pairs=all"):
+        ClipInfoNCE.build(options, declared[1:], 4, 4)

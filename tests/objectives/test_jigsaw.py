@@ -11,7 +11,7 @@ from cmg.codebook.codebook import CodebookOptions, SharedCodebook
 from cmg.codebook.continuous import Continuous
 from cmg.config.load import load_config
 from cmg.errors import ConfigError
-from cmg.models.unified import ModelOptions
+from cmg.models.options import ModelOptions
 from cmg.objectives import Jigsaw, JigsawOptions, ObjectiveOptions, View, WeightedObjectives
 from cmg.objectives.jigsaw import MOST_PIECES, jigsaws, nth_order
 from cmg.options import checked_options

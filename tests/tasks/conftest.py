@@ -11,8 +11,9 @@ import torch
 from cmg.config.load import to_yaml
 from cmg.config.schema import RunConfig
 from cmg.data import Clip, Clips, FeatureSpec, LabelSpec, StoreWriter, open_store
+from cmg.models.options import ModelOptions
 from cmg.models.saving import MODEL
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.unified import UnifiedModel
 from cmg.recipes.evaluate_tasks import evaluate_tasks
 from cmg.runs.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.saved import flat

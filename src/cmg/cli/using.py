@@ -215,7 +215,8 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE|DIR", help="DCID-model-<epoch>.pt of the authors, or a run folder."
+            metavar="FILE|DIR",
+            help="DCID-model-<epoch>.pt of the authors, a file of a successor, or a run folder.",
         ),
     ],
     out: Annotated[
@@ -231,19 +232,24 @@ def convert(
     map_size: Annotated[
         int, typer.Option(help="Height and width of video maps, which no tensor tells.")
     ] = 7,
+    release: Annotated[
+        str | None,
+        typer.Option(help="Whose FILE is, where tensors do not tell: micu (as Uni-Code's)."),
+    ] = None,
 ) -> None:
     """Turn a checkpoint of the authors into a run folder, or a run into such a checkpoint.
 
     `cmg convert FILE --out DIR`: AVT, AV and AT files, whole or cut down to what inference needs;
-    as-coded options are set, and DIR serves every command as --model DIR.
+    as-coded options are set, and DIR serves every command as --model DIR. Files of successors
+    (CoDAAR, SRCID, FCID; MICU with --release micu) likewise.
 
     `cmg convert DIR --to-official FILE`: a file that the authors' scripts load.
     """
     if (out is None) == (to_official is None):
         raise ConfigError("say either --out DIR (from an official file) or --to-official FILE")
     if to_official is not None:
-        if dtype is not None:
-            raise ConfigError("--dtype goes with --out: official files are float64")
+        if dtype is not None or release is not None:
+            raise ConfigError("--dtype and --release go with --out")
         from cmg.recipes.convert import convert_to_official
 
         told = convert_to_official(source, to_official)
@@ -251,7 +257,7 @@ def convert(
     elif out is not None:
         from cmg.recipes.convert import convert_to_run
 
-        told = convert_to_run(source, out, dtype, map_size)
+        told = convert_to_run(source, out, dtype, map_size, release)
         show(told, *run_lines(told, source))
 
 

@@ -27,7 +27,7 @@ from cmg.config.values import (
 )
 from cmg.errors import ConfigError, did_you_mean
 from cmg.files import StrPath, as_path
-from cmg.models.unified import ModelOptions
+from cmg.models.options import ModelOptions
 from cmg.objectives.base import objectives
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options, problems

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt
 from cmg.data.options import DataOptions
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError
-from cmg.models.unified import ModelOptions
+from cmg.models.options import ModelOptions
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options
 from cmg.training.optimizer import OptimizerOptions
@@ -65,6 +65,7 @@ def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
     whole = {
         "training.compile": options.compile,
         "model.map_detail=normalized": config.model.map_detail == "normalized",
+        "model.second": config.model.second is not None,
     }
     for what, given in whole.items():
         if given and (several or options.micro_batch or options.recompute_maps):

@@ -16,7 +16,7 @@ from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
 from cmg.process import mode
-from cmg.types import Batch, Steps
+from cmg.types import Batch, Encoded, Steps
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def frozen_semantics(model: UnifiedModel, batch: Batch, dropout: bool) -> dict[s
     if not dropout:
         return model.semantics(batch)
     with mode(model, training=True):
-        return model.represent(batch).semantic
+        return model.features(model.checked(batch))
 
 
 @torch.no_grad()
@@ -276,7 +276,8 @@ class FrozenEncoder:
             ids: Of the clips, for messages.
 
         Returns:
-            [B, T, C] in the model's dtype, on its device.
+            [B, T, C] in the model's dtype, on its device; with the private detail behind it where
+            a second layer reads that.
 
         Raises:
             ModalityError: features of another shape than the model's.
@@ -292,7 +293,10 @@ class FrozenEncoder:
             masked = model.options.mask_tokens and not batch.steps.complete
             x = model.tokens[m](x, lengths if masked else None).to(model.dtype)
         pool = self._semantic.pool
-        return x if pool is None else torch.as_tensor(pool(x))
+        pooled = x if pool is None else torch.as_tensor(pool(x))
+        if model.second is None or model.second.reads == "clips":
+            return pooled
+        return torch.cat([pooled, model.private(m, x)], -1)
 
     @torch.no_grad()
     def semantic(self, inputs: Tensor, lengths: Tensor, dropout: bool = False) -> Tensor:
@@ -303,9 +307,16 @@ class FrozenEncoder:
             lengths: Steps of each clip, int64 [B].
             dropout: Train mode, with dropout from torch's global generator [as coded].
         """
-        temporal, mask = self._semantic.temporal, self._steps(inputs, lengths).mask(self.modality)
-        with mode(temporal, dropout):
-            return torch.as_tensor(temporal(inputs, mask)).to(self.model.dtype)
+        m, model, steps = self.modality, self.model, self._steps(inputs, lengths)
+        with mode(model, dropout):
+            if model.second is None:
+                return self._semantic.content(inputs, steps.mask(m)).to(model.dtype)
+            private = {}
+            if model.second.reads == "private":
+                seen = model.modalities[m].private_width
+                inputs, private[m] = inputs[..., :-seen], inputs[..., -seen:]
+            z = self._semantic.content(inputs, steps.mask(m))
+            return model.second.per_step(Encoded({}, {m: z}, {}, private, steps))[m]
 
     @torch.no_grad()
     def codes(self, semantic: Tensor, lengths: Tensor) -> Tensor:

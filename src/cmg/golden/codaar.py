@@ -13,32 +13,30 @@ from cmg.data.labels import clip_classes
 from cmg.decoders.heads import NarrowingStepHead
 from cmg.encoders.detail import MapDetail
 from cmg.encoders.spatial import SpatialPool
-from cmg.errors import DataError
 from cmg.evaluation.metrics import batch_precision, top1_accuracy
 from cmg.golden.cases import Case
 from cmg.golden.compare import END_TO_END, SINGLE, VALUES, Comparison
 from cmg.golden.modules import ModuleRecipe, load_renamed, projections
 from cmg.golden.quantizer import forward_passes, index_margin, recorded_reset
 from cmg.golden.steps import (
-    PUBLISHED,
     batch_of,
     compare_fingerprints,
     compare_log,
     recorded_draws,
     recorded_steps,
 )
+from cmg.golden.successors import recorded_state
 from cmg.interop.codaar import (
     AS_CODED_COMMITMENT,
     HEAD,
     MAP_DETAIL,
     ROW,
-    UNUSED,
     as_coded_codebook,
     codebook_to_ours,
     codebook_to_theirs,
-    export_codaar,
-    infer_codaar,
-    load_codaar,
+)
+from cmg.interop.codaar import (
+    CODAAR as FILES,
 )
 from cmg.interop.names import SPATIAL_POOL, below, renamed
 from cmg.objectives.cmcm import cmcm_loss
@@ -180,11 +178,11 @@ verify_step_head = ModuleRecipe(
 def verify_tied_steps(case: Case, comparison: Comparison) -> None:
     """Train as many steps as were recorded, and compare everything after each."""
     steps = recorded_steps(case)
-    state, extras = recorded_state(case, steps[0])
+    state, extras = recorded_state(case, FILES)
     model, objectives = state.model, state.objectives
     book = model.codebook
     assert isinstance(book, TiedCodebook)
-    exported = export_codaar(model, objectives, extras)
+    exported = FILES.export(model, objectives, extras)
     compare_fingerprints(comparison, "_initial", "", exported)
     compare_rows(comparison, state, steps[0])
     for prefix in steps:
@@ -193,24 +191,7 @@ def verify_tied_steps(case: Case, comparison: Comparison) -> None:
         compare_log(comparison, prefix, state, log, batch.size)
         compare_segments(comparison, f"out/{prefix}loss/segment_loss", book)
         compare_buffers(comparison, f"out/{prefix}quantizer/", book)
-        compare_fingerprints(comparison, "", prefix, export_codaar(model, objectives, extras))
-
-
-def recorded_state(case: Case, first: str) -> tuple[TrainingState, dict[str, Tensor]]:
-    """Training at the recorded initial weights, as coded but without dropout; and the extras."""
-    size = case.array(f"in/{first}video").shape[2]
-    architecture = infer_codaar(case.params, size, dropout=0.0)
-    state = TrainingState(
-        architecture.modalities,
-        architecture.model,
-        architecture.objectives,
-        PUBLISHED,
-        precision="float64",
-    )
-    extras, absent = load_codaar(case.params, state.model, state.objectives)
-    if missing := [name for name in absent if not name.startswith(UNUSED)]:
-        raise DataError(f"{case.path} records no initial weights for {', '.join(missing[:3])}")
-    return state, extras
+        compare_fingerprints(comparison, "", prefix, FILES.export(model, objectives, extras))
 
 
 @torch.no_grad()

@@ -9,10 +9,10 @@ from cmg.golden.cases import Case
 from cmg.golden.compare import Comparison
 from cmg.golden.contrast import AS_CODED
 from cmg.golden.jigsaw import fill_jigsaw, jigsaw_draw, jigsaw_options
-from cmg.golden.releases import deaf_options
 from cmg.golden.steps import PUBLISHED, compare_steps, recorded_draws, recorded_steps
 from cmg.interop.architecture import infer_architecture
 from cmg.interop.layout import build_objectives
+from cmg.interop.micu import deaf_options
 from cmg.interop.names import ENCODER
 from cmg.interop.official import export_official, load_official
 from cmg.objectives.draws import Draws

@@ -7,6 +7,7 @@ its results were recorded.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -27,11 +28,15 @@ from cmg.types import Quantized, Steps
 
 
 def verify_quantizer(
-    case: Case, comparison: Comparison, reset: ResetOptions = AS_CODED_RESET
+    case: Case,
+    comparison: Comparison,
+    reset: ResetOptions = AS_CODED_RESET,
+    order: Sequence[str] = MODALITIES,
 ) -> None:
-    """Replay the recorded forward passes on one :class:`SharedCodebook`."""
+    """Replay the recorded forward passes on one :class:`SharedCodebook`, moved in an order."""
     passes = forward_passes(case)
-    modalities = modalities_in(case.inputs, passes[0])
+    there = modalities_in(case.inputs, passes[0])
+    modalities = [m for m in order if m in there]
     codebook = recorded_codebook(case, modalities, reset)
     for prefix in passes:
         semantic = {m: case.array(f"in/{prefix}{m}").clone().requires_grad_() for m in modalities}
@@ -168,10 +173,10 @@ def recorded_reset(comparison: Comparison, codebook: SharedCodebook, prefix: str
         comparison.check(f"in/{prefix}reset_codes", (idle > options.patience).nonzero().flatten())
         comparison.check(f"in/{prefix}active_codes", active)
         comparison.check(f"in/{prefix}source_codes", active[picks])
-        noise = case.array(f"in/{prefix}noise")
         if options.spread == "constant":  # nothing of it was drawn
-            noise = codebook.draw()(resets, sources, width)[1].to(noise)
+            noise = codebook.draw()(resets, sources, width)[1].to(torch.float64)
             comparison.check(f"in/{prefix}noise", noise)
-        return picks, noise
+            return picks, noise
+        return picks, case.array(f"in/{prefix}noise")
 
     return draw

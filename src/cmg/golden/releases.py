@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from cmg.codebook.codebook import CodebookOptions, SharedCodebook
+from cmg.codebook.codebook import SharedCodebook
 from cmg.golden.cases import Case
 from cmg.golden.compare import Comparison
 from cmg.golden.quantizer import index_margin, verify_quantizer
-from cmg.models.published import AS_CODED_EMA, AS_CODED_RESET
-
-DEAF_RESET = AS_CODED_RESET.model_copy(update={"spread": "constant", "unheard": ("text",)})
-"""Text picks keep no code, and the noise is one number."""
+from cmg.interop.micu import DEAF_RESET, deaf_options
 
 verify_deaf_quantizer = partial(verify_quantizer, reset=DEAF_RESET)
 """Replays passes of a codebook with :data:`DEAF_RESET`."""
-
-
-def deaf_options(size: int) -> CodebookOptions:
-    """That codebook as coded, with its lookups outside training."""
-    return CodebookOptions(
-        size=size, start="uniform", ema=AS_CODED_EMA, reset=DEAF_RESET, first_code="zeroed"
-    )
 
 
 def verify_zeroed_lookup(case: Case, comparison: Comparison) -> None:

@@ -209,21 +209,20 @@ def compare_log(
     comparison.check(f"out/{prefix}loss/equal_num", batch_size * log["clip_agreement"])
     norms = {o: log.get(f"gradient_norm/{p}", 0.0) for o, p in GRADIENT_NORMS.items()}
     if "club" in state.objectives:
-        norms |= {CLUB_NETS[m].removesuffix("_parameters"): club_norm(state, m) for m in modalities}
+        club = state.objectives["club"]
+        norms |= {CLUB_NETS[m].removesuffix("_parameters"): net_norm(club, m) for m in modalities}
     for official, norm in norms.items():
         comparison.check(f"out/{prefix}grad_norm_before_clip/{official}", norm)
 
 
-def club_norm(state: TrainingState, modality: str) -> float:
+def net_norm(club: nn.Module, name: str) -> float:
     """Gradient norm of a CLUB net after a step.
 
     Its gradient is that of the last inner iteration plus that of the outer loss, which the next
     step's inner fit zeroes unapplied.
     """
-    club = state.objectives["club"]
     assert isinstance(club, CLUBGroup)
-    parameters = club.nets[modality].parameters()
-    gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
+    gradients = [p.grad.flatten() for p in club.nets[name].parameters() if p.grad is not None]
     return float(torch.cat(gradients).norm()) if gradients else 0.0
 
 

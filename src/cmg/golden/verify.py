@@ -27,6 +27,7 @@ from cmg.golden.downstream import (
     verify_open_set,
     verify_step_labels,
 )
+from cmg.golden.fcid import FCID_CASES
 from cmg.golden.jigsaw import verify_jigsaw
 from cmg.golden.masked_steps import verify_masked_steps
 from cmg.golden.modules import MODULES
@@ -35,6 +36,7 @@ from cmg.golden.quantizer import verify_quantizer
 from cmg.golden.releases import verify_deaf_quantizer, verify_zeroed_lookup
 from cmg.golden.rivals import verify_group_codes, verify_info_nce, verify_margin
 from cmg.golden.segmentation import verify_attention, verify_mask_loss, verify_mask_metrics
+from cmg.golden.srcid import SRCID_CASES
 from cmg.golden.steps import verify_steps
 
 Verifier = Callable[[Case, Comparison], None]
@@ -83,6 +85,8 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     r"full \w+ pretraining step( x\d+)?": (verify_steps, END_TO_END),
     r"checkpoint conversion": (verify_checkpoint, VALUES),
     **CODAAR,
+    **SRCID_CASES,
+    **FCID_CASES,
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),

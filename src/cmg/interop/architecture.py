@@ -18,13 +18,13 @@ from cmg.interop.names import (
     count_indices,
     cpc_slots,
 )
+from cmg.models.options import ModelOptions
 from cmg.models.published import (
     published_audio,
     published_options,
     published_text,
     published_video,
 )
-from cmg.models.unified import ModelOptions
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.options import ObjectiveOptions

@@ -19,7 +19,6 @@ from cmg.interop.architecture import (
     infer_modality,
     shape_of,
 )
-from cmg.interop.layout import state_tensors
 from cmg.interop.names import (
     CPC,
     DECODER,
@@ -33,13 +32,10 @@ from cmg.interop.names import (
     below,
     count_indices,
     cpc_rules,
-    inverse,
-    renamed,
 )
+from cmg.interop.successors import Successor, needed_tensors
 from cmg.models.published import published_options, published_video
-from cmg.models.unified import UnifiedModel
 from cmg.objectives.commitment import CommitmentOptions
-from cmg.objectives.weighted import WeightedObjectives
 from cmg.types import Modality
 
 ROW = ("video", "audio", "text")
@@ -48,7 +44,6 @@ MAP_DETAIL: Rules = {"spatial_conv_stack.": "convolutions."}
 """Of the specific video path, which lies in the module of the semantic one."""
 UNUSED = "model.detail.video.private."
 """What CLUB would see of that path, which these files have not."""
-BOOK = "model.codebook."
 HEAD: Rules = {
     "linear.": "layers.0.",
     "fusion_layer.": "layers.1.",
@@ -159,64 +154,6 @@ def codaar_rules(modalities: Sequence[str]) -> Rules:
     return rules
 
 
-def load_codaar(
-    tensors: Mapping[str, Tensor], model: UnifiedModel, objectives: WeightedObjectives
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Copy the tensors of a file into a model and its objectives, in place.
-
-    Args:
-        tensors: By official full name.
-        model: Of :func:`infer_codaar`.
-        objectives: Likewise.
-
-    Returns:
-        The extras by official full name, and our full names that `tensors` did not fill.
-
-    Raises:
-        CheckpointError: an unknown or missing tensor, or one of another shape.
-    """
-    names, rules = list(model.modalities), codaar_rules(list(model.modalities))
-    targets = state_tensors(model, objectives)
-    book = {n.removeprefix(QUANTIZER): x for n, x in tensors.items() if n.startswith(QUANTIZER)}
-    given = {f"{BOOK}{n}": (QUANTIZER, x) for n, x in codebook_to_ours(book, names).items()}
-    extras: dict[str, Tensor] = {}
-    for official, tensor in tensors.items():
-        if official.startswith(QUANTIZER):
-            continue
-        if (ours := renamed(official, rules)) is None:
-            extras[official] = tensor
-        else:
-            given[ours] = (official, tensor)
-    for ours, (official, tensor) in given.items():
-        if ours not in targets:
-            raise CheckpointError(f"{official!r} has no place in this model (it would be {ours!r})")
-        if tensor.shape != targets[ours].shape:
-            raise CheckpointError(
-                f"{official!r} has shape {list(tensor.shape)}; this model has "
-                f"{list(targets[ours].shape)}"
-            )
-        targets[ours].copy_(tensor)
-    return extras, [ours for ours in targets if ours not in given]
-
-
-def export_codaar(
-    model: UnifiedModel, objectives: WeightedObjectives, extras: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The tensors of a file by official full name; the inverse of :func:`load_codaar`."""
-    names = list(model.modalities)
-    own = {n: x for n, x in state_tensors(model, objectives).items() if not n.startswith(UNUSED)}
-    book = {n.removeprefix(BOOK): x for n, x in own.items() if n.startswith(BOOK)}
-    back = inverse(codaar_rules(names))
-    tensors = {QUANTIZER + n: x for n, x in codebook_to_theirs(book, names).items()}
-    for ours, tensor in own.items():
-        if not ours.startswith(BOOK):
-            official = renamed(ours, back)
-            assert official is not None
-            tensors[official] = tensor
-    tensors |= extras
-    return {n: x.to("cpu", torch.float64, copy=True) for n, x in tensors.items()}
-
-
 # ---- the codebook ------------------------------------------------------------------------------
 
 
@@ -232,9 +169,8 @@ def codebook_to_ours(theirs: Mapping[str, Tensor], modalities: Sequence[str]) ->
         CheckpointError: one of them is missing.
     """
     counts = [f"ema_count_{m[0]}" for m in modalities]
-    for name in ("embedding", "ema_weight", "unactivated_count", *counts):
-        if name not in theirs:
-            raise CheckpointError(f"no tensor '{QUANTIZER}{name}', which CoDAAR files hold")
+    wanted = ("embedding", "ema_weight", "unactivated_count", *counts)
+    needed_tensors(theirs, wanted, QUANTIZER, "CoDAAR")
 
     def segments(rows: Tensor) -> Tensor:
         return rows.view(rows.shape[0], len(modalities), -1).movedim(1, 0)
@@ -256,3 +192,19 @@ def codebook_to_theirs(ours: Mapping[str, Tensor], modalities: Sequence[str]) ->
         "unactivated_count": idle_by_rule(ours["idle"], AS_CODED_RESET.rule),
     }
     return named | {f"ema_count_{m[0]}": n for m, n in zip(modalities, ours["counts"], strict=True)}
+
+
+CODAAR = Successor(
+    name="CoDAAR",
+    trace="video_semantic_encoder.spatial_conv_stack.0.weight",
+    parts=(ENCODER, CPC, TOKENS, DECODER),
+    needed=(ENCODER, TOKENS),
+    infer=infer_codaar,
+    rules=codaar_rules,
+    codebook=QUANTIZER,
+    to_ours=codebook_to_ours,
+    to_theirs=codebook_to_theirs,
+    unused=(UNUSED,),
+    method="codaar-as-coded",
+)
+"""Its files."""

@@ -8,8 +8,8 @@ from typing import Any
 from cmg.codebook.codebook import CodebookOptions
 from cmg.errors import CheckpointError
 from cmg.interop.names import MODALITIES, checkpoint_rules
+from cmg.models.options import ModelOptions
 from cmg.models.published import PUBLISHED, published_options
-from cmg.models.unified import ModelOptions
 from cmg.types import Kind, Modality
 
 SMALLEST_MAP = 5
@@ -57,7 +57,7 @@ def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -
         needless = {"spatial_pool": "video", "map_detail": "video", "mask_tokens": "text"}.get(key)
         if key in FREE or (needless is not None and needless not in names):
             continue
-        if (value := given[key]) != official:
+        if (value := given.get(key, "given")) != official:
             reasons.append(f"model.{key} is {value!r}, there it is {official!r}")
     if reasons:
         raise CheckpointError(

@@ -26,8 +26,10 @@ from cmg.interop.names import (
     count_indices,
     cpc_slots,
 )
+from cmg.models.options import ModelOptions
 from cmg.models.published import PUBLISHED, published_options
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.second import fine, second_modalities
+from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
 from cmg.objectives.weighted import WeightedObjectives
@@ -44,8 +46,10 @@ def build(architecture: Architecture) -> tuple[UnifiedModel, WeightedObjectives]
 
 def build_objectives(architecture: Architecture, seed: int = 0) -> WeightedObjectives:
     """The objectives of a model."""
-    width = architecture.model.width
-    return WeightedObjectives(architecture.modalities, width, architecture.objectives, seed)
+    width, second = architecture.model.width, architecture.model.second
+    divided = fine(architecture.modalities, second)
+    deeper = second_modalities(architecture.modalities, second, width)
+    return WeightedObjectives(divided, width, architecture.objectives, seed, None, deeper)
 
 
 def state_tensors(model: UnifiedModel, objectives: WeightedObjectives) -> dict[str, Tensor]:

@@ -37,9 +37,6 @@ from cmg.objectives.weighted import WeightedObjectives
 from cmg.places import lies_there
 from cmg.tensors import check_finite, check_plain, unwrapped
 
-LATER = {"fcid": "the ACL 2025 paper (FCID)", "micu": "the ICCV 2025 paper (MICU)"}
-"""Files of later papers that lie in the same download, by name."""
-
 
 @dataclass(frozen=True)
 class OfficialCheckpoint:
@@ -112,7 +109,7 @@ def read_official(path: StrPath) -> OfficialCheckpoint:
         tensors = checkpoint.tensors | packed_states(checkpoint.rest)[0]
         check_finite(tensors, "its tensors", "take the file of another epoch", CheckpointError)
     except CheckpointError as error:
-        raise CheckpointError(f"{path} cannot be used: {error}{later_paper(path)}") from error
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
     return checkpoint
 
 
@@ -139,7 +136,6 @@ def unpickled(path: Path) -> object:
     except Exception as error:  # a damaged or hostile file can break the unpickler anywhere
         raise CheckpointError(
             f"cannot read {path}: {torch_fault(path, error)}; nothing in it was executed"
-            f"{later_paper(path)}"
         ) from error
     return content
 
@@ -185,18 +181,6 @@ def _section_tensors(section: str, entries: object) -> dict[str, Tensor]:
         check_plain(f"{section}/{name}", tensor)
         tensors[f"{section}/{name}"] = tensor.detach()
     return tensors
-
-
-def later_paper(path: Path) -> str:
-    """A hint where a file's name is that of a later paper's checkpoint, which lies beside ours."""
-    for stem, paper in LATER.items():
-        if path.stem.lower() == stem:
-            return (
-                f". {path.name} is the name of a checkpoint of {paper}, which lies in the same "
-                "download: another architecture and training, not Uni-Code's DCID, and not read "
-                "by cmg; the files of this paper are called DCID-model-<epoch>.pt"
-            )
-    return ""
 
 
 def by_section(tensors: Mapping[str, Tensor]) -> dict[str, OrderedDict[str, Tensor]]:

@@ -6,7 +6,8 @@ from cmg.codebook.codebook import CodebookOptions
 from cmg.codebook.ema import EMAOptions
 from cmg.codebook.reset import ResetOptions
 from cmg.encoders.temporal import TemporalOptions
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.types import Kind, Modality
 
 AS_CODED_EMA = EMAOptions(update="sequential", smoothing=True, initial_count=0.0)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cmg.codebook.codebook import CodebookOptions
-from cmg.codebook.kinds import AnyQuantizerOptions, build_quantizer
+from cmg.codebook.kinds import build_quantizer
 from cmg.codebook.quantizer import quantizers
-from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.decoders.reconstruction import build_decoder
-from cmg.encoders.detail import MapPath, build_detail
-from cmg.encoders.spatial import SpatialPool, SpatialPooling
+from cmg.encoders.detail import build_detail
+from cmg.encoders.spatial import SpatialPool
 from cmg.encoders.temporal import (
     GatedProjection,
-    TemporalOptions,
     TokenLSTM,
     TransformerBlock,
     build_temporal,
@@ -27,51 +23,14 @@ from cmg.encoders.temporal import (
 )
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
+from cmg.models.options import ModelOptions
 from cmg.models.saving import save_model
+from cmg.models.second import SecondLayer, fine
 from cmg.models.teacher import Teacher
-from cmg.options import Options
 from cmg.precision import no_autocast
 from cmg.process import seeded
 from cmg.tensors import tensor_of
 from cmg.types import Batch, Encoded, Kind, Modality, Quantized, Steps
-
-
-class ModelOptions(Options):
-    """Everything about a model but its modalities.
-
-    Attributes:
-        width: D; 256 in the paper.
-        temporal: How steps become semantic features.
-        projection: What stands behind it in each modality: nothing, or a ``gated`` head whose
-            output is the semantic feature: what is contrasted, and what heads read.
-        spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
-        map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md);
-            or ``normalized``, two convolutions with batch norm over gated maps [as coded in a
-            successor], decoded as published.
-        toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
-            CPU in float32; forms differ in speed and rounding (docs/speed.md).
-        token_encoder: What reads tokens in context before the temporal encoder: ``lstm``, two
-            layers in both directions (published), or ``none``.
-        narrow_content: Whether decoders bring code vectors that are wider than D, as whole rows
-            are, to D by a linear map of its own first [as coded].
-        mask_tokens: Read only the tokens that exist. As coded, zero padding is read like words.
-        codebook: The quantizer, by its ``kind``; see docs/quantizers.md.
-        teacher: Momentum of a second copy of the encoders of content, which follows them and which
-            terms learn from; 0 has none. Nothing else reads it.
-    """
-
-    width: int = Field(256, ge=1)
-    temporal: TemporalOptions = TemporalOptions()
-    projection: Literal["none", "gated"] = "none"
-    spatial_pool: SpatialPooling = "sum"
-    map_detail: MapPath = "lean"
-    toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
-    token_encoder: Literal["lstm", "none"] = "lstm"
-    mask_tokens: bool = True
-    narrow_content: bool = False
-    codebook: AnyQuantizerOptions = CodebookOptions()
-    teacher: float = Field(0.0, ge=0.0, lt=1.0)
 
 
 class SemanticEncoder(nn.Module):
@@ -92,7 +51,10 @@ class SemanticEncoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """[B, T, *shape] -> z [B, T, D]."""
-        pooled = x if self.pool is None else self.pool(x)
+        return self.content(x if self.pool is None else self.pool(x), mask)
+
+    def content(self, pooled: Tensor, mask: Tensor | None) -> Tensor:
+        """What stands behind the pooling, [B, T, C] -> z [B, T, D]."""
         semantic: Tensor = self.temporal(pooled, mask)
         return semantic if self.head is None else torch.as_tensor(self.head(semantic))
 
@@ -133,9 +95,11 @@ class UnifiedModel(nn.Module):
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
         of_maps = (options.map_detail, options.toom_cook_from)
-        book = options.codebook
-        content = quantizers[book.kind].part.vector_width(options.width, names, book)
+        book, two = options.codebook, options.second
+        of_book = quantizers[book.kind].part.vector_width(options.width, names, book)
+        content = of_book if two is None else options.width
         narrow = options.width if options.narrow_content and content > options.width else None
+        divided = {m.name for m in fine(modalities, two)}
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()
@@ -147,9 +111,15 @@ class UnifiedModel(nn.Module):
                     self.tokens[m.name] = TokenLSTM(m.channels, m.token_hidden)
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
-                self.detail[m.name] = build_detail(m, in_width, *of_maps)
-                self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps, narrow)
-            self.codebook = build_quantizer(names, options.width, book)
+                if m.name in divided:
+                    self.detail[m.name] = build_detail(m, in_width, *of_maps)
+                    self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps, narrow)
+            self.second, given = None, options.width
+            if two is not None:
+                common = (options.width, options.temporal, options.mask_tokens)
+                self.second = SecondLayer(modalities, two, *common)
+                given = self.second.features_width
+            self.codebook = build_quantizer(names, given, book)
         if options.temporal.shared:
             blocks = (encoder.temporal for encoder in self.semantic.values())
             share_layers([x for x in blocks if isinstance(x, TransformerBlock)])
@@ -172,6 +142,9 @@ class UnifiedModel(nn.Module):
         if len(self.tokens):
             parts["tokens"] = [self.tokens]
         parts["decoder"] = [self.decoder]
+        if (two := self.second) is not None:
+            parts["encoder"] += [two.project, two.semantic, two.detail]
+            parts["decoder"].append(two.decoder)
         if next(self.codebook.parameters(), None) is not None:
             parts["codebook"] = [self.codebook]
         return parts
@@ -197,14 +170,37 @@ class UnifiedModel(nn.Module):
             DataError: nothing to encode, or modalities of different B or T.
         """
         batch = self.checked(batch)
-        steps = batch.steps
-        inputs, semantic = self._content(batch, steps)
+        first = self._first(batch, detail or self._reads_private)
+        if taught:
+            first.taught = self._taught(batch, batch.steps)
+        if self.second is None:
+            return first
+        with no_autocast(self.device.type):
+            both: Encoded = self.second(first)
+        return both
+
+    def _first(self, batch: Batch, detail: bool) -> Encoded:
+        """The only layer of a batch, or the first of two."""
+        inputs, semantic = self._content(batch, batch.steps)
         specific, private = {}, {}
-        for m, x in inputs.items() if detail else ():
-            own, seen = self._private(self.detail, m, self._gated(m, x))
+        for m in [m for m in inputs if m in self.detail] if detail else ():
+            own, seen = self._private(self.detail, m, self._gated(m, inputs[m]))
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
-        teachers = self._taught(batch, steps) if taught else {}
-        return Encoded(inputs, semantic, specific, private, steps, teachers)
+        return Encoded(inputs, semantic, specific, private, batch.steps)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What codes are looked up of, [B, T, D] per modality, in the mode that the model is in.
+
+        Args:
+            batch: Checked, on the model's device.
+        """
+        if self.second is None:
+            return self._content(batch, batch.steps)[1]
+        return self.second.per_step(self._first(batch, self._reads_private))
+
+    @property
+    def _reads_private(self) -> bool:
+        return self.second is not None and self.second.reads == "private"
 
     @torch.no_grad()
     def _taught(self, batch: Batch, steps: Steps) -> dict[str, Tensor]:
@@ -229,6 +225,10 @@ class UnifiedModel(nn.Module):
         """What one decoder makes of any content [B, T, D] and the modality's own detail."""
         rebuilt = self._private(self.decoder, modality, content, encoded.detail[modality])
         return torch.as_tensor(rebuilt.to(self.dtype))
+
+    def private(self, m: str, x: Tensor) -> Tensor:
+        """What CLUB sees of the detail of a modality's inputs, as in `Encoded`."""
+        return torch.as_tensor(self._private(self.detail, m, self._gated(m, x))[1]).to(self.dtype)
 
     def _gated(self, m: str, x: Tensor) -> Tensor:
         """What the detail encoder of a modality reads of its inputs."""
@@ -268,7 +268,7 @@ class UnifiedModel(nn.Module):
         training = self.training
         self.eval()
         try:
-            return self._content(batch, batch.steps)[1]
+            return self.features(batch)
         finally:
             self.train(training)
 

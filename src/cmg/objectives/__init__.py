@@ -9,6 +9,7 @@ from cmg.objectives.club import CLUB, CLUBGroup, CLUBOptions
 from cmg.objectives.cmcm import CMCM, CMCMOptions, cmcm_loss
 from cmg.objectives.info_nce import (
     ClipInfoNCE,
+    ClipInfoNCEOptions,
     InfoNCEOptions,
     StepInfoNCE,
     clip_info_nce,
@@ -27,6 +28,7 @@ from cmg.objectives.teachers import (
 )
 from cmg.objectives.masked_contrast import MaskedContrast, MaskedContrastOptions, masked_contrast
 from cmg.objectives.jigsaw import Jigsaw, JigsawOptions
+from cmg.objectives.second import SecondLayerTermOptions, SecondLayerTerms
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -43,6 +45,7 @@ __all__ = [
     "CLUBOptions",
     "CMCMOptions",
     "ClipInfoNCE",
+    "ClipInfoNCEOptions",
     "ClipMargin",
     "ClipMarginOptions",
     "ClipSigmoid",
@@ -62,6 +65,8 @@ __all__ = [
     "ObjectiveOptions",
     "Reconstruction",
     "ReconstructionOptions",
+    "SecondLayerTermOptions",
+    "SecondLayerTerms",
     "StepInfoNCE",
     "TeacherInfoNCE",
     "TeacherInfoNCEOptions",

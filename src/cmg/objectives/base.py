@@ -69,6 +69,8 @@ class View:
         rows: Places of these clips in the step's batch, int64 CPU [b], of a part of it.
         rebuild: What the decoder of a modality makes of other content [B, T, D] and its own detail;
             for terms of scope ``clip`` that need ``detail``.
+        layers: The views of both layers of a model with a second one; this one is then of what its
+            codebook is given.
     """
 
     encoded: Encoded
@@ -78,6 +80,7 @@ class View:
     earlier: Sequence[View] = ()
     rows: Tensor | None = None
     rebuild: Callable[[str, Tensor], Tensor] | None = None
+    layers: Sequence[View] = ()
     _soft: dict[float, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def posterior(self, softness: float) -> dict[str, Tensor]:
@@ -94,6 +97,10 @@ class View:
                 m: book.posterior(m, z, softness).flatten(2) for m, z in own.items()
             }
         return self._soft[softness]
+
+    def of_layer(self, layer: int) -> View:
+        """What terms of a layer read, counted from 0."""
+        return self.layers[layer] if self.layers else self
 
     @property
     def first(self) -> View:
@@ -153,6 +160,7 @@ class Objective(nn.Module):
             detail and codes, ``codes``, which a model without codebook has not, or the features of
             a ``teacher``, which a model has if it is asked for (``model.teacher``).
         by_default: Whether it is in the sum where a configuration does not name it.
+        layer: Which layer of a model with a second one it is about: 0, or 1.
         shares_draws: Whether its random choices are the first of the step's own generator, whether
             or not it is in the sum. So it was for the paper's terms; others have a generator each.
         clipped: Whether ``optimizer.clip`` clips its weights' gradients at all.
@@ -165,6 +173,7 @@ class Objective(nn.Module):
     scope: ClassVar[Scope] = "batch"
     needs: ClassVar[frozenset[Need]] = frozenset()
     by_default: ClassVar[bool] = False
+    layer: ClassVar[int] = 0
     shares_draws: ClassVar[bool] = False
     clip_group: ClassVar[str] = ""
     clipped: bool = True

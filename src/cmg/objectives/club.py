@@ -7,13 +7,14 @@ before every step; the bound is then minimized by the encoders.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from cmg.errors import ConfigError
 from cmg.masking import mean_over_steps, mean_over_time
 from cmg.objectives.base import Division, Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
@@ -27,11 +28,18 @@ class CLUBOptions(TermOptions):
         hidden: Width of the nets' hidden layers; 128 in the release.
         inner_steps: Fit steps before every training step; 5 as coded.
         lr: Of the fit's Adam; 1e-3 as coded.
+        content: Which content detail is to tell nothing about: ``codes``, as quantized, or the
+            ``features`` z themselves [as coded in FCID].
+        averages: Over what squared errors and log-variances are averaged before the bound is
+            taken: over ``time``, then clips [as coded]; or, of clips of one step, over
+            ``features``, and the bounds of clips are added up [as coded in FCID].
     """
 
     hidden: int = Field(128, ge=1)
     inner_steps: int = Field(5, ge=0)
     lr: float = Field(1e-3, gt=0.0)
+    content: Literal["codes", "features"] = "codes"
+    averages: Literal["time", "features"] = "time"
 
 
 def gaussian_net(in_width: int, hidden: int, out_width: int, *tail: nn.Module) -> nn.Sequential:
@@ -107,7 +115,12 @@ class CLUB(nn.Module):
 
     @full_precision
     def estimate(
-        self, x: Tensor, y: Tensor, permutation: Tensor, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        permutation: Tensor,
+        mask: Tensor | None = None,
+        averages: Literal["time", "features"] = "time",
     ) -> Tensor:
         """The bound: how much better y fits x than another clip's y does.
 
@@ -118,17 +131,36 @@ class CLUB(nn.Module):
             y: Private detail, [B, T, S].
             permutation: Of the batch, int64 [B]: whose y is the negative.
             mask: Steps that exist; a negative counts where both clips have the step.
+            averages: See :class:`CLUBOptions`.
 
         Returns:
             A scalar.
+
+        Raises:
+            ConfigError: averages over features of clips of several steps.
         """
         mean = self.mean(x)
+        if averages == "features":
+            return self._of_single_steps(x, mean, y, permutation)
         variance = mean_over_time(self.log_variance(x), mask).exp()
         both = None if mask is None else mask & mask[permutation]
         positive = mean_over_time(F.mse_loss(mean, y, reduction="none"), mask) / variance
         other = F.mse_loss(mean, y[permutation], reduction="none")
         negative = mean_over_time(other, both) / variance
         return 0.5 * (negative - positive).sum(-1).mean()
+
+    def _of_single_steps(self, x: Tensor, mean: Tensor, y: Tensor, permutation: Tensor) -> Tensor:
+        """The bound of inputs without an axis of time, whose axes the release takes for others."""
+        if x.shape[1] != 1:
+            raise ConfigError(
+                f"averages=features is of clips of one step, and these have {x.shape[1]}; set "
+                "averages=time"
+            )
+        variance = self.log_variance(x).mean(-1).exp()
+        apart = F.mse_loss(mean, y[permutation], reduction="none").mean(-1)
+        near = F.mse_loss(mean, y, reduction="none").mean(-1)
+        bounds: Tensor = 0.5 * (apart - near) / variance
+        return bounds.sum()
 
 
 @objectives.register("club", CLUBOptions)
@@ -185,7 +217,7 @@ class CLUBGroup(Objective):
     ) -> dict[str, Tensor]:
         """Fit the nets; their negative log-likelihoods, for the log."""
         nll = self.fit_nets(
-            view.quantized.vectors,
+            self.content(view),
             view.encoded.private,
             view.encoded.steps,
             optimizer,
@@ -197,7 +229,13 @@ class CLUBGroup(Objective):
     def term(self, view: View, draw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The bound per modality."""
         encoded = view.encoded
-        return self.forward(view.quantized.vectors, encoded.private, encoded.steps, draw)
+        return self.forward(self.content(view), encoded.private, encoded.steps, draw)
+
+    def content(self, view: View) -> dict[str, Tensor]:
+        """What detail is to tell nothing about, of the modalities that have some."""
+        features = self.options.content == "features"
+        given = view.encoded.semantic if features else view.quantized.vectors
+        return {m: x for m, x in given.items() if m in view.encoded.private}
 
     @full_precision
     def fit_nets(
@@ -286,7 +324,8 @@ class CLUBGroup(Objective):
             if clips is not None and mask is not None:
                 x, y, mask = x[clips], y[clips], mask[clips]
             permutation = permutations[m].to(x.device, non_blocking=True)
-            losses[m] = self._net(m).estimate(x, y, permutation, mask)
+            how = self.options.averages
+            losses[m] = self._net(m).estimate(x, y, permutation, mask, how)
         return losses
 
     def _net(self, modality: str) -> CLUB:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cmg.errors import ConfigError
 from cmg.objectives.base import objectives
 from cmg.objectives.contrast import (
     Contrast,
@@ -53,6 +54,17 @@ class InfoNCEOptions(ContrastOptions):
     temperature: float = Field(0.1, gt=0.0)
     learned: bool = False
     directions: Directions = "both"
+
+
+class ClipInfoNCEOptions(InfoNCEOptions):
+    """Which clips are contrasted.
+
+    Attributes:
+        pairs: ``all`` of modalities; or ``tokens``: one of moments with one of tokens, and
+            ``forward`` asks the moments for their partners among the tokens.
+    """
+
+    pairs: Literal["all", "tokens"] = "all"
 
 
 @full_precision
@@ -181,19 +193,48 @@ class InfoNCE(Contrast):
         return torch.exp(-self.sharpness)
 
 
-@objectives.register("clip_info_nce", InfoNCEOptions)
+@objectives.register("clip_info_nce", ClipInfoNCEOptions)
 class ClipInfoNCE(InfoNCE):
     """:func:`clip_info_nce` as a term."""
 
     title = "InfoNCE of clips"
     about = "a clip is told from others by its partner in another modality"
 
+    def __init__(
+        self, options: ClipInfoNCEOptions | None = None, tokens: Sequence[str] = ()
+    ) -> None:
+        super().__init__(options)
+        self.tokens = tokens
+
+    @classmethod
+    def build(
+        cls, options: ClipInfoNCEOptions, modalities: Sequence[Modality], width: int, vectors: int
+    ) -> ClipInfoNCE:
+        """Of a model's modalities.
+
+        Raises:
+            ConfigError: pairs with tokens, and no such pair.
+        """
+        tokens = [m.name for m in modalities if m.kind is Kind.TOKENS]
+        if options.pairs == "tokens" and len(tokens) in (0, len(modalities)):
+            raise ConfigError(
+                "pairs=tokens contrasts modalities of moments with those of tokens (text), and "
+                f"{', '.join(m.name for m in modalities)} are not both; set pairs=all"
+            )
+        return cls(options, tokens)
+
     def contrast(
         self, features: Mapping[str, Tensor], steps: Steps | None, probabilities: bool = False
     ) -> Tensor | None:
         """See :func:`clip_info_nce`."""
-        how = self.options.directions
-        return clip_info_nce(features, steps, self.temperature, probabilities, how)
+        how = (self.temperature, probabilities, self.options.directions)
+        if self.options.pairs == "all":
+            return clip_info_nce(features, steps, *how)
+        moments = [m for m in features if m not in self.tokens]
+        pairs = product(moments, [m for m in features if m in self.tokens])
+        losses = [clip_info_nce({m: features[m], t: features[t]}, steps, *how) for m, t in pairs]
+        found = [loss for loss in losses if loss is not None]
+        return torch.stack(found).sum() if found else None
 
 
 @objectives.register("step_info_nce", InfoNCEOptions)

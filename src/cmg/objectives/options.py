@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ConfigDict, SerializeAsAny, create_model, model_validator
 
-from cmg.objectives.base import TermOptions, objectives
+from cmg.objectives.base import Objective, TermOptions, objectives
 from cmg.options import Options, as_tuples
+from cmg.registry import Entry
 
 
 class ObjectiveOptions(Options):
@@ -24,7 +25,12 @@ class ObjectiveOptions(Options):
     @classmethod
     def known_keys(cls) -> Mapping[str, Any]:
         """The options of every registered objective."""
-        return {name: entry.options | None for name, entry in objectives.items()}
+        return {name: entry.options | None for name, entry in cls.offered().items()}
+
+    @classmethod
+    def offered(cls) -> Mapping[str, Entry[type[Objective]]]:
+        """The objectives that can be named here."""
+        return dict(objectives.items())
 
     @model_validator(mode="before")
     @classmethod
@@ -34,7 +40,7 @@ class ObjectiveOptions(Options):
             return given
         fields: dict[str, Any] = {
             name: (entry.options | None, entry.options() if entry.part.by_default else None)
-            for name, entry in objectives.items()
+            for name, entry in cls.offered().items()
         }
         terms = create_model("Terms", __base__=Options, **fields)
         checked = terms.model_validate(as_tuples(given), strict=True)

@@ -31,6 +31,7 @@ class WeightedObjectives(nn.ModuleDict):
         options: Which terms, and theirs.
         seed: Of the initial weights.
         vectors: Width of the quantized vectors; None is D.
+        second: What a second layer of the model divides; empty without one.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class WeightedObjectives(nn.ModuleDict):
         options: ObjectiveOptions,
         seed: int = 0,
         vectors: int | None = None,
+        second: Sequence[Modality] = (),
     ) -> None:
         super().__init__()
         self.chosen = options
@@ -47,7 +49,14 @@ class WeightedObjectives(nn.ModuleDict):
             for name, own in options.terms.items():
                 if hasattr(self, name):
                     raise PluginError(f"objective {name!r}: torch.nn has taken the name")
-                term = objectives[name].part.build(own, modalities, width, vectors or width)
+                part = objectives[name].part
+                if part.layer and not second:
+                    raise ConfigError(
+                        f"objectives.{name} is about a second layer, which the model has not; set "
+                        f"model.second, or objectives.{name}=null"
+                    )
+                given = second if part.layer else modalities
+                term = part.build(own, given, width, vectors or width)
                 check_declared(name, term)
                 term.name, self[name] = name, term
 
@@ -61,12 +70,14 @@ class WeightedObjectives(nn.ModuleDict):
         """Whether a term reads ``detail``, what is ``rebuilt``, ``codes`` or a ``teacher``."""
         return any(what in term.needs for _, term in self.terms())
 
-    def check(self, quantizer: Quantizer, teacher: bool = False) -> None:
+    def check(self, quantizer: Quantizer, teacher: bool = False, second: str | None = None) -> None:
         """Refuse terms that need codes, or a teacher, of a model that has none.
 
         Raises:
-            ConfigError: naming them.
+            ConfigError: naming them; or a second layer that no term trains.
         """
+        if second is not None:
+            self._check_layers(second)
         taught = [name for name, term in self.terms() if "teacher" in term.needs]
         if taught and not teacher:
             raise ConfigError(
@@ -85,6 +96,21 @@ class WeightedObjectives(nn.ModuleDict):
                 f"none; set {' '.join(remedies)}"
             )
 
+    def _check_layers(self, second: str) -> None:
+        of_first = {name: term for name, term in self.terms() if not term.layer}
+        if len(of_first) == len(self):
+            raise ConfigError(
+                "model.second is trained by objectives.second_layer, which is left out; give it, "
+                "or set model.second=null"
+            )
+        idle = [name for name, term in of_first.items() if "codes" in term.needs]
+        if second == "clips" and idle:
+            raise ConfigError(
+                f"objectives.{idle[0]} needs codes, and with model.second.reads=clips the second "
+                f"layer alone has some; set objectives.{idle[0]}=null, or name it in "
+                "objectives.second_layer.terms"
+            )
+
     def prepare(self, batch: Batch, draws: Mapping[str, Any], rows: Tensor) -> Batch:
         """The clips to be encoded; see :meth:`Objective.prepare`."""
         for name, term in self.terms():
@@ -96,18 +122,19 @@ class WeightedObjectives(nn.ModuleDict):
         view: View,
         optimizers: Mapping[str, torch.optim.Optimizer],
         division: Division | None,
+        epoch: float = 0.0,
     ) -> dict[str, Tensor]:
-        """The inner fits on a batch; scalars for the log."""
+        """The inner fits on a batch, of terms that have started; scalars for the log."""
         found: dict[str, Tensor] = {}
         for name, term in self.terms():
-            if name in optimizers:
-                found |= term.fit(view, optimizers[name], division)
+            if name in optimizers and epoch >= term.options.start_epoch:
+                found |= term.fit(view.of_layer(term.layer), optimizers[name], division)
         return found
 
     def follow(self, view: View) -> None:
         """Every objective's own, after a step; see :meth:`Objective.follow`."""
         for _, term in self.terms():
-            term.follow(view)
+            term.follow(view.of_layer(term.layer))
 
     def forward(
         self,
@@ -134,14 +161,14 @@ class WeightedObjectives(nn.ModuleDict):
         for name, term in self.terms():
             if term.scope not in scopes:
                 continue
-            weight = term.options.weight_at(epoch)
+            weight, own = term.options.weight_at(epoch), view.of_layer(term.layer)
             try:
-                found = term.named(term.term(view, draws.get(name)))
+                found = term.named(term.term(own, draws.get(name)))
             except BROKEN as error:
                 told = f"{type(error).__name__}: {error}"
                 raise ConfigError(f"objective {name} cannot be computed: {told}") from error
             if term.scope == "clip":
-                check_clip_term(found, name, view.encoded.semantic)
+                check_clip_term(found, name, own.encoded.semantic)
             for key, value in found.values.items():
                 check_value(name, key, value, weight)
                 losses.terms[key], losses.weights[key] = value, weight

@@ -8,18 +8,22 @@ from typing import Any
 from cmg.errors import CheckpointError, ConfigError
 from cmg.files import StrPath
 from cmg.interop.export import official_content, save_official
-from cmg.interop.folder import PAPER, restored_content, write_converted
+from cmg.interop.folder import PAPER, Release, restored_content, write_converted
 from cmg.interop.form import kind_of
 from cmg.interop.names import EPOCH, SECTIONS, TOTAL_STEP
-from cmg.interop.official import read_official
-from cmg.interop.releases import SUCCESSORS
+from cmg.interop.official import OfficialCheckpoint, read_official
+from cmg.interop.releases import SUCCESSORS, TOLD
 from cmg.models.saving import DESCRIPTION, MODEL
 from cmg.runs.checkpoint import TRAINING, Checkpoint, list_checkpoints, read_checkpoint
 from cmg.saved import load_tensors
 
 
 def convert_to_run(
-    file: StrPath, out: StrPath, dtype: str | None = None, map_size: int = 7
+    file: StrPath,
+    out: StrPath,
+    dtype: str | None = None,
+    map_size: int = 7,
+    release: str | None = None,
 ) -> dict[str, Any]:
     """Write an official checkpoint as a run folder, which every command takes for ``--model``.
 
@@ -29,6 +33,8 @@ def convert_to_run(
         out: Folder to write; may exist if empty.
         dtype: Of the model, ``float64`` or ``float32``; None keeps the file's.
         map_size: Height and width of video maps, which no tensor tells; 7 in the release.
+        release: Whose file it is, where no tensor tells: ``micu``, whose files are those of
+            Uni-Code; None goes by the tensors.
 
     Returns:
         What was found: kind, epoch, sizes, number of tensors and parameters, and which parts of
@@ -49,10 +55,8 @@ def convert_to_run(
             f"{file} is a run, and --out makes runs of the authors' files; to make such a file of "
             f"it, run `cmg convert {file} --to-official {out.with_suffix('.pt')}`"
         )
-    found = ((release, release.read(file)) for release in SUCCESSORS)
-    read = next(((release, content) for release, content in found if content is not None), None)
-    release, checkpoint = read or (PAPER, read_official(file))
-    described, imported = write_converted(checkpoint, file, out, dtype, map_size, release)
+    whose, checkpoint = read_release(file, release)
+    described, imported = write_converted(checkpoint, file, out, dtype, map_size, whose)
     architecture, origin = imported.architecture, described.origin
     absent = sorted({".".join(name.split(".")[:2]) for name in imported.absent})
     return {
@@ -69,6 +73,30 @@ def convert_to_run(
         "optimizers": list(origin["optimizers"]),
         "absent": absent,
     }
+
+
+def read_release(file: Path, told: str | None) -> tuple[Release, OfficialCheckpoint]:
+    """Whose file it is, and what it holds.
+
+    Raises:
+        ConfigError: no such release is told apart by the user.
+        CheckpointError: a file of no release, or of another one than was said.
+    """
+    if told is not None and told not in TOLD:
+        raise ConfigError(
+            f"--release {told!r}: only {', '.join(TOLD)} has to be said; files of other releases "
+            "are told by their tensors, so leave it out"
+        )
+    for release in SUCCESSORS:
+        if (content := release.read(file)) is not None:
+            if told is not None:
+                raise CheckpointError(
+                    f"{file} is a {release.name.strip()} file by its tensors, and not {told}; "
+                    "leave out --release"
+                )
+            return release, content
+    release = PAPER if told is None else TOLD[told]
+    return release, read_official(file)
 
 
 def convert_to_official(run: StrPath, file: StrPath) -> dict[str, Any]:

@@ -107,6 +107,11 @@ def joined_model(stage1: UnifiedModel, source: Clips, new: str, seed: int) -> Un
         ModalityError: the model has the modality already, or the source lacks it.
     """
     stage1.codebook.need_codes("a modality that joins them")
+    if stage1.second is not None:
+        raise ConfigError(
+            "a run with a second layer (model.second) cannot be joined, for what joins has one "
+            "layer of content; use a run without"
+        )
     if new in stage1.modalities:
         raise ModalityError(f"the run was pre-trained with {new!r}; the new modality is another")
     refuse_unknown(new, source.modalities, source.path)

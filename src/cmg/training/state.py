@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cmg.models.unified import ModelOptions, UnifiedModel
+from cmg.models.options import ModelOptions
+from cmg.models.second import Layer, fine, second_modalities
+from cmg.models.unified import UnifiedModel
 from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.weighted import WeightedObjectives
 from cmg.training.optimizer import OptimizerOptions, build_optimizer
@@ -60,10 +62,14 @@ class TrainingState:
         self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
         self.model.recompute_maps = recompute_maps
         book = self.model.codebook
+        divided = fine(modalities, model.second)
+        second = second_modalities(modalities, model.second, model.width)
+        vectors = model.width if second else book.width
+        reads = None if model.second is None else model.second.reads
         self.objectives = WeightedObjectives(
-            modalities, model.width, objectives, seed + 1, book.width
+            divided, model.width, objectives, seed + 1, vectors, second
         )
-        self.objectives.check(book, self.model.teacher is not None)
+        self.objectives.check(book, self.model.teacher is not None, reads)
         self.objectives.to(self.device, dtype)
         made = {name: term.inner_optimizer() for name, term in self.objectives.terms()}
         self.inner = {name: own for name, own in made.items() if own is not None}
@@ -124,12 +130,22 @@ class TrainingState:
             need = self.objectives.need
             return self.model.represent(batch, need("detail"), need("teacher"))
 
-    def reconstruct(self, encoded: Encoded, quantized: Quantized) -> Mapping[str, Tensor]:
-        """What codes and detail rebuild, where a term reads it."""
+    def reconstruct(
+        self, encoded: Encoded, quantized: Quantized, layer: int = 0
+    ) -> Mapping[str, Tensor]:
+        """What codes and detail of a layer rebuild, where a term reads it."""
         if not (self.learns and self.objectives.need("rebuilt")):
             return {}
         with self.autocast():
+            if layer and self.model.second is not None:
+                return self.model.second.reconstruct(encoded, quantized)
             return self.model.reconstruct(encoded, quantized)
+
+    def layers(self, encoded: Encoded, quantized: Quantized) -> Sequence[Layer]:
+        """What terms of each layer read; empty of a model with one."""
+        if self.model.second is None or not encoded.layers:
+            return ()
+        return self.model.second.layers(encoded, quantized, self.model.codebook)
 
     def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
         """See :meth:`UnifiedModel.rebuild`; for terms that give decoders other content."""

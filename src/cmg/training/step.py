@@ -48,14 +48,16 @@ def pretraining_step(
     for _ in range(state.passes - 1):  # [as coded in successors]: codes move in every pass
         earlier.append(together.view(state, own, earlier))
         if state.learns:
-            fit |= inner_fits(state, earlier[-1], together)
+            fit |= inner_fits(state, earlier[-1], together, epoch)
         model.codebook.update(earlier[-1].quantized, draws.reset)
     view = together.view(state, own, earlier)  # features z, private detail, nearest codes
 
     losses = Losses({}, {})
     if state.learns:
         if state.passes == 1:
-            fit = inner_fits(state, view, together)  # on detached inputs, optimizers of their own
+            fit = inner_fits(
+                state, view, together, epoch
+            )  # on detached inputs, optimizers of their own
         terms = partial(objectives, draws.terms, epoch)
         losses = terms(view, together.scopes)
         state.optimizer.zero_grad(set_to_none=True)
@@ -74,10 +76,12 @@ def pretraining_step(
     return log
 
 
-def inner_fits(state: TrainingState, view: View, together: Together) -> dict[str, Tensor]:
+def inner_fits(
+    state: TrainingState, view: View, together: Together, epoch: float
+) -> dict[str, Tensor]:
     """What objectives fit for themselves before they are computed, CLUB's q(y|x) for one."""
     division = together.division(view.encoded.semantic)
-    return state.objectives.fit(view, state.inner, division)
+    return state.objectives.fit(view, state.inner, division, epoch)
 
 
 def refuse_non_finite(log: dict[str, float]) -> None:

@@ -72,9 +72,13 @@ class Alone:
             reseed(self.dropout_seed + len(earlier), state.device)
         encoded = state.represent(own)
         quantized = state.model.quantize(encoded)  # nearest codes; the codebook is untouched
-        rebuilt = state.reconstruct(encoded, quantized)
+        rebuilt = {} if encoded.layers else state.reconstruct(encoded, quantized)
         view = View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
         view.rebuild = partial(state.rebuild, encoded)
+        view.layers = [
+            View(own, codes, state.reconstruct(own, codes, layer), book, of_layer(earlier, layer))
+            for layer, (own, codes, book) in enumerate(state.layers(encoded, quantized))
+        ]
         return view
 
     def division(self, names: Iterable[str]) -> None:
@@ -306,6 +310,11 @@ class Divided:
             parts = (state.model.codebook, state.objectives)
             held = [x for part in parts for x in (*part.parameters(), *part.buffers())]
             self.ranks.take_from_first(held)
+
+
+def of_layer(views: Sequence[View], layer: int) -> tuple[View, ...]:
+    """What terms of a layer read of several views."""
+    return tuple(view.of_layer(layer) for view in views)
 
 
 def clips_of(steps: Steps, rows: Tensor) -> Steps:
