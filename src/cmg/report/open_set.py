@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cmg.evaluation.open_set import SCORES
-from cmg.recipes.open_set import (
-    AUROC,
-    CLOSED,
-    FALSE_POSITIVES,
-    H_SCORE,
-    ORACLE,
-    OpenSetResults,
-)
+from cmg.evaluation.open_set import AUROC, CLOSED, FALSE_POSITIVES, H_SCORE, ORACLE, SCORES
+from cmg.recipes.open_set import OpenSetResults
 from cmg.report.document import Document, Text, of_tables
 from cmg.report.tables import Table, arrow, plain, score_text
 from cmg.report.write import Files, report_files
