@@ -304,11 +304,13 @@ def find_open_set(plan: str) -> OpenSet:
     """An open set by the name of a plan, such as ``ave-14``.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or its heads would know a single class.
     """
     name, _, known = plan.rpartition("-")
     if name not in OPEN_SETS or not known.isdecimal():
         raise ConfigError(f"there is no plan {plan!r}{did_you_mean(plan, PLANS)}")
+    if int(known[:9]) < 2:
+        raise ConfigError(f"{plan}: heads need two known classes or more")
     return OPEN_SETS[name](int(known[:9]))
 
 
