@@ -213,7 +213,6 @@ class OpenSetAVE(OpenSet):
     """AVE, 28 classes by first appearance."""
 
     name = "ave"
-    title = "AVE"
     sets = ("ave",)
     heads = HeadOptions(epochs=25)
     cuts = KNOWN["AVE"]
@@ -235,7 +234,6 @@ class OpenSetUCF51(OpenSet):
     """UCF101's 51 classes with sound, in the order of their list."""
 
     name = "ucf"
-    title = "UCF101 with sound"
     sets = ("ucf101all",)
     heads = HeadOptions(epochs=16)
     cuts = KNOWN["UCF51"]
@@ -271,7 +269,6 @@ class OpenSetUCFVGG(OpenSet):
     """UCF101 (video) and VGGSound (audio), 16 classes by line."""
 
     name = "ucf-vgg"
-    title = "UCF101 and VGGSound"
     sets = UCFVGG.sets
     heads = HeadOptions(epochs=25)
     cuts = KNOWN["UCF-VGGSound"]
