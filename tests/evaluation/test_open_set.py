@@ -16,9 +16,10 @@ from tests.tiny import TINY
 from cmg import write_store
 from cmg.config.load import load_config
 from cmg.errors import ConfigError, DataError
-from cmg.evaluation.encoding import EncodedModality
+from cmg.evaluation.encoding import code_distances
 from cmg.evaluation.open_set import (
     ClassSplit,
+    ScoredClips,
     auroc,
     divided,
     evenly_spaced,
@@ -28,7 +29,7 @@ from cmg.evaluation.open_set import (
     rejections,
     scores_of,
 )
-from cmg.recipes.open_set import ScoredClips, code_distances, evaluate_open_set
+from cmg.recipes.open_set import evaluate_open_set
 from cmg.recipes.pretrain import pretrain
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -214,9 +215,7 @@ def test_the_distance_to_codes_is_a_mean_over_steps_that_exist():
     codes = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
     book = SimpleNamespace(levels=None, codes_of=lambda m, i: codes[i])
     model = SimpleNamespace(codebook=book, device="cpu")
-    one = EncodedModality(indices, z, codes[indices.clamp_min(0)])
-    evaluation = SimpleNamespace(model=model, encoded={"test": {"audio": one}})
-    found = code_distances(evaluation, SimpleNamespace(name="test"), "audio")
+    found = code_distances(model, "audio", indices, z)
     assert found.tolist() == [pytest.approx((1 / 2 + 1 / 2) / 2), pytest.approx(10 / 2)]
 
 

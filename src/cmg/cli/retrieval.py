@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +22,7 @@ from cmg.cli.output import (
     typed_name,
 )
 from cmg.cli.progress import progress_bar
-from cmg.cli.tasks import BaselinesOption, DeviceOption
+from cmg.cli.tasks import BaselinesOption, DeviceOption, FeaturesOption, ListsOption
 from cmg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,39 +96,91 @@ def retrieval(
 
 
 def open_set(
+    context: typer.Context,
     model: Annotated[
         list[Path],
         typer.Option(help="Run folder or checkpoint; several are told as mean and spread."),
     ],
-    known: Annotated[
-        str, typer.Option(help="How many of the label's first classes heads learn, or their names.")
-    ],
     out: OutOption,
+    known: Annotated[
+        str | None,
+        typer.Option(help="How many of the label's first classes heads learn, or their names."),
+    ] = None,
     unknown: Annotated[
         str | None, typer.Option(help="Names of classes to reject; default: all others.")
     ] = None,
-    data: StoreOption = None,
     label: Annotated[
         str | None, typer.Option(help="Label per clip; default: the store's first.")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Feature store; default: what the run was trained on. With --plan the authors' "
+            "data, or what `cmg data import` made of it."
+        ),
+    ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME-K",
+            help="Instead of --known, of the authors' data: ave-14, ave-21, ucf-17, ucf-34, "
+            "ucf-vgg-8, ucf-vgg-12, or another K.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        Literal["published", "clean"], typer.Option(help="Of a plan: as published, or clean.")
+    ] = "clean",
+    seeds: Annotated[int, typer.Option(help="Of a plan: heads per modality and model.")] = 3,
+    features: FeaturesOption = "codes",
+    lists: ListsOption = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train heads on known classes, read them on clips of all: AUROC, FPR95, H-score."""
-    from cmg.recipes.open_set import evaluate_open_set
+    """Train heads on known classes, read them on clips of all: AUROC, FPR95, H-score.
+
+    Of a store and one of its labels (--known), or of the authors' data (--plan).
+    """
+    from cmg.official.collection import open_collection
+    from cmg.recipes.open_set import OpenSetResults, evaluate_open_set
+    from cmg.recipes.open_set_plans import evaluate_plan
     from cmg.report.open_set import RESULTS, open_set_document, open_set_files
     from cmg.report.write import HTML, write_folder
     from cmg.training.ranks import choose_device
 
     chosen = choose_device(device)
-    results = write_folder(
-        out,
-        RESULTS,
-        lambda: evaluate_open_set(model, known, unknown, data, label, chosen),
-        open_set_files,
-        overwrite,
-    )
+    if plan is None:
+        of_probe = "goes with --plan; heads on a store are those of the run's probe options"
+        refuse_given(context, ("protocol", "seeds", "features", "lists"), of_probe)
+    else:
+        refuse_given(context, ("known", "unknown", "label"), "goes with a store, not with --plan")
+
+    def evaluated() -> OpenSetResults:
+        if plan is None and known is not None:
+            return evaluate_open_set(model, known, unknown, data, label, chosen)
+        if plan is None or data is None:
+            raise ConfigError(
+                "say --known N or NAMES, of a store, or --plan ave-14 --data ROOT, of the authors' "
+                "data"
+            )
+        collection = open_collection(data, lists, text="none")
+        given = protocol, seeds, features, chosen
+        return evaluate_plan(model, collection, plan, *given, progress)
+
+    with progress_bar() as progress:
+        results = write_folder(out, RESULTS, evaluated, open_set_files, overwrite)
     show_report(open_set_document(results), results.told(), f"Report: {out / HTML}")
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options that were typed, whatever their values.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(f"--{name} {why}; leave one of them out")
 
 
 def two_stage(

@@ -31,6 +31,10 @@ DimensionsOption = Annotated[
         metavar="keep=K,...", help="Of code vectors: keep=224,largest=3,smallest=1 (docs: TOC)."
     ),
 ]
+FeaturesOption = Annotated[
+    Literal["codes", "posterior", "continuous"],
+    typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
+]
 
 ALL = "all"
 
@@ -75,10 +79,7 @@ def benchmark(
         str | None,
         typer.Option(help="To go between, e.g. audio,text; default: the benchmark's own."),
     ] = None,
-    features: Annotated[
-        Literal["codes", "posterior", "continuous"],
-        typer.Option(metavar="KIND", help="What heads read: codes, posterior or continuous."),
-    ] = "codes",
+    features: FeaturesOption = "codes",
     baselines: BaselinesOption = False,
     dimensions: DimensionsOption = None,
     overwrite: Annotated[

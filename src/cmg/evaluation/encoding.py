@@ -14,6 +14,7 @@ from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.decoders.heads import ReadBy
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.masking import mean_over_time
 from cmg.models.unified import SemanticEncoder, UnifiedModel, refuse_non_finite
 from cmg.process import mode
 from cmg.types import Batch, Encoded, Steps
@@ -155,6 +156,25 @@ def read_by(
         return vectors if columns is None else vectors[..., columns.to(vectors.device)]
     z = semantic.to(model.device, model.dtype)
     return codebook.posterior(modality, z, temperature).flatten(2).to(semantic) * mask
+
+
+@torch.no_grad()
+def code_distances(
+    model: UnifiedModel, modality: str, indices: Tensor, semantic: Tensor
+) -> Tensor | None:
+    """Mean square distance of a clip's steps to their codes, [N]; None without codes.
+
+    Args:
+        model: Whose codes they are.
+        modality: Name of the modality.
+        indices: See :class:`EncodedModality`.
+        semantic: z, [N, T, D].
+    """
+    if model.codebook.levels == 0:
+        return None
+    codes = model.codebook.codes_of(modality, indices.clamp_min(0).to(model.device)).to(semantic)
+    far = (semantic - codes).square().mean(-1, keepdim=True)
+    return mean_over_time(far, step_mask(indices))[..., 0]
 
 
 def encode_split(

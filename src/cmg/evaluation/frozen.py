@@ -24,6 +24,7 @@ from cmg.errors import ConfigError, DataError
 from cmg.evaluation.encoding import (
     FrozenEncoder,
     check_shape,
+    code_distances,
     encoded,
     read_by,
     stacked,
@@ -181,6 +182,19 @@ class FrozenData:
         table = self._table() if self.by == "codes" else None
         encoder = FrozenEncoder(self.model, modality)
         return NoisyFeatures(encoder, kept.inputs[rows], lengths, self.by, table, self.columns)
+
+    def distances(self, name: str, modality: str, clips: NDArray[np.int64]) -> Tensor | None:
+        """How far clips are from their codes, [N], see :func:`code_distances`; None without codes.
+
+        Args:
+            name: See :meth:`features`.
+            modality: Likewise.
+            clips: Likewise.
+        """
+        kept, rows = self._of(name, modality, clips)
+        given = kept.indices[rows].long(), kept.semantic[rows]
+        found = code_distances(self.model, modality, *given)
+        return found if found is None else found.to(self.model.device)
 
     def _table(self) -> Tensor | None:
         """The code vectors as heads read them, where all modalities have the same."""

@@ -6,7 +6,7 @@ learns K known classes in one modality and is read in another, on clips of known
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,11 @@ THRESHOLDS = 10
 """That the authors try, evenly spaced over the scores of the clips that they report [as coded]."""
 SCORES = ("probability", "entropy", "energy", "distance")
 """See :func:`scores_of`; the last one is of models with codes alone."""
+CLOSED, AUROC, FALSE_POSITIVES = "accuracy", "AUROC", "FPR95"
+H_SCORE, ORACLE = "H", "H, oracle"
+"""Of a threshold chosen on validation clips; of the authors', on the clips that are reported."""
+Measured = tuple[str, str, float]
+"""Metric, direction and value, 0 to 1, of one head."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,74 @@ def part_of(targets: Tensor, known: int, where: str = "") -> Tensor:
             "classes so that there are some of both kinds"
         )
     return of_known
+
+
+@dataclass(frozen=True)
+class ScoredClips:
+    """Clips of known and unknown classes, as a head sees them.
+
+    Attributes:
+        scores: See :func:`scores_of`.
+        predicted: Known classes, int64 [N].
+        targets: See :meth:`ClassSplit.targets`, [N]; none is -1.
+        known: K.
+    """
+
+    scores: dict[str, Tensor]
+    predicted: Tensor
+    targets: Tensor
+    known: int
+
+    @classmethod
+    def of(
+        cls, logits: Tensor, targets: Tensor, known: int, distances: Tensor | None = None
+    ) -> ScoredClips:
+        """The clips by the logits [N, K] of a head, and the distances [N] to their codes."""
+        return cls(scores_of(logits, distances), logits.argmax(-1), targets, known)
+
+    def subset(self, keep: Tensor) -> ScoredClips:
+        """Some of the clips, bool [N]."""
+        scores = {name: one[keep] for name, one in self.scores.items()}
+        return ScoredClips(scores, self.predicted[keep], self.targets[keep], self.known)
+
+    def figures(self, choice: ScoredClips | None) -> Iterator[tuple[str, float]]:
+        """Metrics and their values, 0 to 1.
+
+        Args:
+            choice: Other clips, which thresholds are chosen on; None chooses none.
+        """
+        of_known = self.targets < self.known
+        yield CLOSED, float((self.predicted == self.targets)[of_known].double().mean())
+        for name, scores in self.scores.items():
+            yield f"{AUROC}, {name}", auroc(scores, self.targets, self.known)
+            yield (
+                f"{FALSE_POSITIVES}, {name}",
+                false_positive_rate(scores, self.targets, self.known),
+            )
+            if choice is not None:
+                tried = choice.at(name, every_threshold(choice.scores[name]))
+                yield (
+                    f"{H_SCORE}, {name}",
+                    float(self.at(name, tried.thresholds[[tried.best]]).h_scores),
+                )
+        yield ORACLE, self.oracle
+
+    @property
+    def oracle(self) -> float:
+        """The largest H of ten thresholds on the probability, tried on these clips [as coded]."""
+        tried = self.at(SCORES[0], evenly_spaced(self.scores[SCORES[0]]))
+        return float(tried.h_scores[tried.best])
+
+    @property
+    def both_kinds(self) -> bool:
+        """Whether there are clips of known and of unknown classes."""
+        of_known = self.targets < self.known
+        return bool(of_known.any()) and not bool(of_known.all())
+
+    def at(self, name: str, thresholds: Tensor) -> Rejections:
+        """What becomes of the clips at some thresholds of a score."""
+        given = (self.scores[name], self.predicted, self.targets)
+        return rejections(*given, thresholds, self.known)
 
 
 def divided(classes: Sequence[str], known: str, unknown: str | None = None) -> ClassSplit:

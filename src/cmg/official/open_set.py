@@ -49,7 +49,7 @@ def ave_cut(layout: Layout, known: int) -> OpenSetCut:
     purpose, order = "open-set AVE", catalogue.ORDERS["train"]
     annotations = read_annotations(layout.need(catalogue.ANNOTATIONS, purpose=purpose))
     classes = categories_of(annotations)
-    _check_known(known, classes)
+    check_known(known, classes)
     full = layout.need(order, purpose=purpose)
     first = set(classes[:known])
     numbers = read_order(full, len(annotations)).tolist()
@@ -109,7 +109,7 @@ def _csv_cut(
     layout: Layout, name: str, classes: Sequence[str], known: int, purpose: str
 ) -> OpenSetCut:
     full, cut = layout.need(name, purpose=purpose), layout.file(catalogue.cut(name, known))
-    _check_known(known, classes)
+    check_known(known, classes)
     rows = read_ucf(full, categories=classes)
     wanted = [row.video_id for row in rows if row.category in classes[:known]]
     clips = wanted if cut is None else [row.video_id for row in read_ucf(cut)]
@@ -117,7 +117,12 @@ def _csv_cut(
     return OpenSetCut(tuple(classes), known, tuple(clips), cut or full)
 
 
-def _check_known(known: int, classes: Sequence[str]) -> None:
+def check_known(known: int, classes: Sequence[str]) -> None:
+    """Refuse numbers of known classes that leave none, or none unknown.
+
+    Raises:
+        ConfigError: with those that are allowed.
+    """
     if not 0 < known < len(classes):
         raise ConfigError(
             f"{known} known classes of {len(classes)}: give 1 to {len(classes) - 1}, so that some "

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cmg.clips import training_split
 from cmg.config.schema import RunConfig
 from cmg.data.clips import Clips
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError, DataError, did_you_mean
+from cmg.evaluation.encoding import code_distances
 from cmg.evaluation.open_set import (
+    H_SCORE,
+    ORACLE,
     ClassSplit,
-    Rejections,
-    auroc,
+    Measured,
+    ScoredClips,
     divided,
-    evenly_spaced,
-    every_threshold,
-    false_positive_rate,
     part_of,
-    rejections,
-    scores_of,
 )
 from cmg.evaluation.probe import Evaluation, Labeled, train_head
 from cmg.evaluation.scores import Score, ScoreMap, plain
 from cmg.files import StrPath
 from cmg.inference.readers import other_extractors
-from cmg.masking import mean_over_time
 from cmg.recipes.retrieval import clips_to_search, read_alike
 from cmg.runs.checkpoint import Checkpoint, load_model
-
-CLOSED, AUROC, FALSE_POSITIVES = "accuracy", "AUROC", "FPR95"
-H_SCORE, ORACLE = "H", "H, oracle"
-"""Of a threshold chosen on validation clips; of the authors', on the clips that are reported."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +84,15 @@ def evaluate_open_set(
         raise DataError(f"label {name!r} of {store.path} is per step; an open set is of clips")
     classes = divided(store.labels[name].classes, known, unknown)
     refuse_unlike(checkpoints, data)
-    values: dict[str, dict[str, list[float]]] = {}
+    rows: list[Measured] = []
     remarks: list[str] = []
     for checkpoint in checkpoints:
         remarks += other_extractors(checkpoint, store)
         config = checkpoint.config
         splits = (training_split(config.data), config.data.test_split, config.data.val_split)
         evaluation = Evaluation(load_model(checkpoint.path, device), store, *splits)
-        for metric, direction, value in found(evaluation, config, name, classes):
-            values.setdefault(metric, {}).setdefault(direction, []).append(100.0 * value)
+        rows += found(evaluation, config, name, classes)
         remarks += evaluation.remarks
-        if not any(metric.startswith(f"{H_SCORE}, ") and metric != ORACLE for metric in values):
-            remarks.append(
-                f"no validation clips of both kinds of classes, so no threshold is chosen: no "
-                f"{H_SCORE}"
-            )
     names = store.labels[name].classes
     about = {
         "checkpoints": [str(c.path) for c in checkpoints],
@@ -114,13 +101,37 @@ def evaluate_open_set(
         "known": [names[i] for i in classes.known],
         "unknown": [names[i] for i in classes.unknown],
         "split": checkpoints[0].config.data.test_split,
-        "remarks": list(dict.fromkeys(remarks)),
     }
+    return told_results(rows, about, remarks + without_threshold(rows))
+
+
+def told_results(
+    rows: Sequence[Measured], about: Mapping[str, Any], remarks: Sequence[str]
+) -> OpenSetResults:
+    """Figures of several heads and models as mean and spread.
+
+    Args:
+        rows: Of every head.
+        about: See :class:`OpenSetResults`.
+        remarks: What has to be said before the figures.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
+    for metric, direction, value in rows:
+        values.setdefault(metric, {}).setdefault(direction, []).append(100.0 * value)
     scores = {
         metric: {direction: Score.of(each) for direction, each in row.items()}
         for metric, row in values.items()
     }
-    return OpenSetResults(scores, about)
+    return OpenSetResults(scores, {**about, "remarks": list(dict.fromkeys(remarks))})
+
+
+def without_threshold(rows: Sequence[Measured]) -> list[str]:
+    """What to say where no threshold was chosen; nothing where one was."""
+    if any(metric.startswith(f"{H_SCORE}, ") and metric != ORACLE for metric, _, _ in rows):
+        return []
+    return [
+        f"no validation clips of both kinds of classes, so no threshold is chosen: no {H_SCORE}"
+    ]
 
 
 def refuse_unlike(checkpoints: Sequence[Checkpoint], data: StrPath | None) -> None:
@@ -149,8 +160,8 @@ def refuse_unlike(checkpoints: Sequence[Checkpoint], data: StrPath | None) -> No
 
 def found(
     evaluation: Evaluation, config: RunConfig, label: str, classes: ClassSplit
-) -> Iterator[tuple[str, str, float]]:
-    """Metric, direction and value, 0 to 1, of every head of a model."""
+) -> Iterator[Measured]:
+    """What every head of a model is worth."""
     probe, first = config.probe, config.training.seed
     names, val = evaluation.modalities_for(label), evaluation.val
     for source in names:
@@ -195,58 +206,6 @@ def of_known(data: Labeled, classes: ClassSplit) -> Labeled:
     return replace(data, labels=classes.alone(data.labels), classes=classes.size)
 
 
-@dataclass(frozen=True)
-class ScoredClips:
-    """Clips of known and unknown classes, as a head sees them.
-
-    Attributes:
-        scores: See :func:`cmg.evaluation.open_set.scores_of`.
-        predicted: Known classes, int64 [N].
-        targets: See :meth:`cmg.evaluation.open_set.ClassSplit.targets`; none is -1.
-        known: K.
-    """
-
-    scores: dict[str, Tensor]
-    predicted: Tensor
-    targets: Tensor
-    known: int
-
-    def figures(self, choice: ScoredClips | None) -> Iterator[tuple[str, float]]:
-        """Metrics and their values, 0 to 1.
-
-        Args:
-            choice: Other clips, which thresholds are chosen on; None chooses none.
-        """
-        of_known = self.targets < self.known
-        yield CLOSED, float((self.predicted == self.targets)[of_known].double().mean())
-        for name, scores in self.scores.items():
-            yield f"{AUROC}, {name}", auroc(scores, self.targets, self.known)
-            yield (
-                f"{FALSE_POSITIVES}, {name}",
-                false_positive_rate(scores, self.targets, self.known),
-            )
-            if choice is not None:
-                tried = choice.at(name, every_threshold(choice.scores[name]))
-                yield (
-                    f"{H_SCORE}, {name}",
-                    float(self.at(name, tried.thresholds[[tried.best]]).h_scores),
-                )
-        name, scores = next(iter(self.scores.items()))
-        tried = self.at(name, evenly_spaced(scores))
-        yield ORACLE, float(tried.h_scores[tried.best])
-
-    @property
-    def both_kinds(self) -> bool:
-        """Whether there are clips of known and of unknown classes."""
-        of_known = self.targets < self.known
-        return bool(of_known.any()) and not bool(of_known.all())
-
-    def at(self, name: str, thresholds: Tensor) -> Rejections:
-        """What becomes of the clips at some thresholds of a score."""
-        given = (self.scores[name], self.predicted, self.targets)
-        return rejections(*given, thresholds, self.known)
-
-
 @torch.no_grad()
 def scored(
     evaluation: Evaluation,
@@ -263,17 +222,6 @@ def scored(
     keep = data.mask.any(1) & (data.labels >= 0)
     data = data.subset(keep)
     logits = head(data.features, data.mask)
-    far = code_distances(evaluation, split, modality)
-    scores = scores_of(logits, None if far is None else far[keep])
-    return ScoredClips(scores, logits.argmax(-1), data.labels, classes.size)
-
-
-def code_distances(evaluation: Evaluation, split: Clips, modality: str) -> Tensor | None:
-    """Mean square distance of a clip's steps to their codes, [N]; None without codes."""
-    book, one = evaluation.model.codebook, evaluation.encoded[split.name][modality]
-    if book.levels == 0:
-        return None
-    indices = one.indices.clamp_min(0).to(evaluation.model.device)
-    codes = book.codes_of(modality, indices).to(one.semantic)
-    far = (one.semantic - codes).square().mean(-1)
-    return mean_over_time(far[..., None], one.mask)[..., 0]
+    one = evaluation.encoded[split.name][modality]
+    far = code_distances(evaluation.model, modality, one.indices, one.semantic)
+    return ScoredClips.of(logits, data.labels, classes.size, None if far is None else far[keep])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -93,7 +93,7 @@ def benchmark_document(results: TaskResults) -> Document:
 def benchmark_blocks(outcomes: list[Outcome], baselines: Baselines | None) -> list[Block]:
     """Tables and timelines of one benchmark."""
     notes = Items([f"{o.protocol}: {note}" for o in outcomes for note in o.notes])
-    leaks = leak_table(outcomes)
+    leaks = leak_table([(o.protocol, row) for o in outcomes for row in o.leaks])
     costs = [] if baselines is None else [cost_table(baselines)]
     return [
         benchmark_table(outcomes),
@@ -266,18 +266,17 @@ def counts_table(outcomes: Sequence[Outcome]) -> Table:
     return plain("Clips", ("protocol, part", *modalities), rows)
 
 
-def leak_table(outcomes: Sequence[Outcome]) -> Table:
-    """Test clips of videos that were seen before."""
-    lists = list(dict.fromkeys(name for o in outcomes for r in o.leaks for name in r[PRETRAINING]))
+def leak_table(leaks: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+    """Test clips of videos that were seen before, by protocol; see :func:`leak_report`."""
+    lists = list(dict.fromkeys(name for _, row in leaks for name in row[PRETRAINING]))
     rows = [
         [
-            f"{o.protocol} {arrow(row['direction'])}",
+            f"{protocol} {arrow(row['direction'])}",
             str(row["clips"]),
             str(row["in_training"]),
             *(str(row[PRETRAINING].get(name, "–")) for name in lists),
         ]
-        for o in outcomes
-        for row in o.leaks
+        for protocol, row in leaks
     ]
     columns = (
         "protocol, direction",

@@ -140,6 +140,11 @@ def crossing_score(plan: Plan, options: HeadOptions, seeds: Sequence[int]) -> Sc
     return mean_of([found[f"{a}->{b}"][plan.headline] for a, b in across])
 
 
+def kept_for(by_watch: Mapping[str, Kept], target: str) -> Kept:
+    """Of the heads that the watches of one have kept, the one to be read on a modality."""
+    return by_watch[target if target in by_watch else SELECTION]
+
+
 class HeadRunner:
     """The heads of one plan, by what they read.
 
@@ -233,7 +238,7 @@ class HeadRunner:
         values: dict[str, list[float]] = {}
         said, epochs = {}, {}
         for seed, by_watch in kept.items():
-            chosen = by_watch[target if target in by_watch else SELECTION]
+            chosen = kept_for(by_watch, target)
             with torch.no_grad():
                 logits = features.read(chosen.head)
             metrics = self.metrics(logits, labels)

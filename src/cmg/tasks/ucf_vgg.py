@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from cmg.data.manifest import ClipRow
@@ -47,8 +47,7 @@ class UCFVGG(Benchmark):
                 "figures are of the epoch that is best on the test clips",
             )
             return Plan(self, both, {}, both, notes)
-        groups = [g for g in map(ucf_group, data.source("ucf101").rows) if not is_test_group(g)]
-        chosen = held_out(groups, SELECTION_SHARE)
+        chosen = held_groups(data.source("ucf101").rows)
 
         def sides(part: str) -> dict[str, Side]:
             where: dict[str, Callable[[ClipRow], bool]] = {
@@ -96,6 +95,12 @@ def ucf_group(row: ClipRow) -> str:
 def is_test_group(group: str) -> bool:
     """Whether a group is tested in split 1."""
     return int(group) in UCF_TEST_GROUPS
+
+
+def held_groups(rows: Iterable[ClipRow]) -> set[str]:
+    """The groups of UCF101's training clips that select instead."""
+    groups = [group for group in map(ucf_group, rows) if not is_test_group(group)]
+    return held_out(groups, SELECTION_SHARE)
 
 
 def ucf_part(row: ClipRow, chosen: set[str]) -> str:
