@@ -254,7 +254,8 @@ def test_overrides_of_a_configuration_in_hand():
 TERMS = (
     "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
     "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, reconstruction, second_layer, "
-    "step_info_nce, teacher_info_nce; one of your own comes with --plugin MODULE (in Python cmg.use)"
+    "step_info_nce, teacher_info_nce; one of your own comes with --plugin MODULE "
+    "(in Python cmg.use)"
 )
 
 
