@@ -226,3 +226,20 @@ def test_a_mistake_of_the_study_is_no_lack_of_the_data(several, tmp_path, old, n
     assert said.code == 2
     assert told in json.loads(said.out)["message"]
     assert not (tmp_path / "out").exists()
+
+
+def test_untuned_every_variant_is_as_its_method_says(campaign):
+    plain = campaign.untuned()
+    assert tries_of(plain) is None
+    assert [v.name for v in plain.variants] == [v.name for v in campaign.variants]
+    assert plain.choices == () == plain.variants[1].choices
+
+
+def test_data_without_validation_clips_are_refused_before_a_try(cmg, tmp_path):
+    """The embedded digits have none."""
+    given = ["study", "run", "zoo", "--data", "digits", "--base", "digits", "--out", tmp_path / "s"]
+    said = cmg(*given)
+    assert said.code == 2
+    assert "has no split 'val' to choose on (it has train, test" in said.err
+    assert "--untuned" in said.err
+    assert not (tmp_path / "s").exists()

@@ -85,6 +85,9 @@ def run(
     uneven: Annotated[
         bool, typer.Option("--uneven", help="Groups may have unequal numbers of tries.")
     ] = False,
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="No choices: every method as its own file says.")
+    ] = False,
     benchmarks: Annotated[
         str | None,
         typer.Option(help="Of a collection: ave, avvp, ave-avvp, ucf-vgg or all; default: ave."),
@@ -120,7 +123,8 @@ def run(
         uneven,
     )
     share, until = part_of(part), time() + 3600 * hours
-    study, costs = fitted(load_study(name), asked, out)
+    named = load_study(name)
+    study, costs = fitted(named.untuned() if untuned else named, asked, out)
 
     def run_plan(plan: StudyPlan, folder: Path) -> tuple[StudySummary, dict[str, int]]:
         scorer = scorer_for(next(iter(plan.configs.values())).data.store, benchmarks, protocol)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmg.errors import CmgError, ConfigError
+from cmg.clips import is_one_store
+from cmg.config.schema import RunConfig
+from cmg.errors import CmgError, ConfigError, DataError
 from cmg.studies.choice import best_of, settled, tries_of
 from cmg.studies.definition import Study
 from cmg.studies.ledger import CHOICE, STUDY, finished_jobs, read_identity, unfinished_jobs
@@ -16,12 +18,15 @@ from cmg.studies.plan import (
     base_config,
     chosen_rows,
     named_by,
+    opened,
     plan_study,
     variant_config,
 )
 from cmg.studies.trial import seconds_per_clip
 
 HOUR = 3600.0
+VALIDATION = "val"
+"""The split that choices are made on."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,18 @@ def fitted(study: Study, asked: Asked, out: Path) -> tuple[Study, dict[str, floa
 
     Raises:
         ConfigError: no such variant, or a configuration that is none.
-        CmgError: the reference does not fit, or the data cannot be opened.
+        CmgError: the reference does not fit, the data cannot be opened, or have no validation
+            clips that the study chooses on.
     """
     wanted = {row.name for row in chosen_rows(study, asked.only)}
-    if not study.lenient:
-        return study, {}
-    unfit, done = remembered(out)
     every = tuple(range(asked.folds)) if asked.folds is not None else study.folds
     names = (asked.base, asked.assignments)
     base = base_config(study, named_by(asked.data, every), *names)
+    if not asked.choose and tries_of(study) is not None:
+        refuse_without_validation(study, at_fold(base, next(iter(every), None)))
+    if not study.lenient:
+        return study, {}
+    unfit, done = remembered(out)
     configs = {row.name: variant_config(base, row, study.keeps) for row in study.rows()}
     costs = {}
     for name in (n for n in configs if n in wanted and n not in unfit and n not in done):
@@ -83,6 +91,23 @@ def fitted(study: Study, asked: Asked, out: Path) -> tuple[Study, dict[str, floa
                 raise
             unfit[name] = str(error).partition("\n")[0]
     return without(study, unfit), costs
+
+
+def refuse_without_validation(study: Study, base: RunConfig) -> None:
+    """Refuse to choose on a store without validation clips.
+
+    Raises:
+        DataError: says how to do without.
+    """
+    if not is_one_store(base.data.store):
+        return
+    source = opened(study, base)
+    if VALIDATION not in source.splits:
+        raise DataError(
+            f"{base.data.store} has no split {VALIDATION!r} to choose on (it has "
+            f"{', '.join(source.splits)}); divide the clips so that it has, or take every method "
+            "as its own file says: --untuned"
+        )
 
 
 def remembered(out: Path) -> tuple[dict[str, str], set[str]]:

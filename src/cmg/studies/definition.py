@@ -184,6 +184,11 @@ class Study(Options):
     lenient: bool = False
     unfit: dict[str, str] = Field(default_factory=dict)
 
+    def untuned(self) -> Study:
+        """This without choices: every variant as its method says."""
+        variants = tuple(v.model_copy(update={"choices": ()}) for v in self.variants)
+        return self.model_copy(update={"variants": variants, "choices": ()})
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [v.name for v in (*self.variants, *self.controls)]
