@@ -1,4 +1,4 @@
-"""Put what finished studies found into docs/results/leaderboard.json and docs/leaderboard.md.
+"""Put what finished studies found into docs/results/leaderboard.json, .svg and docs/leaderboard.md.
 
 python tools/leaderboard.py watch=studies/zoo-watch emoji=studies/zoo-emoji
 python tools/leaderboard.py                    the table again, from the file
@@ -21,7 +21,11 @@ from evidence import RESULTS, by_direction, mean_of, score_of
 
 from cmg.errors import ConfigError
 from cmg.evaluation.scores import Score, plain
+from cmg.report.charts import AxisScale, nice_ticks, tick_text
+from cmg.report.colors import modality_colors
+from cmg.report.html import standalone
 from cmg.report.markdown import table
+from cmg.report.svg import n, rule, svg, text
 from cmg.report.tables import crossing, score_text
 from cmg.report.tables import plain as texts
 from cmg.studies.ledger import (
@@ -103,7 +107,7 @@ def tries_of(folder: Path, name: str) -> int | None:
 
 def page_table(board: Mapping[str, Rows]) -> str:
     """A row per method, with its difference to the default; a column per set."""
-    names = list(dict.fromkeys(name for rows in board.values() for name in rows))
+    names = methods_of(board)
     rows = [(name, *(cell(found.get(name)) for found in board.values())) for name in names]
     return "\n" + table(texts("", ("method", *board), rows)) + "\n\n"
 
@@ -120,14 +124,58 @@ def cell(found: Mapping[str, Any] | None) -> str:
     return f"{told} ({in_text(paired['mean'])} ± {half:.1f})"
 
 
+LABELS, PANEL, GAP, LINE, TOP = 120.0, 190.0, 30.0, 22.0, 40.0
+"""Widths of the names, of a set's panel and between panels; heights of a row and above."""
+
+
+def plot(board: Mapping[str, Rows]) -> str:
+    """A row per method and a panel per set: means with their deviations, a line at the default."""
+    names = [n for n in methods_of(board) if any("across" in r.get(n, {}) for r in board.values())]
+    bottom = TOP + LINE * len(names)
+    parts = [
+        text(LABELS - 10, TOP + LINE * (i + 0.5) + 4, name, "", "end")
+        for i, name in enumerate(names)
+    ]
+    color = modality_colors(["mean"])["mean"]
+    for i, (title, rows) in enumerate(board.items()):
+        found = {n: score_of(rows[n]["across"]) for n in names if "across" in rows.get(n, {})}
+        edge = LABELS + i * (PANEL + GAP)
+        ends = [x for s in found.values() for x in (s.mean - s.std, s.mean + s.std)]
+        scale = AxisScale(max(0.0, min(ends)), min(100.0, max(ends)), edge, edge + PANEL)
+        parts.append(text(edge, TOP - 20, f"{title}, %", "title"))
+        for tick in nice_ticks(scale.low, scale.high):
+            parts.append(rule((scale.at(tick), TOP - 6), (scale.at(tick), bottom), "grid"))
+            parts.append(text(scale.at(tick), bottom + 16, tick_text(tick), "tick", "middle"))
+        if DEFAULT in found:
+            x = scale.at(found[DEFAULT].mean)
+            parts.append(rule((x, TOP - 6), (x, bottom), "threshold"))
+        for name, own in found.items():
+            y = TOP + LINE * (names.index(name) + 0.5)
+            a, x, b = (scale.at(own.mean + k * own.std) for k in (-1, 0, 1))
+            parts.append(
+                f'<g><title>{name}: {score_text(own)}</title><line x1="{n(a)}" y1="{n(y)}" '
+                f'x2="{n(b)}" y2="{n(y)}" style="stroke:{color};stroke-width:1.6"/>'
+                f'<circle cx="{n(x)}" cy="{n(y)}" r="3.4" style="fill:{color}"/></g>'
+            )
+    width = LABELS + len(board) * (PANEL + GAP)
+    said = f"Mean accuracy across modalities of {len(names)} methods on {len(board)} sets"
+    return standalone(svg(width, bottom + 28, "".join(parts), said))
+
+
+def methods_of(board: Mapping[str, Rows]) -> list[str]:
+    """All methods of a board, in the order of its sets."""
+    return list(dict.fromkeys(name for rows in board.values() for name in rows))
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Read studies, write the file, put its table into the page."""
+    """Read studies, write the file and the plot, put the table into the page."""
     path = RESULTS / FILE
     board: dict[str, Rows] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     for argument in arguments:
         name, _, folder = argument.partition("=")
         board[name] = board.get(name, {}) | rows_of(Path(folder))
     path.write_text(json.dumps(board, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".svg").write_text(plot(board), encoding="utf-8")
     put(PAGE, PLACE, page_table(board))
 
 

@@ -73,7 +73,8 @@ def test_stopped_runs_end_where_they_ended(kept, name):
     wanted = checkpoints(KEPT / run)[-1]
     assert checkpoints(run)[-1].name == wanted.name
     for file in ("model.safetensors", "training.safetensors"):
-        assert furthest(checkpoints(run)[-1] / file, wanted / file) < 1e-12
+        # Another processor rounds otherwise: between two of them 1.3e-11 was seen.
+        assert furthest(checkpoints(run)[-1] / file, wanted / file) < 1e-9
     lines = [(path / run / "metrics.jsonl").read_text().splitlines() for path in (kept, KEPT)]
     assert len(lines[0]) == len(lines[1])
 

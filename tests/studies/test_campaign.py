@@ -139,14 +139,14 @@ def test_parts_that_merge_are_the_whole(cmg, campaign, contrast, folds, tmp_path
         assert json.loads(said.out) == waiting
         assert not (tmp_path / one / "study.json").exists()
     assert "hours of a core" in said.err
-    halves = [tmp_path / one / "choice" for one in ("a", "b")]
-    merged = cmg("study", "merge", tmp_path / "both" / "choice", *halves, "--json")
+    halves = [tmp_path / one for one in ("a", "b")]
+    merged = cmg("study", "merge", tmp_path / "both", *halves, "--json")  # choices alone so far
     assert json.loads(merged.out)["left"] == 0
+    assert not (tmp_path / "both" / "study.json").exists()
     for one in ("a", "b"):
-        assert cmg("study", "merge", tmp_path / one / "choice", *halves).code == 0
+        assert cmg("study", "merge", tmp_path / one, *halves).code == 0
         said = run(one, "--part", "1/2" if one == "a" else "2/2")
         assert said.code == 0, said.err
-    halves = [tmp_path / one for one in ("a", "b")]
     told = json.loads(cmg("study", "merge", tmp_path / "both", *halves, "--json").out)
     assert (told["left"], list(told["rows"])) == (0, ["own", "other", "shuffled"])
     whole = json.loads(run("whole").out)

@@ -173,13 +173,17 @@ def merge(
     out: Annotated[Path, typer.Argument(help="Folder to merge into, new or of the same study.")],
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders to merge.")],
 ) -> None:
-    """Make one study of parts that were run apart; a job that two have must be equal."""
-    from cmg.studies.ledger import unfinished_jobs
+    """Make one study of parts that were run apart; a job that two have must be equal.
+
+    Parts of a choice are merged in OUT/choice; OUT then goes on with the command that ran them.
+    """
+    from cmg.studies.ledger import CHOICE, STUDY, unfinished_jobs
     from cmg.studies.merge import merge_studies
 
     summary = merge_studies(out, parts)
-    left = len(unfinished_jobs(out, summary.identity))
-    show_study(out, summary, {"left": left}, *([f"Jobs left: {left}."] if left else []))
+    written = out if (out / STUDY).is_file() else out / CHOICE
+    left = len(unfinished_jobs(written, summary.identity))
+    show_study(written, summary, {"left": left}, *([f"Jobs left: {left}."] if left else []))
 
 
 @app.command("best")

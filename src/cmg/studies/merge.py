@@ -9,6 +9,7 @@ from cmg.errors import ConfigError
 from cmg.files import StrPath, replace_file
 from cmg.studies.agreement import refuse_other_config
 from cmg.studies.ledger import (
+    CHOICE,
     STUDY,
     JobKey,
     JobRecord,
@@ -28,7 +29,8 @@ ONE = "only parts of one study on the same data merge"
 def merge_studies(out: StrPath, parts: Sequence[StrPath]) -> StudySummary:
     """Put the finished jobs of several folders into one, and write its results.
 
-    Everything is checked before anything is written. Run folders stay where they are.
+    Everything is checked before anything is written. Run folders stay where they are. Choices that
+    lie in the parts are merged first; where there is nothing else yet, they are what is written.
 
     Args:
         out: Folder, new or of the same study.
@@ -40,6 +42,11 @@ def merge_studies(out: StrPath, parts: Sequence[StrPath]) -> StudySummary:
         DataError: a part that holds no study, or damaged files.
     """
     out, sources = Path(out), [Path(part) for part in parts]
+    if chosen := [part / CHOICE for part in sources if (part / CHOICE / STUDY).is_file()]:
+        found = merge_studies(out / CHOICE, chosen)
+        sources = [part for part in sources if (part / STUDY).is_file()]
+        if not sources and not (out / STUDY).is_file():
+            return found
     if (out / STUDY).is_file():
         sources.insert(0, out)
     identity = read_identity(sources[0])
