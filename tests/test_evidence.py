@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 
 import pytest
 
@@ -146,6 +147,7 @@ def test_a_leaderboard_has_methods_with_their_differences(leaderboard, folder):
     assert default["paired_to_infonce"]["mean"] == 2.5
     assert found["ridge"]["paired_to_default"]["mean"] == -13.5
     assert (found["ridge"]["seconds"], default["tries"]) == (None, None)
+    assert {row["study"] for row in found.values()} == {"evidence"}
     told = leaderboard.page_table({"one": found | {"x": {"not_applicable": "why"}}, "two": {}})
     assert "| infonce | 16.0 ± 7.1 (−2.5 ± 19.1) | – |" in told
     assert "| x | not applicable: why | – |" in told
@@ -157,3 +159,34 @@ def test_the_leaderboard_shows_what_its_file_says(leaderboard, request):
     page = (root / "docs/leaderboard.md").read_text()
     assert leaderboard.page_table(board) in page
     assert {"watch", "emoji", "letters", "tuxpaint", "digits"} <= set(board)
+
+
+def test_methods_of_a_part_are_compared_with_what_is_known(leaderboard, folder, planted):  # noqa: F811
+    """A later part has one method more, on the same folds: 31, 41 are 19 and 16 above codes."""
+    before = leaderboard.rows_of(folder)
+    shutil.rmtree(folder)
+    text = STUDY.replace("title: ", "title: A part of ", 1)
+    later = planted(
+        read_study(text, "evidence", "test"),
+        {"infonce": cells(30.0, 40.0), "codes": {}},
+        folds=range(2),
+        seeds=1,
+    )
+    found = leaderboard.rows_of(later, before)
+    assert list(found) == ["infonce"]
+    assert found["infonce"]["paired_to_default"]["mean"] == pytest.approx(17.5)
+    with pytest.raises(ConfigError, match="no row default"):
+        leaderboard.rows_of(later)
+    before["default"]["study"] = "zoo"
+    with pytest.raises(ConfigError, match="no row default"):
+        leaderboard.rows_of(later, before)
+
+
+def test_the_plot_has_a_mark_of_every_method_on_every_set(leaderboard, request):
+    board = json.loads((request.config.rootpath / "docs/results/leaderboard.json").read_text())
+    drawn = leaderboard.plot(board)
+    measured = sum("across" in row for rows in board.values() for row in rows.values())
+    assert drawn.count("<circle") == measured
+    for name in board:
+        assert f">{name}, %<" in drawn
+    assert drawn == (request.config.rootpath / "docs/results/leaderboard.svg").read_text()

@@ -172,7 +172,8 @@ def directions(row: Mapping[str, Any]) -> ScoreMap:
 
 def score_of(found: Mapping[str, Any]) -> Score:
     """A number of the file."""
-    return Score(found["mean"], found["std"], found["n"])
+    values = tuple(found.get("values", ()))
+    return Score(found["mean"], found["std"], found["n"], values=values)
 
 
 def score_of_interval(paired: Mapping[str, Any], n: int) -> Score:

@@ -4,7 +4,8 @@ python tools/leaderboard.py watch=studies/zoo-watch emoji=studies/zoo-emoji
 python tools/leaderboard.py                    the table again, from the file
 
 A study of the zoo, or `evidence`, whose row `codes` is the default. What is there of a set stays
-where the study has no row of that name.
+where it is of a study of the same name and this one has no such row: methods may be run one after
+the other, on the same folds. A row that is not finished is left out, and named.
 """
 
 from __future__ import annotations
@@ -43,44 +44,67 @@ FILE, PAGE, PLACE = "leaderboard.json", Path("docs/leaderboard.md"), "leaderboar
 DEFAULT, INFONCE = "default", "infonce"
 RENAMED = {"codes": DEFAULT}
 """Rows of `evidence` by the names that they have here."""
-METRIC = "classification"
+METRIC, EVIDENCE = "classification", "evidence"
 COMPUTED = ("ridge", "cca")
 """Of what needs no training, that are methods."""
 
 Rows = dict[str, dict[str, Any]]
-"""By method: ``across``, ``paired_to_default``, ``paired_to_infonce``, ``seconds``, ``tries``, or
-``not_applicable`` with the reason."""
+"""By method: ``study``, ``across``, ``paired_to_default``, ``paired_to_infonce``, ``seconds``,
+``tries``, or ``not_applicable`` with the reason."""
 
 
-def rows_of(folder: Path) -> Rows:
-    """Every method of a finished study; controls and further reads are left out.
+def rows_of(folder: Path, before: Rows | None = None) -> Rows:
+    """Every method of a study; controls, further reads and what is not finished are left out.
+
+    Args:
+        folder: Of the study.
+        before: What is known of the set, with which methods are compared that this study lacks.
 
     Raises:
-        ConfigError: it is not finished, was run to choose, or lacks the default or InfoNCE.
+        ConfigError: it was run to choose, or the default or InfoNCE are neither finished in it nor
+            known of as many folds.
         DataError: no study there, or damaged files.
     """
     summary = summarized(folder)
-    if left := unfinished_jobs(folder, summary.identity):
-        raise ConfigError(f"{folder} is not finished: {len(left)} jobs, from {left[0].name} on")
+    left = {key.variant for key in unfinished_jobs(folder, summary.identity)}
+    if left:
+        print(f"{folder}: not finished, so left out: {', '.join(sorted(left))}")
     if summary.identity.base.data.test_split != "test":
         raise ConfigError(f"{folder} was scored on {summary.identity.base.data.test_split}")
     scores, told = {}, {}
     for row in summary.rows:
         name = row.variant.name
+        if name in left or "/" in name or (row.variant.control and name not in COMPUTED):
+            continue
         found = mean_of(crossing(by_direction(row, METRIC)))
-        if found is not None and "/" not in name and (not row.variant.control or name in COMPUTED):
+        if found is not None:
             scores[RENAMED.get(name, name)] = found
-    if DEFAULT not in scores or INFONCE not in scores:
-        raise ConfigError(f"{folder} has no row {DEFAULT} (or codes), or no row {INFONCE}")
+    study = summary.study.name
+    usual = {n: scores.get(n) or score_before(before or {}, n, study) for n in (DEFAULT, INFONCE)}
+    for name, other in usual.items():
+        if other is None or any(other.n != own.n for own in scores.values()):
+            raise ConfigError(f"{folder} has no row {name} of the folds that it has of others")
     for name, own in scores.items():
+        paired = {
+            f"paired_to_{n}": None if n == name else apart(own, other)
+            for n, other in usual.items()
+            if other is not None
+        }
         told[name] = {
+            "study": study,
             "across": plain(own, "values"),
-            "paired_to_default": apart(own, scores[DEFAULT]) if name != DEFAULT else None,
-            "paired_to_infonce": apart(own, scores[INFONCE]) if name != INFONCE else None,
+            **paired,
             "seconds": seconds_of(folder, name),
             "tries": tries_of(folder, name),
         }
-    return told | {n: {"not_applicable": why} for n, why in summary.study.unfit.items()}
+    unfit = {n: {"study": study, "not_applicable": w} for n, w in summary.study.unfit.items()}
+    return told | unfit
+
+
+def score_before(before: Rows, name: str, study: str) -> Score | None:
+    """What is known of a method from an earlier part of a study."""
+    row = before.get(name, {})
+    return score_of(row["across"]) if row.get("study") == study and "across" in row else None
 
 
 def apart(own: Score, other: Score) -> dict[str, float | None]:
@@ -173,7 +197,11 @@ def main(arguments: Sequence[str]) -> None:
     board: dict[str, Rows] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     for argument in arguments:
         name, _, folder = argument.partition("=")
-        board[name] = board.get(name, {}) | rows_of(Path(folder))
+        before = board.get(name, {})
+        found = rows_of(Path(folder), before)
+        studies = {row["study"] for row in found.values()}
+        kept = {n: row for n, row in before.items() if row.get("study", EVIDENCE) in studies}
+        board[name] = kept | found
     path.write_text(json.dumps(board, indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".svg").write_text(plot(board), encoding="utf-8")
     put(PAGE, PLACE, page_table(board))
