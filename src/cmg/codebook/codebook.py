@@ -28,6 +28,7 @@ from cmg.codebook.reset import (
     random_reset,
 )
 from cmg.errors import ConfigError
+from cmg.masking import existing_steps
 from cmg.precision import full_precision
 from cmg.types import Quantized
 
@@ -277,13 +278,7 @@ class SharedCodebook(Quantizer):
         """Samples or centroids of all modalities' features; see :meth:`Quantizer.start_from`."""
         if not self.starts_on_data:
             return
-        tokens = torch.cat([z for batch in in_batches(features) for z in batch.values()])
-        if tokens.shape[0] < self.size:
-            raise ConfigError(
-                f"model.codebook.size = {self.size} codes, but the first batches hold only "
-                f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
-                "model.codebook.start=uniform"
-            )
+        tokens = first_tokens(features, self.size)
         chosen = torch.randperm(tokens.shape[0], generator=generator)[: self.size]
         codes = tokens[chosen.to(tokens.device)].to(self.codes.dtype)
         if self.options.start == "kmeans":
@@ -309,18 +304,31 @@ class SharedCodebook(Quantizer):
         return picked > 0
 
     def _tokens(self, quantized: Quantized) -> Tensor:
-        kept = []
-        for m in self.present(quantized):
-            valid = quantized.steps.mask(m)
-            z = quantized.semantic[m].flatten(0, 1).to(self.codes.dtype)
-            kept.append(z if valid is None else z[valid.flatten()])
-        return torch.cat(kept)
+        there, steps = self.present(quantized), quantized.steps
+        kept = [existing_steps(quantized.semantic[m], steps.mask(m)) for m in there]
+        return torch.cat(kept).to(self.codes.dtype)
 
 
 def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Counts and sums of several writings together."""
     counts, sums = zip(*written, strict=True)
     return torch.stack(counts).sum(0), torch.stack(sums).sum(0)
+
+
+def first_tokens(features: Features, size: int) -> Tensor:
+    """The features [N, D] of all modalities and batches that `size` codes start on.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    tokens = torch.cat([z for batch in in_batches(features) for z in batch.values()])
+    if tokens.shape[0] < size:
+        raise ConfigError(
+            f"model.codebook.size = {size} codes, but the first batches hold only "
+            f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
+            "model.codebook.start=uniform"
+        )
+    return tokens
 
 
 def in_batches(features: Features) -> list[Mapping[str, Tensor]]:

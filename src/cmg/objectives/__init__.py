@@ -27,6 +27,7 @@ from cmg.objectives.teachers import (
 )
 from cmg.objectives.masked_contrast import MaskedContrast, MaskedContrastOptions, masked_contrast
 from cmg.objectives.jigsaw import Jigsaw, JigsawOptions
+from cmg.objectives.quantizer_loss import QuantizerLoss
 
 # isort: on
 from cmg.objectives.base import Objective, Term, TermOptions, View, objectives
@@ -60,6 +61,7 @@ __all__ = [
     "MaskedContrastOptions",
     "Objective",
     "ObjectiveOptions",
+    "QuantizerLoss",
     "Reconstruction",
     "ReconstructionOptions",
     "StepInfoNCE",
