@@ -278,7 +278,7 @@ class SharedCodebook(Quantizer):
         """Samples or centroids of all modalities' features; see :meth:`Quantizer.start_from`."""
         if not self.starts_on_data:
             return
-        tokens = first_tokens(features, self.size)
+        tokens = first_tokens(features, self.size, "start=uniform")
         chosen = torch.randperm(tokens.shape[0], generator=generator)[: self.size]
         codes = tokens[chosen.to(tokens.device)].to(self.codes.dtype)
         if self.options.start == "kmeans":
@@ -315,8 +315,13 @@ def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.stack(counts).sum(0), torch.stack(sums).sum(0)
 
 
-def first_tokens(features: Features, size: int) -> Tensor:
-    """The features [N, D] of all modalities and batches that `size` codes start on.
+def first_tokens(features: Features, size: int, otherwise: str) -> Tensor:
+    """The features [N, D] of all modalities and batches that codes start on.
+
+    Args:
+        features: See :meth:`Quantizer.start_from`.
+        size: K.
+        otherwise: The option with which they need none.
 
     Raises:
         ConfigError: there are fewer.
@@ -326,7 +331,7 @@ def first_tokens(features: Features, size: int) -> Tensor:
         raise ConfigError(
             f"model.codebook.size = {size} codes, but the first batches hold only "
             f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
-            "model.codebook.start=uniform"
+            f"model.codebook.{otherwise}"
         )
     return tokens
 

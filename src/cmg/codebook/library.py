@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
+from torch.nn import functional
 
 from cmg.codebook.codebook import first_tokens
 from cmg.codebook.distances import distance_to_codes
@@ -267,7 +268,27 @@ class SimVQ(LibraryQuantizer):
     def made(self, library: Any) -> Any:
         """As wide as the features."""
         self.size, own = self.options.size, self.options.model_dump(exclude={"kind", "size"})
+        self.rotated = library.vector_quantize_pytorch.rotate_to
         return library.SimVQ(self.feature_width, self.size, **own)
+
+    def decoded(self, indices: Tensor) -> Tensor:
+        """The mapped codes."""
+        return self.table("")[indices]
+
+    @full_precision
+    def run(self, z: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """What the library's forward computes, written out.
+
+        That traces its lookup anew for every number of tokens, in some tenths of a second.
+        """
+        options, codes = self.options, self.table("")
+        with torch.no_grad():
+            indices = torch.cdist(z, codes).argmin(-1)
+        found = codes[indices]
+        pull = functional.mse_loss(z, found.detach()) * options.input_to_quantize_commit_loss_weight
+        loss = (functional.mse_loss(found, z.detach()) + pull) * options.commitment_weight
+        vectors = self.rotated(z, found) if options.rotation_trick else z + (found - z).detach()
+        return vectors, indices, loss
 
     def table(self, modality: str) -> Tensor:
         """The mapped codes, [K, D]."""
@@ -282,8 +303,8 @@ class ResidualVQOptions(QuantizerOptions):
     Attributes:
         size: K of each level.
         levels: L, the library's num_quantizers.
-        start: ``kmeans`` over the untrained encoders' features of the first batches, or
-            ``uniform``.
+        kmeans_init: Whether codes start by k-means over the untrained encoders' features of the
+            first batches, rather than uniformly.
         decay: Of the averages.
         threshold_ema_dead_code: Codes that fewer tokens than this pick, on average, are replaced
             by tokens of the batch; 0 replaces none.
@@ -294,7 +315,7 @@ class ResidualVQOptions(QuantizerOptions):
     kind: Literal["residual-vq"] = "residual-vq"
     size: int = Field(400, ge=2, le=MOST_CODES)
     levels: int = Field(2, ge=1)
-    start: Literal["uniform", "kmeans"] = "kmeans"
+    kmeans_init: bool = True
     decay: float = Field(0.8, ge=0.0, lt=1.0)
     threshold_ema_dead_code: float = Field(2.0, ge=0.0)
     commitment_weight: float = Field(1.0, ge=0.0)
@@ -319,13 +340,21 @@ class ResidualVQ(LibraryQuantizer):
         The library would start them on whatever it is given first, in eval mode, too.
         """
         self.size, self.levels = self.options.size, self.options.levels
-        own = self.options.model_dump(exclude={"kind", "size", "levels", "start"})
+        own = self.options.model_dump(exclude={"kind", "size", "levels", "kmeans_init"})
         own |= {"num_quantizers": self.levels, "codebook_size": self.size, "sync_codebook": False}
         return library.ResidualVQ(dim=self.feature_width, **own)
 
-    def decoded(self, indices: Tensor) -> Any:
+    def of_levels(self, indices: Tensor) -> Tensor:
+        """Codes [L, ..., D] of indices [..., L]; -1 is the zero vector.
+
+        The library traces this anew for every number of tokens, in some tenths of a second.
+        """
+        tables = zip(self.table(""), indices.unbind(-1), strict=True)
+        return torch.stack([codes[x.clamp_min(0)] * (x >= 0)[..., None] for codes, x in tables])
+
+    def decoded(self, indices: Tensor) -> Tensor:
         """The sum of the levels' codes; -1 leaves a level out."""
-        return self.module.get_output_from_indices(indices)
+        return self.of_levels(indices).sum(0)
 
     def vectors(self, modality: str, indices: Tensor) -> Tensor:
         """See :meth:`Quantizer.vectors`; -1 leaves a level out."""
@@ -348,14 +377,14 @@ class ResidualVQ(LibraryQuantizer):
     @property
     def starts_on_data(self) -> bool:
         """Whether :meth:`start_from` does anything."""
-        return bool(self.options.start == "kmeans")
+        return bool(self.options.kmeans_init)
 
     @torch.no_grad()
     def start_from(self, features: Features, generator: torch.Generator) -> None:
         """The library's k-means, level after level; see :meth:`Quantizer.start_from`."""
         if not self.starts_on_data:
             return
-        tokens = first_tokens(features, self.size)
+        tokens = first_tokens(features, self.size, "kmeans_init=false")
         for name, started in self.module.named_buffers():
             if name.endswith("initted"):
                 started.fill_(False)
@@ -373,7 +402,7 @@ class ResidualVQ(LibraryQuantizer):
         quantized = quantized.with_time()
         rest = self.tokens(quantized.semantic, quantized.steps)[None]
         indices = self.tokens(quantized.indices, quantized.steps)[None]
-        codes = self.module.get_codes_from_indices(indices)  # before they move
+        codes = self.of_levels(indices)  # before they move
         seed = int((draw or self.draw())(1, 2**31, 0)[0])
         with mode(self.module, True), seeded(seed, rest.device):
             for level, layer in enumerate(self.module.layers):
