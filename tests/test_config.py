@@ -253,8 +253,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 TERMS = (
     "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
-    "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, reconstruction, step_info_nce, "
-    "teacher_info_nce; one of your own comes with --plugin MODULE (in Python cmg.use)"
+    "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, quantizer_loss, reconstruction, "
+    "step_info_nce, teacher_info_nce; one of your own comes with --plugin MODULE (in Python cmg.use)"
 )
 
 

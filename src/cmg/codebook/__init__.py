@@ -10,7 +10,8 @@ from cmg.codebook.levels import (
     ResidualCodebook,
     ResidualOptions,
 )
-from cmg.codebook.library import (
+from cmg.codebook.library import LibraryQuantizer
+from cmg.codebook.library_kinds import (
     FSQ,
     LFQ,
     FSQOptions,
@@ -37,6 +38,7 @@ __all__ = [
     "LFQOptions",
     "LearnedCodebook",
     "LearnedOptions",
+    "LibraryQuantizer",
     "ProductCodebook",
     "ProductOptions",
     "Quantizer",

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from cmg.codebook.distances import distance_to_codes, middle, nearest_code
+from cmg.codebook.distances import distance_to_codes, middle, nearest_code, soft_codes
 from cmg.codebook.ema import EMAOptions, assign, followed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
@@ -29,7 +29,6 @@ from cmg.codebook.reset import (
 )
 from cmg.errors import ConfigError
 from cmg.masking import existing_steps
-from cmg.precision import full_precision
 from cmg.types import Quantized
 
 
@@ -183,15 +182,9 @@ class SharedCodebook(Quantizer):
         """See :meth:`Quantizer.distances`."""
         return distance_to_codes(self.compared(z), self.compared(self.table(modality)))
 
-    @full_precision
     def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
-        """See :meth:`Quantizer.posterior`; |z|^2 is the same for all codes and left out."""
-        codes = self.compared(self.table(modality))
-        center = middle(codes)
-        x, codes = (self.compared(z) - center).flatten(0, -2), codes - center
-        scale = temperature * codes.shape[-1]
-        score = torch.addmm((codes * codes).sum(-1) / -scale, x, codes.T, alpha=2.0 / scale)
-        return score.softmax(-1).view(*z.shape[:-1], -1)
+        """See :meth:`Quantizer.posterior`."""
+        return soft_codes(self.compared(z), self.compared(self.table(modality)), temperature)
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
