@@ -260,7 +260,7 @@ def test_a_part_that_is_no_objective_or_has_no_options(part, options):
         (
             "needs",
             frozenset({"code"}),
-            "its needs are some of detail, rebuilt, codes, teacher, got code",
+            "its needs are some of detail, rebuilt, codes, teacher, loss, got code",
         ),
     ],
 )

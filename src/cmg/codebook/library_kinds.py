@@ -173,7 +173,7 @@ class SimVQ(LibraryQuantizer):
     def run(self, z: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
         """What the library's forward computes, written out.
 
-        That traces its lookup anew for every number of tokens, in some tenths of a second.
+        That traces its lookup anew for every number of tokens, in tens of milliseconds.
         """
         options, codes = self.options, self.table("")
         with torch.no_grad():
@@ -241,7 +241,7 @@ class ResidualVQ(LibraryQuantizer):
     def of_levels(self, indices: Tensor) -> Tensor:
         """Codes [L, ..., D] of indices [..., L]; -1 is the zero vector.
 
-        The library traces this anew for every number of tokens, in some tenths of a second.
+        The library traces this anew for every number of tokens, in tens of milliseconds.
         """
         tables = zip(self.table(""), indices.unbind(-1), strict=True)
         return torch.stack([codes[x.clamp_min(0)] * (x >= 0)[..., None] for codes, x in tables])
