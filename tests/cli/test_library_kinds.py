@@ -106,6 +106,18 @@ def test_without_the_package_the_remedy_is_named(cmg, tmp_path, monkeypatch):
     said = cmg("pretrain", "digits", "model.codebook.kind=simvq", "--out", tmp_path / "run")
     assert said.code == 2
     assert "pip install 'cmg-torch[quantizers]'" in said.err
+    said = cmg("study", "run", "quantizers", "--data", "digits", "--out", tmp_path / "study")
+    assert said.code == 2
+    assert "kind=fsq needs vector-quantize-pytorch: pip install" in said.err
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_term_that_compares_features_with_codes_names_the_kind(tmp_path):
+    teacher = ["model.teacher=0.9", "objectives.assignment.weight=1"]
+    with pytest.raises(
+        ConfigError, match=r"assignment compares .* kind=fsq are compared in 2 dimensions"
+    ):
+        pretrain(load_config("digits", [*told("fsq"), *teacher]), tmp_path / "run")
 
 
 def test_a_store_sets_the_size_of_those_that_have_one():

@@ -45,13 +45,17 @@ class LibraryQuantizer(Quantizer):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(modalities, width, options, generator)
+        with seeded(drawn_seed(generator)):
+            self.module = self.made(self.need_package())
+
+    @classmethod
+    def need_package(cls) -> Any:
+        """The library; see :meth:`Quantizer.need_package`."""
         needed = (
-            f"model.codebook.kind={self.kind} needs vector-quantize-pytorch: "
+            f"model.codebook.kind={cls.kind} needs vector-quantize-pytorch: "
             "pip install 'cmg-torch[quantizers]'"
         )
-        library = optional("vector_quantize_pytorch", needed)
-        with seeded(drawn_seed(generator)):
-            self.module = self.made(library)
+        return optional("vector_quantize_pytorch", needed)
 
     def made(self, library: Any) -> Any:
         """The library's module for these options."""

@@ -94,6 +94,14 @@ class Quantizer(nn.Module):
         """Width of the vectors of a quantizer of features of `width`."""
         return width
 
+    @classmethod
+    def need_package(cls) -> None:
+        """Refuse a kind whose package is not installed.
+
+        Raises:
+            ConfigError: it is not; the message has the remedy.
+        """
+
     def extra_repr(self) -> str:
         """Kind, sizes and modalities."""
         levels = "" if self.levels is None else f"levels={self.levels}, "
