@@ -115,7 +115,7 @@ def test_without_the_package_the_remedy_is_named(cmg, tmp_path, monkeypatch):
 def test_a_term_that_compares_features_with_codes_names_the_kind(tmp_path):
     teacher = ["model.teacher=0.9", "objectives.assignment.weight=1"]
     with pytest.raises(
-        ConfigError, match=r"assignment compares .* kind=fsq are compared in 2 dimensions"
+        ConfigError, match=r"assignment compares .*kind=fsq are compared in 2 dimensions"
     ):
         pretrain(load_config("digits", [*told("fsq"), *teacher]), tmp_path / "run")
 
