@@ -253,8 +253,8 @@ def test_overrides_of_a_configuration_in_hand():
 
 TERMS = (
     "; valid: assignment, clip_info_nce, clip_margin, clip_sigmoid, club, cmcm, commitment, "
-    "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, reconstruction, second_layer, "
-    "step_info_nce, teacher_info_nce; one of your own comes with --plugin MODULE "
+    "cross_cpc, cross_reconstruction, jigsaw, masked_contrast, quantizer_loss, reconstruction, "
+    "second_layer, step_info_nce, teacher_info_nce; one of your own comes with --plugin MODULE "
     "(in Python cmg.use)"
 )
 
@@ -264,7 +264,7 @@ TERMS = (
     [
         ("model.codebok.size", "(did you mean 'model.codebook.size'?)"),
         ("codebook.size", "(did you mean 'model.codebook.size'?)"),
-        ("model.ema.decay", "(did you mean 'model.codebook.ema.decay'?)"),
+        ("model.ema.decay", "(did you mean 'model.codebook.ema.decay' or 'model.codebook.decay'?)"),
         ("training.epoch", "(did you mean 'training.epochs'?)"),
         ("training.epcohs", "(did you mean 'training.epochs'?)"),
         ("optimizer.lr.x", "(did you mean 'optimizer.lr'?)"),

@@ -135,6 +135,8 @@ def test_micro_batches_and_passes_change_nothing(terms):
     [
         ["model.codebook={kind: tied, size: 64, heads: row}"],
         ["model.codebook.kind=none", "objectives.cmcm=null", "objectives.commitment=null"],
+        ["model.codebook={kind: fsq, levels: [4, 5]}"],
+        ["model.codebook={kind: simvq, size: 16}", "objectives.quantizer_loss={weight: 0.5}"],
     ],
 )
 def test_micro_batches_rebuild_from_what_heads_of_a_kind_are_given(kind):
@@ -258,7 +260,7 @@ def test_a_part_that_is_no_objective_or_has_no_options(part, options):
         (
             "needs",
             frozenset({"code"}),
-            "its needs are some of detail, rebuilt, codes, teacher, got code",
+            "its needs are some of detail, rebuilt, codes, teacher, loss, got code",
         ),
     ],
 )

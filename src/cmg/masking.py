@@ -19,6 +19,11 @@ def mean_over_steps(x: Tensor, mask: Tensor | None) -> Tensor:
     return (per_step * mask).sum() / mask.sum()
 
 
+def existing_steps(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The existing steps of x [B, T, ...] one after the other, [N, ...]."""
+    return x.flatten(0, 1) if mask is None else x[mask]
+
+
 def mean_over_time(x: Tensor, mask: Tensor | None) -> Tensor:
     """Mean over the existing steps of every clip, [B, T, F] -> [B, F]; zero without any step."""
     if mask is None:

@@ -28,9 +28,11 @@ KINDS = {
     "tied": ["model.codebook.kind=tied", "model.codebook.heads=row"],
     "residual": ["model.codebook.kind=residual", "model.codebook.levels=3"],
     "product": ["model.codebook.kind=product", "model.codebook.groups=2"],
+    "fsq": ["model.codebook.kind=fsq", "model.codebook.levels=[4, 3]"],
+    "residual-vq": ["model.codebook.kind=residual-vq"],
     "none": ["model.codebook.kind=none"],
 }
-LEVELS = {"tied": (), "residual": (3,), "product": (2,)}
+LEVELS = {"tied": (), "residual": (3,), "product": (2,), "fsq": (), "residual-vq": (2,)}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def runs(root, store, small):
         off = ["objectives.commitment=null"] if kind == "none" else []
         off += ["objectives.cmcm=null", "objectives.club=null", "objectives.reconstruction=null"]
         two = ["method=full", "data.modalities=[audio,video]", f"data.store={root / 'store'}"]
-        sized = small if kind != "none" else [x for x in small if "codebook" not in x]
+        unsized = kind in ("none", "fsq")
+        sized = [x for x in small if "codebook" not in x] if unsized else small
         pretrain(
             load_config(
                 "own-data", ["method=full", *two, *sized, "training.epochs=1", *off, *overrides]

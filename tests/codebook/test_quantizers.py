@@ -455,7 +455,10 @@ def test_what_does_not_fit_is_named(call, error, said):
     ("given", "said"),
     [
         ({"kind": "residul"}, "unknown quantizer 'residul' .did you mean 'residual'"),
-        ({"levels": 2}, "levels is an option of kind residual, and the kind is shared"),
+        (
+            {"levels": 2},
+            "levels is an option of kind residual, fsq, residual-vq, and the kind is shared",
+        ),
         ({"kind": "none", "size": 8}, "size is an option of kind shared"),
         ({"size": "8"}, "valid integer"),
         ({"siez": 8}, "siez"),

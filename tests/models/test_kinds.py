@@ -18,6 +18,10 @@ KINDS = {
     "residual": {"kind": "residual", "levels": 2},
     "product": {"kind": "product", "groups": 4, "distance": "cosine"},
     "alike": {"kind": "product", "groups": 4, "shared": True},
+    "fsq": {"kind": "fsq", "levels": (3, 3)},
+    "lfq": {"kind": "lfq", "bits": 3},
+    "simvq": {"kind": "simvq"},
+    "residual-vq": {"kind": "residual-vq", "levels": 2},
 }
 
 
@@ -29,7 +33,8 @@ def declared(name):
 @pytest.fixture
 def model_of(options):
     def make(names=NAMES, seed=0, **codebook):
-        size = {} if codebook.get("kind") == "none" else {"size": 9}
+        unsized = codebook.get("kind") in ("none", "fsq", "lfq")
+        size = {} if unsized else {"size": 9}
         told = options(temporal={"kind": "mlp"}).model_dump() | {"codebook": size | codebook}
         return UnifiedModel([declared(n) for n in names], ModelOptions.model_validate(told), seed)
 
@@ -38,7 +43,7 @@ def model_of(options):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_decoding_gives_what_heads_saw(model_of, make_batch, kind):
-    model = model_of(start="samples", **KINDS[kind]).eval()
+    model = model_of(**KINDS[kind]).eval()
     lengths = {"audio": [5, 3, 1, 0], "video": [5, 5, 5, 2], "text": [1, 2, 3, 4]}
     batch = make_batch(NAMES, lengths=lengths)
     z = model.semantics(batch)

@@ -10,19 +10,35 @@ from cmg.codebook.levels import (
     ResidualCodebook,
     ResidualOptions,
 )
+from cmg.codebook.library import LibraryQuantizer
+from cmg.codebook.library_kinds import (
+    FSQ,
+    LFQ,
+    FSQOptions,
+    LFQOptions,
+    ResidualVQ,
+    ResidualVQOptions,
+    SimVQ,
+    SimVQOptions,
+)
 from cmg.codebook.measures import CodeUsage
 from cmg.codebook.quantizer import Quantizer, QuantizerOptions, quantizers
 from cmg.codebook.reset import ResetOptions, random_reset
 from cmg.codebook.tied import TiedCodebook, TiedOptions
 
 __all__ = [
+    "FSQ",
+    "LFQ",
     "CodeUsage",
     "CodebookOptions",
     "Continuous",
     "ContinuousOptions",
     "EMAOptions",
+    "FSQOptions",
+    "LFQOptions",
     "LearnedCodebook",
     "LearnedOptions",
+    "LibraryQuantizer",
     "ProductCodebook",
     "ProductOptions",
     "Quantizer",
@@ -30,7 +46,11 @@ __all__ = [
     "ResetOptions",
     "ResidualCodebook",
     "ResidualOptions",
+    "ResidualVQ",
+    "ResidualVQOptions",
     "SharedCodebook",
+    "SimVQ",
+    "SimVQOptions",
     "TiedCodebook",
     "TiedOptions",
     "quantizers",

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from cmg.codebook.distances import distance_to_codes, middle, nearest_code
+from cmg.codebook.distances import distance_to_codes, middle, nearest_code, soft_codes
 from cmg.codebook.ema import EMAOptions, assign, followed, mixed_features
 from cmg.codebook.kmeans import kmeans
 from cmg.codebook.quantizer import Features, Quantizer, QuantizerOptions, quantizers
@@ -28,7 +28,7 @@ from cmg.codebook.reset import (
     random_reset,
 )
 from cmg.errors import ConfigError
-from cmg.precision import full_precision
+from cmg.masking import existing_steps
 from cmg.types import Quantized
 
 
@@ -182,15 +182,9 @@ class SharedCodebook(Quantizer):
         """See :meth:`Quantizer.distances`."""
         return distance_to_codes(self.compared(z), self.compared(self.table(modality)))
 
-    @full_precision
     def posterior(self, modality: str, z: Tensor, temperature: float) -> Tensor:
-        """See :meth:`Quantizer.posterior`; |z|^2 is the same for all codes and left out."""
-        codes = self.compared(self.table(modality))
-        center = middle(codes)
-        x, codes = (self.compared(z) - center).flatten(0, -2), codes - center
-        scale = temperature * codes.shape[-1]
-        score = torch.addmm((codes * codes).sum(-1) / -scale, x, codes.T, alpha=2.0 / scale)
-        return score.softmax(-1).view(*z.shape[:-1], -1)
+        """See :meth:`Quantizer.posterior`."""
+        return soft_codes(self.compared(z), self.compared(self.table(modality)), temperature)
 
     def draw(self, generator: torch.Generator | None = None) -> ResetDraw:
         """The random choices of an update, from a generator; None is torch's global one."""
@@ -277,13 +271,7 @@ class SharedCodebook(Quantizer):
         """Samples or centroids of all modalities' features; see :meth:`Quantizer.start_from`."""
         if not self.starts_on_data:
             return
-        tokens = torch.cat([z for batch in in_batches(features) for z in batch.values()])
-        if tokens.shape[0] < self.size:
-            raise ConfigError(
-                f"model.codebook.size = {self.size} codes, but the first batches hold only "
-                f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
-                "model.codebook.start=uniform"
-            )
+        tokens = first_tokens(features, self.size, "start=uniform")
         chosen = torch.randperm(tokens.shape[0], generator=generator)[: self.size]
         codes = tokens[chosen.to(tokens.device)].to(self.codes.dtype)
         if self.options.start == "kmeans":
@@ -309,18 +297,36 @@ class SharedCodebook(Quantizer):
         return picked > 0
 
     def _tokens(self, quantized: Quantized) -> Tensor:
-        kept = []
-        for m in self.present(quantized):
-            valid = quantized.steps.mask(m)
-            z = quantized.semantic[m].flatten(0, 1).to(self.codes.dtype)
-            kept.append(z if valid is None else z[valid.flatten()])
-        return torch.cat(kept)
+        there, steps = self.present(quantized), quantized.steps
+        kept = [existing_steps(quantized.semantic[m], steps.mask(m)) for m in there]
+        return torch.cat(kept).to(self.codes.dtype)
 
 
 def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Counts and sums of several writings together."""
     counts, sums = zip(*written, strict=True)
     return torch.stack(counts).sum(0), torch.stack(sums).sum(0)
+
+
+def first_tokens(features: Features, size: int, otherwise: str) -> Tensor:
+    """The features [N, D] of all modalities and batches that codes start on.
+
+    Args:
+        features: See :meth:`Quantizer.start_from`.
+        size: K.
+        otherwise: The option with which they need none.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    tokens = torch.cat([z for batch in in_batches(features) for z in batch.values()])
+    if tokens.shape[0] < size:
+        raise ConfigError(
+            f"model.codebook.size = {size} codes, but the first batches hold only "
+            f"{tokens.shape[0]} tokens to start from; lower model.codebook.size or set "
+            f"model.codebook.{otherwise}"
+        )
+    return tokens
 
 
 def in_batches(features: Features) -> list[Mapping[str, Tensor]]:

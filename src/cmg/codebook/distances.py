@@ -115,6 +115,27 @@ def distance_to_codes(z: Tensor, codes: Tensor) -> Tensor:
 
 
 @full_precision
+def soft_codes(z: Tensor, codes: Tensor, temperature: float) -> Tensor:
+    """Softmax over codes of -distance^2 / (temperature * d).
+
+    |z|^2 is the same for all codes and left out.
+
+    Args:
+        z: [..., d].
+        codes: [K, d].
+        temperature: Above 0.
+
+    Returns:
+        [..., K].
+    """
+    center = middle(codes)
+    x, codes = (z - center).flatten(0, -2), codes - center
+    scale = temperature * codes.shape[-1]
+    score = torch.addmm((codes * codes).sum(-1) / -scale, x, codes.T, alpha=2.0 / scale)
+    return score.softmax(-1).view(*z.shape[:-1], -1)
+
+
+@full_precision
 def squared_gap(z: Tensor, codes: Tensor) -> Tensor:
     """Gap between the second-smallest and the smallest squared distance, [N], for diagnostics."""
     if codes.shape[0] < 2:

@@ -33,7 +33,7 @@ def of_kind(value: Any) -> Any:
         others = [k for k, entry in quantizers.items() if key in entry.options.known_keys()]
         if others:
             raise ValueError(
-                f"{key} is an option of kind {' and '.join(others)}, and the kind is {kind}; "
+                f"{key} is an option of kind {', '.join(others)}, and the kind is {kind}; "
                 f"leave it out, or set model.codebook.kind={others[0]}"
             )
     return own.model_validate(as_tuples({"kind": kind, **value}), strict=True)

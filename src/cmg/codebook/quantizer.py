@@ -29,8 +29,8 @@ class QuantizerOptions(Options):
     """Options of any kind of quantizer: a kind's own are a subclass, registered with it.
 
     Attributes:
-        kind: ``shared``, ``learned``, ``tied``, ``residual``, ``product``, ``none``, or one of a
-            plugin.
+        kind: ``shared``, ``learned``, ``tied``, ``residual``, ``product``, ``none``; ``fsq``,
+            ``lfq``, ``simvq`` or ``residual-vq`` of a library; or one of a plugin.
     """
 
     kind: str
@@ -61,9 +61,13 @@ class Quantizer(nn.Module):
             [B, T, L]; 0: there are no codes.
         size: K, the codes of each level.
         width: Of the vectors that decoders and heads are given.
+        has_loss: Whether it has a loss of its own, see :meth:`loss`.
+        one_process: Whether processes that share a batch cannot train it.
     """
 
     kind: ClassVar[str]
+    has_loss: ClassVar[bool] = False
+    one_process: ClassVar[bool] = False
     levels: int | None = None
     size: int = 0
 
@@ -89,6 +93,14 @@ class Quantizer(nn.Module):
     def vector_width(cls, width: int, modalities: Sequence[str], options: Any) -> int:
         """Width of the vectors of a quantizer of features of `width`."""
         return width
+
+    @classmethod
+    def need_package(cls) -> None:
+        """Refuse a kind whose package is not installed.
+
+        Raises:
+            ConfigError: it is not; the message has the remedy.
+        """
 
     def extra_repr(self) -> str:
         """Kind, sizes and modalities."""
@@ -129,6 +141,24 @@ class Quantizer(nn.Module):
     def codes_of(self, modality: str, indices: Tensor) -> Tensor:
         """The codes e [..., D] that features were near to; every index is a code's."""
         raise NotImplementedError
+
+    def loss(self, semantic: Mapping[str, Tensor], steps: Steps) -> Tensor:
+        """What it asks of features and of its own weights: ``objectives.quantizer_loss``.
+
+        Args:
+            semantic: z, [B, T, D] per modality.
+            steps: Which steps exist.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        raise ConfigError(
+            f"model.codebook.kind={self.kind} has no loss of its own; set "
+            "objectives.quantizer_loss=null"
+        )
 
     def update(self, quantized: Quantized, draw: ResetDraw | None = None) -> None:
         """Move the codes after a training step; the only thing that changes a trained quantizer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 
+from cmg.codebook.quantizer import quantizers
 from cmg.data.options import DataOptions
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError
@@ -62,6 +63,12 @@ def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
         )
     if options.parallel == "naive" and not several:
         raise ConfigError("training.parallel=naive needs several processes; give --devices")
+    kind = config.model.codebook.kind
+    if several and quantizers[kind].part.one_process:
+        raise ConfigError(
+            f"model.codebook.kind={kind} learns in one process: ranks would not add up the "
+            "gradient of its weights; leave out --devices"
+        )
     whole = {
         "training.compile": options.compile,
         "model.map_detail=normalized": config.model.map_detail == "normalized",

@@ -179,8 +179,12 @@ class SecondLayer(nn.Module):
 
     def reconstruct(self, second: Encoded, quantized: Quantized) -> dict[str, Tensor]:
         """What the layer's codes and detail rebuild of what it read."""
-        vectors = quantized.vectors
-        return {m: self.decoder[m](vectors[m], detail) for m, detail in second.detail.items()}
+        return {m: self.rebuild(second, m, quantized.vectors[m]) for m in second.detail}
+
+    def rebuild(self, second: Encoded, modality: str, content: Tensor) -> Tensor:
+        """What one decoder makes of any content [B, T, D] and the modality's own detail."""
+        rebuilt: Tensor = self.decoder[modality](content, second.detail[modality])
+        return rebuilt
 
     def mask(self, first: Encoded, m: str) -> Tensor | None:
         """Over which steps the mean of a clip is."""

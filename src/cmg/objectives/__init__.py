@@ -28,6 +28,7 @@ from cmg.objectives.teachers import (
 )
 from cmg.objectives.masked_contrast import MaskedContrast, MaskedContrastOptions, masked_contrast
 from cmg.objectives.jigsaw import Jigsaw, JigsawOptions
+from cmg.objectives.quantizer_loss import QuantizerLoss
 from cmg.objectives.second import SecondLayerTermOptions, SecondLayerTerms
 
 # isort: on
@@ -63,6 +64,7 @@ __all__ = [
     "MaskedContrastOptions",
     "Objective",
     "ObjectiveOptions",
+    "QuantizerLoss",
     "Reconstruction",
     "ReconstructionOptions",
     "SecondLayerTermOptions",

@@ -26,7 +26,7 @@ from cmg.options import Options
 from cmg.registry import Registry
 from cmg.types import Batch, Encoded, Modality, Quantized, Steps
 
-Need = Literal["detail", "rebuilt", "codes", "teacher"]
+Need = Literal["detail", "rebuilt", "codes", "teacher", "loss"]
 Scope = Literal["batch", "clip"]
 
 
@@ -157,8 +157,9 @@ class Objective(nn.Module):
             on some clips at a time, so that ranks and micro-batches can divide it; such a term
             gives a scalar or one per modality.
         needs: What must be computed for it: the private ``detail``, what is ``rebuilt`` from
-            detail and codes, ``codes``, which a model without codebook has not, or the features of
-            a ``teacher``, which a model has if it is asked for (``model.teacher``).
+            detail and codes, ``codes``, which a model without codebook has not, the features of
+            a ``teacher``, which a model has if it is asked for (``model.teacher``), or the
+            quantizer's own ``loss``, which few kinds have.
         by_default: Whether it is in the sum where a configuration does not name it.
         layer: Which layer of a model with a second one it is about: 0, or 1.
         shares_draws: Whether its random choices are the first of the step's own generator, whether

@@ -21,12 +21,17 @@ MOMENTS = "moments"
 
 
 class LayerObjectives(ObjectiveOptions):
-    """The terms of a layer: any that is not itself about a second one."""
+    """The terms of a layer: any but those about a second one, teachers, or a quantizer's loss."""
 
     @classmethod
     def offered(cls) -> Mapping[str, Entry[type[Objective]]]:
         """See :meth:`ObjectiveOptions.offered`."""
-        return {name: entry for name, entry in super().offered().items() if not entry.part.layer}
+        without = {"teacher", "loss"}
+        return {
+            name: entry
+            for name, entry in super().offered().items()
+            if not entry.part.layer and not without & entry.part.needs
+        }
 
 
 class SecondLayerTermOptions(TermOptions):

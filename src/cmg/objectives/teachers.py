@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmg.errors import ConfigError
 from cmg.objectives.base import Objective, TermOptions, View, objectives
 from cmg.objectives.contrast import clip_means, clip_pairs, refuse_single, unit
 from cmg.precision import full_precision
@@ -116,6 +117,13 @@ class Assignment(Objective):
         view.quantizer.need_one_level(f"objectives.{self.name}")
         encoded = view.encoded
         codes = {m: view.quantizer.table(m) for m in encoded.semantic}
+        for m, z in encoded.semantic.items():
+            if codes[m].shape[-1] != z.shape[-1]:
+                raise ConfigError(
+                    f"objectives.{self.name} compares features of width {z.shape[-1]} with codes, "
+                    f"and those of model.codebook.kind={view.quantizer.kind} are compared in "
+                    f"{codes[m].shape[-1]} dimensions; use a kind such as learned"
+                )
         return assignment_loss(encoded.semantic, encoded.taught, codes, encoded.steps, self.options)
 
 

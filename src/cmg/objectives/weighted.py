@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from cmg.codebook.quantizer import Quantizer
+from cmg.codebook.quantizer import Quantizer, quantizers
 from cmg.errors import ConfigError
 from cmg.objectives.base import Division, Need, Objective, Scope, Term, View, objectives
 from cmg.objectives.options import ObjectiveOptions
@@ -67,11 +67,11 @@ class WeightedObjectives(nn.ModuleDict):
             yield name, term
 
     def need(self, what: str) -> bool:
-        """Whether a term reads ``detail``, what is ``rebuilt``, ``codes`` or a ``teacher``."""
+        """Whether a term reads ``detail``, what is ``rebuilt``, or another of its needs."""
         return any(what in term.needs for _, term in self.terms())
 
     def check(self, quantizer: Quantizer, teacher: bool = False, second: str | None = None) -> None:
-        """Refuse terms that need codes, or a teacher, of a model that has none.
+        """Refuse terms that need codes, a loss, or a teacher, of a model that has none.
 
         Raises:
             ConfigError: naming them; or a second layer that no term trains.
@@ -95,6 +95,14 @@ class WeightedObjectives(nn.ModuleDict):
                 f"objectives.{idle[0]} needs codes, but model.codebook.kind={quantizer.kind} has "
                 f"none; set {' '.join(remedies)}"
             )
+        for name, term in self.terms():
+            if "loss" in term.needs and not quantizer.has_loss:
+                kinds = [kind for kind, entry in quantizers.items() if entry.part.has_loss]
+                raise ConfigError(
+                    f"objectives.{name} needs a quantizer with a loss of its own, and "
+                    f"model.codebook.kind={quantizer.kind} has none; set objectives.{name}=null, "
+                    f"or a kind that has one ({', '.join(kinds)})"
+                )
 
     def _check_layers(self, second: str) -> None:
         of_first = {name: term for name, term in self.terms() if not term.layer}

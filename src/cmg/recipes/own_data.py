@@ -32,5 +32,5 @@ def sizes(store: Clips, config: RunConfig) -> dict[str, int]:
     size = min(most, max(least, tokens // TOKENS_PER_CODE // 16 * 16))
     batches = max(1, len(split) // config.data.batch_size)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(STEPS / batches)))
-    sized = hasattr(config.model.codebook, "size")
+    sized = "size" in type(config.model.codebook).model_fields
     return ({"model.codebook.size": size} if sized else {}) | {"training.epochs": epochs}

@@ -21,6 +21,7 @@ from cmg.data.pairs import check_pairs
 from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
+from cmg.masking import existing_steps
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
 from cmg.runs.checkpoint import (
@@ -273,8 +274,7 @@ def first_features(model: UnifiedModel, batches: Batches) -> Iterator[dict[str, 
         batch = batches.at(0, index).to(model.device, model.dtype)
         found = {}
         for m, z in model.semantics(batch).items():
-            mask = batch.steps.mask(m)
-            found[m] = z.flatten(0, 1) if mask is None else z[mask]
+            found[m] = existing_steps(z, batch.steps.mask(m))
         yield found
         tokens += sum(len(z) for z in found.values())
         if tokens >= 20 * model.size:

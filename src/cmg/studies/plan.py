@@ -9,6 +9,7 @@ from typing import Any
 
 from cmg.baselines.infonce import infonce_config
 from cmg.clips import configured_clips, is_one_store, training_split
+from cmg.codebook.quantizer import quantizers
 from cmg.config.load import (
     apart_from_method,
     load_config,
@@ -88,8 +89,8 @@ def plan_study(
 
     Raises:
         ConfigError: no such variant or fold, a value that does not fit, an assignment that the
-            study itself makes, a variant that changes nothing under this base, or groups that have
-            not as many tries each.
+            study itself makes, a variant that changes nothing under this base, one whose package
+            is not installed, or groups that have not as many tries each.
         ModalityError: a modality the data lack.
         DataError: data that cannot be opened or have too few clips.
     """
@@ -107,6 +108,8 @@ def plan_study(
     }
     variants = {name: configs[0] for name, configs in reads.items()}
     refuse_idle(study, started, chosen, variants)
+    for config in variants.values():
+        quantizers[config.model.codebook.kind].part.need_package()
     refuse_other_split(split, {"base": started} | variants)
     configs = {(n, fold): at_fold(c, fold) for fold in here for n, c in variants.items()}
     hashes, clips = {}, {}

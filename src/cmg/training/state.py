@@ -137,9 +137,8 @@ class TrainingState:
         if not (self.learns and self.objectives.need("rebuilt")):
             return {}
         with self.autocast():
-            if layer and self.model.second is not None:
-                return self.model.second.reconstruct(encoded, quantized)
-            return self.model.reconstruct(encoded, quantized)
+            of = self.model.second if layer and self.model.second is not None else self.model
+            return of.reconstruct(encoded, quantized)
 
     def layers(self, encoded: Encoded, quantized: Quantized) -> Sequence[Layer]:
         """What terms of each layer read; empty of a model with one."""
@@ -147,10 +146,11 @@ class TrainingState:
             return ()
         return self.model.second.layers(encoded, quantized, self.model.codebook)
 
-    def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
+    def rebuild(self, encoded: Encoded, modality: str, content: Tensor, layer: int = 0) -> Tensor:
         """See :meth:`UnifiedModel.rebuild`; for terms that give decoders other content."""
+        of = self.model.second if layer and self.model.second is not None else self.model
         with self.autocast():
-            return self.model.rebuild(encoded, modality, content)
+            return of.rebuild(encoded, modality, content)
 
     def clip_gradients(self) -> dict[str, Tensor]:
         """Clip as the options say; gradient norms before clipping, for the log."""

@@ -75,10 +75,11 @@ class Alone:
         rebuilt = {} if encoded.layers else state.reconstruct(encoded, quantized)
         view = View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
         view.rebuild = partial(state.rebuild, encoded)
-        view.layers = [
-            View(own, codes, state.reconstruct(own, codes, layer), book, of_layer(earlier, layer))
-            for layer, (own, codes, book) in enumerate(state.layers(encoded, quantized))
-        ]
+        for layer, (one, codes, book) in enumerate(state.layers(encoded, quantized)):
+            rebuilt = state.reconstruct(one, codes, layer)
+            part = View(one, codes, rebuilt, book, of_layer(earlier, layer))
+            part.rebuild = partial(state.rebuild, one, layer=layer)
+            view.layers = (*view.layers, part)
         return view
 
     def division(self, names: Iterable[str]) -> None:
