@@ -118,10 +118,25 @@ def test_of_whole_rows_as_wide_as_they_are():
     assert sorted(found.tolist()) == list(range(18))
 
 
-@pytest.mark.parametrize("kind", ["residual", "product", "none"])
+def test_each_group_has_a_list_of_its_own():
+    """As many of each, by its own codes, group after group."""
+    kind, options = "product", DimensionOptions(keep=2, largest=1, smallest=1)
+    own = quantizers[kind].options.model_validate({"size": 12, "groups": 2, "start": "uniform"})
+    book = build_quantizer(["a", "b"], 8, own)
+    g = torch.Generator().manual_seed(5)
+    for one in book.books:
+        one.codes.copy_(torch.randn(one.codes.shape, generator=g))
+    orders = [slow_criterion(one.codes.double().numpy()).argsort() for one in book.books]
+    wanted = [[int(order[-1]), int(order[0])] for order in orders]
+    found = kept_dimensions(book, options).tolist()
+    assert found == [*wanted[0], *(4 + x for x in wanted[1])]
+    with pytest.raises(ConfigError, match="have 4 dimensions; keep at most so many"):
+        kept_dimensions(book, DimensionOptions(keep=5))
+
+
+@pytest.mark.parametrize("kind", ["residual", "none"])
 def test_kinds_without_one_vector_per_index_are_refused(kind):
     options = {"size": 12} if kind != "none" else {}
-    options |= {"groups": 3} if kind == "product" else {}
     book = build_quantizer(["a", "b"], 6, quantizers[kind].options.model_validate(options))
     with pytest.raises(ConfigError, match=r"probe\.dimensions needs"):
         kept_dimensions(book, DimensionOptions(keep=4))

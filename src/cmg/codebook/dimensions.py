@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from cmg.codebook.levels import ProductCodebook
 from cmg.codebook.quantizer import Quantizer
 from cmg.errors import ConfigError
 from cmg.options import Options
@@ -28,7 +29,8 @@ class DimensionOptions(Options):
     """How many dimensions are kept, and from which end of the criterion.
 
     Attributes:
-        keep: How many; a multiple of `largest` + `smallest`.
+        keep: How many, of each group of dimensions where there are some; a multiple of
+            `largest` + `smallest`.
         largest: Share of those with the largest criterion, in a ratio to `smallest`.
         smallest: Share of those with the smallest.
         as_coded: Where the ratio does not divide `keep`, keep fewer, which is said in a remark.
@@ -114,18 +116,22 @@ def kept_dimensions(book: Quantizer, options: DimensionOptions) -> Tensor:
     """The dimensions that are kept of what heads are given of a codebook.
 
     One list for all modalities, since a head goes from one to the other: where each has vectors of
-    its own, by the mean of their criteria.
+    its own, by the mean of their criteria. Of groups of dimensions, or layers side by side, as many
+    of each, by its own codes, group after group [as coded of two layers].
 
     Args:
         book: Left untouched.
-        options: How many, and from which end.
+        options: How many (of each group), and from which end.
 
     Returns:
-        int64 [options.kept], on the codebook's device.
+        int64 [options.kept], or [L options.kept], on the codebook's device.
 
     Raises:
-        ConfigError: no codes, levels of them, or more dimensions than there are.
+        ConfigError: no codes, levels of them that are added, or more dimensions than there are.
     """
+    if isinstance(book, ProductCodebook):
+        own = [kept_dimensions(one, options) for one in book.books]
+        return torch.cat([x + level * book.level_width for level, x in enumerate(own)])
     book.need_one_level("probe.dimensions", "set probe.dimensions=null")
     device = book.table(book.modalities[0]).device
     every = torch.arange(book.size, device=device)

@@ -19,7 +19,7 @@ from cmg.golden.compare import SINGLE, Comparison
 from cmg.golden.fill import filled_weights
 from cmg.golden.objectives import accuracy_key, cpc_draw
 from cmg.golden.quantizer import compare_buffers, index_margin, modalities_in, recorded_reset
-from cmg.interop.architecture import infer_architecture
+from cmg.interop.architecture import Architecture, infer_architecture
 from cmg.interop.names import CLUB_NETS, cpc_slots
 from cmg.interop.official import export_official, load_official
 from cmg.objectives.club import CLUBGroup
@@ -119,17 +119,17 @@ def recorded_state(case: Case, comparison: Comparison) -> tuple[TrainingState, d
     compare_filled(comparison, weights)
     map_size = 7 if maps is None else maps.shape[2]
     architecture = infer_architecture(weights, map_size, dropout=0.0)
-    state = TrainingState(
-        architecture.modalities,
-        architecture.model,
-        architecture.objectives,
-        PUBLISHED,
-        precision="float64",
-    )
+    state = state_of(architecture)
     extras, absent = load_official(weights, state.model, state.objectives)
     if absent:
         raise DataError(f"{case.path} records no initial weights for {', '.join(absent[:3])}")
     return state, extras
+
+
+def state_of(architecture: Architecture) -> TrainingState:
+    """Training as published, in float64."""
+    own = (architecture.modalities, architecture.model, architecture.objectives)
+    return TrainingState(*own, PUBLISHED, precision="float64")
 
 
 def compare_filled(comparison: Comparison, weights: dict[str, Tensor]) -> None:

@@ -15,10 +15,10 @@ from cmg.golden.quantizer import (
     index_margin,
 )
 from cmg.golden.steps import (
-    PUBLISHED,
     batch_of,
     compare_fingerprints,
     recorded_steps,
+    state_of,
 )
 from cmg.interop.layout import build
 from cmg.interop.successors import Successor
@@ -92,14 +92,7 @@ def recorded_state(case: Case, files: Successor) -> tuple[TrainingState, Named]:
     """Training at the recorded initial weights, as coded but without dropout; and the extras."""
     first = recorded_steps(case)[0]
     size = case.array(f"in/{first}video").shape[2]
-    architecture = files.infer(case.params, size, 0.0)
-    state = TrainingState(
-        architecture.modalities,
-        architecture.model,
-        architecture.objectives,
-        PUBLISHED,
-        precision="float64",
-    )
+    state = state_of(files.infer(case.params, size, 0.0))
     extras, absent = files.load(case.params, state.model, state.objectives)
     if missing := [name for name in absent if not name.startswith(files.unused)]:
         raise DataError(f"{case.path} records no initial weights for {', '.join(missing[:3])}")

@@ -69,18 +69,12 @@ def infer_architecture(
             f"{', '.join(names) or 'none'} of {', '.join(MODALITIES)}"
         )
     codes, width = shape_of(tensors, f"{ENCODER}/Cross_quantizer.embedding", 2)
-    layers = f"{ENCODER}/{names[0]}_self_att.encoder.layers."
     options = published_options(width, codes, dropout)
-    temporal = TemporalOptions(
-        layers=count_indices(tensors, layers),
-        hidden=shape_of(tensors, f"{layers}0.linear1.weight", 2)[0],
-        dropout=dropout,
-    )
-    cpc, club = None, None
+    temporal = infer_temporal(tensors, f"{ENCODER}/{names[0]}_self_att", dropout)
+    cpc = None
     if any(name.startswith(f"{CPC}/") for name in tensors):
         cpc = infer_cpc(tensors, f"{CPC}/{next(iter(cpc_slots(names)))}")
-    if (first := f"{CLUB_NETS[names[0]]}/p_mu.0.weight") in tensors:
-        club = CLUBOptions(hidden=shape_of(tensors, first, 2)[0])
+    club = infer_club(tensors, CLUB_NETS[names[0]])
     return Architecture(
         [infer_modality(m, tensors, map_size) for m in names],
         options.model_copy(update={"temporal": temporal}),
@@ -116,6 +110,27 @@ def infer_modality(name: str, tensors: Mapping[str, Tensor], map_size: int) -> M
     words = shape_of(tensors, f"{TOKENS}/weight_ih_l0", 2)[1]
     token_hidden = shape_of(tensors, f"{TOKENS}/weight_hh_l0", 2)[1]
     return published_text(words, detail_width, token_hidden)
+
+
+def infer_temporal(tensors: Mapping[str, Tensor], block: str, dropout: float) -> TemporalOptions:
+    """Depth and feed-forward width of a Transformer, by the name of its module.
+
+    Raises:
+        CheckpointError: it has no layer.
+    """
+    layers = f"{block}.encoder.layers."
+    hidden = shape_of(tensors, f"{layers}0.linear1.weight", 2)[0]
+    return TemporalOptions(layers=count_indices(tensors, layers), hidden=hidden, dropout=dropout)
+
+
+def infer_club(tensors: Mapping[str, Tensor], section: str) -> CLUBOptions | None:
+    """Width of CLUB's nets, by the section of one; None where the file lacks it.
+
+    Raises:
+        CheckpointError: it is no matrix.
+    """
+    first = f"{section}/p_mu.0.weight"
+    return CLUBOptions(hidden=shape_of(tensors, first, 2)[0]) if first in tensors else None
 
 
 def infer_cpc(tensors: Mapping[str, Tensor], slot: str, min_start: int = 1) -> CrossCPCOptions:

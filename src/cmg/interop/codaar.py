@@ -10,13 +10,13 @@ from torch import Tensor
 from cmg.codebook.ema import EMAOptions
 from cmg.codebook.reset import ResetOptions, idle_by_rule
 from cmg.codebook.tied import TiedOptions
-from cmg.encoders.temporal import TemporalOptions
 from cmg.errors import CheckpointError
 from cmg.interop.architecture import (
     Architecture,
     as_coded_objectives,
     infer_cpc,
     infer_modality,
+    infer_temporal,
     shape_of,
 )
 from cmg.interop.names import (
@@ -30,7 +30,6 @@ from cmg.interop.names import (
     TOKENS,
     Rules,
     below,
-    count_indices,
     cpc_rules,
 )
 from cmg.interop.successors import Successor, needed_tensors
@@ -102,11 +101,7 @@ def infer_codaar(
             f"'{QUANTIZER}embedding' has rows of width {row}; {len(names)} modalities of width "
             f"{width} have {width * len(names)}"
         )
-    layers = f"{ENCODER}/video_self_att.encoder.layers."
-    hidden = shape_of(tensors, f"{layers}0.linear1.weight", 2)[0]
-    temporal = TemporalOptions(
-        layers=count_indices(tensors, layers), hidden=hidden, dropout=dropout
-    )
+    temporal = infer_temporal(tensors, f"{ENCODER}/video_self_att", dropout)
     cpc = infer_cpc(tensors, f"{CPC}/video") if any(n.startswith(CPC) for n in tensors) else None
     objectives = as_coded_objectives(cpc, None)
     model = published_options(width, size, dropout).model_copy(

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from cmg.encoders.temporal import TemporalOptions
-from cmg.interop.architecture import Architecture, as_coded_objectives, infer_cpc, shape_of
+from cmg.interop.architecture import (
+    Architecture,
+    as_coded_objectives,
+    infer_club,
+    infer_cpc,
+    infer_temporal,
+    shape_of,
+)
 from cmg.interop.names import (
     CLUB,
     CLUB_NETS,
@@ -19,7 +25,6 @@ from cmg.interop.names import (
     TEMPORAL,
     Rules,
     below,
-    count_indices,
     cpc_rules,
     decoder_rules,
     detail_rules,
@@ -48,15 +53,15 @@ SHARED = tuple(f"{LAYER}{part}.audio." for part in ("project", "semantic", "deta
 """What audio and video have in common, which files hold once."""
 
 
-def as_coded_terms(cross_cpc: object, hidden: int | None) -> dict[str, object]:
+def as_coded_terms(cross_cpc: object, club: CLUBOptions | None) -> dict[str, object]:
     """What trained the release, by the keys of ``objectives``; without nets where none are held.
 
     Args:
         cross_cpc: Its options; None leaves it out.
-        hidden: Width of CLUB's nets; None leaves them out.
+        club: Likewise.
     """
-    club = None if hidden is None else CLUBOptions(hidden=hidden, content="features")
-    flat = None if club is None else club.model_copy(update={"averages": "features"})
+    club = club and club.model_copy(update={"content": "features"})
+    flat = club and club.model_copy(update={"averages": "features"})
     second = {
         "reconstruction": {"detach_token_target": False},
         "cross_cpc": None,
@@ -88,33 +93,25 @@ def infer_fcid(
         CheckpointError: a tensor that such a file must hold is missing.
     """
     size, width = shape_of(tensors, f"{BOOK}embedding", 2)
-    layers = f"{ENCODER}/v_self_att.encoder.layers."
     conv = f"{ENCODER}/v_spe_encoder.conv_stack."
     channels = shape_of(tensors, f"{conv}0.weight", 4)[1]
     seen = shape_of(tensors, f"{conv}2.weight", 4)[0]
     heard, sound = shape_of(tensors, f"{ENCODER}/a_spe_encoder.audio_linear.weight", 2)
     words = shape_of(tensors, f"{ENCODER}/t_self_att.affine_matrix.weight", 2)[1]
-    cpc, hidden = None, None
+    cpc, club = None, infer_club(tensors, CLUB_NETS["video"])
     if any(name.startswith(f"{CPC}/") for name in tensors):
         found = infer_cpc(tensors, f"{CPC}/video")
         cpc = found.model_copy(update={"accuracy": "rows"})
-    if (net := f"{CLUB_NETS['video']}/p_mu.0.weight") in tensors:
-        hidden = shape_of(tensors, net, 2)[0]
     usual = published_options(width, size, dropout)
-    temporal = TemporalOptions(
-        layers=count_indices(tensors, layers),
-        hidden=shape_of(tensors, f"{layers}0.linear1.weight", 2)[0],
-        dropout=dropout,
-    )
     model = usual.model_copy(
         update={
-            "temporal": temporal,
+            "temporal": infer_temporal(tensors, f"{ENCODER}/v_self_att", dropout),
             "token_encoder": "none",
             "second": SecondLayerOptions(reads="clips"),
             "codebook": usual.codebook.model_copy(update={"ema": AS_CODED_EMA, "reset": RESET}),
         }
     )
-    objectives = as_coded_objectives(None, None).model_copy(update=as_coded_terms(cpc, hidden))
+    objectives = as_coded_objectives(None, None).model_copy(update=as_coded_terms(cpc, club))
     declared = [
         published_video(channels, seen, map_size),
         published_audio(sound, heard),

@@ -13,6 +13,7 @@ from cmg.interop.architecture import (
     Architecture,
     as_coded_objectives,
     infer_architecture,
+    infer_club,
     infer_cpc,
     shape_of,
 )
@@ -35,7 +36,6 @@ from cmg.interop.names import (
 from cmg.interop.successors import Successor, needed_tensors
 from cmg.models.published import AS_CODED_EMA, AS_CODED_RESET
 from cmg.models.second import SecondLayerOptions
-from cmg.objectives.club import CLUBOptions
 from cmg.objectives.second import SecondLayerTermOptions
 
 CPC_2 = "CPC_2_parameters"
@@ -80,12 +80,11 @@ def infer_srcid(
     names = [m.name for m in first.modalities]
     if names != list(MODALITIES):
         raise CheckpointError(f"an SRCID file is of audio, video and text, not {', '.join(names)}")
-    usual, cpc, club = first.objectives, None, None
+    usual, cpc = first.objectives, None
     if any(name.startswith(f"{CPC_2}/") for name in tensors):
         cpc = infer_cpc(tensors, f"{CPC_2}/video")
-    if (net := f"{CLUB_NETS_2['video']}/p_mu.0.weight") in tensors:
-        club = CLUBOptions(hidden=shape_of(tensors, net, 2)[0], inner_steps=1)
-    own = usual.club and usual.club.model_copy(update={"inner_steps": 1})
+    found = (usual.club, infer_club(tensors, CLUB_NETS_2["video"]))
+    own, club = (one and one.model_copy(update={"inner_steps": 1}) for one in found)
     terms = {"club": own, "cmcm": None, "second_layer": second_terms(cpc, club)}
     book = ProductOptions.model_validate(
         {"size": size, "groups": 2, "start": "uniform", "ema": AS_CODED_EMA}
