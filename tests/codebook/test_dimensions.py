@@ -126,7 +126,8 @@ def test_each_group_has_a_list_of_its_own():
     g = torch.Generator().manual_seed(5)
     for one in book.books:
         one.codes.copy_(torch.randn(one.codes.shape, generator=g))
-    orders = [slow_criterion(one.codes.double().numpy()).argsort() for one in book.books]
+    found = [np.array(slow_criterion(one.codes.double().numpy())) for one in book.books]
+    orders = [one.argsort() for one in found]
     wanted = [[int(order[-1]), int(order[0])] for order in orders]
     found = kept_dimensions(book, options).tolist()
     assert found == [*wanted[0], *(4 + x for x in wanted[1])]
