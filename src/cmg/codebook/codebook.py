@@ -298,8 +298,9 @@ class SharedCodebook(Quantizer):
 
     def _tokens(self, quantized: Quantized) -> Tensor:
         there, steps = self.present(quantized), quantized.steps
-        kept = [existing_steps(quantized.semantic[m], steps.mask(m)) for m in there]
-        return torch.cat(kept).to(self.codes.dtype)
+        # Converted first: torch.cat refuses float16 under autocast on a CPU.
+        dtype, given = self.codes.dtype, quantized.semantic
+        return torch.cat([existing_steps(given[m].to(dtype), steps.mask(m)) for m in there])
 
 
 def added(written: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
