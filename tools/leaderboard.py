@@ -139,7 +139,7 @@ def page_table(board: Mapping[str, Rows]) -> str:
 def cell(found: Mapping[str, Any] | None) -> str:
     """Mean and spread, and the difference to the default with its interval."""
     if found is None or "not_applicable" in found:
-        return "–" if found is None else f"not applicable: {found['not_applicable']}"
+        return "–" if found is None else f"not applicable: {found['not_applicable']}".split(";")[0]
     told = score_text(score_of(found["across"]))
     paired = found["paired_to_default"]
     if paired is None or paired["low"] is None:
