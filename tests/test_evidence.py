@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -190,3 +192,17 @@ def test_the_plot_has_a_mark_of_every_method_on_every_set(leaderboard, request):
     for name in board:
         assert f">{name}, %<" in drawn
     assert drawn == (request.config.rootpath / "docs/results/leaderboard.svg").read_text()
+
+
+def test_ticks_of_the_plot_stand_where_their_values_are(leaderboard):
+    """A scale from 15 to 68 ends at ticks of 0 and 80, evenly apart; 42 is 42 / 80 of the way."""
+    rows = {
+        name: {"across": {"mean": mean, "std": 1.0, "n": 2, "values": [mean, mean]}}
+        for name, mean in (("default", 67.0), ("baseline", 16.0), ("other", 42.0))
+    }
+    drawn = leaderboard.plot({"one": rows})
+    grid = [float(x) for x in re.findall(r'x1="([0-9.]+)"[^>]*class="grid"', drawn)]
+    gaps = {round(b - a, 1) for a, b in pairwise(grid)}
+    assert len(gaps) == 1, gaps
+    other = float(re.findall(r'cx="([0-9.]+)"', drawn)[2])
+    assert (other - grid[0]) / (grid[-1] - grid[0]) == pytest.approx(42 / 80, abs=0.01)

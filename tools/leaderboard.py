@@ -165,9 +165,10 @@ def plot(board: Mapping[str, Rows]) -> str:
         found = {n: score_of(rows[n]["across"]) for n in names if "across" in rows.get(n, {})}
         edge = LABELS + i * (PANEL + GAP)
         ends = [x for s in found.values() for x in (s.mean - s.std, s.mean + s.std)]
-        scale = AxisScale(max(0.0, min(ends)), min(100.0, max(ends)), edge, edge + PANEL)
+        ticks = nice_ticks(max(0.0, min(ends)), min(100.0, max(ends)))
+        scale = AxisScale(ticks[0], ticks[-1], edge, edge + PANEL)
         parts.append(text(edge, TOP - 20, f"{title}, %", "title"))
-        for tick in nice_ticks(scale.low, scale.high):
+        for tick in ticks:
             parts.append(rule((scale.at(tick), TOP - 6), (scale.at(tick), bottom), "grid"))
             parts.append(text(scale.at(tick), bottom + 16, tick_text(tick), "tick", "middle"))
         if DEFAULT in found:

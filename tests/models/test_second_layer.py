@@ -7,7 +7,7 @@ from cmg.config.load import load_config
 from cmg.errors import ConfigError
 from cmg.evaluation.encoding import FrozenEncoder
 from cmg.models.options import ModelOptions
-from cmg.models.second import fine, second_modalities
+from cmg.models.second import first_modalities, second_modalities
 from cmg.models.unified import UnifiedModel
 from cmg.objectives import Draws, ObjectiveOptions
 from cmg.objectives.base import View
@@ -304,8 +304,8 @@ def test_a_layer_has_no_layer_below_it():
 def test_declarations_of_the_layers():
     three = [declared(n) for n in NAMES]
     private, clips = (ModelOptions.model_validate(FORMS[f] | {"width": 8}).second for f in FORMS)
-    assert [m.name for m in fine(three, clips)] == ["audio", "video"]
-    assert fine(three, private) == fine(three, None) == three
+    assert [m.name for m in first_modalities(three, clips)] == ["audio", "video"]
+    assert first_modalities(three, private) == first_modalities(three, None) == three
     assert [m.shape for m in second_modalities(three, private, 8)] == [(10,), (4,), (10,)]
     assert [m.detail_width for m in second_modalities(three, clips, 8)] == [8, 8, 8]
     assert [m.kind for m in second_modalities(three, clips, 8)][2] is Kind.TOKENS

@@ -28,7 +28,7 @@ from cmg.interop.names import (
 )
 from cmg.models.options import ModelOptions
 from cmg.models.published import PUBLISHED, published_options
-from cmg.models.second import fine, second_modalities
+from cmg.models.second import first_modalities, second_modalities
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.club import CLUBOptions
 from cmg.objectives.cross_cpc import CrossCPCOptions
@@ -47,7 +47,7 @@ def build(architecture: Architecture) -> tuple[UnifiedModel, WeightedObjectives]
 def build_objectives(architecture: Architecture, seed: int = 0) -> WeightedObjectives:
     """The objectives of a model."""
     width, second = architecture.model.width, architecture.model.second
-    divided = fine(architecture.modalities, second)
+    divided = first_modalities(architecture.modalities, second)
     deeper = second_modalities(architecture.modalities, second, width)
     return WeightedObjectives(divided, width, architecture.objectives, seed, None, deeper)
 

@@ -45,7 +45,9 @@ class SecondLayerOptions(Options):
     reads: Reads
 
 
-def fine(modalities: Iterable[Modality], second: SecondLayerOptions | None) -> list[Modality]:
+def first_modalities(
+    modalities: Iterable[Modality], second: SecondLayerOptions | None
+) -> list[Modality]:
     """The modalities that the first layer divides: without tokens where the second reads clips."""
     clips = second is not None and second.reads == "clips"
     return [m for m in modalities if not clips or m.kind is not Kind.TOKENS]
@@ -132,8 +134,7 @@ class SecondLayer(nn.Module):
             first: With private detail where that is read.
         """
         if self.reads == "private":
-            inputs, steps = first.private, first.steps
-            content = {m: self.semantic[m](h, steps.mask(m)) for m, h in inputs.items()}
+            inputs, steps, content = first.private, first.steps, self.of_private(first)
         else:
             means = {m: mean_over_time(z, self.mask(first, m)) for m, z in first.semantic.items()}
             inputs = {m: self.project[m](mean)[:, None] for m, mean in means.items()}
@@ -142,7 +143,7 @@ class SecondLayer(nn.Module):
         detail = {m: self.detail[m](h)[0] for m, h in inputs.items()}
         second = Encoded(dict(inputs), content, detail, detail, steps)
         if self.reads == "private":
-            whole = {m: torch.cat([first.semantic[m], z], -1) for m, z in content.items()}
+            whole = side_by_side(first.semantic, content)
             return replace(first, semantic=whole, layers=(first, second))
         return replace(second, layers=(self.of_moments(first), second))
 
@@ -152,8 +153,7 @@ class SecondLayer(nn.Module):
         Of clips a moment is taken for a clip of one step, and every token is given its clip's.
         """
         if self.reads == "private":
-            whole: Encoded = self(first)
-            return whole.semantic
+            return side_by_side(first.semantic, self.of_private(first))
         found = {}
         for m, z in first.semantic.items():
             if m in self.tokens:
@@ -162,6 +162,10 @@ class SecondLayer(nn.Module):
             else:
                 found[m] = self.semantic[m](self.project[m](z))
         return found
+
+    def of_private(self, first: Encoded) -> dict[str, Tensor]:
+        """The content of what the first layer calls private."""
+        return {m: self.semantic[m](h, first.steps.mask(m)) for m, h in first.private.items()}
 
     def layers(self, whole: Encoded, quantized: Quantized, book: Quantizer) -> list[Layer]:
         """What each layer's objectives read, of what :meth:`forward` gave and its codes."""
@@ -199,6 +203,11 @@ class SecondLayer(nn.Module):
             return {m: x for m, x in given.items() if m not in self.tokens}
 
         return replace(first, inputs=without(first.inputs), semantic=without(first.semantic))
+
+
+def side_by_side(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Content of both layers, [B, T, 2 D] per modality."""
+    return {m: torch.cat([first[m], z], -1) for m, z in second.items()}
 
 
 def of_clips(steps: Steps) -> Steps:

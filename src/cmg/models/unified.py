@@ -25,7 +25,7 @@ from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.models.options import ModelOptions
 from cmg.models.saving import save_model
-from cmg.models.second import SecondLayer, fine
+from cmg.models.second import SecondLayer, first_modalities
 from cmg.models.teacher import Teacher
 from cmg.precision import no_autocast
 from cmg.process import seeded
@@ -99,7 +99,7 @@ class UnifiedModel(nn.Module):
         of_book = quantizers[book.kind].part.vector_width(options.width, names, book)
         content = of_book if two is None else options.width
         narrow = options.width if options.narrow_content and content > options.width else None
-        divided = {m.name for m in fine(modalities, two)}
+        divided = {m.name for m in first_modalities(modalities, two)}
         with seeded(seed):
             self.tokens = nn.ModuleDict()
             self.semantic = nn.ModuleDict()

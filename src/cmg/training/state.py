@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cmg.models.options import ModelOptions
-from cmg.models.second import Layer, fine, second_modalities
+from cmg.models.second import Layer, first_modalities, second_modalities
 from cmg.models.unified import UnifiedModel
 from cmg.objectives.options import ObjectiveOptions
 from cmg.objectives.weighted import WeightedObjectives
@@ -62,7 +62,7 @@ class TrainingState:
         self.model = UnifiedModel(modalities, model, seed).to(self.device, dtype)
         self.model.recompute_maps = recompute_maps
         book = self.model.codebook
-        divided = fine(modalities, model.second)
+        divided = first_modalities(modalities, model.second)
         second = second_modalities(modalities, model.second, model.width)
         vectors = model.width if second else book.width
         reads = None if model.second is None else model.second.reads
