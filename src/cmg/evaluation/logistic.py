@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,7 +22,14 @@ a better one than the strongest's: the weakest penalties take most of the time, 
 the samples more closely."""
 ITERATIONS = 200
 TOLERANCE = 1e-5
-"""Of the gradient, in units of the loss per unit of a weight."""
+"""Of the gradient, in units of the loss per unit of a weight on the axes of :func:`descend`."""
+ROUGH = 1e-4
+"""The same while penalties are compared: held-out losses are then right to about 0.001."""
+CURVATURE = 0.25
+"""The most by which one probability bends the loss, p (1 - p): what axes are scaled for."""
+FLAT = 1e-9
+"""Share of the samples' mean square below which an axis is left out: weights on it are held near
+zero by the weakest penalty, and steps towards them are what costs."""
 
 
 class Samples(NamedTuple):
@@ -137,28 +145,27 @@ def fit_logistic(
         raise NonFiniteError("features of a head are NaN or infinite")
     scale = given.square().mean().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
     distinct, labels, shares = counted(given / scale, labels)
-    inputs, back = reduced(distinct)
-    weight = inputs.new_zeros(classes, inputs.shape[1], requires_grad=True)
-    bias = inputs.new_zeros(classes, requires_grad=True)
-    best: tuple[float, Fit] | None = None
+    axes = principal_axes(distinct, shares)
+    weight = axes.x.new_zeros(classes, axes.x.shape[1])
+    bias = axes.x.new_zeros(classes)
+    best: tuple[float, float, Tensor, Tensor] = (math.inf, float(grid[0]), weight, bias)
     tried = rises = 0
-    for penalty in grid:
+    for penalty in grid if len(grid) > 1 else ():
+        assert held_out is not None
         tried += 1
-        descend(inputs, labels, shares, weight, bias, penalty)
-        found = weight.detach() if back is None else weight.detach() @ back
-        found, offset = found / scale, bias.detach().clone()
-        loss = 0.0
-        if held_out is not None and len(grid) > 1:
-            logits = functional.linear(held_out.x.double(), found, offset)
-            loss = float(functional.cross_entropy(logits, held_out.labels))
-        if best is None or loss < best[0]:
-            best, rises = (loss, Fit(found.to(x.dtype), offset.to(x.dtype), float(penalty))), 0
-        elif best[1].l2 < grid[0]:
+        weight, bias = descend(axes, labels, shares, weight, bias, penalty, ROUGH)
+        logits = functional.linear(held_out.x.double(), weight @ axes.back / scale, bias)
+        loss = float(functional.cross_entropy(logits, held_out.labels))
+        if loss < best[0]:
+            best, rises = (loss, float(penalty), weight, bias), 0
+        elif best[1] < grid[0]:
             rises += 1
             if rises == RISES:
                 break
-    assert best is not None
-    return best[1]._replace(tried=tried)
+    _, chosen, weight, bias = best
+    weight, bias = descend(axes, labels, shares, weight, bias, chosen, TOLERANCE)
+    found = weight @ axes.back / scale
+    return Fit(found.to(x.dtype), bias.to(x.dtype), chosen, max(1, tried))
 
 
 def counted(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,41 +184,71 @@ def counted(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return rows[:, :-1], rows[:, -1].long(), counts.to(x) / len(labels)
 
 
-def reduced(x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Fewer inputs that give the same fit: of more features than samples, their row space.
+class Axes(NamedTuple):
+    """Samples in a basis of their own.
+
+    Attributes:
+        x: [N, R].
+        back: [R, F], orthonormal rows, so that the sum of squared weights is the same in both.
+        square: [R], the samples' mean square along each.
+    """
+
+    x: Tensor
+    back: Tensor
+    square: Tensor
+
+
+def principal_axes(x: Tensor, shares: Tensor) -> Axes:
+    """Fewer inputs that give the same fit: the directions in which samples lie, see FLAT.
 
     Args:
         x: [N, F].
-
-    Returns:
-        [N, R], and the orthonormal rows [R, F] that lead back; None where nothing is saved.
+        shares: [N], summing to 1.
     """
-    if x.shape[1] <= x.shape[0]:
-        return x, None
-    q, r = torch.linalg.qr(x.T)
-    return r.T.contiguous(), q.T
+    rows = None
+    if x.shape[1] > x.shape[0]:
+        q, r = torch.linalg.qr(x.T)
+        x, rows = r.T, q.T
+    square, axes = torch.linalg.eigh(x.T @ (shares[:, None] * x))
+    kept = square > FLAT * square.sum()
+    back = axes[:, kept].T
+    return Axes(x @ axes[:, kept], back if rows is None else back @ rows, square[kept])
 
 
 def descend(
-    x: Tensor, labels: Tensor, shares: Tensor, weight: Tensor, bias: Tensor, penalty: float
-) -> None:
-    """Minimize over `weight` and `bias`, in place, from where they are."""
+    axes: Axes,
+    labels: Tensor,
+    shares: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    penalty: float,
+    tolerance: float,
+) -> tuple[Tensor, Tensor]:
+    """Minimize from `weight` and `bias`, on axes scaled by what the loss may bend along them.
+
+    Returns:
+        Weights [classes, R] and biases [classes].
+    """
+    unit = (CURVATURE * axes.square + penalty).rsqrt()
+    x, start = axes.x * unit, (weight / unit, bias)
+    scaled, offset = (value.clone().requires_grad_() for value in start)
     solver = torch.optim.LBFGS(
-        [weight, bias],
+        [scaled, offset],
         max_iter=ITERATIONS,
-        tolerance_grad=TOLERANCE,
+        tolerance_grad=tolerance,
         tolerance_change=1e-9,
-        history_size=20,
+        history_size=10,
         line_search_fn="strong_wolfe",
     )
 
     def loss() -> Tensor:
         solver.zero_grad()
-        logits = functional.linear(x, weight, bias)
+        logits = functional.linear(x, scaled, offset)
         fit = torch.dot(shares, functional.cross_entropy(logits, labels, reduction="none"))
-        total = fit + 0.5 * penalty * weight.square().sum()
+        total = fit + 0.5 * penalty * (scaled * unit).square().sum()
         torch.autograd.backward(total)
         return total
 
     with torch.enable_grad():
         solver.step(loss)  # type: ignore[no-untyped-call]
+    return scaled.detach() * unit, offset.detach()
