@@ -29,6 +29,7 @@ from cmg.report.markdown import table
 from cmg.report.svg import n, rule, svg, text
 from cmg.report.tables import crossing, score_text
 from cmg.report.tables import plain as texts
+from cmg.studies.definition import COMPUTED as CONTROLS
 from cmg.studies.ledger import (
     CHOICE,
     STUDY,
@@ -97,7 +98,8 @@ def rows_of(folder: Path, before: Rows | None = None) -> Rows:
             "seconds": seconds_of(folder, name),
             "tries": tries_of(folder, name),
         }
-    unfit = {n: {"study": study, "not_applicable": w} for n, w in summary.study.unfit.items()}
+    unfit = {n: w for n, w in summary.study.unfit.items() if n != CONTROLS}
+    unfit = {n: {"study": study, "not_applicable": why} for n, why in unfit.items()}
     return told | unfit
 
 

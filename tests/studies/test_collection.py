@@ -8,6 +8,7 @@ from cmg.errors import ConfigError, DataError, ModalityError
 from cmg.evaluation.frozen import FrozenData, Opened
 from cmg.official.collection import open_collection
 from cmg.recipes.pretrain import pretrain
+from cmg.studies.campaign import Asked, fitted
 from cmg.studies.definition import load_study
 from cmg.studies.plan import plan_study
 from cmg.studies.run import prepare_study, run_study
@@ -65,6 +66,19 @@ def test_scores_are_those_of_the_benchmark(root, tiny, monkeypatch):
     both = (found["ave/video->audio"] + found["ave/audio->video"]) / 2
     assert both == pytest.approx(expected.mean)
     assert 1 <= found["codebook/used"] <= 8
+
+
+def test_a_campaign_on_a_collection_computes_no_controls(root, tiny, tmp_path):
+    study = load_study("zoo")
+    kept = study.model_copy(update={"variants": study.variants[:1], "controls": ()})
+    assert kept.computed
+    asked = Asked(root, tiny, [*SMALL, "list=24k", "modalities=av"], seeds=1, only=["default"])
+    left, costs = fitted(kept, asked, tmp_path)
+    assert (left.computed, list(costs)) == (False, ["default"])
+    assert left.unfit == {
+        "computed": f"controls are computed on a store, and {root} is a collection"
+    }
+    assert study.joined(left).computed is False
 
 
 def test_what_does_not_fit_is_refused_before_training(root, tiny, store):

@@ -10,7 +10,7 @@ from cmg.clips import is_one_store
 from cmg.config.schema import RunConfig
 from cmg.errors import CmgError, ConfigError, DataError
 from cmg.studies.choice import best_of, settled, tries_of
-from cmg.studies.definition import Study
+from cmg.studies.definition import COMPUTED, Study
 from cmg.studies.ledger import CHOICE, STUDY, finished_jobs, read_identity, unfinished_jobs
 from cmg.studies.plan import (
     StudyPlan,
@@ -82,6 +82,8 @@ def fitted(study: Study, asked: Asked, out: Path) -> tuple[Study, dict[str, floa
         return study, {}
     unfit, done = remembered(out)
     configs = {row.name: variant_config(base, row, study.keeps) for row in study.rows()}
+    if study.computed and not is_one_store(base.data.store):
+        unfit[COMPUTED] = f"controls are computed on a store, and {base.data.store} is a collection"
     costs = {}
     for name in (n for n in configs if n in wanted and n not in unfit and n not in done):
         try:
@@ -126,7 +128,8 @@ def without(study: Study, unfit: Mapping[str, str]) -> Study:
     """A study without some variants, which it names with the reason."""
     kept = tuple(v for v in study.variants if v.name not in unfit)
     controls = tuple(v for v in study.controls if v.name not in unfit)
-    return study.model_copy(update={"variants": kept, "controls": controls, "unfit": dict(unfit)})
+    left = {"variants": kept, "controls": controls, "unfit": dict(unfit)}
+    return study.model_copy(update={**left, "computed": study.computed and COMPUTED not in unfit})
 
 
 def hours_of(plan: StudyPlan, costs: Mapping[str, float]) -> float:

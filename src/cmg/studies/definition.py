@@ -242,6 +242,7 @@ class Study(Options):
         update = {
             "variants": tuple(v for v in variants if not {v.name, v.group} & unfit.keys()),
             "controls": tuple(c for c in self.controls if c.name not in unfit),
+            "computed": self.computed and COMPUTED not in unfit,
             "unfit": unfit,
         }
         return self.model_copy(update=update)
