@@ -46,6 +46,7 @@ DEFAULT, INFONCE = "default", "infonce"
 RENAMED = {"codes": DEFAULT}
 """Rows of `evidence` by the names that they have here."""
 METRIC, EVIDENCE = "classification", "evidence"
+"""The metric of stores; of an official folder its first benchmark's is taken."""
 COMPUTED = ("ridge", "cca")
 """Of what needs no training, that are methods."""
 
@@ -72,12 +73,13 @@ def rows_of(folder: Path, before: Rows | None = None) -> Rows:
         print(f"{folder}: not finished, so left out: {', '.join(sorted(left))}")
     if summary.identity.base.data.test_split != "test":
         raise ConfigError(f"{folder} was scored on {summary.identity.base.data.test_split}")
-    scores, told = {}, {}
+    scores, told = {}, Rows()
+    metric = METRIC if METRIC in summary.metrics() else summary.metrics()[0]
     for row in summary.rows:
         name = row.variant.name
         if name in left or "/" in name or (row.variant.control and name not in COMPUTED):
             continue
-        found = mean_of(crossing(by_direction(row, METRIC)))
+        found = mean_of(crossing(by_direction(row, metric)))
         if found is not None:
             scores[RENAMED.get(name, name)] = found
     study = summary.study.name
@@ -98,9 +100,10 @@ def rows_of(folder: Path, before: Rows | None = None) -> Rows:
             "seconds": seconds_of(folder, name),
             "tries": tries_of(folder, name),
         }
-    unfit = {n: w for n, w in summary.study.unfit.items() if n != CONTROLS}
-    unfit = {n: {"study": study, "not_applicable": why} for n, why in unfit.items()}
-    return told | unfit
+    for name, why in summary.study.unfit.items():
+        if name != CONTROLS:
+            told[name] = {"study": study, "not_applicable": why}
+    return told
 
 
 def score_before(before: Rows, name: str, study: str) -> Score | None:
