@@ -1,4 +1,4 @@
-"""The recorded cases of successors and rivals hold."""
+"""The recorded cases of successors and rivals hold, and those of metrics of references."""
 
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from cmg.golden.verify import verify_case
 
 ZOO = Path(__file__).parent / "zoo"
 RECORDS = read_records(ZOO)
+METRICS = read_records(ZOO.parent / "references")
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+@pytest.mark.parametrize("record", RECORDS + METRICS, ids=lambda record: record.name)
 def test_case(record):
     result = verify_case(record)
     assert result.status is Status.OK, result
@@ -20,6 +21,6 @@ def test_case(record):
 
 
 def test_every_case_of_the_recording_is_here():
-    assert len(RECORDS) == 42
+    assert (len(RECORDS), len(METRICS)) == (42, 14)
     files = {record.entry["file"] for record in RECORDS}
     assert files == {path.name for path in ZOO.glob("*.npz")}

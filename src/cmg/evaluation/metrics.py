@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cmg.evaluation.video_parsing import event_counts, segment_counts, video_f1
 from cmg.precision import full_precision
 
 
@@ -221,9 +222,15 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
 
     Returns:
         ``precision``, ``recall``, ``f1`` (micro, background included), the same with
-        ``foreground_`` (without the background) and ``macro_``, and ``map``.
+        ``foreground_`` (without the background) and ``macro_``, ``map``; and the two levels of
+        :mod:`cmg.evaluation.video_parsing` of this modality, ``segment_f1`` and ``event_f1``,
+        means over clips, without the background and from 0.5 on.
     """
     counts = (targets >= 0).all(-1)
+    cells, truth = (
+        x.masked_fill(~counts[..., None], value=False)[..., :-1].transpose(1, 2)
+        for x in (logits.sigmoid() >= 0.5, targets > 0)
+    )
     found, true = logits.sigmoid()[counts], targets[counts]
     micro = batched(logits, targets) if batch_averaged else micro_scores(found, true)
     foreground = micro_scores(found[:, :-1], true[:, :-1])
@@ -233,6 +240,8 @@ def step_metrics(logits: Tensor, targets: Tensor, batch_averaged: bool) -> Metri
         **_named("foreground_", foreground),
         **{f"macro_{name}": value for name, value in asdict(macro).items()},
         map=mean_average_precision(logits[counts], true > 0),  # sigmoids would round to 1
+        segment_f1=float(video_f1(segment_counts(cells, truth)).mean()),
+        event_f1=float(video_f1(event_counts(cells, truth)).mean()),
     )
 
 

@@ -33,6 +33,7 @@ from cmg.golden.masked_steps import verify_masked_steps
 from cmg.golden.modules import MODULES
 from cmg.golden.objectives import verify_club, verify_cross_cpc
 from cmg.golden.quantizer import verify_quantizer
+from cmg.golden.references import REFERENCES
 from cmg.golden.releases import verify_deaf_quantizer, verify_zeroed_lookup
 from cmg.golden.rivals import verify_group_codes, verify_info_nce, verify_margin
 from cmg.golden.segmentation import verify_attention, verify_mask_loss, verify_mask_metrics
@@ -87,6 +88,7 @@ VERIFIERS: dict[str, tuple[Verifier, float]] = {
     **CODAAR,
     **SRCID_CASES,
     **FCID_CASES,
+    **{cls: (recipe, VALUES) for cls, recipe in REFERENCES.items()},
     r"TPAVIModule": (verify_attention, VALUES),
     r"IouSemanticAwareLoss / A_MaskedV_SimmLoss": (verify_mask_loss, VALUES),
     r"mask_iou, Eval_Fmeasure": (verify_mask_metrics, SINGLE),

@@ -28,9 +28,16 @@ WHAT = (
 )
 COLUMNS = {
     "clip": ("accuracy", "macro_f1", "map"),
-    "step": ("precision", "recall", "f1", "foreground_f1", "map"),
+    "step": ("precision", "recall", "f1", "foreground_f1", "segment_f1", "event_f1", "map"),
 }
-METRICS = {"map": "mAP", "f1": "F1", "macro_f1": "macro F1", "foreground_f1": "foreground F1"}
+METRICS = {
+    "map": "mAP",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "foreground_f1": "foreground F1",
+    "segment_f1": "segment F1",
+    "event_f1": "event F1",
+}
 """How metrics are called in tables, where not by their key."""
 CONTROLS = {
     "continuous": "no codebook",
