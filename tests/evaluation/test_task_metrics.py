@@ -7,10 +7,13 @@ import torch
 
 from cmg.evaluation.metrics import (
     average_precision,
+    background,
     batch_averaged_scores,
     batch_precision,
     clip_metrics,
+    every_second,
     macro_scores,
+    majority,
     mean_average_precision,
     micro_scores,
     step_metrics,
@@ -90,6 +93,22 @@ def test_confident_heads_do_not_tie():
     targets = torch.tensor([[0, 1, 0], [0, 1, 0], [1, 0, 0]])[None]
     steps = torch.tensor([[20.0, 30.0, -9.0], [20.0, 25.0, -9.0], [40.0, 20.0, -9.0]])[None]
     assert step_metrics(steps, targets, False)["map"] == pytest.approx(100.0)
+
+
+def test_answers_without_a_model_by_hand():
+    train = torch.tensor([[[1, 0, 0], [1, 0, 0]], [[0, 0, 1], [-1, -1, -1]]])
+    test = torch.tensor([[[0, 1, 0], [0, 0, 1]], [[0, 0, 1], [-1, -1, -1]]])
+    assert (majority(train, test, 3) > 0).int().tolist() == [[[1, 0, 0]] * 2] * 2
+    assert (background(train, test, 3) > 0).int().tolist() == [[[0, 0, 1]] * 2] * 2
+    assert (every_second(train, test, 3) > 0).int().tolist() == [[[0, 1, 0]] * 2, [[0, 0, 1]] * 2]
+    found = step_metrics(every_second(train, test, 3), test, False)
+    assert found["precision"] == pytest.approx(100 * 2 / 3)  # one second too many
+    assert found["segment_f1"] == pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert found["event_f1"] == pytest.approx(100.0)  # one second of two is a match
+    nothing = step_metrics(background(train, test, 3), test, False)
+    assert (nothing["segment_f1"], nothing["foreground_f1"]) == (50.0, 0.0)
+    of_clips = majority(torch.tensor([2, 2, 0]), torch.tensor([2, 1]), 3)
+    assert clip_metrics(of_clips, torch.tensor([2, 1]))["accuracy"] == 50.0
 
 
 def test_macro_scores_by_hand():

@@ -113,6 +113,13 @@ def test_guessing_by_frequency_has_the_expected_precision(everything):
     found = outcome.controls["chance"]["audio->audio"]
     p, r, f = (found[k].mean for k in ("precision", "recall", "f1"))
     assert f == pytest.approx(2 * p * r / (p + r))
+    assert list(outcome.controls)[:4] == ["chance", "majority", "background", "oracle_classes"]
+    oracle = outcome.controls["oracle_classes"]["audio->audio"]
+    assert (
+        oracle["segment_f1"].mean
+        > outcome.controls["background"]["audio->audio"]["segment_f1"].mean
+    )
+    assert "an oracle that reads test labels" in " ".join(outcome.remarks)
     always = outcome.controls["majority"]["audio->audio"]
     truth = outcome.predictions["audio->audio"].truth
     share = 100.0 * float(truth[..., -1].mean())  # half of all seconds are background

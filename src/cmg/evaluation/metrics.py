@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -310,16 +311,45 @@ def chance(train: Tensor, test: Tensor, classes: int) -> Metrics:
     return percent(**_named("", MicroScores(*shares)))
 
 
-def majority(train: Tensor, test: Tensor, classes: int) -> Metrics:
-    """The most frequent training class everywhere; arguments and keys of :func:`chance`."""
+Guess = Callable[[Tensor, Tensor, int], Tensor]
+"""Logits without a model: of training labels, test labels and the number of classes."""
+
+
+def majority(train: Tensor, test: Tensor, classes: int) -> Tensor:
+    """The most frequent training class everywhere.
+
+    Args:
+        train: Labels, int64 [N] or [N, T, C] with -1 at steps that do not count.
+        test: Labels likewise, of which only the shape is read.
+        classes: C.
+
+    Returns:
+        Logits, 1 and -1, [N, C] or [N, T, C].
+    """
     if test.dim() == 1:
         commonest = torch.bincount(train, minlength=classes).argmax()
-        always = F.one_hot(commonest, classes).float().expand(len(test), -1)
-        return percent(accuracy=top1_accuracy(always, test))
-    true = _counting(test)
-    commonest = _counting(train).sum(0).argmax()
-    scores = micro_scores(F.one_hot(commonest, classes).expand_as(true), true)
-    return percent(**_named("", scores))
+        return _sure(F.one_hot(commonest, classes)).expand(len(test), -1)
+    return _sure(F.one_hot(_counting(train).sum(0).argmax(), classes)).expand(test.shape)
+
+
+def background(train: Tensor, test: Tensor, classes: int) -> Tensor:
+    """Nothing anywhere; labels of steps, as of :func:`majority`."""
+    return _sure(F.one_hot(torch.tensor(classes - 1), classes)).to(test.device).expand(test.shape)
+
+
+def every_second(train: Tensor, test: Tensor, classes: int) -> Tensor:
+    """An oracle: the classes that a test clip truly has, in all of its steps.
+
+    It knows what, and not when. Labels of steps, as of :func:`majority`.
+    """
+    there = (test > 0).any(1, keepdim=True).expand(test.shape).clone()
+    there[..., -1] = ~there[..., :-1].any(-1)
+    return _sure(there)
+
+
+def _sure(chosen: Tensor) -> Tensor:
+    """Logits that say yes, or no."""
+    return 2.0 * chosen.float() - 1.0
 
 
 def _counting(labels: Tensor) -> Tensor:

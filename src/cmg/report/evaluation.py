@@ -44,6 +44,8 @@ CONTROLS = {
     "majority": "majority",
     "chance": "chance",
 }
+STEP_CONTROLS = {"background": "background alone", "oracle_classes": "oracle: the clip's classes"}
+"""Those that only seconds have."""
 """Titles of the controls, in the order of the table."""
 PRETRAINING = "in_pretraining"
 
@@ -202,9 +204,11 @@ def benchmark_table(outcomes: Sequence[Outcome]) -> Table:
     """
     one = outcomes[0].benchmark
     names = [metric_name(metric) for metric in COLUMNS[one.per]]
-    controls = CONTROLS | {
-        name: control_title(name) for name in NAMES if any(name in o.controls for o in outcomes)
-    }
+    controls = (
+        CONTROLS
+        | (STEP_CONTROLS if one.per == "step" else {})
+        | {name: control_title(name) for name in NAMES if any(name in o.controls for o in outcomes)}
+    )
     columns = ("protocol, direction", *names, "paper", *controls.values(), "remark")
     rows = [row for outcome in outcomes for row in _rows(outcome, list(controls))]
     return plain(one.title, columns, rows, _note(outcomes)).filled()

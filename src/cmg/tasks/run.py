@@ -14,9 +14,12 @@ from cmg.decoders.heads import ReadBy
 from cmg.evaluation.encoding import pad_steps
 from cmg.evaluation.features import Features, Readable
 from cmg.evaluation.metrics import (
+    Guess,
     Metrics,
+    background,
     chance,
     clip_metrics,
+    every_second,
     majority,
     probabilities,
     step_metrics,
@@ -68,6 +71,13 @@ def leak_report(plan: Plan, lists: Mapping[str, VideoIds]) -> list[dict[str, Any
 CONTINUOUS: Literal["continuous"] = "continuous"
 SELECTION = "selection"
 """Name of the watch on held-out clips; the others are named like the modality they read."""
+ORACLE = "oracle_classes"
+"""The one control that reads labels of test clips."""
+GUESSES: dict[str, dict[str, Guess]] = {
+    "clip": {"majority": majority},
+    "step": {"majority": majority, "background": background, ORACLE: every_second},
+}
+"""Answers without a model, of clips and of steps."""
 Heads = dict[str, dict[int, dict[str, Kept]]]
 """Trained heads by modality, seed and watch."""
 
@@ -99,8 +109,8 @@ def run_plan(
     runner = HeadRunner(plan, options, seeds)
     figures = runner.figures(paper if plan.data.published else {})
     controls = {
-        "chance": runner.baseline(chance),
-        "majority": runner.baseline(majority),
+        "chance": runner.expected(),
+        **{name: runner.guessed(guess) for name, guess in GUESSES[plan.benchmark.per].items()},
         CONTINUOUS: HeadRunner(plan, options, seeds, CONTINUOUS).figures(),
     }
     counts = {
@@ -120,8 +130,20 @@ def run_plan(
         plan.marks,
         paper,
         predictions=runner.predictions,
-        remarks=runner.remarks(),
+        remarks=runner.remarks() + beaten(figures, controls.get(ORACLE, {}), plan.headline),
     )
+
+
+def beaten(figures: Figures, oracle: Figures, headline: str) -> list[str]:
+    """What is said where the oracle of clips' classes is better than heads across modalities."""
+    better = [
+        f"{arrow} {oracle[arrow][metric].mean:.1f} against {row[metric].mean:.1f} ({metric})"
+        for metric in dict.fromkeys((headline, "event_f1"))
+        for arrow, row in figures.items()
+        if arrow in oracle and oracle[arrow][metric].mean > row[metric].mean
+    ]
+    what = "an oracle that reads test labels, the clip's classes in every second, beats heads"
+    return [f"{what}: {'; '.join(better)}"] if better else []
 
 
 def crossing_score(plan: Plan, options: HeadOptions, seeds: Sequence[int]) -> Score:
@@ -215,11 +237,19 @@ class HeadRunner:
             found.append(unseen_classes(train.cpu(), test.cpu(), self.plan.classes))
         return [line for line in dict.fromkeys(found) if line is not None]
 
-    def baseline(self, guess: Callable[[Tensor, Tensor, int], Metrics]) -> Figures:
-        """Figures that need no head, of labels alone."""
+    def expected(self) -> Figures:
+        """What guessing by chance is expected to reach."""
+        size = len(self.plan.classes)
+        return {
+            f"{source}->{target}": {k: Score.of([v]) for k, v in chance(*ends, size).items()}
+            for (source, target), ends in zip(self.plan.directions, self._ends(), strict=True)
+        }
+
+    def guessed(self, guess: Guess) -> Figures:
+        """Every metric of an answer that needs no head."""
         figures: Figures = {}
         for (source, target), (train, test) in zip(self.plan.directions, self._ends(), strict=True):
-            found = guess(train, test, len(self.plan.classes))
+            found = self.metrics(guess(train, test, len(self.plan.classes)), test)
             figures[f"{source}->{target}"] = {k: Score.of([v]) for k, v in found.items()}
         return figures
 
