@@ -1,5 +1,7 @@
 """One small document in every form, by hand."""
 
+import csv
+import io
 import json
 import re
 from dataclasses import replace
@@ -27,7 +29,7 @@ from cmg.report.latex import latex
 from cmg.report.markdown import markdown
 from cmg.report.tables import plain
 from cmg.report.terminal import shown
-from cmg.report.write import as_bytes, replace_files, report_files, write_folder
+from cmg.report.write import as_bytes, csv_text, replace_files, report_files, write_folder
 
 TABLE = plain("Scores", ("of", "value"), [("a & b", "50 %")], "A note.", cls="facts")
 DRAWN = '<svg viewBox="0 0 1 1"><text>\x07</text></svg>'
@@ -169,3 +171,10 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
 
 def test_names_that_are_no_text_are_written_all_the_same():
     assert as_bytes("a\udc80 ö") == b"a\\udc80 \xc3\xb6"
+
+
+def test_no_cell_of_a_csv_is_a_formula():
+    plain = ["a,b", "", "+0.6 (−5.7 ± 4.0)", "-12.5 %", "−3", "x=1", "a@b", 3, -2.5]
+    formulas = ["=1+1", "@SUM(A1)", "-2+3+cmd|' /C calc'!A0", "+HYPERLINK(1)", "\t=1", "-0AbcDEf"]
+    rows = list(csv.reader(io.StringIO(csv_text([plain, formulas]), newline="")))
+    assert rows == [[str(cell) for cell in plain], [f"'{cell}" for cell in formulas]]

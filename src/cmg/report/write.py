@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,8 +110,21 @@ def as_bytes(content: str | bytes | Mapping[str, Any]) -> bytes:
     return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
 
 
+FORMULA = re.compile(r"[=@\t\r]|[+-].*[^\d\s.,%±()+−–-]", re.DOTALL)
+"""How a text begins that a spreadsheet would run; of numbers, with their spread, it would not."""
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV file."""
+    """Rows as the text of a CSV file.
+
+    Ids, labels and captions may be somebody else's: what a spreadsheet would take for a formula has
+    an apostrophe before it, the mark of a text.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([as_text(x) for x in row] for row in rows)
     return text.getvalue()
+
+
+def as_text(cell: Any) -> Any:
+    """A cell that is no formula."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
