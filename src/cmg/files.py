@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,20 @@ def torch_fault(path: Path, error: Exception) -> str:
     return "it is truncated, or holds more than tensors and plain values"
 
 
+def refuse_special(path: Path) -> None:
+    """Refuse what is no file to read: a pipe has no size, and whoever opens it may wait for ever.
+
+    Raises:
+        DataError: a pipe, a device or a socket; whether there is anything is not looked at here.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path} is a pipe, a device or a socket; give a file")
+
+
 def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
     """A text file in UTF-8, with or without a byte order mark; its line ends stay as they are.
 
@@ -128,9 +143,10 @@ def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
         largest: Bytes that it may have.
 
     Raises:
-        DataError: it cannot be read, is too large, or is in another encoding.
+        DataError: it cannot be read, is no file, is too large, or is in another encoding.
     """
     try:
+        refuse_special(path)
         size = path.stat().st_size
         if size > largest:
             raise DataError(

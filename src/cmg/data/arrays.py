@@ -13,8 +13,6 @@ The CSV has a header and one row per clip. Its columns:
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from cmg.data.array_files import read_array
 from cmg.data.clips import Clips
 from cmg.data.features import check_features, converted
 from cmg.data.inmemory import class_names, feature_spec
@@ -167,7 +165,10 @@ def _blaming(table: _Table, row: TableRow, column: str) -> Iterator[None]:
 def _features(table: _Table, row: TableRow, name: str) -> NDArray[Any]:
     """The array [T, *shape] that a cell names."""
     file, _, key = row.cells[name].partition("#")
-    block = _load(table.path.parent / file, key)
+    path = table.path.parent / file
+    if not path.exists():
+        raise DataError(f"no file {path}; paths are relative to the CSV")
+    block = read_array(path, key)
     if block.dtype.kind not in "fiu":
         raise DataError(f"holds {block.dtype} values; expected numbers")
     if block.ndim == 0:
@@ -179,39 +180,6 @@ def _features(table: _Table, row: TableRow, name: str) -> NDArray[Any]:
     if table.dtype == "uint8" and block.dtype != np.uint8:
         raise DataError(f"holds {block.dtype}, which uint8 cannot hold; choose a float")
     return block if table.dtype is None else converted("the array", block, table.dtype)[0]
-
-
-def _load(path: Path, key: str) -> NDArray[Any]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"no file {path}; paths are relative to the CSV") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} is no readable .npy or .npz file ({error}); save plain numbers with numpy.save"
-        ) from error
-    if isinstance(loaded, np.ndarray):
-        if key:
-            raise DataError(f"{path} is a single array, it has no key {key!r}")
-        return loaded
-    with loaded:
-        return _member(path, loaded, key)
-
-
-def _member(path: Path, archive: NpzFile, key: str) -> NDArray[Any]:
-    if not key and len(archive.files) != 1:
-        raise DataError(
-            f"{path} holds {len(archive.files)} arrays; name one as FILE.npz#KEY: "
-            f"{', '.join(archive.files)}"
-        )
-    name = key or archive.files[0]
-    if name not in archive.files:
-        raise DataError(f"{path} has no array {name!r}{did_you_mean(name, archive.files)}")
-    try:
-        member: NDArray[Any] = archive[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}#{name} cannot be read ({error}); save plain numbers") from error
-    return member
 
 
 def _clip(

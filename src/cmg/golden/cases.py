@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from cmg.data.array_files import read_arrays
 from cmg.errors import DataError
 
 CASES = "cases.json"
@@ -141,24 +139,9 @@ def read_case(record: CaseRecord) -> Case:
     """
     path = beside(record, "file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: torch.from_numpy(np.array(archive[key])) for key in archive.files}
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
-    except (
-        OSError,
-        ValueError,  # NumPy: a header it cannot parse, or an array of Python objects
-        TypeError,  # torch: an array of something else than numbers
-        KeyError,
-        EOFError,
-        AttributeError,  # NumPy: a single array where an archive was expected
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise DataError(
-            f"cannot read {path}: {error}; it is truncated or no archive of arrays"
-        ) from error
+        arrays = {key: torch.from_numpy(x) for key, x in read_arrays(path).items()}
+    except TypeError as error:  # torch: an array of something else than numbers
+        raise DataError(f"cannot read {path}: {error}; it holds more than numbers") from error
     missing = [key for key in record.entry.get("arrays") or {} if key not in arrays]
     if missing:
         raise DataError(f"{path} lacks arrays that {CASES} lists: {', '.join(missing[:3])}")
