@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -53,10 +54,15 @@ def launch(arguments: Sequence[str], devices: int, restarts: int) -> None:
         threads = os.environ.get("OMP_NUM_THREADS", share)
         variables = {"OMP_NUM_THREADS": threads, ERROR_FILE: str(told)}
         with environment(variables), signals_kept(), quiet("torch.distributed.elastic"):
+            stopped = None
             try:
                 elastic_launch(config, sys.executable)("-m", "cmg", *arguments)
-            except (ChildFailedError, SignalException) as error:
+            except SignalException as error:
+                stopped = error.sigval
+            except ChildFailedError as error:
                 raise own_error(told) or died(error, restarts) from error
+        if stopped is not None:
+            signal.raise_signal(stopped)  # to whoever handled it before the launch
 
 
 @contextmanager

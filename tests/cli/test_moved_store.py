@@ -85,8 +85,9 @@ def test_a_moved_store_is_taken_where_its_content_agrees(project, tmp_path, cmg,
     assert hashed[:12] in told.err
     assert other.content_hash[:12] in told.err
     assert "only" not in told.err
-    told = cmg("pretrain", "data=moved", "training.epochs=3", "--out", "run", "--resume")
-    assert "but data=STORE" in told.err
+    told = cmg("pretrain", "data=moved", "training.seed=3", "--out", "run", "--resume")
+    assert "training.seed is 0 in the run, 3 here" in told.err
+    assert "data=STORE" in told.err
     assert read_checkpoint("run").config.data.store == str(root / "st"), "nothing was changed"
     told = cmg("pretrain", "data=moved", "--out", "run", "--resume")
     assert told.code == 0, told.err

@@ -1,6 +1,7 @@
 """One's own store on the command line: sizes by its size, labels of a file, steps by time."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -127,8 +128,20 @@ def test_a_folder_of_any_name_is_trained_on_and_its_run_goes_on(
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (config["data"]["store"], config["training"]["seed"]) == (str(tmp_path / name), 10)
     assert config["model"]["codebook"]["size"] == 16
-    again = cmg("pretrain", "--resume", "--out", "run", "--json")
-    assert again.json == said.json
+    for given in ([], [f"data={name}", *asked]):  # what it was begun with is taken, too
+        again = cmg("pretrain", *given, "--resume", "--out", "run", "--json")
+        assert again.json == said.json, again.err
+    longer = cmg("pretrain", "training.epochs=2", "--resume", "--out", "run")
+    assert longer.code == 0, longer.err
+    first, last = longer.err.splitlines()[0], longer.out.splitlines()[-1]
+    assert first.startswith("training commitment + clip_info_nce + step_info_nce on ")
+    assert "b (vectors " in first
+    assert "; 16 codes (shared); 2 epochs of " in first
+    assert first.endswith("steps are done; cpu")
+    probe = shlex.split(last.partition("  or  ")[2] or last.removeprefix("Next: "))[1:]
+    labels = tmp_path / "labels.csv"
+    done = cmg(*(labels if word == "LABELS.csv" else word for word in probe))
+    assert done.code == 0, done.err
 
 
 def test_one_modality_trains_as_its_own_upper_bound(make, cmg, tmp_path):

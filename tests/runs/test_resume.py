@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,6 +62,32 @@ def test_stopped_and_resumed_run_has_the_bits_of_an_uninterrupted_one(whole, tmp
     assert read_metrics(run) == read_metrics(tmp_path / "stopped")
 
 
+def test_a_finished_run_trains_longer_at_the_rates_of_the_longer_one(tiny_config, tmp_path):
+    """With a constant rate it is the longer run, to the bit; a falling rate rises once."""
+    for kind in ("constant", "cosine"):
+        short, longer = (
+            tiny_config(f"training.epochs={n}", f"optimizer.schedule.kind={kind}") for n in (1, 2)
+        )
+        run, whole = tmp_path / kind, pretrain(longer)
+        pretrain(short, run)
+        (run / "results.json").write_text("{}")
+        found = pretrain(longer, run, resume=True)
+        assert (found.position.step, read_config(run).training.epochs) == (10, 2)
+        assert not (run / "results.json").exists(), "they were of the shorter run"
+        assert json.loads((run / "run.json").read_text())["epochs_asked"] == [1, 2]
+        rates = [line["learning_rate"] for line in read_metrics(run)]
+        if kind == "constant":
+            assert_same_bits(bits(whole), bits(found))
+            continue
+        first, second = (np.cos(np.pi * np.arange(5 * n)[-5:] / (5 * n)) for n in (1, 2))
+        assert rates == pytest.approx([*0.005 * (1 + first), *0.005 * (1 + second)], rel=1e-5)
+    with pytest.raises(
+        CheckpointError, match=r"after step 10, and training.epochs=1 ends at step 5"
+    ):
+        prepare(short, run, resume=True)
+    assert read_config(run) == found.config, "nothing was changed"
+
+
 def test_teachers_queues_and_learned_codes_are_resumed(tiny_config, tmp_path):
     config = tiny_config(
         "model.teacher=0.9",
@@ -105,8 +133,11 @@ def test_process_killed_at_a_random_step_resumes_to_the_same_files(tiny_config, 
     assert read_metrics(killed) == read_metrics(whole)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT to a child needs POSIX")
-def test_ctrl_c_stops_cleanly_and_keeps_whole_checkpoints(tiny_config, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="signals to a child need POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_keeps_whole_checkpoints_and_says_how_to_go_on(
+    tiny_config, tmp_path, number
+):
     config = tmp_path / "config.yaml"
     config.write_text(to_yaml(tiny_config("training.epochs=400")))
     run = tmp_path / "run"
@@ -114,10 +145,11 @@ def test_ctrl_c_stops_cleanly_and_keeps_whole_checkpoints(tiny_config, tmp_path)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while len(list_checkpoints(run)) < 3 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert "resume" in said
+    assert process.returncode == 128 + number
+    typed = shlex.join(["python", *command[1:], "--resume"])
+    assert said.splitlines()[-1] == f"  {typed}"
     assert "Traceback" not in said
     assert not [p for p in (run / "checkpoints").iterdir() if p.name.startswith(".")]
 
@@ -127,8 +159,10 @@ def test_resume_refuses_other_configuration_other_data_and_no_run(
 ):
     run = tmp_path / "run"
     pretrain(tiny_config("training.epochs=1"), run)
-    with pytest.raises(CheckpointError, match="another configuration"):
-        prepare(tiny_config("training.epochs=2"), run, resume=True)
+    other = tiny_config("training.epochs=1", "training.seed=2", "objectives.club=null")
+    told = r"training\.seed is 0 in the run, 2 here"
+    with pytest.raises(CheckpointError, match=rf"another configuration: objectives.club.*; {told}"):
+        prepare(other, run, resume=True)
     written = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(written.replace("kind: shared", "kind: tied"))
     with pytest.raises(

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from shutil import get_terminal_size
@@ -32,6 +33,7 @@ from cmg.cli import (
 from cmg.cli.groups import PLUGIN, group
 from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
+from cmg.launching import under_launch
 from cmg.registry import use
 from cmg.workers import OWN_PROCESS
 
@@ -123,11 +125,48 @@ def width() -> int:
 
 
 class Stopped(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt, which typer would swallow without a word."""
+    """Ctrl-C and the like. No KeyboardInterrupt, which typer would swallow without a word.
+
+    Attributes:
+        signal: Number of what was sent.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signal = signum
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    raise Stopped
+    raise Stopped(signum)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Raise :class:`Stopped` at Ctrl-C, at the end of a job, and where the terminal goes.
+
+    What is ignored stays so (``nohup``). Of several ranks, which wait for each other in code that
+    is not Python's, a signal to end ends the process.
+    """
+    numbers = {signal.SIGINT}
+    if "RANK" not in os.environ and "SLURM_STEP_NODELIST" not in os.environ:
+        numbers |= {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if number == signal.SIGINT or handler is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def told_of_stop() -> str:
+    """What is kept of a command that is stopped, and how it goes on."""
+    kept = "stopped; what was finished is kept"
+    if STATE.go_on is None:
+        return f"{kept} (a study or an import goes on with the same command)"
+    return f"{kept}. To go on:\n  {STATE.go_on()}"
 
 
 def main(commands: typer.Typer = app) -> None:
@@ -137,13 +176,14 @@ def main(commands: typer.Typer = app) -> None:
         commands: Those of ``cmg``, or of a program of one's own.
     """
     warnings.formatwarning = shown
-    signal.signal(signal.SIGINT, _stop)
+    STATE.go_on = None
     own = OWN_PROCESS.set(True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # letters that the terminal lacks are spelled out
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(commands(standalone_mode=False, terminal_width=width()))
+        with stopping():
+            sys.exit(commands(standalone_mode=False, terminal_width=width()))
     except USAGE_ERROR as error:
         usage = StringIO()
         error.show(file=usage)
@@ -160,12 +200,11 @@ def main(commands: typer.Typer = app) -> None:
             "model.codebook.size, data.batch_size or training.micro_batch"
         )
         fail({"error": "MemoryError", "message": text}, f"error: {text}", 2)
-    except Stopped:
-        text = (
-            "stopped; what was finished is kept (a run goes on with `cmg pretrain --resume`, "
-            "a study or an import with the same command)"
-        )
-        fail({"error": "Interrupted", "message": text}, text, 130)
+    except Stopped as stopped:
+        if under_launch():  # which says it once for all ranks
+            sys.exit(128 + stopped.signal)
+        text = told_of_stop()
+        fail({"error": "Interrupted", "message": text}, text, 128 + stopped.signal)
     except OSError as error:
         say("")  # ends here if it is standard output that cannot be written
         if error.filename is None:

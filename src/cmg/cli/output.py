@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -36,9 +37,16 @@ WorkersOption = Annotated[int | None, typer.Option(help="Processes; default: CPU
 
 @dataclass
 class OutputState:
-    """Whether this process prints JSON."""
+    """What holds for the command that runs.
+
+    Attributes:
+        json: Whether it prints JSON.
+        go_on: Says the command that goes on with what is stopped now; None where it is the same
+            command again, or there is none.
+    """
 
     json: bool = False
+    go_on: Callable[[], str] | None = None
 
 
 STATE = OutputState()
@@ -48,6 +56,13 @@ def say_json(wanted: bool) -> bool:
     """Remember ``--json``, so that errors are JSON too."""
     STATE.json = wanted
     return wanted
+
+
+def typed_again(*more: str) -> str:
+    """The command line that was typed, as a shell takes it, and arguments that it lacks."""
+    name, given = Path(sys.argv[0]), sys.argv[1:]
+    program = ["python", "-m", "cmg"] if name.stem == "__main__" else [name.name]
+    return shlex.join([*program, *given, *(word for word in more if word not in given)])
 
 
 def show(told: Mapping[str, Any], *lines: str | Block) -> None:

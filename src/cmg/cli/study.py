@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from math import inf
 from pathlib import Path
 from time import time
@@ -18,6 +16,7 @@ from cmg.cli.output import (
     say_remarks,
     show,
     show_report,
+    typed_again,
     whole_numbers,
 )
 
@@ -143,7 +142,7 @@ def run(
         left = len(prepared.jobs) - len(done)
         return summary, {"trained": len(done), "finished_before": prepared.finished, "left": left}
 
-    again = shlex.join(["cmg", *sys.argv[1:]])
+    again = typed_again()
     ready = chosen(study, asked, out, run_plan)
     if ready is None:
         left = len(unfinished_jobs(out / CHOICE, read_identity(out / CHOICE)))

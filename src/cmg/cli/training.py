@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmg.cli.output import WorkersOption, say_remarks, show, show_report
+from cmg.cli.output import STATE, WorkersOption, say_remarks, show, show_report, typed_again
 from cmg.errors import CmgError, ConfigError
 
 if TYPE_CHECKING:
     from cmg.config.schema import RunConfig
+    from cmg.runs.loop import Pretraining
     from cmg.training.ranks import Ranks
 
 Assignments = Annotated[
@@ -75,7 +79,11 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Run folder.")],
     assignments: Assignments = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in OUT from its last checkpoint.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in OUT from its last checkpoint; training.epochs=N trains on.",
+        ),
     ] = False,
     official_checkpoints: Annotated[
         bool,
@@ -98,6 +106,7 @@ def pretrain(
     """
     from cmg.training.ranks import Ranks
 
+    STATE.go_on = partial(going_on, out)
     ranks = Ranks.of_environment()
     if devices is not None:
         if ranks is not None:
@@ -152,6 +161,13 @@ def without_launch_options(arguments: list[str]) -> list[str]:
     return kept
 
 
+def going_on(out: Path) -> str:
+    """The command that goes on with a run which is stopped now."""
+    from cmg.runs.folder import CONFIG
+
+    return typed_again("--resume") if (out / CONFIG).is_file() else typed_again()
+
+
 def train_and_show(
     assignments: list[str],
     out: Path,
@@ -165,7 +181,8 @@ def train_and_show(
     from cmg.recipes.pretrain import collapsed, prepare
     from cmg.runs.checkpoint import list_checkpoints
 
-    config = configuration(assignments, out, resume)
+    asked = configuration(assignments, out, resume)
+    config = asked.config
     training = prepare(config, out, resume, official_checkpoints, ranks)
     if ranks is not None and not ranks.first:
         training.train()
@@ -173,9 +190,14 @@ def train_and_show(
         return
     kept = training.config.training.keep_checkpoints
     rule = f"training.keep_checkpoints={'null' if kept is None else kept}"
-    typer.echo(
-        f"checkpoints will take about {training.expected_bytes / 1e6:,.0f} MB ({rule})", err=True
-    )
+    first_lines = [
+        first_line(training, config.data.store, asked.method),
+        *asked.remarks,
+        f"checkpoints will take about {training.expected_bytes / 1e6:,.0f} MB ({rule})",
+    ]
+    if config.training.tensorboard:
+        first_lines.append(f"curves: {shlex.join(['tensorboard', '--logdir', str(out)])}")
+    say_remarks(first_lines)
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
     board = tensorboard(out, config.training.tensorboard, training.position.step)
@@ -187,6 +209,7 @@ def train_and_show(
         ranks.barrier()
     checkpoints = list_checkpoints(out)
     remarks = collapsed(training)
+    follow = next_commands(training, out)
     told = {
         "run": str(out),
         "checkpoint": str(checkpoints[-1]),
@@ -195,6 +218,7 @@ def train_and_show(
         "checkpoints": len(checkpoints),
         "bytes": bytes_below(out),
         "remarks": remarks,
+        "next": follow,
     }
     say_remarks(remarks)
     show(
@@ -202,34 +226,94 @@ def train_and_show(
         f"{training.position.step} steps; checkpoint: {told['checkpoint']}",
         f"{out}: {len(checkpoints)} checkpoints ({rule}), {bytes_below(out) / 1e6:,.0f} MB in all"
         + ("; older step-... folders may be deleted" * (len(checkpoints) > 2)),
+        f"Next: {'  or  '.join(follow)}",
     )
 
 
-def configuration(assignments: list[str], out: Path, resume: bool) -> RunConfig:
-    """The configuration that the arguments name."""
-    from cmg.config.load import CHOICE, load_config, override_config
+def first_line(training: Pretraining, store: str, method: str) -> str:
+    """What is trained on what, for how long, and where."""
+    config, batches, position = training.config, training.batches, training.position
+    shapes = [
+        f"{m.name} ({m.kind.value} {'x'.join(map(str, m.shape))})"
+        for m in training.state.model.modalities.values()
+    ]
+    codes = f"{training.state.model.size} codes ({config.model.codebook.kind})"
+    where = str(training.state.device)
+    if training.ranks is not None:
+        where = f"{training.ranks.size} processes, the first on {where}"
+    begun = f", of which {position.step} steps are done" if position.step else ""
+    if position.step >= training.steps_in_all:
+        begun = ", all of which are done: more of them, by training.epochs=N, train on"
+    terms = " + ".join(config.objectives.terms)
+    return (
+        f"training {f'{method} ({terms})' if method else terms} on {store}: {batches.count} "
+        f"clips ({config.data.train_split}) of {', '.join(shapes)}; "
+        f"{codes if training.state.model.size else 'no codes'}; {config.training.epochs} "
+        f"epoch{'s' * (config.training.epochs > 1)} of {len(batches)} steps{begun}; {where}"
+    )
 
-    if resume:
-        if not {a.partition("=")[0] for a in assignments} <= {"data", "data.store", "data.lists"}:
-            raise ConfigError(
-                "--resume takes the run's own configuration; leave out the rest, but data=STORE "
-                "where the store was moved"
-            )
-        from cmg.runs.folder import read_config
 
-        return override_config(read_config(out), assignments)
+def next_commands(training: Pretraining, out: Path) -> list[str]:
+    """What to type after a run: a head from one modality to another, and the whole table."""
+    labels = training.batches.split.labels
+    names = list(training.state.model.modalities)
+    pair = ["--train-on", names[0], "--test-on", names[-1]]
+    own = [] if labels else ["--labels", "LABELS.csv"]
+    commands = [["cmg", "probe", "--model", str(out), *pair, *own]]
+    return [
+        shlex.join(words)
+        for words in [*([["cmg", "report", str(out)]] if labels else []), *commands]
+    ]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the arguments ask for.
+
+    Attributes:
+        config: The whole configuration.
+        method: By name; empty where the run says by itself what it trains by.
+        remarks: On what was chosen for the data.
+    """
+
+    config: RunConfig
+    method: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def configuration(assignments: list[str], out: Path, resume: bool) -> Asked:
+    """The configuration that the arguments name.
+
+    A run that is resumed has its own: arguments are set in it, or, where they name a preset or
+    method, are read as when it was begun, so that the line it was begun with can be typed again.
+    What then differs is for whoever resumes to say; where the data are and how many epochs there
+    are is the run's to say unless the arguments do.
+    """
+    from cmg.config.load import chosen_method, load_config, override_config
     from cmg.config.shorthands import OWN_DATA, written_out
 
     name, overrides = written_out(assignments)
-    config = load_config(name, overrides)
-    if name != OWN_DATA or name in assignments or any(o.startswith(CHOICE) for o in overrides):
-        return config
+    keys = {override.partition("=")[0] for override in overrides}
+    named = name in assignments or "method" in keys or "recipe=published" in assignments
+    if resume:
+        from cmg.runs.folder import places_of, read_config, with_places
+
+        own = read_config(out)
+        if not named:
+            return Asked(override_config(own, overrides))
+        config = load_config(name, overrides)
+        if keys.isdisjoint({"data", "data.store", "data.lists"}):
+            config = with_places(config, places_of(own))
+        if "training.epochs" not in keys:
+            config = override_config(config, changes={"training.epochs": own.training.epochs})
+        return Asked(config, chosen_method(name, overrides))
+    config, method = load_config(name, overrides), chosen_method(name, overrides)
+    if named or name != OWN_DATA:
+        return Asked(config, method)
     from cmg.clips import configured_clips
     from cmg.recipes.own_data import sizes
 
-    asked = {override.partition("=")[0] for override in overrides}
     found = sizes(configured_clips(config.data), config)
-    chosen = [f"{key}={value}" for key, value in found.items() if key not in asked]
-    if chosen:
-        typer.echo(f"chosen by the number of clips: {' '.join(chosen)}", err=True)
-    return override_config(config, chosen)
+    chosen = [f"{key}={value}" for key, value in found.items() if key not in keys]
+    remarks = [f"chosen by the number of clips: {' '.join(chosen)}"] if chosen else []
+    return Asked(override_config(config, chosen), method, tuple(remarks))

@@ -93,6 +93,14 @@ def composed(name_or_path: StrPath | None, method: StrPath | None) -> tuple[str,
     return f"{source} with {told}", merged(apart_from_method(tree), chosen)
 
 
+def chosen_method(name: str, overrides: Sequence[str]) -> str:
+    """The method by name: that of ``method=``, else the one that a preset or file names."""
+    asked = [o.removeprefix(CHOICE) for o in overrides if o.startswith(CHOICE)]
+    source, text = text_of(PRESET, name)
+    own = asked[-1] if asked else method_of(read_tree(text, source), source)
+    return own or "own"
+
+
 def read_tree(text: str, source: str) -> dict[str, Any]:
     """The values of a YAML text, typed, if all plugins that it names are loaded."""
     tree: dict[str, Any] = typed(parse_yaml(text, source), RunConfig)

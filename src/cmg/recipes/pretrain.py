@@ -18,29 +18,16 @@ from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
 from cmg.data.pairs import check_pairs
-from cmg.errors import CheckpointError, ConfigError, ModalityError, did_you_mean
+from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.masking import existing_steps
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
-from cmg.runs.checkpoint import (
-    Checkpoint,
-    Position,
-    restore_training,
-)
-from cmg.runs.folder import (
-    RUN,
-    create_run,
-    move_data,
-    places_of,
-    read_config,
-    read_facts,
-    settled,
-    with_places,
-)
-from cmg.runs.keeping import resumable_checkpoint, thin
+from cmg.runs.checkpoint import Position
+from cmg.runs.folder import RUN, create_run, read_facts, settled
 from cmg.runs.loop import Pretraining, StepObserver
+from cmg.runs.resuming import refuse_converted, resume_from
 from cmg.training.compiling import compile_parts
 from cmg.training.ranks import Ranks, choose_device
 from cmg.training.seeding import step_generator
@@ -61,7 +48,8 @@ def pretrain(
         config: The whole configuration, or a named run or YAML file that has it.
         run: Run folder; None keeps nothing on disk.
         resume: Continue the run in `run` from its newest checkpoint; `config` must be the run's,
-            but for `training.keep_checkpoints`, where the run's own holds.
+            but for `training.epochs`, which may be more than the run has trained, and for
+            `training.keep_checkpoints`, where the run's own holds.
         observers: Told of every step.
 
     Returns:
@@ -178,7 +166,8 @@ def prepare_alone(
     if resume:
         if run is None:
             raise ConfigError("nothing to resume: give the run folder")
-        resume_from(training, run)
+        if not resume_from(training, run):
+            start_codebook(training)
     else:
         start_codebook(training)
         if run is not None and writes:
@@ -295,75 +284,6 @@ def first_usage(model: UnifiedModel, batches: Batches) -> CodeUsage:
     model.train(trains)
     joined = {m: torch.cat(parts)[:, None] for m, parts in found.items() if parts}
     return CodeUsage.of(joined, model.size, dict.fromkeys(joined))
-
-
-def refuse_converted(run: Path) -> None:
-    """Refuse to resume what `cmg convert` wrote.
-
-    Raises:
-        CheckpointError: it did write the run.
-    """
-    if (run / RUN).is_file() and "origin" in read_facts(run):
-        raise CheckpointError(
-            f"{run} was converted from a checkpoint of the authors, so neither its data nor its "
-            "place in them is known: it can be used (--model), not resumed"
-        )
-
-
-def refuse_another_kind(checkpoint: Checkpoint, own: RunConfig) -> None:
-    """Refuse a checkpoint whose codebook is not what the run's configuration says.
-
-    Raises:
-        CheckpointError: naming the kinds, or that options differ.
-    """
-    there, here = checkpoint.config.model.codebook, own.model.codebook
-    if there != here:
-        raise CheckpointError(
-            f"{checkpoint.path} has a codebook of kind {there.kind}, and the run's config.yaml "
-            f"says {here.kind}{', with other options' * (there.kind == here.kind)}; put back "
-            "model.codebook as checkpoint.json has it, or begin another run"
-        )
-
-
-def resume_from(training: Pretraining, run: Path) -> None:
-    """Put a run's newest checkpoint into `training`, or its start if it has none yet.
-
-    Raises:
-        CheckpointError: no run there, another configuration, other data, or damaged files.
-    """
-    own = read_config(run)
-    training.config = kept_as(training.config, own)
-    if with_places(own, places_of(training.config)) != training.config:
-        raise CheckpointError(
-            f"{run} was started with another configuration; resume without overrides"
-        )
-    checkpoint = resumable_checkpoint(run)
-    if checkpoint is not None:
-        refuse_another_kind(checkpoint, own)
-    trained_on = read_facts(run)["data_hash"] if checkpoint is None else checkpoint.data_hash
-    if trained_on != training.data_hash:
-        raise CheckpointError(
-            f"{run} was started on a store with content hash {trained_on[:12]}, but "
-            f"{training.config.data.store} has {training.data_hash[:12]}; give it the same data"
-        )
-    if training.run is not None and own != training.config:  # the data are elsewhere now
-        move_data(run, training.config)
-    if checkpoint is None:
-        start_codebook(training)
-        return
-    restore_training(training.state, checkpoint)
-    training.position = checkpoint.position
-    if training.run is not None:
-        thin(training.run, own, len(training.batches))  # what a killed process left to do
-    if training.run is not None and training.position.step < training.steps_in_all:
-        for outdated in ("results.json", "report.html", "report.md"):
-            (run / outdated).unlink(missing_ok=True)  # of the model of an earlier step
-
-
-def kept_as(config: RunConfig, run: RunConfig) -> RunConfig:
-    """A configuration that keeps the checkpoints which a run was started to keep."""
-    kept = {"keep_checkpoints": run.training.keep_checkpoints}
-    return config.model_copy(update={"training": config.training.model_copy(update=kept)})
 
 
 def run_facts(store: Clips, config: RunConfig, modalities: list[Modality]) -> dict[str, Any]:

@@ -124,13 +124,16 @@ def holds(config: RunConfig, data_hash: str) -> bool:
         return False
 
 
-def move_data(run: Path, config: RunConfig) -> None:
-    """Let a run know where its data are now.
+def update_run(run: Path, before: RunConfig, config: RunConfig) -> None:
+    """Let a run know where its data are now, and of how many epochs it is.
 
     Raises:
         DataError: it cannot be written.
     """
     told = read_facts(run) | {"store": config.data.store, "from_run": from_run(run, config)}
+    epochs = [before.training.epochs, config.training.epochs]
+    if epochs[0] != epochs[1]:
+        told["epochs_asked"] = [*told.get("epochs_asked", epochs[:1]), epochs[1]]
     replace_file(run / CONFIG, to_yaml(config).encode())
     replace_file(run / RUN, json.dumps(told, indent=1).encode())
 
