@@ -20,6 +20,8 @@ from cmg.errors import ConfigError, DataError
 StrPath = str | os.PathLike[str]
 """What names a file or a folder."""
 
+LOCK = ".lock"
+"""Of a folder that a process writes; see :mod:`cmg.locks`."""
 DIGESTED = 1 << 20
 """Bytes of a block with a checksum of its own."""
 LARGEST_TEXT = 1_000_000_000
@@ -59,8 +61,10 @@ def writing(target: Path) -> Iterator[None]:
 
 
 def is_occupied(path: Path) -> bool:
-    """Whether something is at a path: a file, or a folder with something in it."""
-    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    """Whether something is at a path: a file, or a folder with something in it but a lock."""
+    if not path.is_dir():
+        return path.exists()
+    return any(not inside.name.startswith(LOCK) for inside in path.iterdir())
 
 
 def refuse_occupied(path: Path, remedy: str = "choose another --out") -> None:

@@ -102,7 +102,8 @@ def pretrain(
 ) -> None:
     """Learn a shared codebook from unlabeled pairs.
 
-    With --devices N, or started by torchrun, N processes train as one with the same batch would.
+    With --devices N, or started by torchrun or srun, N processes train as one with the same
+    batch would.
     """
     from cmg.training.ranks import Ranks
 
@@ -110,7 +111,9 @@ def pretrain(
     ranks = Ranks.of_environment()
     if devices is not None:
         if ranks is not None:
-            raise ConfigError("--devices starts processes, and so does torchrun; use one of them")
+            raise ConfigError(
+                "--devices starts processes, and so does torchrun or srun; use one of them"
+            )
         launch_pretraining(assignments or [], out, resume, devices, restarts)
         return
     if ranks is None:

@@ -21,11 +21,12 @@ from cmg.data.pairs import check_pairs
 from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path
 from cmg.interop.export import OfficialCheckpoints, keeps_official
+from cmg.locks import until_failure
 from cmg.masking import existing_steps
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
 from cmg.runs.checkpoint import Position
-from cmg.runs.folder import RUN, create_run, read_facts, settled
+from cmg.runs.folder import RUN, create_run, read_config, read_facts, settled
 from cmg.runs.loop import Pretraining, StepObserver
 from cmg.runs.resuming import refuse_converted, resume_from
 from cmg.training.compiling import compile_parts
@@ -124,6 +125,8 @@ def prepare_alone(
     """:func:`prepare` of one rank."""
     if resume and run is not None:
         refuse_converted(run)
+    if resume and run is None:
+        raise ConfigError("nothing to resume: give the run folder")
     options = config.training
     store = training_clips(config.data)
     config = settled(config)
@@ -163,14 +166,17 @@ def prepare_alone(
     )
     if run is not None and writes and (official_checkpoints or (resume and keeps_official(run))):
         training.keepers.append(OfficialCheckpoints(run, modalities, config))
+    if run is None:
+        start_codebook(training)
+        return training
     if resume:
-        if run is None:
-            raise ConfigError("nothing to resume: give the run folder")
-        if not resume_from(training, run):
-            start_codebook(training)
+        read_config(run)  # no lock where there is no run
     else:
         start_codebook(training)
-        if run is not None and writes:
+    with until_failure(run if writes else None) as training.lock:
+        if resume and not resume_from(training, run):
+            start_codebook(training)
+        elif writes and not resume:
             create_run(run, config, run_facts(store, config, modalities) | launch_facts(ranks))
     return training
 

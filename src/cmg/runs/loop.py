@@ -14,6 +14,7 @@ from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
 from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
+from cmg.locks import FolderLock, locked
 from cmg.objectives.draws import Draws
 from cmg.precision import no_autocast
 from cmg.process import reseed, thread_count
@@ -64,6 +65,7 @@ class Pretraining:
         ranks: The processes that train together; None if this one is alone. Only rank 0 has a
             `run`.
         keepers: Told of every whole epoch of a run that is kept on disk.
+        lock: On the run folder, held while it is trained.
     """
 
     config: RunConfig
@@ -75,6 +77,7 @@ class Pretraining:
     observers: list[StepObserver]
     ranks: Ranks | None = None
     keepers: list[EpochObserver] = field(default_factory=list)
+    lock: FolderLock | None = None
 
     def train(self, stop_after: Callable[[Position], bool] | None = None) -> None:
         """Train to the last epoch.
@@ -86,7 +89,12 @@ class Pretraining:
             NonFiniteError: a term, or what was to be kept, became NaN or infinite; names step,
                 term and clips.
             CheckpointError: a checkpoint could not be written.
+            LockedError: another process writes the run folder.
         """
+        with locked(self.lock):
+            self._train(stop_after)
+
+    def _train(self, stop_after: Callable[[Position], bool] | None) -> None:
         options = self.config.training
         metrics = MetricsLog(self.run, self.position.step) if self.run else None
         # Dropout draws from the global generator: seed it per step, leave it as it was found.

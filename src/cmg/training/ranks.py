@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,10 @@ PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others before it gives up."""
 
 
+PORTS = (15000, 15000)
+"""First port, and how many, of which the tasks of a step of Slurm take one by its number."""
+
+
 class RankError(CmgError, RuntimeError):
     """Another rank failed; its own message says why."""
 
@@ -35,6 +40,8 @@ class Ranks:
         local: Number of this process on its machine; the GPU it takes.
         restart: How often the launcher has started all ranks anew.
         launch: Name of the launch, the same after a restart.
+        address: Where they meet, as torch takes it: MASTER_ADDR and MASTER_PORT of the
+            environment, or ``tcp://HOST:PORT``.
     """
 
     rank: int
@@ -42,6 +49,7 @@ class Ranks:
     local: int = 0
     restart: int = 0
     launch: str = ""
+    address: str = "env://"
 
     @property
     def first(self) -> bool:
@@ -50,14 +58,14 @@ class Ranks:
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str] | None = None) -> Ranks | None:
-        """The ranks that a launcher (``torchrun``) has described; None without one.
+        """The ranks that a launcher (``torchrun``, ``srun``) has described; None without one.
 
         Raises:
-            ConfigError: RANK and WORLD_SIZE that make no sense.
+            ConfigError: variables that make no sense.
         """
         told = os.environ if variables is None else variables
         if "RANK" not in told or "WORLD_SIZE" not in told:
-            return None
+            return cls.of_slurm(told)
         try:
             rank, size = int(told["RANK"]), int(told["WORLD_SIZE"])
             local, restart = int(told.get("LOCAL_RANK", "0")), int(told.get(RESTART, "0"))
@@ -69,6 +77,34 @@ class Ranks:
         if name == "none":
             name = f"{told.get('MASTER_ADDR')}:{told.get('MASTER_PORT')}"
         return cls(rank, size, local, restart, name)
+
+    @classmethod
+    def of_slurm(cls, told: Mapping[str, str]) -> Ranks | None:
+        """The ranks that the tasks of one ``srun`` are; None outside of one, or for one task.
+
+        They meet on the first machine of the step, unless MASTER_ADDR and MASTER_PORT are set. A
+        job that Slurm starts anew goes on with its own run, as a launch of ``torchrun`` does.
+
+        Raises:
+            ConfigError: variables that make no sense.
+        """
+        nodes, job = told.get("SLURM_STEP_NODELIST"), told.get("SLURM_JOB_ID", "0")
+        if not nodes or "SLURM_PROCID" not in told:  # a batch script has a number, but no step
+            return None
+        try:
+            rank, local = int(told["SLURM_PROCID"]), int(told.get("SLURM_LOCALID", "0"))
+            size = int(told.get("SLURM_STEP_NUM_TASKS") or told.get("SLURM_NTASKS", "1"))
+            restart = int(told.get("SLURM_RESTART_COUNT", "0"))
+            place = (7 * int(job) + int(told.get("SLURM_STEP_ID", "0"))) % PORTS[1]
+        except ValueError as error:
+            raise ConfigError(f"a variable of Slurm is no number: {error}") from error
+        if size == 1:
+            return None
+        if not 0 <= rank < size:
+            raise ConfigError(f"SLURM_PROCID={rank} must be from 0 to {size - 1}, of {size} tasks")
+        host = told.get("MASTER_ADDR") or first_host(nodes)
+        port = told.get("MASTER_PORT") or str(PORTS[0] + place)
+        return cls(rank, size, local, restart, f"slurm-{job}", f"tcp://{host}:{port}")
 
     # ---- the group ---------------------------------------------------------------------------
 
@@ -84,7 +120,7 @@ class Ranks:
             torch.cuda.set_device(device)
         backend = "nccl" if device.type == "cuda" else "gloo"
         with others_needed():
-            store, rank, size = next(rendezvous("env://", self.rank, self.size))
+            store, rank, size = next(rendezvous(self.address, self.rank, self.size))
             # The launcher's store outlives a restart: the addresses in it would be of the dead.
             fresh = PrefixStore(f"cmg-{self.restart}", store)
             dist.init_process_group(
@@ -171,6 +207,12 @@ class Ranks:
                 x.detach().copy_(part)
 
 
+def first_host(nodes: str) -> str:
+    """The first machine of a list as Slurm writes it: ``gpu[03-05,9],login`` is gpu03."""
+    first = re.match(r"(?:[^,\[]|\[[^\]]*\])+", nodes)
+    return re.sub(r"\[(\w+)[^\]]*\]", r"\1", first[0] if first else nodes)
+
+
 def choose_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """The device a configuration names; ``auto`` is a GPU if there is one, else the CPU.
 
@@ -183,7 +225,8 @@ def choose_device(name: str, ranks: Ranks | None = None) -> torch.device:
         if ranks.local >= torch.cuda.device_count():
             raise ConfigError(
                 f"rank {ranks.rank} is number {ranks.local} on its machine, which has "
-                f"{torch.cuda.device_count()} GPU(s); start as many processes as there are GPUs"
+                f"{torch.cuda.device_count()} GPU(s) to be seen; start as many processes as there "
+                "are GPUs, all of which see all of them (srun --gpu-bind=none)"
             )
         return torch.device("cuda", ranks.local)
     if ranks is not None and name.startswith("cuda:"):
