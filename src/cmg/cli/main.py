@@ -20,6 +20,7 @@ import typer
 from cmg import __version__
 from cmg.cli import (
     baselines,
+    config,
     data,
     extract,
     presets,
@@ -65,6 +66,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     using.report,
     using.verify_golden,
     using.convert,
+    config.config,
     tasks.select,
     segmentation.segment,
     retrieval.retrieve,
