@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from io import StringIO
@@ -12,6 +13,7 @@ import pytest
 from typer.main import get_command
 
 from cmg.cli import output, progress
+from cmg.cli.examples import EXAMPLES, PANELS
 from cmg.cli.groups import words_last
 from cmg.cli.main import app
 from cmg.cli.main import width as width_of_help
@@ -63,6 +65,38 @@ def test_help_is_whole_sentences(monkeypatch, width):
         helps += [c.get_short_help_str(1000) for c in getattr(command, "commands", {}).values()]
         for text in (command.help, *helps):
             assert "".join(text.split()) in joined
+
+
+def test_every_command_has_an_example_that_it_takes():
+    """Values are checked by the parser: types, choices, and that nothing is missing."""
+    found, root = set(), get_command(app)
+    for context in contexts(root):
+        words = context.command_path.split()[1:]
+        if hasattr(context.command, "list_commands") or words[0] == "runs":  # its old name
+            continue
+        found.add(path := " ".join(words))
+        example = EXAMPLES[path]
+        assert "".join(f"Example: {example}".split()) in "".join(context.get_help().split())
+        program, *given = shlex.split(example)
+        assert program == "cmg"
+        parent = root.make_context("cmg", given.copy())
+        name, command, rest = root.resolve_command(parent, given)
+        while hasattr(command, "list_commands"):
+            parent = command.make_context(name, rest[:1], parent)
+            name, command, rest = command.resolve_command(parent, rest)
+        assert command.make_context(name, rest, parent).command_path == f"cmg {path}"
+    assert len(found) > 35
+
+
+def test_the_help_of_cmg_groups_its_commands(cmg):
+    shown = cmg("--help").out
+    order = [shown.index(f"\n{panel}:\n") for panel in PANELS]
+    assert order == sorted(order)
+    assert "\nMore:" not in shown
+    train = shown[order[0] : order[1]]
+    assert [line.split()[0] for line in train.splitlines() if re.match(r"  \w", line)] == [
+        *("demo", "pretrain", "select", "study"),
+    ]
 
 
 @pytest.mark.parametrize(

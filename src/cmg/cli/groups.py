@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cmg.cli.examples import EXAMPLES, PANELS, panel_of
 from cmg.cli.output import say_json
 from cmg.errors import ConfigError, did_you_mean
 
@@ -101,6 +102,8 @@ class Group(TyperGroup):
             raise ConfigError(f"{ctx.command_path} has no command {cmd_name!r}{hint}")
         if found is not None:
             found.context_class = Context
+            if path in EXAMPLES:
+                found.epilog = f"Example: {EXAMPLES[path]}"
             take_common(found, ctx.find_root().command)
         return found
 
@@ -116,11 +119,19 @@ class Group(TyperGroup):
         return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands with their whole first sentences."""
-        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        rows = [(name, command.get_short_help_str(WHOLE)) for name, command in commands]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """List the commands with their whole first sentences, those of ``cmg`` in groups."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        told = [name for names in PANELS.values() for name in names]
+        names = self.list_commands(ctx)
+        for name in names if ctx.parent else sorted(names, key=[*told, *names].index):
+            command = self.get_command(ctx, name)
+            section = "Commands" if ctx.parent else panel_of(name)
+            row = (name, command.get_short_help_str(WHOLE))
+            sections.setdefault(section, []).append(row)
+        order = [*PANELS, *(section for section in sections if section not in PANELS)]
+        for section in filter(sections.get, order):
+            with formatter.section(section):
+                formatter.write_dl(sections[section])
 
 
 def take_common(command: Any, root: Any) -> None:
