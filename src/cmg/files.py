@@ -77,6 +77,26 @@ def refuse_occupied(path: Path, remedy: str = "choose another --out") -> None:
         raise ConfigError(f"{path} exists and is not empty; {remedy}")
 
 
+def need_space(folder: Path, needed: int, remedy: str) -> None:
+    """Ask for the space that is going to be written, before anything is.
+
+    Args:
+        folder: To write to; need not be there yet.
+        needed: Bytes, about.
+        remedy: What to do.
+
+    Raises:
+        DataError: the disk has less; names the folder, what is needed and what is free.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise DataError(
+            f"{folder} is going to take about {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            f"free there; {remedy}. Nothing was written"
+        )
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:

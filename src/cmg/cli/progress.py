@@ -1,4 +1,4 @@
-"""Progress on the terminal (stderr) and in TensorBoard."""
+"""Progress on the terminal (stderr)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
@@ -151,45 +150,6 @@ class ProgressBar(ClipBar):
         """A step of one run is done."""
         under_way = min(position.epoch + 1, self.epochs)
         self.add(clips, log, f"epoch {under_way}/{self.epochs}")
-
-
-class TensorBoard:
-    """Every term and measure as a scalar.
-
-    Args:
-        folder: Of the events.
-        steps_done: By earlier processes.
-    """
-
-    def __init__(self, folder: Path, steps_done: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        # purge_step hides what a killed process logged after its last checkpoint.
-        self.writer = SummaryWriter(str(folder), purge_step=steps_done + 1)
-
-    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
-        """A step is done."""
-        for name, value in log.items():
-            self.writer.add_scalar(name, value, position.step)
-
-    def close(self) -> None:
-        """Write what is left."""
-        self.writer.close()
-
-
-@contextmanager
-def tensorboard(
-    run: Path, wanted: bool, steps_done: int, name: str = ""
-) -> Iterator[list[TensorBoard]]:
-    """A TensorBoard observer where it is wanted, in a folder of a name."""
-    if not wanted:
-        yield []
-        return
-    board = TensorBoard(run / "tensorboard" / name, steps_done)
-    try:
-        yield [board]
-    finally:
-        board.close()
 
 
 @contextmanager

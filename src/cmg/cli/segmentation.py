@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cmg.cli.boards import tensorboard as boards
 from cmg.cli.output import (
     RunOption,
     WeightsOption,
@@ -19,7 +20,6 @@ from cmg.cli.output import (
     whole_numbers,
 )
 from cmg.cli.progress import progress_bar
-from cmg.cli.progress import tensorboard as boards
 from cmg.cli.tasks import DeviceOption
 from cmg.errors import ConfigError
 

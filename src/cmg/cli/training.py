@@ -179,13 +179,18 @@ def train_and_show(
     ranks: Ranks | None,
 ) -> None:
     """Train; only rank 0 shows anything."""
-    from cmg.cli.progress import ProgressBar, tensorboard
+    from cmg.cli.boards import boards, show_codebook, wandb_package
+    from cmg.cli.progress import ProgressBar
+    from cmg.codebook.measures import collapse
+    from cmg.config.load import collapse_remedies
     from cmg.files import bytes_below
-    from cmg.recipes.pretrain import collapsed, prepare
+    from cmg.recipes.pretrain import first_usage, prepare
     from cmg.runs.checkpoint import list_checkpoints
 
     asked = configuration(assignments, out, resume)
     config = asked.config
+    if config.training.wandb is not None:
+        wandb_package()  # its absence is said before anything is written
     training = prepare(config, out, resume, official_checkpoints, ranks)
     if ranks is not None and not ranks.first:
         training.train()
@@ -203,15 +208,20 @@ def train_and_show(
     say_remarks(first_lines)
     per_epoch = training.batches.count
     done = training.position.step * per_epoch // len(training.batches)
-    board = tensorboard(out, config.training.tensorboard, training.position.step)
+    begun = training.position.step
     epochs = config.training.epochs
-    with board as boards, ProgressBar(per_epoch * epochs, done, epochs) as bar:
-        training.observers += [bar, *boards]
-        training.train()
+    with boards(out, training.config, begun) as followed:
+        with ProgressBar(per_epoch * epochs, done, epochs) as bar:
+            training.observers += [bar, *followed]
+            training.train()
+        model, last = training.state.model, training.position.step
+        usage = first_usage(model, training.batches)
+        if last > begun:
+            show_codebook(followed, model, usage, last)
     if ranks is not None:
         ranks.barrier()
     checkpoints = list_checkpoints(out)
-    remarks = collapsed(training)
+    remarks = collapse(usage, collapse_remedies(training.config))
     follow = next_commands(training, out)
     told = {
         "run": str(out),
@@ -270,7 +280,7 @@ def next_commands(training: Pretraining, out: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRun:
     """What the arguments ask for.
 
     Attributes:
@@ -284,7 +294,7 @@ class Asked:
     remarks: tuple[str, ...] = ()
 
 
-def configuration(assignments: list[str], out: Path, resume: bool) -> Asked:
+def configuration(assignments: list[str], out: Path, resume: bool) -> AskedRun:
     """The configuration that the arguments name.
 
     A run that is resumed has its own: arguments are set in it, or, where they name a preset or
@@ -303,20 +313,20 @@ def configuration(assignments: list[str], out: Path, resume: bool) -> Asked:
 
         own = read_config(out)
         if not named:
-            return Asked(override_config(own, overrides))
+            return AskedRun(override_config(own, overrides))
         config = load_config(name, overrides)
         if keys.isdisjoint({"data", "data.store", "data.lists"}):
             config = with_places(config, places_of(own))
         if "training.epochs" not in keys:
             config = override_config(config, changes={"training.epochs": own.training.epochs})
-        return Asked(config, chosen_method(name, overrides))
+        return AskedRun(config, chosen_method(name, overrides))
     config, method = load_config(name, overrides), chosen_method(name, overrides)
     if named or name != OWN_DATA:
-        return Asked(config, method)
+        return AskedRun(config, method)
     from cmg.clips import configured_clips
     from cmg.recipes.own_data import sizes
 
     found = sizes(configured_clips(config.data), config)
     chosen = [f"{key}={value}" for key, value in found.items() if key not in keys]
     remarks = [f"chosen by the number of clips: {' '.join(chosen)}"] if chosen else []
-    return Asked(override_config(config, chosen), method, tuple(remarks))
+    return AskedRun(override_config(config, chosen), method, tuple(remarks))

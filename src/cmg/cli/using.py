@@ -180,9 +180,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder; default: the run's.")] = None,
 ) -> None:
     """Write report.html (self-contained) and report.md; evaluates the run if that is not done."""
+    from cmg.cli.boards import show_transfer
     from cmg.report.run import write_report
 
     written = write_report(run, out)
+    show_transfer(run)
     show({"written": [str(p) for p in written]}, *(f"Report: {p}" for p in written))
 
 

@@ -18,13 +18,14 @@ from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
 from cmg.data.pairs import check_pairs
-from cmg.errors import ConfigError, ModalityError, did_you_mean
-from cmg.files import StrPath, as_path
+from cmg.errors import ModalityError, did_you_mean
+from cmg.files import StrPath, as_path, bytes_below, need_space
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.locks import until_failure
 from cmg.masking import existing_steps
 from cmg.models.unified import UnifiedModel
 from cmg.process import thread_count, torch_defaults
+from cmg.runs.checkpoint import FOLDER as CHECKPOINTS
 from cmg.runs.checkpoint import Position
 from cmg.runs.folder import RUN, create_run, read_config, read_facts, settled
 from cmg.runs.loop import Pretraining, StepObserver
@@ -34,6 +35,9 @@ from cmg.training.ranks import Ranks, choose_device
 from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality
+
+SPACE = "free space, choose another --out, or keep fewer checkpoints: training.keep_checkpoints=2"
+"""The remedy where a run's checkpoints do not fit."""
 
 
 @torch_defaults()
@@ -123,10 +127,8 @@ def prepare_alone(
     ranks: Ranks | None,
 ) -> Pretraining:
     """:func:`prepare` of one rank."""
-    if resume and run is not None:
+    if resume:
         refuse_converted(run)
-    if resume and run is None:
-        raise ConfigError("nothing to resume: give the run folder")
     options = config.training
     store = training_clips(config.data)
     config = settled(config)
@@ -173,6 +175,8 @@ def prepare_alone(
         read_config(run)  # no lock where there is no run
     else:
         start_codebook(training)
+    if writes:
+        need_space(run, training.expected_bytes - bytes_below(run / CHECKPOINTS), SPACE)
     with until_failure(run if writes else None) as training.lock:
         if resume and not resume_from(training, run):
             start_codebook(training)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cmg.config.compare import as_typed, differing
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
-from cmg.errors import CheckpointError
+from cmg.errors import CheckpointError, ConfigError
 from cmg.runs.checkpoint import Checkpoint, restore_training
 from cmg.runs.folder import RUN, places_of, read_config, read_facts, update_run, with_places
 from cmg.runs.keeping import resumable_checkpoint, thin
@@ -16,12 +16,15 @@ from cmg.runs.loop import Pretraining
 EPOCHS, KEEP = "training.epochs", "training.keep_checkpoints"
 
 
-def refuse_converted(run: Path) -> None:
-    """Refuse to resume what `cmg convert` wrote.
+def refuse_converted(run: Path | None) -> None:
+    """Refuse to resume what `cmg convert` wrote, or nothing.
 
     Raises:
         CheckpointError: it did write the run.
+        ConfigError: there is no run.
     """
+    if run is None:
+        raise ConfigError("nothing to resume: give the run folder")
     if (run / RUN).is_file() and "origin" in read_facts(run):
         raise CheckpointError(
             f"{run} was converted from a checkpoint of the authors, so neither its data nor its "

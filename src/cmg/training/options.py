@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cmg.options import MOST_SEED, Options
+from cmg.options import MOST_SEED, Name, Options
 
 Precision = Literal["float32", "bf16", "float64"]
 
@@ -24,7 +24,9 @@ class TrainingOptions(Options):
         keep_checkpoints: How many of the newest to keep. ``epochs`` keeps one per epoch, which is
             what ``cmg select`` chooses from, but weights only of all but the newest two, from
             which training can go on; null keeps every one whole.
-        tensorboard: Write scalars for TensorBoard.
+        tensorboard: Write curves, settings and codes for TensorBoard: ``tensorboard --logdir RUN``.
+        wandb: Project of Weights & Biases to send the same to; null sends nothing. Needs the
+            package wandb; WANDB_MODE=offline keeps it on this machine.
         micro_batch: Clips that are encoded at once; null for all. Terms still compare the whole
             batch, so results are the same to rounding, with less memory and more time.
         recompute_maps: Compute the private path of maps again for its gradients instead of keeping
@@ -50,6 +52,7 @@ class TrainingOptions(Options):
     checkpoint_every_steps: int | None = Field(None, ge=1)
     keep_checkpoints: Annotated[int, Field(ge=1)] | Literal["epochs"] | None = "epochs"
     tensorboard: bool = True
+    wandb: Name | None = None
     micro_batch: int | None = Field(None, ge=1)
     recompute_maps: bool = False
     keep_memory: bool = True
