@@ -135,7 +135,6 @@ def test_micro_batches_and_passes_change_nothing(terms):
     [
         ["model.codebook={kind: tied, size: 64, heads: row}"],
         ["model.codebook.kind=none", "objectives.cmcm=null", "objectives.commitment=null"],
-        ["model.codebook={kind: fsq, levels: [4, 5]}"],
         ["model.codebook={kind: simvq, size: 16}", "objectives.quantizer_loss={weight: 0.5}"],
     ],
 )

@@ -109,7 +109,16 @@ def test_an_address_is_one_store_and_its_preset_starts_studies(folded, where):
     [
         ("watch", [], ("gyroscope", "accelerometer"), ("exercise", 7), 105),
         # 284 of the test clips have a subgroup that is large enough.
-        ("emoji", ["data.modalities=[fluent,text]"], ("text", "fluent"), ("subgroup", 63), 284),
+        pytest.param(
+            *(
+                "emoji",
+                ["data.modalities=[fluent,text]"],
+                ("text", "fluent"),
+                ("subgroup", 63),
+                284,
+            ),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fold_trains_and_probes_by_its_address(cmg, tmp_path, name, more, pair, classes, clips):

@@ -35,6 +35,7 @@ def percent(out):
     return {(head.strip(), source.strip()): float(value) for head, source, value in lines}
 
 
+@pytest.mark.slow
 def test_a_store_with_the_embedding_is_built_and_a_run_on_it_reads_recordings(
     voices, fake, spoken_folder, tmp_path
 ):
