@@ -123,6 +123,8 @@ ARGUMENTS = {
     "cmg.interop.export.OfficialCheckpoints.__init__": [],
     "cmg.interop.export.save_official": [{"path": "file.txt/in", "content": {}}],
     "cmg.interop.official.read_official": [{"path": "none.pt"}],
+    "cmg.models.unified.Pretrained.from_pretrained": [{"pretrained_model_name_or_path": "full"}],
+    "cmg.models.unified.Pretrained.save_pretrained": [],
     "cmg.models.unified.UnifiedModel.save": [],
     "cmg.official.doctor.check.check_root": [{"root": "none"}, {"root": "full", "lists": "none"}],
     "cmg.recipes.pretrain.pretrain": [{"config": "file.yaml", "run": "full"}],
@@ -130,6 +132,7 @@ ARGUMENTS = {
         {"model": "none", "store": "none", "train_on": "", "test_on": ""}
     ],
     "cmg.report.run.write_report": [{"folder": "none"}, {"folder": "full", "out": "out"}],
+    "cmg.sharing.export.export": [{"model": "none", "where": "out"}],
     "cmg.simulate.simulation.simulate": [],
     "cmg.text.encoder.TextEncoder.open": [{"name": "/none"}],
     "cmg.text.encoder.load_text_encoder": [{"root": "none"}],
@@ -144,6 +147,7 @@ ARGUMENTS = {
 
 PATHS = {"path", "run", "out", "folder", "root", "where", "manifest", "lists", "name"}
 PATHS |= {"config", "name_or_path", "cache_dir", "model", "store"}
+PATHS |= {"pretrained_model_name_or_path"}
 
 
 def test_every_exported_function_says_that_it_takes_any_path():

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from cmg.recipes.pretrain import pretrain
     from cmg.registry import use
     from cmg.runs.checkpoint import load_model as load
+    from cmg.sharing.export import export
     from cmg.tasks.benchmark import benchmark
     from cmg.types import Batch, Kind, Modality
 
@@ -81,6 +82,7 @@ __all__ = [
     "benchmark",
     "cmcm_loss",
     "commitment_loss",
+    "export",
     "load",
     "load_config",
     "objective",
@@ -127,6 +129,7 @@ _FROM = {
     "benchmark": "cmg.tasks.benchmark",
     "cmcm_loss": "cmg.objectives.cmcm",
     "commitment_loss": "cmg.objectives.commitment",
+    "export": "cmg.sharing.export",
     "load": "cmg.runs.checkpoint",
     "load_config": "cmg.config.load",
     "objective": "cmg.objectives.base",

@@ -18,6 +18,9 @@ from cmg.errors import ConfigError, DataError
 from cmg.files import StrPath, as_path
 from cmg.places import lies_there
 
+UNSHARED = "unshared:"
+"""Before the content hash of data that an exported model was trained on and does not bring."""
+
 
 @dataclass(frozen=True)
 class TrainingList:
@@ -56,6 +59,11 @@ def open_clips(where: StrPath, list: str | None = None, *, lists: StrPath | None
         DataError: it cannot be opened, or the collection lacks the list.
     """
     where = os.fspath(as_path(where, NAMED))
+    if where.startswith(UNSHARED):
+        raise DataError(
+            f"{where}: this model was exported without the clips that it was trained on; name a "
+            "store of yours with --data STORE where a command has it (`cmg probe`, `cmg evaluate`)"
+        )
     one_store = is_one_store(where)
     if list is not None:
         if one_store:
@@ -136,7 +144,8 @@ def open_other(data: DataOptions, store: StrPath) -> Clips:
 
 def whole_path(where: str) -> str:
     """Where a folder is, whatever the current one; names and addresses stay as they are."""
-    return where if is_embedded(where) or is_remote(where) else os.path.abspath(where)
+    named = is_embedded(where) or is_remote(where) or where.startswith(UNSHARED)
+    return where if named else os.path.abspath(where)
 
 
 def is_one_store(where: str) -> bool:

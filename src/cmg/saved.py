@@ -27,6 +27,7 @@ def write_folder(
     files: Mapping[str, dict[str, Tensor]],
     remedy: Callable[[], str],
     overwrite: bool = True,
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a folder of tensors and its description with their checksums.
 
@@ -37,6 +38,7 @@ def write_folder(
         files: Tensors by the name of their safetensors file.
         remedy: What to do where it cannot be written, and what is left then.
         overwrite: Whether a folder with this marker may be replaced.
+        beside: Further files by name.
 
     Raises:
         CheckpointError: it cannot be written (disk full, ...); what was there is untouched.
@@ -48,6 +50,8 @@ def write_folder(
     try:
         for name, tensors in files.items():
             write_tensors(staging.folder / name, tensors)
+        for name, content in (beside or {}).items():
+            write_synced(staging.folder / name, content)
         sums = {"sha256": {name: file_sha256(staging.folder / name) for name in files}}
         write_synced(staging.folder / marker, json.dumps(dict(told) | sums, indent=1).encode())
         staging.publish()

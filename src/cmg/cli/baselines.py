@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cmg.cli.output import show_report
+from cmg.cli.output import in_folder, show_report
 
 
 def baselines(
-    run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of `cmg pretrain`.", callback=in_folder)],
     only: Annotated[
         str | None,
         typer.Option(help="With commas between: infonce, ridge, cca, linear, majority."),

@@ -22,8 +22,36 @@ if TYPE_CHECKING:
     from cmg.report.document import Block, Document
 
 
+def fetched(given: Path) -> Path:
+    """The folder that a model was named by, or that its address on a hub was fetched to."""
+    from cmg.hub import local
+
+    return local(given)
+
+
+def in_folder(given: Path) -> Path:
+    """The folder of a run that is written to, which a model on a hub has none of.
+
+    Raises:
+        ConfigError: an address on a hub.
+    """
+    from cmg.hub import is_hub
+
+    if is_hub(given):
+        raise ConfigError(
+            f"{given} is on a hub, and this command writes beside the model; make a folder of it "
+            f"with `cmg export {given} DIR` and give that"
+        )
+    return given
+
+
 RunOption = Annotated[
-    Path, typer.Option("--model", help="Run folder of `cmg pretrain`, or one of its checkpoints.")
+    Path,
+    typer.Option(
+        "--model",
+        help="Run folder, one of its checkpoints, folder of `cmg export`, or hub:OWNER/NAME.",
+        callback=fetched,
+    ),
 ]
 ExtractorOption = Annotated[
     list[str] | None,

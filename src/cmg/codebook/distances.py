@@ -35,7 +35,7 @@ def middle(points: Tensor) -> Tensor:
 def _center_and_scale(z: Tensor, codes: Tensor, center: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     z, codes = z - center, codes - center
     with torch.no_grad():
-        largest = torch.maximum(z.abs().amax(), codes.abs().amax())
+        largest = torch.maximum(z.abs().max(), codes.abs().max())
         scale = (largest / _LARGEST).clamp_min(1.0) * (largest / _SMALLEST).clamp(
             torch.finfo(largest.dtype).tiny, 1.0
         )

@@ -16,7 +16,7 @@ from cmg.extract.extractor import LoadOptions
 from cmg.extract.reading import Features, Reader, clip_features
 from cmg.extract.registry import card_for, card_of, load_extractor
 from cmg.files import StrPath
-from cmg.runs.checkpoint import Checkpoint
+from cmg.runs.checkpoint import Checkpoint, run_of
 from cmg.runs.folder import RUN, read_facts
 
 EXTRACTORS, STEPS = "extractors", "step_seconds"
@@ -89,7 +89,7 @@ def recorded_extractors(checkpoint: Checkpoint, store: Clips | None = None) -> d
     Raises:
         CheckpointError: ``run.json`` is damaged.
     """
-    run = checkpoint.path.parent.parent
+    run = run_of(checkpoint.path)
     facts = read_facts(run) if (run / RUN).is_file() else {}
     steps = dict(facts.get(STEPS, {})) or ({} if store is None else store.native_seconds)
     return {m: parsed(told, steps.get(m)) for m, told in facts.get(EXTRACTORS, {}).items() if told}
@@ -184,7 +184,7 @@ def grid_of_run(checkpoint: Checkpoint) -> float | None:
     Raises:
         CheckpointError: ``run.json`` is damaged.
     """
-    run = checkpoint.path.parent.parent
+    run = run_of(checkpoint.path)
     facts = read_facts(run) if (run / RUN).is_file() else {}
     found: float | None = facts.get("grid")
     return found

@@ -24,6 +24,7 @@ from cmg.encoders.temporal import (
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
 from cmg.models.options import ModelOptions
+from cmg.models.pretrained import Pretrained
 from cmg.models.saving import save_model
 from cmg.models.second import SecondLayer, first_modalities
 from cmg.models.teacher import Teacher
@@ -59,7 +60,7 @@ class SemanticEncoder(nn.Module):
         return semantic if self.head is None else torch.as_tensor(self.head(semantic))
 
 
-class UnifiedModel(nn.Module):
+class UnifiedModel(Pretrained, nn.Module):
     """Encoders and decoders of any modalities around one quantizer, ``codebook``.
 
     The training step reads `represent` -> `quantize` -> `reconstruct`; users call `encode` and

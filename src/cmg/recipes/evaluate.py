@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cmg.clips import configured_clips, open_other, training_split
 from cmg.codebook.measures import collapse
@@ -20,9 +19,11 @@ from cmg.evaluation.probe import Evaluation
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score, ScoreMap
 from cmg.files import StrPath
+from cmg.hub import local
 from cmg.models.unified import UnifiedModel
 from cmg.process import torch_defaults
 from cmg.runs.checkpoint import load_model, read_checkpoint
+from cmg.runs.folder import CONFIG
 
 RESULTS = "results.json"
 ONE_SCAN = "test_one_scan"
@@ -147,12 +148,12 @@ def evaluate_run(run: StrPath, seconds: float = 0.0) -> Results:
         CheckpointError: no checkpoint.
         DataError: no labels to evaluate with.
     """
-    run = Path(run)
+    run = local(run)
     checkpoint = read_checkpoint(run)
     config = checkpoint.config
     found = evaluate(load_model(run), config, config.training.seed)
     results = replace(found, seconds=seconds)
-    if (run / "run.json").is_file():
+    if (run / CONFIG).is_file():  # not into what was exported, which may lie in a cache
         results.save(run / RESULTS)
     return results
 

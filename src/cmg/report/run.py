@@ -7,7 +7,9 @@ from pathlib import Path
 
 from cmg.baselines.record import absent
 from cmg.config.load import to_yaml
+from cmg.errors import ConfigError
 from cmg.files import StrPath
+from cmg.hub import is_hub, local
 from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
 from cmg.report.curves import (
@@ -58,9 +60,13 @@ def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
 
     Raises:
         CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
+        ConfigError: a model on a hub without `out`.
         DataError: the store or the results are missing or damaged, or `out` cannot be written.
     """
-    document = run_document(*map(gather, sets_of(Path(folder))))
+    if out is None and is_hub(folder):
+        raise ConfigError(f"{folder} is on a hub, so its report needs a folder: say --out DIR")
+    folder = local(folder)
+    document = run_document(*map(gather, sets_of(folder)))
     return replace_files(Path(folder if out is None else out), report_files(document))
 
 

@@ -28,12 +28,13 @@ from torch import Tensor
 from cmg.config.plugins import recorded
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError
-from cmg.files import StrPath, as_path, file_sha256, read_json
+from cmg.files import StrPath, file_sha256, read_json
+from cmg.hub import local
 from cmg.models.saving import DESCRIPTION, FORMAT, MODEL, VERSION, description
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there
 from cmg.registry import PluginError
-from cmg.runs.folder import CONFIG, complete_old, places_of, read_config, with_places
+from cmg.runs.folder import CONFIG, RUN, complete_old, places_of, read_config, with_places
 from cmg.saved import flat, load_tensors, moments, restore, restore_moments, write_folder
 from cmg.training.state import TrainingState
 from cmg.types import Modality
@@ -117,20 +118,24 @@ def write_checkpoint(checkpoint: Checkpoint, files: Mapping[str, dict[str, Tenso
     Raises:
         CheckpointError: it could not be written (disk full, ...); earlier ones are untouched.
     """
-    position, target = checkpoint.position, checkpoint.path
-    told: dict[str, Any] = description(checkpoint.modalities, checkpoint.data_hash) | {
-        "position": {"step": position.step, "epoch": position.epoch},
-        "config": checkpoint.config.model_dump(mode="json"),
-    }
-    if checkpoint.origin:
-        told["origin"] = checkpoint.origin
+    target = checkpoint.path
     again = "convert again" if checkpoint.origin else "resume"
 
     def remedy() -> str:
         kept = last_checkpoint(target.parent.parent)
         return f"free space and {again} ({kept}; nothing half-written was left)"
 
-    write_folder(target, DESCRIPTION, told, files, remedy)
+    write_folder(target, DESCRIPTION, described(checkpoint), files, remedy)
+
+
+def described(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What ``checkpoint.json`` is to say, but for checksums."""
+    position = checkpoint.position
+    told: dict[str, Any] = description(checkpoint.modalities, checkpoint.data_hash) | {
+        "position": {"step": position.step, "epoch": position.epoch},
+        "config": checkpoint.config.model_dump(mode="json"),
+    }
+    return told | ({"origin": checkpoint.origin} if checkpoint.origin else {})
 
 
 def training_tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -144,11 +149,14 @@ def training_tensors(state: TrainingState) -> dict[str, Tensor]:
 def find_checkpoint(path: StrPath) -> Path:
     """The folder of a checkpoint: `path` itself, or the newest one of the run at `path`.
 
+    Args:
+        path: A folder, of `cmg export` as well, or an address on a hub.
+
     Raises:
         CheckpointError: neither a checkpoint nor a run with one.
         ConfigError: no path.
     """
-    path = as_path(path, "a model is named by the folder of its run or checkpoint")
+    path = local(path)
     if os.path.isfile(path / DESCRIPTION):
         return path
     found = list_checkpoints(path)
@@ -159,8 +167,14 @@ def find_checkpoint(path: StrPath) -> Path:
     if not os.path.exists(path):
         state = "does not exist"
     remedy = f"give a run folder of `cmg pretrain --out` or one of its {FOLDER}/step-... folders"
+    remedy += ", a folder of `cmg export`, or hub:OWNER/NAME"
     there = "" if started else lies_there(path)
     raise CheckpointError(f"{path} {state}; {there or remedy}")
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The folder with what is told of a checkpoint's run: its own where it was exported."""
+    return checkpoint if (checkpoint / RUN).is_file() else checkpoint.parent.parent
 
 
 def step_folders(run: StrPath) -> list[Path]:
@@ -251,16 +265,30 @@ def in_its_run(config: RunConfig, folder: Path) -> RunConfig:
     return with_places(config, places_of(read_config(within.parent)))
 
 
-def load_model(path: StrPath, device: torch.device | str = "cpu") -> UnifiedModel:
+def load_model(
+    path: StrPath,
+    device: torch.device | str = "cpu",
+    *,
+    revision: str | None = None,
+    cache_dir: StrPath | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> UnifiedModel:
     """The model of a run or checkpoint, in eval mode.
 
     Args:
-        path: A run folder (its newest checkpoint) or a checkpoint folder.
+        path: A run folder (its newest checkpoint), a checkpoint folder, a folder of ``cmg export``,
+            or an address on a hub, ``hub:OWNER/NAME[@REVISION]``.
         device: Where to put it.
+        revision: Of an address: branch, tag or commit.
+        cache_dir: Of an address: huggingface_hub's cache; None is its own.
+        local_files_only: Of an address: use the cache alone.
+        token: Of an address: of the hub; None is the one that the user is logged in with.
 
     Raises:
-        CheckpointError: see :func:`read_checkpoint`.
+        CheckpointError: see :func:`read_checkpoint`; or an address cannot be fetched.
     """
+    path = local(path, revision, cache_dir, local_files_only, token)
     checkpoint = read_checkpoint(path, [MODEL])
     model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
     tensors = load_tensors(checkpoint.path / MODEL)
