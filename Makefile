@@ -10,7 +10,7 @@ CONSTRAINTS ?= constraints.txt
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo voices tuxpaint letters test test-slow lint types format
+.PHONY: help venv demo voices tuxpaint letters test test-slow browser lint types format
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make letters    recorded letters and fonts, fold 0, from packages to transfer (needs them: projects/letters/README.md)"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
+	@echo "make browser    the explorer in a real Chromium (Debian: apt-get install chromium)"
 	@echo "make lint       ruff: lint and format check; import-linter: the layers of the rooms"
 	@echo "make types      mypy, strict"
 	@echo "make format     let ruff rewrite what it can"
@@ -59,6 +60,10 @@ test: venv
 
 test-slow: venv
 	$(BIN)/pytest -m slow
+
+browser: venv
+	@[ -x /usr/bin/chromium ] || { echo "make browser needs /usr/bin/chromium: apt-get install chromium" >&2; exit 1; }
+	$(BIN)/pytest -m browser -n 0 tests/browser
 
 lint: venv
 	$(BIN)/ruff check .

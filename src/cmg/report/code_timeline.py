@@ -229,6 +229,10 @@ def code_cell(track: Track, step: int, shared: list[str], box: tuple[float, floa
         told += f"; also in {', '.join(shared)}"
     kind = ' class="shared"' if shared else ""
     inset = 2.0 if shared else 1.0
+    at = ""
+    if track.times is not None:
+        start, end = track.times[step].tolist()
+        at = f' data-start="{start:.6g}" data-end="{end:.6g}"'
     number = ""
     if width >= 7 * len(str(code)) + 2:
         number = (
@@ -236,7 +240,7 @@ def code_cell(track: Track, step: int, shared: list[str], box: tuple[float, floa
             f'style="fill:{text_on(color)}">{code}</text>'
         )
     return (
-        f'<g><title>{escape(told)}</title><rect x="{n(x + inset)}" y="{n(y + inset)}" '
+        f'<g{at}><title>{escape(told)}</title><rect x="{n(x + inset)}" y="{n(y + inset)}" '
         f'width="{n(max(width - 2 * inset, 1))}" height="{n(CODE - 2 * inset)}" rx="3"{kind} '
         f'style="fill:{color}"/>{number}</g>'
     )

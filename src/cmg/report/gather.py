@@ -44,7 +44,34 @@ class RunLog:
 
 
 @dataclass(frozen=True)
-class ReportData:
+class CodedSplit:
+    """Clips and their codes: what cards of codes and timelines are made of.
+
+    Attributes:
+        model: In eval mode.
+        split: The clips whose codes are shown, those that lack all modalities left out.
+        encoded: Their codes.
+        usage: How they use the codebook.
+    """
+
+    model: UnifiedModel
+    split: Clips
+    encoded: dict[str, EncodedModality]
+    usage: CodeUsage
+
+    @property
+    def store(self) -> Clips:
+        """Where the clips are from."""
+        return self.split.whole
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities whose codes are known, in the model's order."""
+        return list(self.encoded)
+
+
+@dataclass(frozen=True)
+class ReportData(CodedSplit):
     """Everything a report tells.
 
     Attributes:
@@ -54,10 +81,6 @@ class ReportData:
         baselines: What they cost; None where a run has none.
         runs: The logs, that of the example run first.
         checkpoint: Of the example run, whose codes are shown.
-        model: In eval mode.
-        split: The clips whose codes are shown, those that lack all modalities left out.
-        encoded: Their codes.
-        usage: How they use the codebook.
         remarks: What a reader has to know beside the numbers.
     """
 
@@ -66,10 +89,6 @@ class ReportData:
     baselines: Baselines | None
     runs: list[RunLog]
     checkpoint: Checkpoint
-    model: UnifiedModel
-    split: Clips
-    encoded: dict[str, EncodedModality]
-    usage: CodeUsage
     remarks: list[str]
 
     @property
@@ -84,19 +103,9 @@ class ReportData:
         return CodebookStats.of(self.usage, self.usage) if own is None else own.codebook
 
     @property
-    def store(self) -> Clips:
-        """Where the clips are from."""
-        return self.split.whole
-
-    @property
     def set_name(self) -> str:
         """Of the clips, in tables of several sets."""
         return set_name(self.checkpoint.config.data.store)
-
-    @property
-    def modalities(self) -> list[str]:
-        """Modalities whose codes are known, in the model's order."""
-        return list(self.encoded)
 
 
 def gather(folder: Path) -> ReportData:
@@ -128,7 +137,7 @@ def gather(folder: Path) -> ReportData:
     remarks += control_remarks(checkpoint, store)
     logs = [run_log(run) for run in runs]
     return ReportData(
-        folder, results, baselines, logs, checkpoint, model, split, encoded, usage, remarks
+        model, split, encoded, usage, folder, results, baselines, logs, checkpoint, remarks
     )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cmg.report.colors import code_color, heat, palette_css, text_on
@@ -29,14 +29,15 @@ def stylesheet() -> str:
     return palette_css() + rules
 
 
-def fill(template: str, **values: Any) -> Markup:
+def fill(template: str, package: str = "cmg.report", **values: Any) -> Markup:
     """A file of ``templates/`` with its values.
 
     Args:
         template: Its name, without the ending.
+        package: Whose; its templates may use those of reports.
         **values: What it asks for; plain text is escaped.
     """
-    return Markup(_environment().get_template(f"{template}.html").render(**values))
+    return Markup(_environment(package).get_template(f"{template}.html").render(**values))
 
 
 def standalone(drawing: str) -> str:
@@ -59,9 +60,10 @@ def prose(text: str) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
+    packages = dict.fromkeys((package, "cmg.report"))
     made = Environment(
-        loader=PackageLoader("cmg.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

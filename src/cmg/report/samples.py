@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cmg.codebook.measures import CodeUsage, levels_of
 from cmg.evaluation.probe import step_labels
-from cmg.report.gather import ReportData, evenly
+from cmg.report.gather import CodedSplit, evenly
 from cmg.types import Kind
 
 CODES, EXAMPLES, CLIPS, LONGEST = 12, 4, 6, 60
@@ -104,14 +104,14 @@ def code_groups(usage: CodeUsage) -> dict[tuple[str, ...], list[int]]:
     return {key: found[key] for key in order}
 
 
-def most_used(data: ReportData, wanted: int = CODES) -> list[CodeCard]:
+def most_used(data: CodedSplit, wanted: int = CODES) -> list[CodeCard]:
     """Cards of the most used codes, the most frequent first."""
     pooled = data.usage.counts.sum(0)
     codes = by_frequency(data.usage)[:wanted]
     return [code_card(data, code) for code in codes if pooled[code] > 0]
 
 
-def code_card(data: ReportData, code: int) -> CodeCard:
+def code_card(data: CodedSplit, code: int) -> CodeCard:
     """What is known of one code."""
     counts, shares = data.usage.counts, data.usage.shares
     classes, basis = code_classes(data, code)
@@ -127,7 +127,7 @@ def code_card(data: ReportData, code: int) -> CodeCard:
     )
 
 
-def examples(data: ReportData, modality: str, code: int, wanted: int = EXAMPLES) -> list[Place]:
+def examples(data: CodedSplit, modality: str, code: int, wanted: int = EXAMPLES) -> list[Place]:
     """Steps that took a code, of different clips, evenly spaced over the clips."""
     hits = steps_of(data, modality, code)
     clips = hits.any(1).nonzero().flatten().tolist()
@@ -135,25 +135,25 @@ def examples(data: ReportData, modality: str, code: int, wanted: int = EXAMPLES)
     return [Place(modality, clip, int(hits[clip].int().argmax())) for clip in chosen]
 
 
-def steps_of(data: ReportData, modality: str, code: int) -> Tensor:
+def steps_of(data: CodedSplit, modality: str, code: int) -> Tensor:
     """Steps that took a code, bool [N, T]."""
     level, own = divmod(code, data.usage.size)
     return list(levels_of(data.encoded[modality].indices))[level] == own
 
 
-def timed(data: ReportData) -> list[str]:
+def timed(data: CodedSplit) -> list[str]:
     """Modalities that a label per step speaks of: all but tokens (words are no seconds)."""
     kinds = data.model.modalities
     return [m for m in data.modalities if kinds[m].kind is not Kind.TOKENS]
 
 
-def classes_of(data: ReportData, label: str) -> tuple[str, ...]:
+def classes_of(data: CodedSplit, label: str) -> tuple[str, ...]:
     """The classes of a label of the store; none of one that it has not."""
     spec = data.store.labels.get(label)
     return () if spec is None else spec.classes
 
 
-def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], str]:
+def code_classes(data: CodedSplit, code: int) -> tuple[list[tuple[str, float]], str]:
     """Classes of the tokens that took a code: of their steps, or else of their clips."""
     step, clip = data.store.about.first_label("step"), data.store.about.first_label("clip")
     if step is not None:
@@ -166,7 +166,7 @@ def code_classes(data: ReportData, code: int) -> tuple[list[tuple[str, float]], 
 
 
 def histogram(
-    data: ReportData, label: str, modalities: list[str], code: int
+    data: CodedSplit, label: str, modalities: list[str], code: int
 ) -> list[tuple[str, float]]:
     """(class, share) of the labeled tokens of a code, the most frequent first."""
     names = data.store.labels[label].classes
@@ -184,7 +184,7 @@ def histogram(
     return [(names[k], share[k]) for k in order if share[k] > 0]
 
 
-def timelines(data: ReportData, wanted: int = CLIPS) -> list[Timeline]:
+def timelines(data: CodedSplit, wanted: int = CLIPS) -> list[Timeline]:
     """Some clips, evenly spaced over the split; clips with all modalities if there are any.
 
     None of a model without codes, or with several per step: a cell has room for one.
@@ -203,7 +203,7 @@ def step_classes(classes: Sequence[str], label: int | list[int]) -> str:
     return ", ".join(classes[c] for c in several if c >= 0)
 
 
-def timeline(data: ReportData, clip: int) -> Timeline:
+def timeline(data: CodedSplit, clip: int) -> Timeline:
     """The codes of one clip."""
     row = data.split.rows[clip]
     reach = {m: row.lengths.get(m, 0) for m in data.modalities}

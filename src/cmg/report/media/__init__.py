@@ -5,9 +5,10 @@ from cmg.data.manifest import MediaName
 from cmg.report.media.base import Media
 from cmg.report.media.digits import DigitsMedia
 from cmg.report.media.emoji import EmojiMedia
+from cmg.report.media.own import OwnMedia
 from cmg.report.media.watch import WatchMedia
 
-__all__ = ["DigitsMedia", "EmojiMedia", "Media", "WatchMedia", "media_of"]
+__all__ = ["DigitsMedia", "EmojiMedia", "Media", "OwnMedia", "WatchMedia", "media_of"]
 
 SHOWN: dict[MediaName, type[Media]] = {
     "digits": DigitsMedia,

@@ -53,7 +53,7 @@ class DigitsMedia(Media):
             wave = load_spoken().wave(utterance)[:SAMPLE_RATE]
             start = (t - first) * SAMPLE_RATE
             track[start : start + len(wave)] = wave
-        return _player(track, f"the sound of {row.id}, steps {first} to {last}")
+        return _player(track, f"the sound of {row.id}, steps {first} to {last}", first)
 
     def words(self, modality: str, clip: int) -> list[str]:
         """The words of the sentence."""
@@ -97,12 +97,12 @@ def _digit(row: ClipRow) -> str:
     return DIGIT_WORDS[value] if known and isinstance(value, int) else "digit"
 
 
-def _player(wave: NDArray[np.float32], what: str) -> Markup:
+def _player(wave: NDArray[np.float32], what: str, begins: float = 0.0) -> Markup:
     uri = data_uri("audio/wav", wav_bytes(wave))
     return Markup(
         '<audio controls controlslist="nodownload noplaybackrate" preload="metadata" '
-        'src="{}" aria-label="{}"></audio>'
-    ).format(uri, what)
+        'data-begins="{}" src="{}" aria-label="{}"></audio>'
+    ).format(begins, uri, what)
 
 
 def _sentence(sentence: str, step: int) -> Markup:
