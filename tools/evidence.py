@@ -22,12 +22,12 @@ from demo_table import put
 from cmg.errors import CmgError, ConfigError
 from cmg.evaluation.scores import Score, ScoreMap, plain, t_quantile
 from cmg.report.markdown import table
-from cmg.report.tables import Table, crossing, directions_table, score_text
+from cmg.report.tables import Table, crossing, directions_table, in_text, interval_text, score_text
 from cmg.report.tables import plain as texts
 from cmg.studies.ledger import unfinished_jobs
 from cmg.studies.scorers import CODEBOOK, UNQUANTIZED
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow, summarized
-from cmg.studies.tables import in_text, interval_text, verdict
+from cmg.studies.tables import verdict
 
 RESULTS, PAGE = Path("docs/results"), Path("docs/evidence.md")
 FILE, PLACE = "evidence.json", "evidence"

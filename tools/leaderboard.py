@@ -27,7 +27,7 @@ from cmg.report.colors import modality_colors
 from cmg.report.html import standalone
 from cmg.report.markdown import table
 from cmg.report.svg import n, rule, svg, text
-from cmg.report.tables import crossing, score_text
+from cmg.report.tables import crossing, in_text, score_text
 from cmg.report.tables import plain as texts
 from cmg.studies.definition import COMPUTED as CONTROLS
 from cmg.studies.ledger import (
@@ -39,7 +39,6 @@ from cmg.studies.ledger import (
     unfinished_jobs,
 )
 from cmg.studies.summary import summarized
-from cmg.studies.tables import in_text
 
 FILE, PAGE, PLACE = "leaderboard.json", Path("docs/leaderboard.md"), "leaderboard"
 DEFAULT, INFONCE = "default", "infonce"

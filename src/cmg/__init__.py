@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cmg.recipes.evaluate import probe
     from cmg.recipes.pretrain import pretrain
     from cmg.registry import use
+    from cmg.report.transfer import TransferTable, transfer_table
     from cmg.runs.checkpoint import load_model as load
     from cmg.sharing.export import export
     from cmg.tasks.benchmark import benchmark
@@ -76,6 +77,7 @@ __all__ = [
     "TermOptions",
     "TiedCodebook",
     "TiedOptions",
+    "TransferTable",
     "UnifiedModel",
     "View",
     "__version__",
@@ -91,6 +93,7 @@ __all__ = [
     "probe",
     "quantizer",
     "reconstruction_loss",
+    "transfer_table",
     "use",
     "write_store",
 ]
@@ -124,6 +127,7 @@ _FROM = {
     "TermOptions": "cmg.objectives.base",
     "TiedCodebook": "cmg.codebook.tied",
     "TiedOptions": "cmg.codebook.tied",
+    "TransferTable": "cmg.report.transfer",
     "UnifiedModel": "cmg.models.unified",
     "View": "cmg.objectives.base",
     "benchmark": "cmg.tasks.benchmark",
@@ -138,6 +142,7 @@ _FROM = {
     "probe": "cmg.recipes.evaluate",
     "quantizer": "cmg.codebook.quantizer",
     "reconstruction_loss": "cmg.objectives.reconstruction",
+    "transfer_table": "cmg.report.transfer",
     "use": "cmg.registry",
     "write_store": "cmg.data.inmemory",
 }

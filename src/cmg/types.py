@@ -182,6 +182,11 @@ class Batch:
     lengths: dict[str, Tensor] | None = None
     ids: Sequence[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        """Sizes, and no numbers."""
+        sizes = ", ".join(f"{m} {tuple(x.shape)}" for m, x in self.features.items())
+        return f"<batch of {self.size} clips: {sizes}{', padded' * bool(self.lengths)}>"
+
     def __post_init__(self) -> None:
         """Take arrays and lists for tensors."""
         for values in (self.features, self.lengths or {}):

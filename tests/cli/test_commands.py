@@ -167,14 +167,6 @@ def test_presets_list_show_copy(cmg, tmp_path, name):
     assert (unknown.code, "did you mean 'digits'" in unknown.err) == (2, name == "digits")
 
 
-def test_runs_is_the_old_name_of_presets(cmg, tmp_path):
-    said = cmg("runs", "list", "--json")
-    assert said.err == "`cmg runs` is called `cmg presets` now\n"
-    assert said.json["runs"] == cmg("presets", "list", "--json").json["presets"]
-    assert cmg("runs", "show", "digits").out == cmg("presets", "show", "digits").out
-    assert cmg("runs", "copy", "digits", tmp_path / "mine.yaml").code == 0
-
-
 @pytest.mark.parametrize(
     ("old", "words", "new"),
     [

@@ -72,7 +72,7 @@ def test_every_command_has_an_example_that_it_takes():
     found, root = set(), get_command(app)
     for context in contexts(root):
         words = context.command_path.split()[1:]
-        if hasattr(context.command, "list_commands") or words[0] == "runs":  # its old name
+        if hasattr(context.command, "list_commands"):
             continue
         found.add(path := " ".join(words))
         example = EXAMPLES[path]

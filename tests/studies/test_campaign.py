@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from cmg.config.load import load_config, to_yaml
+from cmg.config.schema import changed_keys
 from cmg.errors import ConfigError
 from cmg.studies.campaign import Asked, fitted, hours_of, part_of
 from cmg.studies.choice import Winner, settled, tries_of
 from cmg.studies.definition import load_study, read_study
 from cmg.studies.ledger import read_identity
-from cmg.studies.plan import base_config, changed_keys, variant_config
+from cmg.studies.plan import base_config, variant_config
 from cmg.studies.trial import seconds_per_clip
 
 CAMPAIGN = """

@@ -3,10 +3,10 @@
 import pytest
 
 from cmg.baselines.infonce import infonce_config
-from cmg.config.schema import RunConfig
+from cmg.config.schema import RunConfig, changed_keys
 from cmg.errors import ConfigError
 from cmg.studies.definition import load_study, named_studies, read_study
-from cmg.studies.plan import base_config, changed_keys, value_of, variant_config
+from cmg.studies.plan import base_config, value_of, variant_config
 
 STUDIES = named_studies()
 NAMES = [

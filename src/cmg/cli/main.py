@@ -20,6 +20,7 @@ import typer
 from cmg import __version__
 from cmg.cli import (
     baselines,
+    comparing,
     config,
     data,
     exploring,
@@ -67,6 +68,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     using.encode,
     using.report,
     exploring.explore,
+    comparing.runs,
+    comparing.compare,
     using.verify_golden,
     using.convert,
     config.config,
@@ -86,7 +89,6 @@ for command in (segmentation.avs, retrieval.retrieval, retrieval.two_stage, retr
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data.app, name="data")
 app.add_typer(presets.app, name="presets")
-app.add_typer(presets.app, name="runs", help="Old name of presets.", callback=presets.old_name)
 app.add_typer(study.app, name="study")
 
 

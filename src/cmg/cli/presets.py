@@ -15,13 +15,8 @@ app = group("Presets (data, with a method) and methods (the rest of a run): list
 Name = Annotated[str, typer.Argument(help="Of a preset or method.")]
 
 
-def old_name() -> None:
-    """Say what ``cmg runs`` is called now."""
-    typer.echo("`cmg runs` is called `cmg presets` now", err=True)
-
-
 @app.command("list")
-def list_presets(context: typer.Context) -> None:
+def list_presets() -> None:
     """List the presets and the methods."""
     from cmg.config.named import FOLDERS, METHOD, PRESET, named
 
@@ -38,8 +33,7 @@ def list_presets(context: typer.Context) -> None:
             *(f"  {name:17} {told}" for name, told in about[kind].items()),
         )
     ]
-    asked = str(context.parent.info_name) if context.parent else ""  # may be the old name
-    show({asked: about[PRESET], FOLDERS[METHOD]: about[METHOD]}, *lines)
+    show({FOLDERS[PRESET]: about[PRESET], FOLDERS[METHOD]: about[METHOD]}, *lines)
 
 
 @app.command("show")

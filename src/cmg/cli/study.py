@@ -194,9 +194,8 @@ def best(
 
     Its whole configuration, to be read on the test split, is written to DIR/best-GROUP.yaml.
     """
-    from cmg.report.tables import score_text
+    from cmg.report.tables import interval_text, score_text
     from cmg.studies.choice import best_of, write_choice
-    from cmg.studies.tables import interval_text
 
     told, lines = {}, []
     for one in best_of(folder, metric):

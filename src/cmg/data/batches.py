@@ -161,6 +161,11 @@ class Batches:
         partners[have] = have[permutation(len(have), self.seed, 1, key)]
         return partners
 
+    def __repr__(self) -> str:
+        """How many, of what."""
+        shuffled = ", wrong pairs" if self._partners else ""
+        return f"<{len(self)} batches of {self.batch_size} of {self.split!r}{shuffled}>"
+
     def __len__(self) -> int:
         """Batches per epoch."""
         full, rest = divmod(self.count, self.batch_size)

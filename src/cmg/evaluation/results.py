@@ -101,10 +101,10 @@ class Results:
         """Which steps the codebook's perplexity is over, in words."""
         return "event steps" if self.localization else "all steps"
 
-    def told(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+    def told(self, *more: str) -> dict[str, Any]:
+        """Everything as JSON values, of scores also what `more` names."""
         tables = ("transfer", "localization", "controls", "extra_splits")
-        return asdict(self) | {name: plain(getattr(self, name)) for name in tables}
+        return asdict(self) | {name: plain(getattr(self, name), *more) for name in tables}
 
     def public(self) -> dict[str, Any]:
         """The keys that ``cmg demo --json`` promises."""
@@ -118,7 +118,7 @@ class Results:
         Raises:
             DataError: it cannot be written.
         """
-        replace_file(path, json.dumps(self.told(), indent=1).encode())
+        replace_file(path, json.dumps(self.told("values"), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> Results:

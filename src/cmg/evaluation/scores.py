@@ -31,6 +31,12 @@ class Score:
     paper: float | None = None
     values: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        """Mean ± deviation (n)."""
+        spread = f" ± {self.std:.4g}" if self.n > 1 else ""
+        paper = "" if self.paper is None else f", paper {self.paper:g}"
+        return f"Score({self.mean:.4g}{spread}, n={self.n}{paper})"
+
     @classmethod
     def of(cls, values: Sequence[float], paper: float | None = None) -> Score:
         """Mean and spread."""

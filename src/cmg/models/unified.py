@@ -77,6 +77,24 @@ class UnifiedModel(Pretrained, nn.Module):
             attention heads or groups of codes do not divide.
     """
 
+    def __repr__(self) -> str:
+        """What it is, in a few lines; ``print(model.describe())`` has every module."""
+        kinds = ", ".join(
+            f"{m.name} ({m.kind.value} {'×'.join(map(str, m.shape))})"
+            for m in self.modalities.values()
+        )
+        book = f"{self.options.codebook.kind} codebook, {self.size} codes"
+        count = sum(p.numel() for p in self.parameters())
+        return (
+            f"UnifiedModel: {kinds}\n"
+            f"  {book if self.size else 'no codes'}, width {self.options.width}\n"
+            f"  {count:,} parameters on {self.device}; describe() tells every module"
+        )
+
+    def describe(self) -> str:
+        """Every module, as torch prints them."""
+        return super().__repr__()
+
     def __init__(
         self, modalities: Sequence[Modality], options: ModelOptions, seed: int = 0
     ) -> None:

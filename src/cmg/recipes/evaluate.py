@@ -21,6 +21,7 @@ from cmg.evaluation.scores import Score, ScoreMap
 from cmg.files import StrPath
 from cmg.hub import local
 from cmg.models.unified import UnifiedModel
+from cmg.notebooks import Showing, shown_line
 from cmg.process import torch_defaults
 from cmg.runs.checkpoint import load_model, read_checkpoint
 from cmg.runs.folder import CONFIG
@@ -189,6 +190,7 @@ def probe(
     test_split: str = "test",
     seed: int = 0,
     val_split: str | None = None,
+    progress: Showing = None,
 ) -> ProbeResult:
     """Train a head on `train_on`'s frozen features, read it unchanged on `test_on`.
 
@@ -204,6 +206,7 @@ def probe(
         seed: Of the first head.
         val_split: Clips to choose a logistic head's penalty by, where the store has it; None is
             ``data.val_split`` of a run, and of a model held-out training clips.
+        progress: Whether a line tells how far it is; None does in notebooks alone.
 
     Returns:
         Transfer, the same-modality upper bound, and chance.
@@ -219,14 +222,19 @@ def probe(
         store = open_other(data, store)
     options = options or ProbeOptions()
     val = val_split or data.val_split
-    evaluation = Evaluation(
-        model, store, train_split, test_split, val if val in store.splits else None
-    )
-    label = label or evaluation.default_label("clip") or evaluation.default_label("step")
-    if label is None:
-        raise DataError(f"{store.path} has no labels; probing needs some")
     wanted = dict.fromkeys([train_on, test_on])
-    found = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
+    with shown_line("probe", progress) as tell:
+        evaluation = Evaluation(
+            model, store, train_split, test_split, val if val in store.splits else None
+        )
+        label = label or evaluation.default_label("clip") or evaluation.default_label("step")
+        if label is None:
+            raise DataError(f"{store.path} has no labels; probing needs some")
+        if tell is not None:
+            tell(0, len(wanted), f"clips encoded, heads on {' and '.join(wanted)}")
+        found = evaluation.transfer(label, options, seed, list(wanted), [test_on])[test_split]
+        if tell is not None:
+            tell(len(wanted), len(wanted), f"heads on {' and '.join(wanted)}")
     return ProbeResult(
         found[f"{train_on}->{test_on}"],
         found[f"{test_on}->{test_on}"],

@@ -24,11 +24,12 @@ from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.locks import until_failure
 from cmg.masking import existing_steps
 from cmg.models.unified import UnifiedModel
+from cmg.notebooks import Showing, shown_line
 from cmg.process import thread_count, torch_defaults
 from cmg.runs.checkpoint import FOLDER as CHECKPOINTS
 from cmg.runs.checkpoint import Position
 from cmg.runs.folder import RUN, create_run, read_config, read_facts, settled
-from cmg.runs.loop import Pretraining, StepObserver
+from cmg.runs.loop import Pretraining, StepLine, StepObserver
 from cmg.runs.resuming import refuse_converted, resume_from
 from cmg.training.compiling import compile_parts
 from cmg.training.ranks import Ranks, choose_device
@@ -46,6 +47,7 @@ def pretrain(
     run: StrPath | None = None,
     resume: bool = False,
     observers: list[StepObserver] | None = None,
+    progress: Showing = None,
 ) -> Pretraining:
     """Train a unified model on unlabeled pairs; a warning says where the codebook collapsed.
 
@@ -56,6 +58,7 @@ def pretrain(
             but for `training.epochs`, which may be more than the run has trained, and for
             `training.keep_checkpoints`, where the run's own holds.
         observers: Told of every step.
+        progress: Whether a line tells how far it is; None does in notebooks alone.
 
     Returns:
         The finished run.
@@ -63,7 +66,7 @@ def pretrain(
     Raises:
         CmgError: whatever is wrong with configuration, data, checkpoint or training, by its type.
     """
-    training = trained(config, run, resume, observers)
+    training = trained(config, run, resume, observers, progress)
     for remark in collapsed(training):
         warnings.warn(remark, stacklevel=3)  # of the caller, beyond the decorator
     return training
@@ -74,11 +77,15 @@ def trained(
     run: StrPath | None = None,
     resume: bool = False,
     observers: list[StepObserver] | None = None,
+    progress: Showing = False,
 ) -> Pretraining:
     """:func:`pretrain` for those who evaluate the model themselves, which says more."""
     training = prepare(config, run, resume)
     training.observers.extend(observers or [])
-    training.train()
+    with shown_line("pretrain", progress) as tell:
+        if tell is not None:
+            training.observers.append(StepLine(tell, training.steps_in_all))
+        training.train()
     return training
 
 

@@ -133,8 +133,9 @@ def line_chart(
     across, up, ticks = scales(lines, log, (46, width - 12), (height - 34, 30))
     parts = frame(title + (" (log scale)" if log else ""), across, up, ticks, "step")
     colors = {line.label: line.color for line in lines if line.label}
-    if colors:
-        parts += legend(colors, across.start, height + 2)
+    lined = in_lines(colors, width - across.start)
+    for i, names in enumerate(lined):
+        parts += legend(names, across.start, height + 2 + 18 * i)
     many = ' class="many"' if len(lines) > len({line.color for line in lines}) else ""
     drawn = [
         polyline([(across.at(x), up.at(y)) for x, y in one.points], one.color) for one in lines
@@ -142,7 +143,21 @@ def line_chart(
     first, last = lines[0].points[0][1], lines[0].points[-1][1]
     label = f"{title}: from {first:.4g} to {last:.4g}"
     body = "".join(parts) + f"<g{many}>{''.join(drawn)}</g>"
-    return svg(width, height + 22 * bool(colors), body, label)
+    below = 22 + 18 * (len(lined) - 1) if lined else 0
+    return svg(width, height + below, body, label)
+
+
+def in_lines(colors: Mapping[str, str], width: float) -> list[dict[str, str]]:
+    """The names of a legend in as many lines as they need."""
+    lines: list[dict[str, str]] = []
+    room = 0.0
+    for name, color in colors.items():
+        room -= 27 + 6.2 * len(name)  # as `legend` places them
+        if room < 0 or not lines:
+            lines.append({})
+            room = width - 27 - 6.2 * len(name)
+        lines[-1][name] = color
+    return lines
 
 
 def scales(

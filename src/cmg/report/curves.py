@@ -135,3 +135,42 @@ def term_meaning(key: str) -> str:
     """What a term of the objective asks for."""
     entry = objectives.entries.get(key)
     return entry.part.about if entry else ""
+
+
+def compared_curves(
+    rows: Mapping[str, Sequence[RunLog]], colors: Mapping[str, str], modalities: Sequence[str]
+) -> list[Panel]:
+    """Panels with a color per row of runs rather than per series, in reading order.
+
+    Measures of each modality are averaged, and other series have a panel each.
+
+    Args:
+        rows: Runs that differ in their seed alone, by name.
+        colors: Of the rows.
+        modalities: Of any of the runs.
+    """
+    keys = list(
+        dict.fromkeys(k for runs in rows.values() for r in runs for x in r.metrics for k in x)
+    )
+    by_modality = dict.fromkeys(modalities, "")
+    found = []
+    for title, drawn, factor in (
+        *_losses(keys, by_modality),
+        *_codes(by_modality),
+        *_steps(keys, {}),
+    ):
+        several = {label: measures for label, _, measures in drawn if label not in by_modality}
+        each = [key for label, _, measures in drawn if label in by_modality for key in measures]
+        for label, measures in (several | ({"": each} if each else {})).items():
+            lines = [
+                Line(curve, colors[name], name)
+                for name, runs in rows.items()
+                for run in runs
+                if (curve := _curve(run, measures, factor))
+            ]
+            ys = [y for line in lines for _, y in line.points]
+            wide = title.endswith(("loss", "norm")) and min(ys, default=0) > 0
+            told = f"{title}: {label.partition(' (')[0]}" if label else title
+            if lines:
+                found.append(Panel(told, lines, wide and max(ys) / min(ys) > 50))
+    return found

@@ -109,6 +109,18 @@ def score_text(score: Score | None) -> str:
     return f"{score.mean:.1f}{spread}"
 
 
+def interval_text(score: Score, form: str = "+.1f") -> str:
+    """Both ends of the 95 % interval."""
+    return (
+        "–" if score.interval is None else " to ".join(in_text(end, form) for end in score.interval)
+    )
+
+
+def in_text(value: float, form: str = "+.1f") -> str:
+    """A difference, or another number, with one decimal."""
+    return f"{round(value, 1) + 0.0:{form}}".replace("-", "−")  # no minus before 0.0
+
+
 def crossing(scores: Mapping[str, Found], same: bool = False) -> dict[str, Found]:
     """Only the directions between different modalities, or only those within one."""
     return {d: s for d, s in scores.items() if (len(set(ends(d))) == 1) == same}

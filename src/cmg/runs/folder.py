@@ -6,6 +6,7 @@ The layout::
         config.yaml      the resolved configuration
         run.json         versions, seed, store and its content hash, modalities
         metrics.jsonl    a line per step: epoch, step, every term and measure
+        cost.json        seconds, clips and memory of the training, see cmg.runs.cost
         tensorboard/     the same as scalars
         checkpoints/     see cmg.runs.checkpoint
 """

@@ -15,10 +15,12 @@ from cmg.data.batches import Batches
 from cmg.data.prefetch import prefetch
 from cmg.errors import NonFiniteError
 from cmg.locks import FolderLock, locked
+from cmg.notebooks import Tell
 from cmg.objectives.draws import Draws
 from cmg.precision import no_autocast
 from cmg.process import reseed, thread_count
 from cmg.runs.checkpoint import Position, last_checkpoint, save_checkpoint
+from cmg.runs.cost import CostMeter
 from cmg.runs.folder import MetricsLog
 from cmg.runs.keeping import WHOLE, thin
 from cmg.training.allocation import kept_memory
@@ -37,6 +39,24 @@ class StepObserver(Protocol):
 
     def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
         """A step is done."""
+
+
+@dataclass
+class StepLine:
+    """An observer that tells every step and its loss in a line.
+
+    Attributes:
+        tell: What takes the line.
+        steps: Of the whole run.
+    """
+
+    tell: Tell
+    steps: int
+
+    def step(self, position: Position, clips: int, log: dict[str, float]) -> None:
+        """A step is done."""
+        loss = f", loss {log['loss/total']:.3g}" if "loss/total" in log else ""
+        self.tell(position.step, self.steps, f"epoch {position.epoch + 1}{loss}")
 
 
 class EpochObserver(Protocol):
@@ -97,6 +117,7 @@ class Pretraining:
     def _train(self, stop_after: Callable[[Position], bool] | None) -> None:
         options = self.config.training
         metrics = MetricsLog(self.run, self.position.step) if self.run else None
+        self._cost = CostMeter(self.run, self.position.step, self.state.device)
         # Dropout draws from the global generator: seed it per step, leave it as it was found.
         gpu = self.state.device.type == "cuda"
         steps = range(self.position.step, self.steps_in_all)
@@ -167,6 +188,7 @@ class Pretraining:
         self.position = Position(done, done // len(self.batches))
         if metrics is not None:
             metrics.add(epoch, done, log)
+        self._cost.cost.clips += self.batches.size_of(index)
         for observer in self.observers:
             observer.step(self.position, self.batches.size_of(index), log)
         try:
@@ -225,4 +247,5 @@ class Pretraining:
         for keeper in self.keepers if whole_epoch else ():
             keeper.epoch(self.state, self.position)
         save_checkpoint(self.run, self.state, self.config, self.position, self.data_hash)
+        self._cost.write()
         thin(self.run, self.config, len(self.batches))

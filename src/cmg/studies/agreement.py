@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cmg.config.schema import RunConfig
+from cmg.config.schema import RunConfig, changed_keys
 from cmg.errors import ConfigError
-from cmg.studies.plan import changed_keys
 
 
 def refuse_other_config(

@@ -322,22 +322,6 @@ def variant_config(base: RunConfig, variant: Variant, keeps: Sequence[str] = ())
     return infonce_config(found) if variant.infonce else found
 
 
-def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys in which two configurations differ, with both values.
-
-    A group that one of them leaves out (null) counts as one key.
-    """
-    return dict(_changed(a.model_dump(mode="json"), b.model_dump(mode="json"), ""))
-
-
-def _changed(a: Any, b: Any, key: str) -> list[tuple[str, tuple[Any, Any]]]:
-    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
-        return [] if a == b else [(key, (a, b))]
-    names = dict.fromkeys((*a, *b))
-    prefix = f"{key}." if key else ""
-    return [c for name in names for c in _changed(a.get(name), b.get(name), f"{prefix}{name}")]
-
-
 def refuse_idle(
     study: Study, base: RunConfig, chosen: Sequence[Variant], configs: Mapping[str, RunConfig]
 ) -> None:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from cmg.evaluation.scores import Score
 from cmg.report.prose import count_text
-from cmg.report.tables import Table, arrow, ends, plain, score_text
+from cmg.report.tables import (
+    Table,
+    arrow,
+    ends,
+    in_text,
+    interval_text,
+    plain,
+    score_text,
+)
 from cmg.studies.definition import PaperTable
 from cmg.studies.scorers import CODEBOOK
 from cmg.studies.summary import MEAN, StudySummary, SummaryRow
@@ -107,18 +115,6 @@ def verdict(apart: Score) -> str:
         open_still = f"not decidable at this size: {apart.enough(DECIDES)} would decide"
         return f"{side}; by how much is {open_still}" if side else open_still
     return side or "no difference found"
-
-
-def interval_text(score: Score, form: str = "+.1f") -> str:
-    """Both ends of the 95 % interval."""
-    return (
-        "–" if score.interval is None else " to ".join(in_text(end, form) for end in score.interval)
-    )
-
-
-def in_text(value: float, form: str = "+.1f") -> str:
-    """A difference, or another number, with one decimal."""
-    return f"{round(value, 1) + 0.0:{form}}".replace("-", "−")  # no minus before 0.0
 
 
 def codebook_table(summary: StudySummary) -> Table:

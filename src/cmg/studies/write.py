@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cmg.config.load import to_yaml
+from cmg.config.schema import changed_keys
 from cmg.report.document import Block, Box, Code, Document, Figure, Fold, Items, Section, Text
 from cmg.report.prose import SIMULATED
 from cmg.report.write import HTML, PARTS, replace_files, report_files
 from cmg.studies.ledger import STUDY
-from cmg.studies.plan import changed_keys
 from cmg.studies.plots import panels, study_plot
 from cmg.studies.summary import StudySummary
 from cmg.studies.tables import study_tables
