@@ -3,8 +3,8 @@
 import pytest
 
 from cmg.baselines.infonce import infonce_config, is_infonce
+from cmg.config.compare import changed_keys
 from cmg.config.load import load_config, override_config
-from cmg.config.schema import changed_keys
 
 
 @pytest.mark.parametrize("method", ["light", "full", "dcid"])

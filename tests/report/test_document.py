@@ -174,7 +174,7 @@ def test_names_that_are_no_text_are_written_all_the_same():
 
 
 def test_no_cell_of_a_csv_is_a_formula():
-    plain = ["a,b", "", "+0.6 (−5.7 ± 4.0)", "-12.5 %", "−3", "x=1", "a@b", 3, -2.5]
+    plain = ["a,b", "", "+0.6 (−5.7 ± 4.0)", "+0.3 to +2.7", "-12.5 %", "−3", "x=1", "a@b", 3, -2.5]
     formulas = ["=1+1", "@SUM(A1)", "-2+3+cmd|' /C calc'!A0", "+HYPERLINK(1)", "\t=1", "-0AbcDEf"]
     rows = list(csv.reader(io.StringIO(csv_text([plain, formulas]), newline="")))
     assert rows == [[str(cell) for cell in plain], [f"'{cell}" for cell in formulas]]

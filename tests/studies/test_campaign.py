@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from cmg.config.compare import changed_keys
 from cmg.config.load import load_config, to_yaml
-from cmg.config.schema import changed_keys
 from cmg.errors import ConfigError
 from cmg.studies.campaign import Asked, fitted, hours_of, part_of
 from cmg.studies.choice import Winner, settled, tries_of

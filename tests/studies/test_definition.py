@@ -3,7 +3,8 @@
 import pytest
 
 from cmg.baselines.infonce import infonce_config
-from cmg.config.schema import RunConfig, changed_keys
+from cmg.config.compare import changed_keys
+from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 from cmg.studies.definition import load_study, named_studies, read_study
 from cmg.studies.plan import base_config, value_of, variant_config

@@ -8,9 +8,6 @@ from typing import Any
 
 from cmg.config.schema import RunConfig
 
-ABSENT = "absent"
-"""Of a key that one of two configurations has no group for."""
-
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by dotted key; groups are gone through, and lists are values."""
@@ -28,9 +25,17 @@ def as_typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def differing(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys that two configurations differ in, with the value of each."""
-    a, b = (leaves(config.model_dump(mode="json")) for config in (one, other))
-    keys = [*a, *(key for key in b if key not in a)]
-    pairs = {key: (a.get(key, ABSENT), b.get(key, ABSENT)) for key in keys}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys in which two configurations differ, with both values.
+
+    A group that one of them leaves out (null) counts as one key.
+    """
+    return dict(_changed(a.model_dump(mode="json"), b.model_dump(mode="json"), ""))
+
+
+def _changed(a: Any, b: Any, key: str) -> list[tuple[str, tuple[Any, Any]]]:
+    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
+        return [] if a == b else [(key, (a, b))]
+    names = dict.fromkeys((*a, *b))
+    prefix = f"{key}." if key else ""
+    return [c for name in names for c in _changed(a.get(name), b.get(name), f"{prefix}{name}")]

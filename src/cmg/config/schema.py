@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import Field, PositiveInt
 
 from cmg.codebook.quantizer import quantizers
@@ -83,19 +80,3 @@ def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
                 f"{what} is for one process and whole batches; leave out --devices, "
                 "training.micro_batch and training.recompute_maps"
             )
-
-
-def changed_keys(a: RunConfig, b: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """The dotted keys in which two configurations differ, with both values.
-
-    A group that one of them leaves out (null) counts as one key.
-    """
-    return dict(_changed(a.model_dump(mode="json"), b.model_dump(mode="json"), ""))
-
-
-def _changed(a: Any, b: Any, key: str) -> list[tuple[str, tuple[Any, Any]]]:
-    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
-        return [] if a == b else [(key, (a, b))]
-    names = dict.fromkeys((*a, *b))
-    prefix = f"{key}." if key else ""
-    return [c for name in names for c in _changed(a.get(name), b.get(name), f"{prefix}{name}")]

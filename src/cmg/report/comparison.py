@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cmg.config.schema import RunConfig, changed_keys
+from cmg.config.compare import changed_keys
+from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score, ScoreMap

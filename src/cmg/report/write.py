@@ -110,7 +110,7 @@ def as_bytes(content: str | bytes | Mapping[str, Any]) -> bytes:
     return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
 
 
-FORMULA = re.compile(r"[=@\t\r]|[+-].*[^\d\s.,%±()+−–-]", re.DOTALL)
+FORMULA = re.compile(r"[=@\t\r]|[+-](?!([\d\s.,;%±()+−–-]|to)*$)")
 """How a text begins that a spreadsheet would run; of numbers, with their spread, it would not."""
 
 

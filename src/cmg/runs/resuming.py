@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmg.config.compare import as_typed, differing
+from cmg.config.compare import as_typed, changed_keys
 from cmg.config.load import override_config
 from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, ConfigError
@@ -83,7 +83,7 @@ def refuse_another(own: RunConfig, given: RunConfig, run: Path) -> None:
     )
     told = [
         f"{key} is {as_typed(in_run)} in the run, {as_typed(here)} here"
-        for key, (in_run, here) in differing(wanted, given).items()
+        for key, (in_run, here) in changed_keys(wanted, given).items()
     ]
     if told:
         raise CheckpointError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cmg.config.schema import RunConfig, changed_keys
+from cmg.config.compare import changed_keys
+from cmg.config.schema import RunConfig
 from cmg.errors import ConfigError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cmg.config.compare import changed_keys
 from cmg.config.load import to_yaml
-from cmg.config.schema import changed_keys
 from cmg.report.document import Block, Box, Code, Document, Figure, Fold, Items, Section, Text
 from cmg.report.prose import SIMULATED
 from cmg.report.write import HTML, PARTS, replace_files, report_files
