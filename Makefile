@@ -10,7 +10,7 @@ CONSTRAINTS ?= constraints.txt
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo voices tuxpaint letters test test-slow browser lint types format
+.PHONY: help venv demo voices tuxpaint letters test test-slow browser lint types format docs
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make voices     train on synthesized voices, read recorded ones (needs the recordings: projects/voices/README.md)"
 	@echo "make tuxpaint   60 stamps of Tux Paint, from raw files to transfer (needs the package: projects/tuxpaint/README.md)"
 	@echo "make letters    recorded letters and fonts, fold 0, from packages to transfer (needs them: projects/letters/README.md)"
+	@echo "make docs       the pages as a site (build/site), strictly; the notebooks are run"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make browser    the explorer in a real Chromium (Debian: apt-get install chromium)"
@@ -57,6 +58,11 @@ test: venv
 	export OMP_NUM_THREADS=1; \
 	run pytest -n auto --dist loadfile --no-loadscope-reorder; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+# Strict: a broken link or anchor, a page without a place, or a notebook that fails is an error.
+docs: venv
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 test-slow: venv
 	$(BIN)/pytest -m slow

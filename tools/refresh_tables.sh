@@ -16,6 +16,5 @@ done
 "$python" tools/demo_table.py --sets digits=docs/results/demo-default.json watch=docs/results/demo-watch.json \
   > docs/results/demo-sets.md
 "$python" tools/demo_table.py --into README.md demo-sets docs/results/demo-sets.md
-"$python" tools/demo_table.py --into README.md demo-table docs/results/demo-default.md
 "$python" tools/demo_table.py --into docs/digits.md default docs/results/demo-default.md
 "$python" tools/demo_table.py --into docs/digits.md published docs/results/demo-published.md

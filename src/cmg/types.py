@@ -94,9 +94,9 @@ class Modality(Options):
 class Steps:
     """Which steps of which clip exist, per modality.
 
-    Steps of a clip are a prefix: clip b has modality m at steps 0 .. lengths[m][b] - 1, and length
-    0 says that the clip lacks m. Lengths stay on the CPU so that asking for a subset of the clips
-    never makes the host wait for a device.
+    Steps of a clip are a prefix: clip b has modality m at steps ``0 .. lengths[m][b] - 1``, and
+    length 0 says that the clip lacks m. Lengths stay on the CPU so that asking for a subset of the
+    clips never makes the host wait for a device.
 
     Args:
         batch_size: B.
