@@ -160,6 +160,8 @@ def test_the_leaderboard_shows_what_its_file_says(leaderboard, request):
     board = json.loads((root / "docs/results/leaderboard.json").read_text())
     page = (root / "docs/leaderboard.md").read_text()
     assert leaderboard.page_table(board) in page
+    for file, names in leaderboard.PAGES.items():
+        assert leaderboard.own_table(board, names) in (root / file).read_text()
     assert {"watch", "emoji", "letters", "tuxpaint", "digits"} <= set(board)
 
 

@@ -1,4 +1,4 @@
-"""Put what finished studies found into docs/results/leaderboard.json, .svg and docs/leaderboard.md.
+"""Put what finished studies found into docs/results/leaderboard.json, .svg, and pages that show it.
 
 python tools/leaderboard.py watch=studies/zoo-watch emoji=studies/zoo-emoji
 python tools/leaderboard.py                    the table again, from the file
@@ -140,6 +140,25 @@ def page_table(board: Mapping[str, Rows]) -> str:
     return "\n" + table(texts("", ("method", *board), rows)) + "\n\n"
 
 
+OWN = "figures"
+PAGES = {
+    Path("docs/methods/codaar.md"): ("codaar",),
+    Path("docs/methods/fcid.md"): ("fcid",),
+    Path("docs/methods/micu.md"): ("micu",),
+    Path("docs/methods/srcid.md"): ("srcid",),
+    Path("docs/methods/rivals.md"): (
+        *("baseline", "cmcm", "s-mit", "mst", "codis", "turn", "siglip"),
+    ),
+}
+"""Pages of methods, and whose rows of the table they repeat."""
+
+
+def own_table(board: Mapping[str, Rows], names: Sequence[str]) -> str:
+    """The rows of some methods, on the sets that any of them has."""
+    some = {s: {n: r[n] for n in names if n in r} for s, r in board.items()}
+    return page_table({title: rows for title, rows in some.items() if rows})
+
+
 def cell(found: Mapping[str, Any] | None) -> str:
     """Mean and spread, and the difference to the default with its interval."""
     if found is None or "not_applicable" in found:
@@ -210,6 +229,8 @@ def main(arguments: Sequence[str]) -> None:
     path.write_text(json.dumps(board, indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".svg").write_text(plot(board), encoding="utf-8")
     put(PAGE, PLACE, page_table(board))
+    for page, names in PAGES.items():
+        put(page, OWN, own_table(board, names))
 
 
 if __name__ == "__main__":
