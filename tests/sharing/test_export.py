@@ -107,7 +107,7 @@ def test_the_card_says_what_a_reader_needs(exported):
 def test_what_an_export_cannot_do_is_refused_with_the_remedy(exported, cmg):
     said = cmg("pretrain", "--out", exported, "--resume")
     assert said.code == 2
-    assert "checkpoint" in said.err or "run" in said.err
+    assert "which nothing trains on from: go on with the run that it was made of" in said.err
     said = cmg("baselines", "hub:me/digits")
     assert said.code == 2
     assert "make a folder of it with `cmg export hub:me/digits DIR`" in said.err
@@ -116,6 +116,7 @@ def test_what_an_export_cannot_do_is_refused_with_the_remedy(exported, cmg):
     assert "say --out DIR" in said.err
     said = cmg("select", exported, "--data", exported)
     assert said.code == 2
+    assert "is one checkpoint; give the run folder to choose from" in said.err
 
 
 def test_a_hub_gives_back_what_it_was_given(hub, run, cmg, monkeypatch):

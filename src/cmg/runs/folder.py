@@ -149,6 +149,11 @@ def read_config(run: StrPath) -> RunConfig:
     run = Path(run)
     path = run / CONFIG
     if not path.exists():
+        if (run / "checkpoint.json").is_file():
+            raise CheckpointError(
+                f"{run} is an exported model or a single checkpoint, which nothing trains on from: "
+                "go on with the run that it was made of"
+            )
         raise CheckpointError(f"{run} is no cmg run (no {CONFIG}); start it without --resume")
     tree = parse_yaml(yaml_text(path, "config"), str(path))
     complete_old(tree)
