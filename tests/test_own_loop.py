@@ -20,7 +20,7 @@ def test_the_model_in_a_loop_of_ones_own(tmp_path, monkeypatch, capsys, cmg):
     assert len(lines) <= 25
     scope = {}
     exec(BLOCKS[0], scope)  # the page's own text
-    mean = float(re.search(r"mean=([0-9.]+)", capsys.readouterr().out)[1])
+    mean = float(re.search(r"Score\(([0-9.]+)", capsys.readouterr().out)[1])
     assert mean > 30  # chance is 10
     again = package.load("mine")
     batch = scope["batch"]

@@ -16,8 +16,8 @@ from cmg.config.schema import RunConfig
 from cmg.places import FOLDERS
 
 SOURCE = Path(cmg.__file__).parent
-FOREIGN = {"--nproc-per-node", "--local-dir", "--no-deps"}
-"""Options of other programs: torchrun, hf, pip."""
+FOREIGN = {"--nproc-per-node", "--local-dir", "--no-deps", "--logdir", "--gpu-bind"}
+"""Options of other programs: torchrun, hf, pip, tensorboard, srun."""
 OPTION = r"(?<![\w(-])--[a-z][a-z0-9-]+\b(?!:)"
 """Not a variable of CSS, which is in brackets or has a colon or is one letter and a number."""
 

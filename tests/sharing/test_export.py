@@ -114,9 +114,6 @@ def test_what_an_export_cannot_do_is_refused_with_the_remedy(exported, cmg):
     said = cmg("report", "hub:me/digits")
     assert said.code == 2
     assert "say --out DIR" in said.err
-    said = cmg("select", exported, "--data", exported)
-    assert said.code == 2
-    assert "is one checkpoint; give the run folder to choose from" in said.err
 
 
 def test_a_hub_gives_back_what_it_was_given(hub, run, cmg, monkeypatch):

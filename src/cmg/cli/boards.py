@@ -180,8 +180,10 @@ def tensorboard(run: Path, wanted: bool, steps_done: int, name: str) -> Iterator
 
 def show_codebook(boards: list[Board], model: UnifiedModel, usage: CodeUsage, step: int) -> None:
     """How often modalities choose each code, as pictures, and the codes among their vectors."""
+    if usage.counts.numel() == 0:  # a model without codes
+        return
     counts = usage.counts.reshape(len(usage.modalities), -1).cpu().numpy()
-    for board in boards if counts.size else ():
+    for board in boards:
         for name, own in zip(usage.modalities, counts, strict=True):
             board.picture(f"codebook/{name}", use_picture(own), step)
         tables = {m: model.codebook.table(m).detach().float().cpu() for m in usage.modalities}
