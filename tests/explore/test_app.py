@@ -14,9 +14,8 @@ from tests.report.conftest import MODALITIES, config, ragged
 
 from cmg.errors import ConfigError, DataError
 from cmg.explore.app import LARGEST, make_app, received
-from cmg.explore.pages import link
 from cmg.explore.serve import bound
-from cmg.explore.session import Session
+from cmg.explore.session import Session, link
 from cmg.extract.clip import MediaClip
 from cmg.recipes.pretrain import pretrain
 from cmg.report.media import OwnMedia

@@ -9,8 +9,7 @@ from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score
 from cmg.report.charts import in_lines
-from cmg.report.compare import compare_document
-from cmg.report.comparison import (
+from cmg.report.compared_runs import (
     MEAN,
     Compared,
     ComparedRow,
@@ -20,6 +19,7 @@ from cmg.report.comparison import (
     rows_of,
     short_names,
 )
+from cmg.report.comparison import compare_document
 from cmg.report.gather import RunLog
 from cmg.report.latex import latex
 from cmg.report.write import csv_text

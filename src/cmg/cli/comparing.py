@@ -70,8 +70,8 @@ def compare(
     Differences are to the first RUN. Runs that differ in training.seed alone are one row. Evaluates
     the runs if that is not done.
     """
-    from cmg.report.compare import COMPARED, compare_document, compare_files, compare_told
-    from cmg.report.comparison import compared
+    from cmg.report.compared_runs import compared
+    from cmg.report.comparison import COMPARED, compare_document, compare_files, compare_told
     from cmg.report.write import HTML, write_folder
 
     if out is None:

@@ -28,13 +28,12 @@ def explore(
     """
     import webbrowser
 
-    from cmg.explore.pages import link
     from cmg.explore.serve import bound, needed, serve
     from cmg.explore.session import Session
 
     needed()
     listening = bound(host, port)
-    session = Session.open(run, data, split, media, link)
+    session = Session.open(run, data, split, media)
     say_remarks(session.remarks)
 
     def told(address: str) -> None:

@@ -176,10 +176,3 @@ def search(
         meanings=MEANINGS,
         chosen={"clip": clip, "words": words, "source": source, "target": target, "by": by},
     )
-
-
-def link(kind: str, place: Place) -> str:
-    """Where the app has a frame or the sound of a step."""
-    if kind == "frame":
-        return f"/frame/{place.modality}/{place.clip}/{place.step}"
-    return f"/sound/{place.modality}/{place.clip}"

@@ -29,7 +29,6 @@ from cmg.recipes.media_codes import CodedClip, Track, code_steps
 from cmg.recipes.retrieval import query_of, represented_query
 from cmg.report.gather import CodedSplit, encode, shown_split
 from cmg.report.media import Media, OwnMedia, media_of
-from cmg.report.media.own import Link
 from cmg.report.samples import Place, by_frequency, code_name, steps_of
 from cmg.retrieval.evaluate import picked
 from cmg.retrieval.index import ExactIndex, open_index, shown_hits
@@ -64,7 +63,6 @@ class Session:
         data: StrPath | None = None,
         split: str | None = None,
         media: StrPath | None = None,
-        link: Link | None = None,
     ) -> Session:
         """Open a run.
 
@@ -74,7 +72,6 @@ class Session:
             split: Of it; None is the run's test split.
             media: Folder or manifest that the clips are from; None shows features, or the media
                 of an embedded set.
-            link: Where a server has frames and sounds.
 
         Raises:
             CmgError: by its type, whatever cannot be opened, or a model without codes.
@@ -334,3 +331,10 @@ def told_labels(row_labels: Mapping[str, object], split: Clips) -> dict[str, str
         for name, value in row_labels.items()
         if isinstance(value, int) and value >= 0
     }
+
+
+def link(kind: str, place: Place) -> str:
+    """Where the app has a frame or the sound of a step."""
+    if kind == "frame":
+        return f"/frame/{place.modality}/{place.clip}/{place.step}"
+    return f"/sound/{place.modality}/{place.clip}"

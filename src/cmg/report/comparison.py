@@ -1,336 +1,271 @@
-"""Runs side by side: what is read of each, which are seeds of one, and their differences."""
+"""The report on runs side by side: configuration, transfer, codebook, cost, curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from cmg.config.compare import changed_keys
-from cmg.config.schema import RunConfig
-from cmg.errors import CheckpointError, ConfigError, DataError
-from cmg.evaluation.results import CodebookStats, Results
-from cmg.evaluation.scores import Score, ScoreMap
-from cmg.files import StrPath, as_path
-from cmg.models.saving import DESCRIPTION
-from cmg.models.unified import UnifiedModel
-from cmg.places import lies_there
-from cmg.recipes.evaluate import RESULTS
-from cmg.report.gather import RunLog, control_remarks, find_results, run_log, trained_on
-from cmg.report.tables import crossing
-from cmg.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
-from cmg.runs.cost import Cost, read_cost
-from cmg.runs.folder import CONFIG
+from cmg.evaluation.scores import Score
+from cmg.evaluation.scores import plain as as_json
+from cmg.report.colors import modality_colors
+from cmg.report.compared_runs import FEWEST, MEAN, SEED, ComparedRow, SideBySide
+from cmg.report.curves import IN_NUMBERS, chart, compared_curves, curves_table
+from cmg.report.document import Block, Box, Document, Fold, Section, Text
+from cmg.report.prose import count_text
+from cmg.report.tables import (
+    Table,
+    arrow,
+    crossing,
+    ends,
+    in_text,
+    interval_text,
+    plain,
+    score_text,
+)
+from cmg.report.write import report_files
 
-MEAN = "mean across"
-"""In the place of a direction: the mean over those between different modalities."""
-SEED = "training.seed"
-PLACES = ("data.store", "data.lists")
-FEWEST = 3
-"""Pairs that an interval is given of: of two its t-factor is 12.7, which says nothing."""
+COMPARED = "compare.json"
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One run.
-
-    Attributes:
-        log: Folder, facts and metrics.
-        checkpoint: Its newest.
-        results: Its evaluation; None where there can be none.
-        cost: Of its training; None where it was not recorded.
-        parameters: Of the model.
-    """
-
-    log: RunLog
-    checkpoint: Checkpoint
-    results: Results | None
-    cost: Cost | None
-    parameters: int
-
-    @property
-    def config(self) -> RunConfig:
-        """Of the run."""
-        return self.checkpoint.config
-
-    @property
-    def seed(self) -> int:
-        """Of its training."""
-        return self.config.training.seed
+def compare_document(found: SideBySide) -> Document:
+    """Everything that a comparison tells."""
+    sections = {"configuration": Section("What differs", [changes_table(found)])}
+    if scored := [row for row in found.rows if row.evaluated]:
+        sections["transfer"] = Section("Transfer", transfer(found, scored))
+        sections["codebook"] = Section("Use of the codebook", [codebook_table(scored)])
+    sections["cost"] = Section("Cost", [cost_table(found)])
+    if curves := curve_blocks(found):
+        sections["curves"] = Section("Training", curves)
+    count = sum(len(row.runs) for row in found.rows)
+    lead = [Text(f"{count} runs; differences are to {found.rows[0].name}.")]
+    title = " and ".join(row.name for row in found.rows)
+    return Document(title, "cmg compare", lead, sections, found.remarks)
 
 
-@dataclass(frozen=True)
-class ComparedRow:
-    """Runs that differ in nothing but ``training.seed``.
-
-    Attributes:
-        name: Of the row.
-        runs: In the order of their seeds.
-    """
-
-    name: str
-    runs: tuple[Compared, ...]
-
-    @property
-    def config(self) -> RunConfig:
-        """Of its first run."""
-        return self.runs[0].config
-
-    @property
-    def seeds(self) -> list[int]:
-        """Of its runs."""
-        return [run.seed for run in self.runs]
-
-    @property
-    def evaluated(self) -> list[Results]:
-        """The evaluations that there are."""
-        return [run.results for run in self.runs if run.results is not None]
-
-    @property
-    def codebook(self) -> CodebookStats | None:
-        """Mean over the runs."""
-        found = [results.codebook for results in self.evaluated]
-        return CodebookStats.mean(found) if found else None
-
-    def scores(self) -> ScoreMap:
-        """Mean and spread by direction, and of their mean: over seeds, or heads of a single run."""
-        units = self.units()
-        shared = [d for d in next(iter(units.values()), {}) if all(d in u for u in units.values())]
-        if len(self.runs) == 1 and self.evaluated and len(units) == 1:
-            kept = self.evaluated[0].transfer  # of old results, which have no single scores
-            return {d: kept.get(d, Score.of([units[next(iter(units))][d]])) for d in shared}
-        return {d: Score.of([unit[d] for unit in units.values()]) for d in shared}
-
-    def units(self) -> dict[int, dict[str, float]]:
-        """What can be paired: by training seed, heads averaged; by head's seed of a single run."""
-        if len(self.runs) > 1:
-            found = {r.seed: r.results.transfer for r in self.runs if r.results is not None}
-            return {
-                seed: with_mean({d: s.mean for d, s in table.items()})
-                for seed, table in found.items()
-            }
-        table = self.evaluated[0].transfer if self.evaluated else {}
-        counts = {len(s.values) for s in table.values()}
-        first = self.runs[0].seed
-        if len(counts) != 1 or counts == {0}:
-            return {first: with_mean({d: s.mean for d, s in table.items()})} if table else {}
-        return {
-            first + i: with_mean({d: s.values[i] for d, s in table.items()})
-            for i in range(counts.pop())
-        }
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """Runs side by side.
-
-    Attributes:
-        rows: The first is what the others are compared with.
-        remarks: What a reader has to know beside the numbers.
-    """
-
-    rows: tuple[ComparedRow, ...]
-    remarks: tuple[str, ...]
-
-    def changes(self) -> dict[str, list[Any]]:
-        """The keys in which rows differ, each with the value of every row; None is left out."""
-        first, *others = self.rows
-        keys = {key: None for one in others for key in changed_keys(first.config, one.config)}
-        found = {key: [value_at(row.config, key) for row in self.rows] for key in keys}
-        several = any(len(row.runs) > 1 for row in self.rows)
-        if several or SEED in found:
-            found[SEED] = [list(row.seeds) if several else row.seeds[0] for row in self.rows]
-            if len({str(value) for value in found[SEED]}) == 1:
-                del found[SEED]
-        return found
-
-    def differences(self) -> dict[str, ScoreMap]:
-        """By row but the first: its scores less those of the first, pair by pair."""
-        first, *others = self.rows
-        return {row.name: paired(row.units(), first.units()) for row in others}
-
-
-def paired(
-    own: Mapping[int, Mapping[str, float]], reference: Mapping[int, Mapping[str, float]]
-) -> ScoreMap:
-    """Differences by direction, over the seeds that both have.
-
-    Where they share none, the difference of the means: a single value, which has no interval.
-    """
-    shared = [seed for seed in reference if seed in own]
-    if not shared and own and reference:
-        own, reference = ({0: averaged(list(units.values()))} for units in (own, reference))
-        shared = [0]
-    directions = [d for d in reference[shared[0]] if d in own[shared[0]]] if shared else []
-    # Of both, the mean is over the directions that both have.
-    pairs = [
-        with_mean({d: own[s][d] - reference[s][d] for d in directions if d != MEAN}) for s in shared
+def changes_table(found: SideBySide) -> Table:
+    """A row per key that differs, a column per row of the others."""
+    names = [row.name for row in found.rows]
+    rows = [
+        (key, *(value_text(key, value) for value in values))
+        for key, values in found.changes().items()
     ]
-    return {d: Score.of([pair[d] for pair in pairs]) for d in directions if d in pairs[0]}
+    note = "Keys that differ; – is null or has no place in that run." if rows else ""
+    if not rows:
+        note = "No key of the configuration differs."
+    return plain("What differs", ("key", *names), rows, note)
 
 
-def with_mean(scores: dict[str, float]) -> dict[str, float]:
-    """Scores with the mean over the directions between modalities in front."""
-    across = crossing(scores)
-    return ({MEAN: fmean(across.values())} if across else {}) | scores
+def value_text(key: str, value: Any) -> str:
+    """A value as a configuration has it."""
+    if value is None:
+        return "–"
+    if key == SEED and isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def averaged(units: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of every direction that all have."""
-    return {d: fmean(u[d] for u in units) for d in units[0] if all(d in u for u in units)}
+def transfer(found: SideBySide, scored: Sequence[ComparedRow]) -> list[Block]:
+    """Scores, and differences pair by pair."""
+    blocks: list[Block] = [scores_table(scored)]
+    within = scores_table(scored, within=True)
+    if len(within.columns) > 1:
+        blocks.append(within)
+    if any(found.differences().values()):
+        blocks += [paired_table(found), directions_apart(found)]
+    return blocks
 
 
-def value_at(config: RunConfig, key: str) -> Any:
-    """The value at a dotted key; None where a group above it is left out.
-
-    Of a place its last part: reports are shown to others.
-    """
-    value: Any = config.model_dump(mode="json")
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return Path(value).name or value if value and key in PLACES else value
-
-
-def compared(folders: Sequence[StrPath]) -> SideBySide:
-    """Runs side by side; each that has not been evaluated is, if its store has labels.
-
-    Args:
-        folders: Run folders; what the others are compared with first.
-
-    Raises:
-        ConfigError: fewer than two, or one twice.
-        CheckpointError: a folder is no run, or has no checkpoint that can be read.
-        DataError: results or costs are damaged.
-    """
-    paths = [as_path(folder, "a run folder") for folder in folders]
-    refuse_unfit(paths)
-    checkpoints = [read_checkpoint(path) for path in paths]  # before anything takes time
-    remarks: list[str] = []
-    names = short_names(paths)
-    runs = [
-        read_run(path, checkpoint, name, remarks)
-        for path, checkpoint, name in zip(paths, checkpoints, names, strict=True)
+def scores_table(scored: Sequence[ComparedRow], within: bool = False) -> Table:
+    """A row per row: the mean across, and every direction."""
+    tables = {row.name: row.scores() for row in scored}
+    keys = list(dict.fromkeys(d for scores in tables.values() for d in scores))
+    kept = [k for k in keys if (k != MEAN and len(set(ends(k))) == 1) == within]
+    rows: list[tuple[str, ...]] = [
+        (name, *(score_text(scores.get(key)) for key in kept)) for name, scores in tables.items()
     ]
-    rows = rows_of(dict(zip(names, runs, strict=True)))
-    hashes = {row.name: row.runs[0].checkpoint.data_hash for row in rows}
-    if len(set(hashes.values())) > 1:
-        told = ", ".join(f"{name} {found[:12]}" for name, found in hashes.items())
-        remarks.append(
-            f"The runs were trained on different data (content hash: {told}), so differences in "
-            "transfer are of the data as well."
-        )
-    return SideBySide(rows, tuple(dict.fromkeys(remarks)))
+    chances = {
+        f"{score.mean:.1f}"
+        for row in scored
+        for results in row.evaluated
+        for score in results.controls.get("chance", {}).values()
+    }
+    if chances and not within:
+        shared = chances.pop() if len(chances) == 1 else "–"
+        rows.append(("chance", *(shared for _ in kept)))
+    heads = ["mean across" if k == MEAN else ends(k)[0] if within else arrow(k) for k in kept]
+    title = "Transfer within a modality" if within else "Transfer"
+    return plain(title, ("", *heads), rows, "" if within else spread_note(scored))
 
 
-def refuse_unfit(paths: Sequence[Path]) -> None:
-    """Refuse what cannot be compared.
+def spread_note(scored: Sequence[ComparedRow]) -> str:
+    """What the numbers are, and what ± is over."""
+    said = "Accuracy on held-out clips in percent."
+    told = []
+    for row in scored:
+        n = max((s.n for s in row.scores().values()), default=0)
+        what = "training seeds" if len(row.runs) > 1 else "heads of one training"
+        if n > 1:
+            told.append(f"{row.name}: mean ± standard deviation over {n} {what}")
+    return " ".join([said, *("; ".join(told) + "." for _ in told[:1])])
 
-    Raises:
-        ConfigError: fewer than two, or one twice.
-        CheckpointError: one is no run with a checkpoint.
-    """
-    for path in paths:
-        if (path / DESCRIPTION).is_file() and not (path / CONFIG).is_file():
-            raise CheckpointError(
-                f"{path} is a checkpoint; give the folder of its run, {path.parent.parent}"
+
+def paired_table(found: SideBySide) -> Table:
+    """The mean across modalities less that of the first row, and how many directions agree."""
+    first, rows = found.rows[0], []
+    for row in found.rows[1:]:
+        apart = found.differences()[row.name]
+        if MEAN not in apart:
+            rows.append((row.name, "–", "–", "–", "–", "no direction in common"))
+            continue
+        score, across = apart[MEAN], crossing({k: v for k, v in apart.items() if k != MEAN})
+        ahead = sum(one.mean > 0 for one in across.values())
+        rows.append(
+            (
+                row.name,
+                in_text(score.mean),
+                interval(score),
+                str(score.n),
+                f"{ahead} of {len(across)}",
+                unit_of(row, first, score.n),
             )
-        if not (path / CONFIG).is_file():
-            state = "is no cmg run" if path.exists() else "does not exist"
-            remedy = "give run folders of `cmg pretrain --out` (`cmg runs` lists them)"
-            raise CheckpointError(f"{path} {state}; {lies_there(path) or remedy}")
-        find_checkpoint(path)
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        whole = path.resolve()
-        if whole in seen:
-            raise ConfigError(f"{path} is given twice; compare different runs")
-        seen[whole] = path
-    if len(paths) < 2:
-        raise ConfigError(
-            f"comparing takes two runs or more, and {paths[0] if paths else 'none'} is alone; "
-            "`cmg report RUN` tells of one (`cmg runs` lists those that there are)"
         )
-
-
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """The folders' own names, with as much of what is above them as tells them apart."""
-    parts = [path.resolve().parts for path in paths]
-    length = next(
-        n
-        for n in range(1, max(map(len, parts)) + 1)
-        if len({one[-n:] for one in parts}) == len(parts)
+    heads = ("", "difference", "95 % interval", "n", "directions above", "pairs")
+    note = (
+        f"Points of the mean across modalities, pair by pair; a t-interval from {FEWEST} pairs "
+        "on. Heads on one training say nothing of other training seeds: train both with several "
+        f"({SEED}=0, 1, 2) for that."
     )
-    return ["/".join(one[-length:]) for one in parts]
+    return plain(f"Mean across, less that of “{first.name}”", heads, rows, note)
 
 
-def read_run(path: Path, checkpoint: Checkpoint, name: str, remarks: list[str]) -> Compared:
-    """One run, evaluated where that can be done."""
-    results, said = None, list[str]()
-    try:
-        if (path / RESULTS).is_file():
-            results = Results.load(path / RESULTS)
-        else:
-            store = trained_on(checkpoint, path)
-            said += [told for told in control_remarks(checkpoint, store) if "control" in told]
-            results = find_results(path, False, checkpoint, store, said)
-    except DataError as error:
-        if (path / RESULTS).is_file():
-            raise
-        said.append(f"It is not evaluated: {error}.")
-    if results is not None:
-        said += results.remarks
-        if any(s.n > 1 and not s.values for s in results.transfer.values()):
-            said.append(
-                f"{RESULTS} is of an earlier cmg, without the score of each head; remove it and "
-                "compare again for pairs of heads."
+def interval(score: Score) -> str:
+    """Of a difference; none of too few pairs."""
+    return interval_text(score) if score.n >= FEWEST else "–"
+
+
+def unit_of(row: ComparedRow, first: ComparedRow, n: int) -> str:
+    """What was paired."""
+    both = row.units().keys() & first.units().keys()
+    if not both:
+        return "means (no seed in common)"
+    several = {len(one.runs) > 1 for one in (row, first)}
+    if several == {True}:
+        return f"training seeds {', '.join(map(str, sorted(both)))}"
+    return "one training each" if n == 1 else "seeds of heads, one training each"
+
+
+def directions_apart(found: SideBySide) -> Table:
+    """Every direction less that of the first row."""
+    apart = found.differences()
+    keys = list(dict.fromkeys(d for scores in apart.values() for d in scores if d != MEAN))
+    rows = []
+    for key in keys:
+        cells = [
+            "–" if key not in scores else in_text(scores[key].mean) + in_brackets(scores[key])
+            for scores in apart.values()
+        ]
+        rows.append((arrow(key), *cells))
+    note = f"Points, less “{found.rows[0].name}”; in brackets the interval from {FEWEST} pairs on."
+    return plain("Every direction, paired", ("direction", *apart), rows, note)
+
+
+def in_brackets(score: Score) -> str:
+    """The interval behind a difference, where there is one."""
+    return f" ({interval_text(score)})" if score.n >= FEWEST else ""
+
+
+def codebook_table(scored: Sequence[ComparedRow]) -> Table:
+    """Use of the codebook on held-out clips, mean over the runs of a row."""
+    rows = []
+    for row in scored:
+        stats = row.codebook
+        if stats is None or not stats.size:
+            rows.append((row.name, "–", "–", "–", "–"))
+            continue
+        used, shared = count_text(stats.used), f"{100 * stats.shared_share:.0f}"
+        rows.append((row.name, str(stats.size), used, f"{stats.perplexity:.1f}", shared))
+    heads = ("", "codes", "codes used", "perplexity", "% of used codes shared")
+    return plain("Use of the codebook", heads, rows)
+
+
+def cost_table(found: SideBySide) -> Table:
+    """What the training of a run of each row cost: the mean over its runs."""
+    rows = []
+    for row in found.rows:
+        costs = [run.cost for run in row.runs]
+        whole = [one for one in costs if one is not None and not one.from_step]
+        known = len(whole) == len(costs)
+        position = row.runs[0].checkpoint.position
+        memory, gpu = ([], [])
+        if known:
+            memory = [one.memory for one in whole]
+            gpu = [one.gpu_memory for one in whole if one.gpu_memory is not None]
+        rows.append(
+            (
+                row.name,
+                f"{fmean(one.seconds for one in whole):,.1f}" if known else "–",
+                f"{position.epoch:,}",
+                f"{position.step:,}",
+                f"{fmean(one.clips for one in whole):,.0f}" if known else "–",
+                f"{row.runs[0].parameters:,}",
+                f"{max(memory) / 1e6:,.0f}" if memory else "–",
+                f"{max(gpu) / 1e6:,.0f}" if gpu else "–",
             )
-    epochs = checkpoint.config.training.epochs
-    if checkpoint.position.epoch < epochs and not checkpoint.origin:
-        said.append(
-            f"It stands at epoch {checkpoint.position.epoch} of {epochs}; `cmg pretrain --resume` "
-            "goes on."
         )
-    remarks += [f"{name}: {told}" for told in said]
-    model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
-    return Compared(
-        run_log(path),
-        checkpoint,
-        results,
-        read_cost(path),
-        sum(p.numel() for p in model.parameters()),
+    heads = ("", "seconds", "epochs", "steps", "clips", "parameters", "memory, MB", "GPU, MB")
+    note = (
+        "Of one training, mean over the seeds of a row; codes that no gradient moves are no "
+        "parameters; memory: the most of its process. – was not recorded, as in runs that an "
+        "earlier cmg began."
     )
+    return plain("Cost", heads, rows, note)
 
 
-def rows_of(runs: Mapping[str, Compared]) -> tuple[ComparedRow, ...]:
-    """Runs in the order given; those that differ in their seed alone are one row."""
-    found: list[dict[str, Compared]] = []
-    for name, run in runs.items():
-        fitting = (
-            row for row in found if of_one_kind(next(iter(row.values())), run) and is_new(row, run)
-        )
-        row = next(fitting, None)
-        if row is None:
-            found.append({name: run})
-        else:
-            row[name] = run
-    return tuple(
-        ComparedRow(
-            next(iter(row)) if len(row) == 1 else f"{next(iter(row))} (×{len(row)} seeds)",
-            tuple(sorted(row.values(), key=lambda run: run.seed)),
-        )
-        for row in found
-    )
+def curve_blocks(found: SideBySide) -> list[Block]:
+    """All runs on one axis: a panel per measure, a color per row."""
+    logs = {row.name: [run.log for run in row.runs] for row in found.rows}
+    modalities = [
+        m for row in found.rows for m in (n.name for n in row.runs[0].checkpoint.modalities)
+    ]
+    panels = compared_curves(logs, modality_colors(list(logs)), list(dict.fromkeys(modalities)))
+    if not panels:
+        return []
+    told = "A color per row and a thin line per seed, over the steps of pre-training."
+    drawn = Box([chart(panel) for panel in panels], "panels")
+    return [Text(told), drawn, Fold(IN_NUMBERS, [curves_table(panels)])]
 
 
-def is_new(row: Mapping[str, Compared], run: Compared) -> bool:
-    """Whether no run of a row has the seed of another."""
-    return all(other.seed != run.seed for other in row.values())
+def compare_told(found: SideBySide) -> dict[str, Any]:
+    """As JSON values."""
+    return {
+        "reference": found.rows[0].name,
+        "rows": [row_told(row) for row in found.rows],
+        "configuration": found.changes(),
+        "differences": {
+            name: as_json(scores, "values") for name, scores in found.differences().items()
+        },
+        "remarks": list(found.remarks),
+    }
 
 
-def of_one_kind(one: Compared, other: Compared) -> bool:
-    """Whether two runs differ in nothing but their seed: of the same data, as far trained."""
-    apart = set(changed_keys(one.config, other.config)) - {SEED, *PLACES}
-    same_data = one.checkpoint.data_hash == other.checkpoint.data_hash
-    return not apart and same_data and one.checkpoint.position == other.checkpoint.position
+def row_told(row: ComparedRow) -> dict[str, Any]:
+    """A row as JSON values."""
+    book = row.codebook
+    return {
+        "name": row.name,
+        "runs": [run.log.folder.name for run in row.runs],
+        "seeds": row.seeds,
+        "transfer": as_json(row.scores(), "values"),
+        "codebook": None if book is None else vars(book),
+        "cost": [None if run.cost is None else vars(run.cost) for run in row.runs],
+        "parameters": row.runs[0].parameters,
+        "steps": row.runs[0].checkpoint.position.step,
+        "epochs": row.runs[0].checkpoint.position.epoch,
+    }
+
+
+def compare_files(found: SideBySide) -> dict[str, Any]:
+    """The report as files, and all of it as JSON."""
+    return {COMPARED: compare_told(found), **report_files(compare_document(found))}

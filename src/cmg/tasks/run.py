@@ -135,7 +135,7 @@ def run_plan(
 
 
 def beaten(figures: Figures, oracle: Figures, headline: str) -> list[str]:
-    """What is said where the oracle of clips' classes is better than heads across modalities."""
+    """What is said where the oracle of clips' classes is better than heads."""
     better = [
         f"{arrow} {oracle[arrow][metric].mean:.1f} against {row[metric].mean:.1f} ({metric})"
         for metric in dict.fromkeys((headline, "event_f1"))

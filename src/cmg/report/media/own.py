@@ -6,25 +6,20 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup, escape
 
 from cmg.data.clips import Clips
-from cmg.data.digits.media import wav_bytes
 from cmg.errors import CmgError
 from cmg.extract.clip import MediaClip
 from cmg.extract.extractor import Takes
 from cmg.extract.reading import file_of, text_of
 from cmg.extract.registry import card_of
-from cmg.extract.thumbnails import RATE, Shown, shown
+from cmg.extract.thumbnails import Shown, shown
 from cmg.inference.readers import parsed
 from cmg.recipes.encode_media import words_of
-from cmg.report.html import data_uri
 from cmg.report.media.base import Media, captioned
 from cmg.report.samples import Place
 
-EMBEDDED = 4 << 20
-"""Bytes of frames and sounds that one page holds; beyond them features are drawn."""
 Link = Callable[[str, Place], str]
 """Address of the ``frame`` or the ``sound`` of a step, where a server has them."""
 
@@ -38,14 +33,12 @@ class OwnMedia(Media):
     Args:
         split: Whose clips.
         clips: What the folder holds, by id.
-        link: Where a server has them; None puts them into the page, :data:`EMBEDDED` in all.
+        link: Where a server has them.
     """
 
-    def __init__(
-        self, split: Clips, clips: Mapping[str, MediaClip], link: Link | None = None
-    ) -> None:
+    def __init__(self, split: Clips, clips: Mapping[str, MediaClip], link: Link) -> None:
         super().__init__(split)
-        self.clips, self.link, self._left = clips, link, EMBEDDED
+        self.clips, self.link = clips, link
         self.takes = takes_of(split)
         self.seen = lru_cache(maxsize=64)(self._shown)
 
@@ -75,7 +68,7 @@ class OwnMedia(Media):
         """The frame of a step."""
         if self.takes.get(place.modality) != "frames" or self._missing(place) is not None:
             return super().thumbnail(place)
-        return self._frame(place) or super().thumbnail(place)
+        return self._frame(place)
 
     def example(self, place: Place) -> Markup:
         """A frame, a player, or the word in its sentence; or why there is none."""
@@ -84,16 +77,19 @@ class OwnMedia(Media):
             return captioned(self.drawn(place), missing)
         takes = self.takes.get(place.modality)
         where = f"{self.split.rows[place.clip].id}, step {place.step}"
-        drawn = Markup()
-        if missing is None and takes == "frames":
-            drawn = self._frame(place)
-        elif missing is None and takes == "sound":
-            drawn = self._sound(place)
-        elif missing is None and (said := self.words(place.modality, place.clip)):
+        if takes == "frames":
+            return captioned(self._frame(place), where)
+        if takes == "sound":
+            return captioned(self._sound(place), where)
+        try:
+            said = self.words(place.modality, place.clip)
+        except CmgError as error:  # its caption cannot be read; the page shows all else
+            return captioned(self.drawn(place), str(error))
+        if said:
             words = [escape(word) for word in said]
             words[place.step] = Markup("<mark>{}</mark>").format(said[place.step])
             return Markup('<div class="example sentence">{}</div>').format(Markup(" ").join(words))
-        return captioned(drawn, where) if drawn else super().example(place)
+        return super().example(place)
 
     def words(self, modality: str, clip: int) -> list[str]:
         """A word per step of the clip's text, where they are as many."""
@@ -130,42 +126,13 @@ class OwnMedia(Media):
 
     def _frame(self, place: Place) -> Markup:
         alt = f"frame of {self.split.rows[place.clip].id}, step {place.step}"
-        if self.link is not None:
-            source = self.link("frame", place)
-        else:
-            try:
-                source = self._embedded("image/jpeg", self.frame(place))
-            except CmgError:
-                source = ""
         shape = '<img class="frame" loading="lazy" src="{}" alt="{}">'
-        return Markup(shape).format(source, alt) if source else Markup()
+        return Markup(shape).format(self.link("frame", place), alt)
 
     def _sound(self, place: Place) -> Markup:
         what = f"sound of {self.split.rows[place.clip].id}, step {place.step}"
-        if self.link is not None:
-            source = self.link("sound", place)
-        else:
-            source = self._embedded("audio/wav", self._heard(place))
         shape = '<audio controls preload="none" src="{}" aria-label="{}"></audio>'
-        return Markup(shape).format(source, what) if source else Markup()
-
-    def _heard(self, place: Place) -> bytes | None:
-        seconds = self.split.step_seconds.get(place.modality) or 1.0
-        try:
-            wave = self.seen(place.clip).wave
-        except CmgError:
-            return None
-        if wave is None:
-            return None
-        part = slice(round(place.step * seconds * RATE), round((place.step + 1) * seconds * RATE))
-        return wav_bytes(np.asarray(wave[part]), RATE)
-
-    def _embedded(self, kind: str, content: bytes | None) -> str:
-        """A file inside the page; empty where there is none, or the page is full."""
-        if content is None or len(content) > self._left:
-            return ""
-        self._left -= len(content)
-        return data_uri(kind, content)
+        return Markup(shape).format(self.link("sound", place), what)
 
 
 def takes_of(split: Clips) -> dict[str, Takes]:
