@@ -12,7 +12,6 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from cmg.explore.app import make_app
-from cmg.explore.pages import link
 from cmg.explore.serve import bound
 from cmg.explore.session import Session
 
@@ -29,7 +28,7 @@ def address(tmp_path_factory, cmg):
     if run is None:
         run = tmp_path_factory.mktemp("browser") / "run"
         assert cmg("pretrain", "digits", "training.epochs=1", "--out", run).code == 0
-    session = Session.open(run, media=os.environ.get("CMG_MEDIA"), link=link)
+    session = Session.open(run, media=os.environ.get("CMG_MEDIA"))
     with bound("127.0.0.1", 0) as listening:
         server = uvicorn.Server(uvicorn.Config(make_app(session), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
