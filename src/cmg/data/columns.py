@@ -138,28 +138,36 @@ class Columns:
         Raises:
             DataError: a column is damaged.
         """
-        at = np.array([clip])
-        lengths = {m: int(self.lengths(m, at)[0]) for m in self.absent}
-        (name,), split, text = self.ids([clip]), self.split_of(clip), self._text("rest", clip)
-        try:
-            rest = json.loads(text) if text else {}
-            meta, others = rest.get("meta", {}), rest.get("labels", {})
-            labels = {name: self._class(name, clip) for name in self.labels}
-            labels |= others if self.given is None else {}
-            return ClipRow(
-                id=name,
-                split=split,
-                lengths={m: n for m, n in lengths.items() if n},
-                labels=labels,
-                meta=meta,
-            )
-        except (ValueError, AttributeError, TypeError) as error:  # pydantic's is a ValueError
-            raise self.damaged("rest", clip) from error
+        return next(self.rows(np.array([clip])))
 
-    def _class(self, label: str, clip: int) -> int | None:
-        """Of a label per clip; None where it is unlabelled, and of any other label."""
+    def rows(self, clips: Positions) -> Iterator[ClipRow]:
+        """All that is known of some clips, one after the other.
+
+        Raises:
+            DataError: a column is damaged.
+        """
+        lengths = {m: self.lengths(m, clips).tolist() for m in self.absent}
+        labels = {name: self._classes(name, clips) for name in self.labels}
+        for at, clip in enumerate(clips.tolist()):
+            (name,), split, text = self.ids([clip]), self.split_of(clip), self._text("rest", clip)
+            try:
+                rest = json.loads(text) if text else {}
+                others = rest.get("labels", {}) if self.given is None else {}
+                yield ClipRow(
+                    id=name,
+                    split=split,
+                    lengths={m: n[at] for m, n in lengths.items() if n[at]},
+                    labels={name: known[at] for name, known in labels.items()} | others,
+                    meta=rest.get("meta", {}),
+                )
+            except (ValueError, AttributeError, TypeError) as error:  # pydantic's is a ValueError
+                raise self.damaged("rest", clip) from error
+
+    def _classes(self, label: str, clips: Positions) -> list[int | None]:
+        """Of a label per clip; None where a clip is unlabelled, and of any other label."""
         column = self.label(label)
-        return None if column is None or column[clip] < 0 else int(column[clip])
+        found = [-1] * len(clips) if column is None else column[clips].tolist()
+        return [None if known < 0 else known for known in found]
 
     def _text(self, name: str, clip: int) -> bytes:
         """The bytes of one clip in a column of texts."""
@@ -218,6 +226,15 @@ class Rows(Sequence[ClipRow]):
             return Rows(self.columns, all_[at])
         place = range(len(self))[operator.index(at)]
         return self.columns.row(place if self.positions is None else int(self.positions[place]))
+
+    def __iter__(self) -> Iterator[ClipRow]:
+        """Every row, read a thousand at a time."""
+        for first in range(0, len(self), 1024):
+            last = min(first + 1024, len(self))
+            at = slice(first, last)
+            yield from self.columns.rows(
+                np.arange(first, last) if self.positions is None else self.positions[at]
+            )
 
 
 class ColumnsWriter:

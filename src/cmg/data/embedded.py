@@ -2,7 +2,8 @@
 
 A set with folds is that many stores of the same clips, each divided into train, val and test in
 another way; a name without a number is fold 0. A store is built into the cache
-(:func:`~cmg.cache.cache_folder`) once, and verified whenever it is opened.
+(:func:`~cmg.cache.cache_folder`) once, and verified when a process first opens it, or finds one of
+its files another than it was.
 """
 
 from __future__ import annotations
@@ -22,6 +23,23 @@ from numpy.typing import NDArray
 from cmg.cache import cache_folder
 from cmg.data.verify import verify_store
 from cmg.errors import ConfigError, DataError
+
+Stamp = frozenset[tuple[str, int, int, int]]
+"""Of every file of a folder: name, number on its disk, bytes, and when it was written, ns."""
+_intact: dict[Path, Stamp] = {}
+"""Of stores that this process found intact."""
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether a store is as it was written; one that has not been touched is not read again."""
+    stats = [(file, file.stat()) for file in path.rglob("*")]
+    stamp = frozenset((str(f), one.st_ino, one.st_size, one.st_mtime_ns) for f, one in stats)
+    if _intact.get(path) == stamp:
+        return True
+    if verify_store(path):
+        return False
+    _intact[path] = stamp
+    return True
 
 
 @dataclass(frozen=True)
@@ -55,12 +73,12 @@ class EmbeddedSet:
             raise ConfigError(f"{self.name}:{fold}: there is no such fold; {self.addresses}")
         path = cache_folder() / f"{self.name}-{self.version}-{fold}"
         damaged = path.exists()
-        if damaged and not verify_store(path):
+        if damaged and _is_intact(path):
             return path
         try:
             self.build(path, fold, damaged)
         except DataError as error:
-            if path.exists() and not verify_store(path):
+            if path.exists() and _is_intact(path):
                 return path  # Another process was faster.
             raise DataError(
                 f"{error} (the cache of built sets; CMG_CACHE names another)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from cmg.types import Kind
 Task = Literal["clip", "step"]
 HELD_OUT = 5
 """One in so many clips, or groups of clips, is held out where there is no validation part."""
+_groups: WeakKeyDictionary[Clips, Tensor | None] = WeakKeyDictionary()  # every head asks
 NAMED = 4
 """Classes that a remark names before it counts the others."""
 
@@ -386,11 +388,11 @@ class Evaluation:
 
 def groups_of(split: Clips) -> Tensor | None:
     """Numbers of the groups that clips name in their ``meta``, int64 [N]; None if some do not."""
-    names = [row.meta.get("group") for row in split.rows]
-    if any(name is None for name in names):
-        return None
-    known = {name: i for i, name in enumerate(dict.fromkeys(map(str, names)))}
-    return torch.tensor([known[str(name)] for name in names])
+    if split not in _groups:
+        names = [row.meta.get("group") for row in split.rows]
+        known = {name: i for i, name in enumerate(dict.fromkeys(map(str, names)))}
+        _groups[split] = None if None in names else torch.tensor([known[str(n)] for n in names])
+    return _groups[split]
 
 
 def step_labels(labels: Tensor, encoded: EncodedModality) -> Tensor:
