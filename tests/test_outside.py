@@ -140,6 +140,7 @@ def test_micro_batches_and_passes_change_nothing(terms):
 )
 def test_micro_batches_rebuild_from_what_heads_of_a_kind_are_given(kind):
     brief = ["training.epochs=1", "training.precision=float64", "objectives.reconstruction={}"]
+    brief += ["data.fraction=0.05"]
     one, other = (
         tensors(trained(*brief, *kind, *more)) for more in ([], ["training.micro_batch=7"])
     )
