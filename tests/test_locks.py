@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from cmg import locks
+from cmg import writers
 from cmg.errors import DataError
 from cmg.files import is_occupied
 from cmg.locks import FolderLock, Holder, LockedError, locked, read_holder, set_aside
@@ -76,7 +76,7 @@ def test_a_process_takes_its_own_lock_again_and_the_last_gives_it_back(tmp_path)
         ({"machine": "another-boot pid:[1]", "host": "node7", "job": "12 0"}, True),
         ({"machine": "another-boot pid:[1]", "host": "node7", "job": "12 1"}, False),
         ({"machine": "another-boot pid:[1]", "host": "node7", "job": "13 0"}, False),
-        ({"machine": f"{locks.boot(locks.machine())} pid:[1]"}, False),  # of another container
+        ({"machine": f"{writers.boot(writers.machine())} pid:[1]"}, False),  # of another container
     ],
 )
 def test_what_is_known_to_be_gone_is_taken_over(tmp_path, monkeypatch, changes, free):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
 import zipfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cmg.errors import ConfigError, DataError
+from cmg.writers import beside
 
 StrPath = str | os.PathLike[str]
 """What names a file or a folder."""
@@ -211,7 +211,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DataError: it cannot be written; what was there before is untouched.
     """
-    partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
+    partial = beside(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -242,73 +242,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Staging:
-    """A temporary sibling folder that takes the place of `target` in one rename.
-
-    Args:
-        target: The folder to be.
-        overwrite: Whether `target` may be replaced; only a folder that holds `marker` ever is.
-        marker: File name that tells a folder of ours from somebody else's.
-
-    Raises:
-        DataError: `target` exists and may not be replaced, or its parent cannot be written.
-    """
-
-    def __init__(self, target: Path, overwrite: bool, marker: str) -> None:
-        self.target = target
-        self.overwrite = overwrite
-        self.marker = marker
-        self._refuse_occupied()
-        self.folder = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir()
-
-    def _refuse_occupied(self) -> None:
-        target = self.target
-        if target.is_symlink() or (target.exists() and not target.is_dir()):
-            raise DataError(f"{target} exists and is not a folder; choose another path")
-        if not target.exists() or not any(target.iterdir()):
-            return
-        if not self.overwrite:
-            raise DataError(
-                f"{target} exists and is not empty; choose another path, or replace it with "
-                "--overwrite (in Python: overwrite=True)"
-            )
-        if not (target / self.marker).is_file():
-            raise DataError(
-                f"{target} is not empty and holds no {self.marker}, so it is not overwritten; "
-                "choose another path"
-            )
-
-    def publish(self) -> None:
-        """Put the finished folder in the place of `target`.
-
-        Raises:
-            DataError: another process has filled `target` meanwhile, or the rename failed.
-        """
-        self._refuse_occupied()
-        aside = self.folder.with_name(self.folder.name.replace(".partial-", ".replaced-"))
-        with writing(self.target):
-            sync_folder(self.folder)
-            try:
-                if self.target.exists() and self.overwrite:
-                    self.target.rename(aside)
-                elif self.target.exists():
-                    self.target.rmdir()  # It is empty, or was filled meanwhile and this fails.
-                self.folder.rename(self.target)
-            except BaseException:
-                if aside.exists() and not self.target.exists():
-                    aside.rename(self.target)
-                raise
-            sync_folder(self.target.parent)
-        shutil.rmtree(aside, ignore_errors=True)
-
-    def discard(self) -> None:
-        """Remove everything written so far."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,6 @@ import os
 import secrets
 import shlex
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from typing import Any
 
 from cmg.errors import CmgError, DataError
 from cmg.files import LOCK, read_json, write_synced, writing
+from cmg.writers import began, boot, machine
 
 TRIES = 5
 """How often a lock is asked for that others take and give back meanwhile."""
@@ -83,33 +83,6 @@ class Holder:
             return True  # the machine was started anew since
         own, other = self.job.split(), seen_by.job.split()
         return len(own) == 2 and own[:1] == other[:1] and int(own[1]) < int(other[1])
-
-
-def began(pid: int) -> str:
-    """When a process was started, in units of the machine; empty where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return ""
-    asked = ["ps", "-o", "lstart=", "-p", str(pid)]
-    with suppress(OSError):
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    return ""
-
-
-def machine() -> str:
-    """The machine since it was booted, and which processes are seen here: of a container, its."""
-    try:
-        booted = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{booted} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def boot(of_machine: str) -> str:
-    """The part of :func:`machine` that changes when it is started anew."""
-    return of_machine.partition(" ")[0]
 
 
 def job(variables: Mapping[str, str]) -> str:

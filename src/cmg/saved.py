@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cmg.errors import CheckpointError, DataError, NonFiniteError
-from cmg.files import Staging, file_sha256, write_synced
+from cmg.files import file_sha256, write_synced
+from cmg.staging import Staging
 from cmg.tensors import check_finite
 
 DIVERGED = "training diverged, so no checkpoint is written"

@@ -34,13 +34,14 @@ from cmg.data.manifest import COLUMNS, MANIFEST, SHARDS, Manifest, Shard
 from cmg.data.writer import finish_store
 from cmg.errors import DataError
 from cmg.files import (
-    Staging,
     read_json,
     replace_file,
     sync_folder,
     write_synced,
     writing,
 )
+from cmg.staging import Staging
+from cmg.writers import beside, clear_leftovers
 
 JOURNAL = "journal.json"
 LOCK = "lock"
@@ -52,7 +53,7 @@ PATIENCE = 5.0
 
 
 class ResumableStaging(Staging):
-    """A temporary sibling folder that outlives its process; see :class:`cmg.files.Staging`.
+    """A temporary sibling folder that outlives its process; see :class:`cmg.staging.Staging`.
 
     Raises:
         DataError: `target` exists and may not be replaced, or its parent cannot be written.
@@ -62,10 +63,10 @@ class ResumableStaging(Staging):
         self.target = target
         self.overwrite = overwrite
         self.marker = marker
+        clear_leftovers(target)
         self._refuse_occupied()
         self.home = target.parent / f".{target.name}.partial-import"
         self.folder = self.home / "store.partial-0"
-        self._aside = self.home / "store.replaced-0"
         with writing(target):
             self.home.mkdir(parents=True, exist_ok=True)
 
@@ -165,13 +166,19 @@ class ResumableStaging(Staging):
         Raises:
             DataError: another process has filled `target` meanwhile, or the rename failed.
         """
-        if self.target.exists() and self._aside.exists():  # left by a process killed at this point
-            shutil.rmtree(self._aside)
-        super().publish()
-        shutil.rmtree(self.home, ignore_errors=True)
+        begun, self.folder = self.folder, beside(self.target)
+        begun.rename(self.folder)  # what it is exchanged for is never taken for part of the work
+        try:
+            super().publish()
+        except BaseException:
+            if self.folder.exists() and self.home.exists():
+                self.folder.rename(begun)
+            self.folder = begun
+            raise
 
     def discard(self) -> None:
         """Remove everything written so far."""
+        super().discard()
         shutil.rmtree(self.home, ignore_errors=True)
 
 

@@ -67,17 +67,6 @@ class Columns:
         """Positions of the clips of one split, in order."""
         return self.arrays[f"split.{split}"]
 
-    def split_of(self, clip: int) -> str:
-        """The split of one clip.
-
-        Raises:
-            DataError: the column is damaged.
-        """
-        number = int(self.arrays["split"][clip])
-        if not 0 <= number < len(self.splits):
-            raise self.damaged("split", clip)
-        return list(self.splits)[number]
-
     def steps(self, modality: str) -> Positions:
         """Stored steps of all clips before each, int64 [N + 1]."""
         return self.arrays[f"steps.{modality}"]
@@ -132,14 +121,6 @@ class Columns:
             raise self.damaged(f"label.{name}", int(clips[wrong.argmax()]))
         return found
 
-    def row(self, clip: int) -> ClipRow:
-        """All that is known of one clip.
-
-        Raises:
-            DataError: a column is damaged.
-        """
-        return next(self.rows(np.array([clip])))
-
     def rows(self, clips: Positions) -> Iterator[ClipRow]:
         """All that is known of some clips, one after the other.
 
@@ -148,14 +129,17 @@ class Columns:
         """
         lengths = {m: self.lengths(m, clips).tolist() for m in self.absent}
         labels = {name: self._classes(name, clips) for name in self.labels}
+        names, parts = list(self.splits), self.arrays["split"][clips].tolist()
         for at, clip in enumerate(clips.tolist()):
-            (name,), split, text = self.ids([clip]), self.split_of(clip), self._text("rest", clip)
+            (name,), text = self.ids([clip]), self._text("rest", clip)
+            if not 0 <= parts[at] < len(names):
+                raise self.damaged("split", clip)
             try:
-                rest = json.loads(text) if text else {}
+                rest = json.loads(text or b"{}")
                 others = rest.get("labels", {}) if self.given is None else {}
                 yield ClipRow(
                     id=name,
-                    split=split,
+                    split=names[parts[at]],
                     lengths={m: n[at] for m, n in lengths.items() if n[at]},
                     labels={name: known[at] for name, known in labels.items()} | others,
                     meta=rest.get("meta", {}),
@@ -225,16 +209,14 @@ class Rows(Sequence[ClipRow]):
             all_ = np.arange(len(self.columns)) if self.positions is None else self.positions
             return Rows(self.columns, all_[at])
         place = range(len(self))[operator.index(at)]
-        return self.columns.row(place if self.positions is None else int(self.positions[place]))
+        clip = place if self.positions is None else int(self.positions[place])
+        return next(self.columns.rows(np.array([clip])))
 
     def __iter__(self) -> Iterator[ClipRow]:
         """Every row, read a thousand at a time."""
+        all_ = np.arange(len(self)) if self.positions is None else self.positions
         for first in range(0, len(self), 1024):
-            last = min(first + 1024, len(self))
-            at = slice(first, last)
-            yield from self.columns.rows(
-                np.arange(first, last) if self.positions is None else self.positions[at]
-            )
+            yield from self.columns.rows(all_[first : first + 1024])
 
 
 class ColumnsWriter:

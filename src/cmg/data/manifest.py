@@ -23,6 +23,7 @@ from cmg.errors import DataError
 from cmg.files import read_json
 from cmg.places import lies_there
 from cmg.types import Kind, Modality, ModalityName
+from cmg.writers import clear_leftovers
 
 MANIFEST = "manifest.json"
 COLUMNS = "clips.safetensors"
@@ -255,6 +256,8 @@ def read_manifest(folder: Path) -> Manifest:
         DataError: the folder is no store, is of another version, or its manifest is malformed.
     """
     path = folder / MANIFEST
+    if not os.path.isdir(folder):
+        clear_leftovers(folder)  # who replaced it may have been killed half-way
     if not os.path.isdir(folder):
         there = lies_there(folder) or (
             f"there is no such folder{counted_from(folder)}; give a store's folder, or the "

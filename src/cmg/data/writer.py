@@ -33,8 +33,9 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import Staging, StrPath, as_path, file_digests, file_sha256, write_synced, writing
+from cmg.files import StrPath, as_path, file_digests, file_sha256, write_synced, writing
 from cmg.options import problems
+from cmg.staging import Staging
 
 SHARD_BYTES = 128 << 20
 """A shard is closed when it has reached this size."""

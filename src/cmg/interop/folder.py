@@ -23,7 +23,7 @@ from torch import Tensor
 from cmg.config.load import load_config
 from cmg.config.schema import ModelSection, RunConfig
 from cmg.errors import CheckpointError, ConfigError
-from cmg.files import Staging, file_sha256
+from cmg.files import file_sha256
 from cmg.interop.form import SMALLEST_MAP, kind_of, require_official_form
 from cmg.interop.layout import in_layout
 from cmg.interop.names import ENTRIES, EPOCH, TOTAL_STEP, NameMap
@@ -40,6 +40,7 @@ from cmg.models.saving import DESCRIPTION, MODEL
 from cmg.runs.checkpoint import Checkpoint, Position, checkpoint_folder, write_checkpoint
 from cmg.runs.folder import CONFIG, create_run
 from cmg.saved import flat, load_tensors
+from cmg.staging import Staging
 
 BESIDE = "official.safetensors"
 RUNS = {"AVT": "audio-video-text", "AV": "audio-video", "AT": "audio-text"}

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cmg.files import Staging, replace_file, write_synced, writing
+from cmg.files import replace_file, write_synced, writing
 from cmg.report.document import Document
 from cmg.report.html import page, standalone
 from cmg.report.latex import latex
 from cmg.report.markdown import markdown
 from cmg.report.tables import Table
+from cmg.staging import Staging
 
 HTML, MARKDOWN = "report.html", "report.md"
 PARTS, CONTENTS = "report", "contents.json"

@@ -19,6 +19,7 @@ from cmg.runs.checkpoint import (
     step_folders,
     step_of,
 )
+from cmg.writers import is_over
 
 EPOCHS, WHOLE = "epochs", 2
 """One per epoch is kept, and so many of the newest checkpoints with what resuming needs."""
@@ -67,6 +68,9 @@ def thin(run: Path, config: RunConfig, steps_per_epoch: int) -> None:
     try:
         for cut_short in (run / FOLDER).glob(".step-*.partial-*"):
             shutil.rmtree(cut_short)
+        for left in run.glob(".*.partial-*"):
+            if left.is_file() and is_over(left.name):
+                left.unlink()
         if keep is None or not newest:
             return
         for folder in step_folders(run):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.files import Staging, StrPath, bytes_below, writing
+from cmg.files import StrPath, bytes_below, writing
 from cmg.official.catalogue import COUNTS, S4, SPLITS
 from cmg.official.layout import SIMULATION, Layout
 from cmg.optional import h5py
@@ -23,6 +23,7 @@ from cmg.simulate.options import SimulateOptions
 from cmg.simulate.own_lists import own_lists
 from cmg.simulate.pictures import ScenePainter
 from cmg.simulate.text_encoder import count_file, write_text_encoder
+from cmg.staging import Staging
 
 TEXT_ENCODER = "text-encoder"
 

@@ -27,7 +27,8 @@ from cmg.data.scaling import Components, Standardizer
 from cmg.data.store import open_store
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import ConfigError
-from cmg.files import Staging, StrPath, as_path
+from cmg.files import StrPath, as_path
+from cmg.staging import Staging
 from cmg.types import Kind
 
 Array = NDArray[np.float32]
