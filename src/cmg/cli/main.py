@@ -34,6 +34,7 @@ from cmg.cli import (
     training,
     using,
 )
+from cmg.cli.faults import unforeseen
 from cmg.cli.groups import PLUGIN, group
 from cmg.cli.output import STATE, say
 from cmg.errors import CmgError
@@ -180,9 +181,19 @@ def told_of_stop() -> str:
 def main(commands: typer.Typer = app) -> None:
     """Run the command line; errors a user can cause print one message and exit with 2.
 
+    An error that nobody foresaw exits with 70, see :func:`cmg.cli.faults.unforeseen`.
+
     Args:
         commands: Those of ``cmg``, or of a program of one's own.
     """
+    try:
+        run_commands(commands)
+    except Exception as error:
+        fail(*unforeseen(error))
+
+
+def run_commands(commands: typer.Typer) -> None:
+    """Run commands, and tell errors that a user can cause or mend; others are raised."""
     warnings.formatwarning = shown
     STATE.go_on = None
     own = OWN_PROCESS.set(True)
