@@ -21,7 +21,7 @@ help:
 	@echo "make docs       the pages as a site (build/site), strictly; the notebooks are run"
 	@echo "make test       lint, format check, layers, types, then the default tests"
 	@echo "make test-slow  the tests marked slow"
-	@echo "make browser    the explorer in a real Chromium (Debian: apt-get install chromium)"
+	@echo "make browser    the explorer and a report in a real Chromium (Debian: apt-get install chromium)"
 	@echo "make lint       ruff: lint and format check; import-linter: the layers of the rooms"
 	@echo "make types      mypy, strict"
 	@echo "make format     let ruff rewrite what it can"

@@ -116,6 +116,39 @@ def simulated(shared):
 
 
 @pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Options for two small random networks: frames of 32 x 32, and sound."""
+    pytest.importorskip("transformers")
+    from tests.extract.networks import resnet, wav2vec2
+
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "eyes").mkdir()
+    (folder / "ears").mkdir()
+    resnet(folder / "eyes")
+    wav2vec2(folder / "ears")
+    return (
+        *("--video", f"transformers-vision:{folder / 'eyes'}"),
+        *("--audio", f"transformers-audio:{folder / 'ears'}"),
+    )
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory):
+    """Options for a small random text encoder."""
+    from tests.extract.networks import bert
+
+    return "--text", f"hf-text:{bert(tmp_path_factory.mktemp('reader'))}"
+
+
+@pytest.fixture(scope="session")
+def own_clips(shared, cmg, networks, reader):
+    """What :func:`tests.own.make_own_clips` makes, once; reports write its evaluation."""
+    from tests.own import make_own_clips
+
+    return shared("own_clips", lambda out: make_own_clips(out, cmg, networks, reader))[0]
+
+
+@pytest.fixture(scope="session")
 def shell():
     """Run `python -m cmg ARGS` as a process."""
 

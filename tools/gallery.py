@@ -34,7 +34,7 @@ def main(report: Path, out: Path, browser: str = "/usr/bin/chromium") -> None:
             shot = page.locator(selector).first.screenshot()
             picture = Image.open(BytesIO(shot)).convert("RGB")
             picture = picture.crop((0, 0, picture.width, min(picture.height, TALLEST)))
-            picture.quantize(COLORS).save(out / f"{name}.png", optimize=True)
+            picture.quantize(COLORS, kmeans=1).save(out / f"{name}.png", optimize=True)
         chromium.close()
 
 

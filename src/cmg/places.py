@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cmg.suffixes import medium_of
 
+PATH = re.compile(
+    r"(?<![\w/.:<])(?:~?/[\w.@+-]+/[^\s'\"]*|~/\S+|file://\S+)|\b[A-Za-z]:\\\S+|\\\\\w+\\\S+"
+)
+"""A folder or file of some machine in a text; neither an address nor ``and/or`` is one."""
 FOLDERS = {
     "manifest.json": ("a feature store", "`cmg pretrain data={} --out RUN` trains on it"),
     "collection.json": (
@@ -73,3 +78,13 @@ def lies_there(path: str | Path) -> str:
 def _has_media(folder: Path) -> bool:
     entries = (entry for pattern in ("*", "*/*") for entry in folder.glob(pattern))
     return any(medium_of(entry) for entry, _ in zip(entries, range(LOOKED_AT), strict=False))
+
+
+def public_name(place: str | os.PathLike[str]) -> str:
+    """How a folder is called in what is handed on: a path of this machine by its end."""
+    return Path(place).name if os.path.isabs(place) else os.fspath(place)
+
+
+def public_text(text: str) -> str:
+    """A text as it is handed on, with paths of this machine by their ends."""
+    return PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)

@@ -5,21 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import sync_playwright
 
 from cmg.explore.app import make_app
 from cmg.explore.serve import bound
 from cmg.explore.session import Session
 
 pytestmark = pytest.mark.browser
-CHROMIUM = Path("/usr/bin/chromium")
-SHOTS = os.environ.get("CMG_SHOTS")
-"""A folder for pictures of every page, to be looked at."""
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -40,63 +34,40 @@ def address(tmp_path_factory, cmg):
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM.is_file(), f"{CHROMIUM} is missing: apt-get install chromium"
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.mark.parametrize("width", [1400, 500])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_and_interaction(address, browser, scheme, width):
-    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    said: list[str] = []
-    page.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
-    page.on("pageerror", lambda one: said.append(str(one)))
-
-    def looked_at(name: str) -> None:
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/{name}-{scheme}-{width}.png")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        assert page.evaluate(CONTRAST) == [], name
-
-    page.goto(address)
-    looked_at("cards")
-    page.get_by_label("Modality").select_option(index=1)
-    page.get_by_role("button", name="Filter").click()
-    assert page.locator(".card").count() > 0
-    page.locator(".card a.open").first.focus()
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/codes/*")
-    looked_at("steps")
-    page.locator(".steps li a").first.click()
-    page.wait_for_url("**/clips/*")
-    if page.locator("#player audio").count():
-        cell = page.locator("#timeline g[data-start]").nth(3)
-        cell.click()
-        page.wait_for_selector("#timeline g.now")
-        line = page.locator("#timeline line.cursor")  # without width, so never "visible"
-        assert line.evaluate("one => one.style.display") == ""
-        assert float(line.get_attribute("x1")) > 0
-    looked_at("clip")
-    page.locator("ul.plain a").first.click()
-    page.wait_for_url("**/search*")
-    assert page.locator("ol.steps li").count() == 10
-    looked_at("found")
-    page.goto(f"{address}/search")
-    looked_at("search")
-    page.get_by_label("or id of a clip").fill("no such <b>clip</b>")
-    page.get_by_role("button", name="Search", exact=True).click()
-    assert "<b>clip</b>" in page.locator(".remark").inner_text()
-    page.goto(f"{address}/?code=none")
-    looked_at("none")
-    controls = page.locator("a[href], button, input, select").count()
-    for _ in range(controls):
-        page.keyboard.press("Tab")
-    reached = page.evaluate("document.activeElement !== document.body")
-    assert reached
-    assert said == []
-    page.close()
+def test_every_page_and_interaction(address, opened):
+    with opened() as (page, looked_at):
+        page.goto(address)
+        looked_at("cards")
+        page.get_by_label("Modality").select_option(index=1)
+        page.get_by_role("button", name="Filter").click()
+        assert page.locator(".card").count() > 0
+        page.locator(".card a.open").first.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/codes/*")
+        looked_at("steps")
+        page.locator(".steps li a").first.click()
+        page.wait_for_url("**/clips/*")
+        if page.locator("#player audio").count():
+            cell = page.locator("#timeline g[data-start]").nth(3)
+            cell.click()
+            page.wait_for_selector("#timeline g.now")
+            line = page.locator("#timeline line.cursor")  # without width, so never "visible"
+            assert line.evaluate("one => one.style.display") == ""
+            assert float(line.get_attribute("x1")) > 0
+        looked_at("clip")
+        page.locator("ul.plain a").first.click()
+        page.wait_for_url("**/search*")
+        assert page.locator("ol.steps li").count() == 10
+        looked_at("found")
+        page.goto(f"{address}/search")
+        looked_at("search")
+        page.get_by_label("or id of a clip").fill("no such <b>clip</b>")
+        page.get_by_role("button", name="Search", exact=True).click()
+        assert "<b>clip</b>" in page.locator(".remark").inner_text()
+        page.goto(f"{address}/?code=none")
+        looked_at("none")
+        controls = page.locator("a[href], button, input, select").count()
+        for _ in range(controls):
+            page.keyboard.press("Tab")
+        reached = page.evaluate("document.activeElement !== document.body")
+        assert reached

@@ -22,32 +22,9 @@ from ..extract.media import (
     tone_wave,
     write_picture,
     write_sound,
-    write_video,
 )
-from ..extract.networks import bert, resnet, wav2vec2
 
 RATE = 16000
-
-
-@pytest.fixture(scope="session")
-def networks(tmp_path_factory):
-    """Options for two small random networks: frames of 32 x 32, and sound."""
-    pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("networks")
-    (folder / "eyes").mkdir()
-    (folder / "ears").mkdir()
-    resnet(folder / "eyes")
-    wav2vec2(folder / "ears")
-    return (
-        *("--video", f"transformers-vision:{folder / 'eyes'}"),
-        *("--audio", f"transformers-audio:{folder / 'ears'}"),
-    )
-
-
-@pytest.fixture(scope="session")
-def reader(tmp_path_factory):
-    """Options for a small random text encoder."""
-    return "--text", f"hf-text:{bert(tmp_path_factory.mktemp('reader'))}"
 
 
 @pytest.fixture(scope="session")
@@ -287,31 +264,11 @@ def test_the_extractors_are_listed_with_their_licenses(cmg):
     assert rows["efficientnet-lite0"]["shape"] == "7 x 7 x 1280"
 
 
-def test_four_commands_from_media_to_codes(networks, cmg, small, tmp_path):
-    """A folder of videos with captions: extract, pretrain, probe, encode."""
-    media = tmp_path / "media"
-    for clip in range(24):
-        kind = ["low", "high"][clip % 2]
-        place = media / ("test" if clip >= 16 else "train") / kind / f"{clip:02d}.mp4"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        level = 50 if kind == "low" else 200
-        write_video(
-            place,
-            2.0,
-            fps=4,
-            size=(32, 32),
-            tone=200.0 if kind == "low" else 3000.0,
-            frames=lambda index, level=level: np.full((32, 32, 3), level, np.uint8),
-        )
-    store, run = tmp_path / "store", tmp_path / "run"
-    command = ("extract", media, "--out", store, *networks, "--folder-label", "kind")
-    said = cmg(*command, "--workers", 1)
-    assert said.code == 0, said.err
-    said = cmg("pretrain", f"data={store}", *small, "--out", run)
-    assert said.code == 0, said.err
+def test_four_commands_from_media_to_codes(own_clips, cmg, tmp_path):
+    """A folder of videos with captions: extract, pretrain (both in `own_clips`), probe, encode."""
+    run, clip = own_clips / "run", own_clips / "media" / "test" / "low" / "16.mp4"
     said = cmg("probe", "--model", run, "--train-on", "audio", "--test-on", "video", "--json")
     assert said.code == 0, said.err
-    clip = media / "test" / "low" / "16.mp4"
     said = cmg("encode", clip, "--model", run, "--out", tmp_path / "codes", "--json")
     assert said.code == 0, said.err
     names = {p.name for p in (tmp_path / "codes").rglob("*")}

@@ -75,15 +75,18 @@ def test_the_page_has_the_same_and_the_pictures():
         '<th scope="row">a &amp; b</th><td>50&nbsp;%</td></tr></tbody></table></div>'
         '<p class="note">A note.</p>'
     )
-    titled = f'<div class="scroll"><table class="facts"><caption>Scores</caption>{table}'
+    box = '<div class="scroll" tabindex="0" role="region" aria-label="{}">'
+    scores = box.format("Scores")
+    titled = f'{scores}<table class="facts"><caption>Scores</caption>{table}'
     assert body == (
         '<header><p class="kicker">cmg test</p><h1>Title &lt;1&gt;</h1>'
         '<p>What it is.</p><p class="remark">Mind *this*.</p>'
         '<nav aria-label="Sections"><a href="#scores">Scores</a><a href="#drawn">Drawn</a>'
         '<a href="#two">Two</a></nav></header><main>'
-        '<section id="scores"><h2>Scores</h2><div class="scroll"><table class="facts">'
+        '<section id="scores"><h2>Scores</h2>'
+        f'{scores}<table class="facts">'
         f'<caption class="hidden">Scores</caption>{table}<hr></section>'
-        f'<section id="drawn"><h2>Drawn</h2><figure><div class="scroll">{DRAWN}</div>'
+        f'<section id="drawn"><h2>Drawn</h2><figure>{box.format("Curve")}{DRAWN}</div>'
         '<p class="note">A curve.</p></figure></section>'
         f'<section id="two"><h2>Two</h2><div class="card">{titled}</div>'
         "<details><summary>More</summary><ul><li>x</li><li>y|z</li></ul>"

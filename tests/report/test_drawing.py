@@ -110,10 +110,14 @@ def test_pie_slices_have_their_angles():
 
 
 def test_text_is_legible_on_every_color():
-    for i in range(101):
+    for i in range(-100, 101):
         shade = heat(i / 100)
         assert contrast(shade.light, shade.light_text) >= 4.5
         assert contrast(shade.dark, shade.dark_text) >= 4.5
+    assert heat(0).light == "#ffffff"
+    assert heat(0).dark == heat(-1e-9).dark
+    red, _, blue = (int(heat(-0.5).light[i : i + 2], 16) for i in (1, 3, 5))
+    assert red > 200 > blue
     for code in range(1024):
         color = code_color(code)
         assert contrast(color, text_on(color)) >= 4.5

@@ -10,9 +10,12 @@ from cmg.data.digits import build_digits
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score
 from cmg.recipes.pretrain import pretrain
+from cmg.report.colors import heat
+from cmg.report.document import Document, of_tables
 from cmg.report.gather import gather
+from cmg.report.html import page
 from cmg.report.samples import timelines
-from cmg.report.tables import sets_table
+from cmg.report.tables import sets_table, transfer_matrix
 
 from .conftest import EVIL, MODALITIES, Page, config, markdown_tables, read
 
@@ -50,6 +53,18 @@ def test_numbers_are_those_of_the_results(labeled, tmp_path):
     assert as_dict(page.tables["Codebook"])["used", "value"] == f"{told['codebook']['used']:g}"
 
 
+def test_matrices_are_colored_from_chance_and_say_what_is_below():
+    scores = {"a->a": Score.of([100.0]), "a->b": Score.of([20.0]), "b->a": Score.of([5.0])}
+    table = transfer_matrix("Transfer", scores, "Label x.", chance=20.0)
+    assert [cell.heat for cell in table.rows[0][1:]] == [1.0, 0.0]
+    assert table.rows[1][1].heat == -0.75
+    assert table.note.endswith("Chance is 20.0 %. Below chance: b → a.")
+    html = page(Document("x", "", [], of_tables([table])))
+    assert html.count(">below chance</small>") == 1
+    assert f'style="{heat(-0.75).style}">5.0' in html
+    assert [c.heat for c in transfer_matrix("", scores).rows[0][1:]] == [1.0, 0.2], "unknown"
+
+
 def test_demo_shows_controls_and_every_seed(demo):
     html, markdown = read(demo)
     told = json.loads((demo / "results.json").read_text())
@@ -76,7 +91,8 @@ def test_demo_shows_controls_and_every_seed(demo):
             assert every[direction.replace("->", " → "), title] == score(one)
     assert [row[0] for row in page.tables["Controls"][1:]] == list(titles)
     assert "MM-EMA writes paired features into each other's codes" in page.text
-    first = re.search(r"<figure>.*?</figure>", html, re.S)[0]
+    assert html.index('id="codes"') < html.index('id="training"')
+    first = re.search(r"<figure>.*?</figure>", html.split('id="training"')[1], re.S)[0]
     assert "total loss" in first
     assert first.count("<polyline") == 2
     assert as_dict(page.tables["Provenance"])["seeds", "value"] == "0, 1"

@@ -1,6 +1,7 @@
 """`cmg.transfer_table`, short reprs and lines of progress, in a notebook and without one."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,8 @@ def test_notebooks_show_tables_plots_and_text_as_text():
     assert "<class>" not in told["text/html"]
     assert "a &amp; b" in told["text/html"]
     assert "rgba(33,113,181,0.06)" in told["text/html"]  # 30 % is 10 of the 80 above chance
+    below = replace(TABLE, scores={"a->b": Score.of([10.0])})  # half of chance
+    assert "rgba(213,94,0,0.23)" in below._repr_html_()
     assert told["text/plain"].startswith("<transfer of '<class>' on 'test': mean across 40.0 %")
     shown, _ = DisplayFormatter().format(TABLE.plot())
     assert shown["image/svg+xml"].startswith("<svg")

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from cmg.golden import CaseResult
     from cmg.recipes.media_codes import EncodedMedia
 
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(help="csv or jsonl with id and label, instead of the store's labels."),
+]
+
 
 def probe(
     model: RunOption,
@@ -28,10 +33,7 @@ def probe(
     test_on: Annotated[str, typer.Option(help="Modality the head is read on.")],
     label: Annotated[str | None, typer.Option(help="Label; default: the store's first.")] = None,
     data: Annotated[str | None, typer.Option(help="Store; default: the run's.")] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="csv or jsonl with id and label, instead of the store's labels."),
-    ] = None,
+    labels: LabelsOption = None,
     seeds: Annotated[int, typer.Option(help="Heads to train.")] = 3,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. probe.epochs=50")
@@ -178,12 +180,32 @@ def show_encoded(encoded: EncodedMedia, written: list[Path], out: Path) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or folder of `cmg demo`.")],
     out: Annotated[Path | None, typer.Option(help="Folder; default: the run's.")] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(help="Folder or manifest that the clips were extracted from."),
+    ] = None,
+    media_mb: Annotated[
+        float | None,
+        typer.Option(help="Megabytes of frames and sounds in the page; default: 5."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Labels, with commas between; default: the store's first."),
+    ] = None,
+    labels: LabelsOption = None,
 ) -> None:
-    """Write report.html (self-contained) and report.md; evaluates the run if that is not done."""
-    from cmg.cli.boards import show_transfer
-    from cmg.report.run import write_report
+    """Write report.html (self-contained) and report.md; evaluates the run if that is not done.
 
-    written = write_report(run, out)
+    With --media the page holds frames, players and words of your own clips. With --label or
+    --labels transfer is evaluated anew, and the run's own evaluation stays as it is.
+    """
+    from cmg.cli.boards import show_transfer
+    from cmg.report.run import MEDIA_MB, write_report
+
+    if media_mb is not None and media is None:
+        raise ConfigError("--media-mb goes with --media FOLDER")
+    room = MEDIA_MB if media_mb is None else media_mb
+    written = write_report(run, out, media, room, labels, label)
     show_transfer(run)
     show({"written": [str(p) for p in written]}, *(f"Report: {p}" for p in written))
 

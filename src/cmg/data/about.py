@@ -5,14 +5,15 @@ Shape legend: B clips, T steps of the longest of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from cmg.data.columns import Positions
 from cmg.data.manifest import FeatureSpec, LabelSpec, Manifest, MediaName
+from cmg.errors import DataError, did_you_mean
 
 Read = Callable[[str, Positions], tuple[Tensor, Tensor]]
 """Reads features, wherever they are: of a modality and the positions of clips gives [B, T, *shape],
@@ -48,3 +49,21 @@ class About:
     def first_label(self, per: str) -> str | None:
         """The first label per ``clip`` or per ``step``; None where there is none."""
         return next((name for name, spec in self.labels.items() if spec.per == per), None)
+
+    def need_label(self, name: str) -> LabelSpec:
+        """A label by its name.
+
+        Raises:
+            DataError: there is no such label.
+        """
+        if name not in self.labels:
+            raise DataError(f"{self.path} has no label {name!r}{did_you_mean(name, self.labels)}")
+        return self.labels[name]
+
+    def of_labels(self, names: Iterable[str]) -> About:
+        """With some of the labels alone, in this order.
+
+        Raises:
+            DataError: there is no such label.
+        """
+        return replace(self, labels={name: self.need_label(name) for name in names})

@@ -303,10 +303,7 @@ class Evaluation:
         Raises:
             DataError: an unknown label or a modality the split lacks.
         """
-        if label not in self.store.labels:
-            raise DataError(
-                f"{self.store.path} has no label {label!r}{did_you_mean(label, self.store.labels)}"
-            )
+        classes = len(self.store.about.need_label(label).classes)
         if encoded is None:
             if split.name not in self.encoded:
                 self.encoded[split.name] = encode_split(self.model, split)
@@ -325,7 +322,6 @@ class Evaluation:
             given = (self.model, modality, one.indices, one.semantic)
             vectors = read_by(*given, by, options.temperature)
         labels = step_labels(split.label(label), one)
-        classes = len(self.store.labels[label].classes)
         return Labeled(vectors, one.mask, labels, classes, groups_of(split))
 
     def transfer(

@@ -12,7 +12,6 @@ from cmg.explore.session import Session, told_labels
 from cmg.report.code_timeline import timeline_svg
 from cmg.report.colors import modality_colors
 from cmg.report.html import fill
-from cmg.report.media import OwnMedia
 from cmg.report.samples import Place, code_card, code_name
 from cmg.retrieval.representation import MEANINGS, By
 
@@ -117,33 +116,13 @@ def clip(session: Session, place: int) -> str:
         row=row,
         labels=told_labels(row.labels, session.split),
         drawn=drawn,
-        player=player(session, place),
+        player=session.media.sound(place),
         problem=problem,
         codes=[(k, code_name(coded.usage, k)) for k in codes],
         modalities=[m for m in coded.modalities if row.lengths.get(m)],
         place=place,
         count=len(session.split),
     )
-
-
-def player(session: Session, place: int) -> Markup:
-    """What plays a clip, if it is known and still there."""
-    media, row = session.media, session.split.rows[place]
-    if not isinstance(media, OwnMedia):
-        return media.sound(place)
-    for m, takes in media.takes.items():
-        path = media.file(Place(m, place, 0))
-        if takes != "sound" or path is None:
-            continue
-        if not path.is_file():
-            told = '<p class="quiet">{} has moved away since extraction</p>'
-            return Markup(told).format(path.name)
-        own = media.clip(place)
-        begins = 0.0 if own is None else own.start
-        shape = '<audio controls preload="metadata" data-begins="{}" src="/sound/{}/{}"></audio>'
-        # The file begins before the clip where the clip is a part of it.
-        return Markup(shape).format(-begins, m, place)
-    return Markup('<p class="quiet">{} has no sound in the folder of media</p>').format(row.id)
 
 
 def search(

@@ -21,7 +21,6 @@ from cmg.errors import CmgError, DataError, did_you_mean
 from cmg.evaluation.encoding import code_usage, refuse_unknown
 from cmg.extract.clip import MediaClip
 from cmg.extract.media_files import one_clip
-from cmg.extract.scan import scan
 from cmg.extract.thumbnails import RATE, Shown
 from cmg.files import StrPath
 from cmg.inference.readers import Readers, load_readers, other_extractors, training_store
@@ -85,19 +84,8 @@ class Session:
         chosen = store.split(split) if split else shown_split(store, checkpoint, remarks)
         clips, encoded = encode(model, chosen)
         coded = CodedSplit(model, clips, encoded, code_usage(encoded, model.size))
-        if media is None:
-            return cls(checkpoint, coded, media_of(clips), tuple(remarks))
-        found = {clip.id: clip for clip in scan(Path(media))}
-        ids = clips.ids
-        there = sum(id_ in found for id_ in ids)
-        if not there:
-            raise DataError(
-                f"{Path(media).name} has none of the {len(ids)} clips of {store.path} "
-                f"(the first is {ids[0]!r}); name the folder that they were extracted from"
-            )
-        if there < len(ids):
-            remarks.append(f"The folder of media lacks {len(ids) - there} of {len(ids)} clips.")
-        return cls(checkpoint, coded, OwnMedia(clips, found, link), tuple(remarks))
+        shown = media_of(clips, media, link)
+        return cls(checkpoint, coded, shown, (*remarks, *shown.remarks))
 
     @property
     def split(self) -> Clips:
@@ -333,8 +321,8 @@ def told_labels(row_labels: Mapping[str, object], split: Clips) -> dict[str, str
     }
 
 
-def link(kind: str, place: Place) -> str:
+def link(part: str, place: Place) -> str:
     """Where the app has a frame or the sound of a step."""
-    if kind == "frame":
+    if part == "frame":
         return f"/frame/{place.modality}/{place.clip}/{place.step}"
     return f"/sound/{place.modality}/{place.clip}"

@@ -30,13 +30,16 @@ RESULTS = "results.json"
 ONE_SCAN = "test_one_scan"
 
 
-def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
+def evaluate(
+    model: UnifiedModel, config: RunConfig, seed: int, store: Clips | None = None
+) -> Results:
     """Every table of one model on its held-out split.
 
     Args:
         model: Left untouched.
         config: Its run's, for store, splits and probe options.
         seed: Of the heads.
+        store: The run's clips with other labels; None is the run's as it is.
 
     Returns:
         Scores with `config.probe.seeds` values per direction, and the controls ``continuous`` and
@@ -45,11 +48,15 @@ def evaluate(model: UnifiedModel, config: RunConfig, seed: int) -> Results:
     Raises:
         DataError: no labels, a missing split, or labels of one class.
     """
-    return evaluate_reads(model, config, [config.probe], seed)[0]
+    return evaluate_reads(model, config, [config.probe], seed, store)[0]
 
 
 def evaluate_reads(
-    model: UnifiedModel, config: RunConfig, reads: Sequence[ProbeOptions], seed: int
+    model: UnifiedModel,
+    config: RunConfig,
+    reads: Sequence[ProbeOptions],
+    seed: int,
+    store: Clips | None = None,
 ) -> list[Results]:
     """The tables of one model for several heads, which it encodes its clips for once.
 
@@ -58,11 +65,12 @@ def evaluate_reads(
         config: Its run's, for store and splits.
         reads: What heads read, and how they are trained; the controls are those of the first.
         seed: Of the heads.
+        store: See :func:`evaluate`.
 
     Raises:
         DataError: see :func:`evaluate`.
     """
-    evaluation, data = evaluation_of(model, config), config.data
+    evaluation, data = evaluation_of(model, config, store), config.data
     store = evaluation.store
     clip, step = evaluation.default_label("clip"), evaluation.default_label("step")
     further = [ONE_SCAN] if data.test_split == "test" and ONE_SCAN in store.splits else []
@@ -104,7 +112,7 @@ def evaluate_reads(
     return [results[distinct.index(read)] for read in reads]
 
 
-def evaluation_of(model: UnifiedModel, config: RunConfig) -> Evaluation:
+def evaluation_of(model: UnifiedModel, config: RunConfig, store: Clips | None = None) -> Evaluation:
     """A model on the parts of its run's store.
 
     Raises:
@@ -112,7 +120,7 @@ def evaluation_of(model: UnifiedModel, config: RunConfig) -> Evaluation:
     """
     data = config.data
     parts = (training_split(data), data.test_split, data.val_split)
-    return Evaluation(model, configured_clips(data), *parts)
+    return Evaluation(model, store or configured_clips(data), *parts)
 
 
 def evaluate_transfer(model: UnifiedModel, config: RunConfig, seed: int) -> ScoreMap:

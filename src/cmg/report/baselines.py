@@ -8,6 +8,7 @@ from typing import Any
 
 from cmg.baselines.record import FOLDER, INFONCE, Baselines, absent
 from cmg.evaluation.scores import plain as as_json
+from cmg.files import StrPath
 from cmg.report.prose import control_title
 from cmg.report.tables import Table, plain, score_text
 from cmg.runs.checkpoint import list_checkpoints
@@ -61,7 +62,7 @@ def evaluation_note(run: Path, names: Iterable[str], computed: bool) -> list[str
     return [told if trained else f"{told} InfoNCE at equal budget: {train} before."]
 
 
-def missing_note(run: Path, missing: Sequence[str]) -> list[str]:
+def missing_note(run: StrPath, missing: Sequence[str]) -> list[str]:
     """Which command computes the baselines that a run lacks; nothing where it has all."""
     if not missing:
         return []

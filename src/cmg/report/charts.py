@@ -130,7 +130,7 @@ def line_chart(
         width: Of the drawing.
         height: Of the drawing, without the legend.
     """
-    across, up, ticks = scales(lines, log, (46, width - 12), (height - 34, 30))
+    across, up, ticks = scales(lines, log, (54, width - 12), (height - 34, 30))
     parts = frame(title + (" (log scale)" if log else ""), across, up, ticks, "step")
     colors = {line.label: line.color for line in lines if line.label}
     lined = in_lines(colors, width - across.start)

@@ -29,8 +29,10 @@ ON_DARK = (
 )
 """The same hues, bright enough for thin lines on dark pages."""
 
-_LIGHT_SCALE = ("#f2f6fb", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
+_LIGHT_SCALE = ("#ffffff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 _DARK_SCALE = ("#1c242d", "#20425f", "#2f76ad", "#7fbce6", "#d6ecfb")
+_LIGHT_BELOW = ("#ffffff", "#fbd9bd", "#ee9d5e", "#b5541c")
+_DARK_BELOW = ("#1c242d", "#54371f", "#a3612a", "#f0a878")
 _GOLDEN_ANGLE = 0.6180339887
 
 
@@ -73,12 +75,13 @@ def code_color(code: int) -> str:
 
 
 def heat(value: float) -> Shade:
-    """The shade of a value in 0..1 on a sequential scale of one hue.
+    """The shade of a value: neutral at 0, blue up to 1, orange down to -1.
 
     Args:
-        value: Clipped to 0..1.
+        value: Clipped to -1..1.
     """
-    light, dark = _between(_LIGHT_SCALE, value), _between(_DARK_SCALE, value)
+    scales = (_LIGHT_BELOW, _DARK_BELOW) if value < 0 else (_LIGHT_SCALE, _DARK_SCALE)
+    light, dark = (_between(scale, abs(value)) for scale in scales)
     return Shade(light, text_on(light), dark, text_on(dark))
 
 

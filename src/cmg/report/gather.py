@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +11,22 @@ from typing import Any
 import numpy as np
 
 from cmg.baselines.record import Baselines, read_baselines
-from cmg.clips import configured_clips
+from cmg.clips import configured_clips, training_split
 from cmg.codebook.measures import CodeUsage, collapse
 from cmg.config.load import collapse_remedies
 from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.embedded import set_name
-from cmg.errors import CheckpointError, DataError
+from cmg.data.labeled import read_labels
+from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.encoding import EncodedModality, code_usage, encode_split
 from cmg.evaluation.results import CodebookStats, Results
+from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
-from cmg.places import lies_there
+from cmg.places import lies_there, public_name, public_text
 from cmg.recipes.demo import MARKER
-from cmg.recipes.evaluate import RESULTS, evaluate_run
+from cmg.recipes.evaluate import RESULTS, evaluate, evaluate_run
+from cmg.report.transfer import TransferTable, transfer_table
 from cmg.runs.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
 from cmg.runs.folder import CONFIG, RUN, read_facts, read_metrics
 
@@ -82,6 +87,8 @@ class ReportData(CodedSplit):
         runs: The logs, that of the example run first.
         checkpoint: Of the example run, whose codes are shown.
         remarks: What a reader has to know beside the numbers.
+        asked: Whether labels were asked for, rather than those of the run's own evaluation.
+        further: Of all labels asked for but the first, which is in `results`.
     """
 
     folder: Path
@@ -90,6 +97,8 @@ class ReportData(CodedSplit):
     runs: list[RunLog]
     checkpoint: Checkpoint
     remarks: list[str]
+    asked: bool = False
+    further: tuple[TransferTable, ...] = ()
 
     @property
     def demo(self) -> bool:
@@ -105,40 +114,103 @@ class ReportData(CodedSplit):
     @property
     def set_name(self) -> str:
         """Of the clips, in tables of several sets."""
-        return set_name(self.checkpoint.config.data.store)
+        return public_name(set_name(self.checkpoint.config.data.store))
 
 
-def gather(folder: Path) -> ReportData:
+def gather(folder: Path, labels: StrPath | None = None, label: str | None = None) -> ReportData:
     """Collect a report; evaluate the run first if that has not been done.
 
     Args:
         folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
+        labels: File of labels to read instead of the store's.
+        label: Names of the labels to read, with commas between; None is the first.
 
     Raises:
         CheckpointError: the folder is no run and no demo, or a checkpoint is damaged.
-        DataError: the store or the results are missing or damaged.
+        ConfigError: labels of a demo, or `label` names none.
+        DataError: the store or the results are missing or damaged; no such labels.
     """
     folder = Path(folder)
     runs = example_runs(folder)
     checkpoint = read_checkpoint(runs[0])
-    store = trained_on(checkpoint, folder)
+    own = trained_on(checkpoint, folder)
+    asked, demo = labels is not None or label is not None, runs[0] != folder
+    if asked and demo:
+        raise ConfigError(f"{folder} has several runs; give one of its seed-* folders for labels")
     remarks: list[str] = []
+    names = None if label is None else label_names(label)
+    store = labeled(own, labels, names, remarks)
     split = shown_split(store, checkpoint, remarks)
     model = load_model(runs[0])
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
-    results = find_results(folder, runs[0] != folder, checkpoint, store, remarks)
+    results: Results | None
+    further: list[TransferTable] = []
+    if asked:
+        results, further = read_labeled(model, checkpoint, store, names or ())
+    else:
+        results = find_results(folder, demo, checkpoint, store, remarks)
     baselines = read_baselines(folder)
+    known = labels is None and baselines and baselines.label == store.about.first_label("clip")
+    if asked and baselines and not known:
+        remarks.append("The baselines of the run are of another label, and not in this report.")
+        baselines = None
     if results is not None and baselines is not None:
         results = replace(results, controls=results.controls | baselines.scores)
         remarks += baselines.remarks
     collapsed = collapse(usage, collapse_remedies(checkpoint.config))
     remarks += collapsed if results is None else results.remarks
-    remarks += control_remarks(checkpoint, store)
-    logs = [run_log(run) for run in runs]
-    return ReportData(
-        model, split, encoded, usage, folder, results, baselines, logs, checkpoint, remarks
-    )
+    remarks += control_remarks(checkpoint, own)
+    told = (folder, results, baselines, [run_log(run) for run in runs], checkpoint, remarks)
+    return ReportData(model, split, encoded, usage, *told, asked, tuple(further))
+
+
+def label_names(label: str) -> list[str]:
+    """Names of labels with commas between.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = [name.strip() for name in label.split(",") if name.strip()]
+    if not names:
+        raise ConfigError("--label names no label")
+    return list(dict.fromkeys(names))
+
+
+def labeled(
+    store: Clips, labels: StrPath | None, names: Sequence[str] | None, remarks: list[str]
+) -> Clips:
+    """A store with the labels of a file, and of these or its own those that are asked for.
+
+    Raises:
+        ConfigError: `labels` is no file but a label.
+        DataError: the file cannot be read or labels no clip; no such label.
+    """
+    if labels is not None:
+        if os.fspath(labels) in store.labels and not Path(labels).exists():
+            raise ConfigError(f"--labels is a file; --label {labels} is a label of the store")
+        file = read_labels(labels)
+        store = store.labelled(replace(file, path=Path(file.path.name)))
+        remarks += store.about.remarks
+    if names is None:
+        return store
+    return replace(store, about=store.about.of_labels(names))
+
+
+def read_labeled(
+    model: UnifiedModel, checkpoint: Checkpoint, store: Clips, names: Sequence[str]
+) -> tuple[Results, list[TransferTable]]:
+    """The evaluation of a run on labels that were asked for: of the first of each kind, the others.
+
+    Raises:
+        DataError: no held-out split, or labels of one class.
+    """
+    config, data, about = checkpoint.config, checkpoint.config.data, store.about
+    seed, first = config.training.seed, {about.first_label("clip"), about.first_label("step")}
+    results = evaluate(model, config, seed, store)
+    splits = (training_split(data), data.test_split, seed)
+    others = [name for name in names if name not in first]
+    return results, [transfer_table(model, store, n, config.probe, *splits) for n in others]
 
 
 def run_log(run: Path) -> RunLog:
@@ -250,7 +322,8 @@ def find_results(
     try:
         return evaluate_run(folder)
     except DataError as error:
-        remarks.append(f"There are no transfer tables, the evaluation failed: {error}.")
+        told = public_text(str(error).replace(str(store.path), store.path.name))
+        remarks.append(f"There are no transfer tables, the evaluation failed: {told}.")
         return None
 
 

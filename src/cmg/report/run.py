@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cmg.baselines.record import absent
@@ -10,6 +12,7 @@ from cmg.config.load import to_yaml
 from cmg.errors import ConfigError
 from cmg.files import StrPath
 from cmg.hub import is_hub, local
+from cmg.places import public_name, public_text
 from cmg.report.baselines import cost_table, missing_note
 from cmg.report.colors import modality_colors
 from cmg.report.curves import (
@@ -24,7 +27,7 @@ from cmg.report.curves import (
 from cmg.report.document import Block, Box, Code, Document, Fold, Items, Section, Text
 from cmg.report.gather import ReportData, gather, sets_of
 from cmg.report.html import fill
-from cmg.report.media import media_of
+from cmg.report.media import MB, Media, media_of
 from cmg.report.prose import DIGITS, DIGITS_IN_SHORT, SPLITS, count_text
 from cmg.report.run_codes import code_sections
 from cmg.report.samples import classes_of
@@ -42,10 +45,20 @@ from cmg.report.tables import (
     transfer_matrix,
 )
 from cmg.report.write import replace_files, report_files
-from cmg.runs.folder import CONFIG
+from cmg.runs.folder import places_of, with_places
+
+MEDIA_MB = 5.0
+"""Of one's own frames and sounds in a page."""
 
 
-def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
+def write_report(
+    folder: StrPath,
+    out: StrPath | None = None,
+    media: StrPath | None = None,
+    media_mb: float = MEDIA_MB,
+    labels: StrPath | None = None,
+    label: str | None = None,
+) -> list[Path]:
     """Write ``report.html``, one self-contained file, ``report.md``, and the folder ``report``.
 
     In the folder is every table as CSV and LaTeX and every figure as SVG. A run that has not been
@@ -54,26 +67,38 @@ def write_report(folder: StrPath, out: StrPath | None = None) -> list[Path]:
     Args:
         folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``, with all its sets.
         out: Folder for all of it; None for `folder`. Earlier reports in it are replaced.
+        media: Folder or manifest that the clips were extracted from, whose frames, sounds and words
+            are put into the page; None shows features, or the media of an embedded set.
+        media_mb: Megabytes of them at most; beyond, features are drawn.
+        labels: csv or jsonl file of labels to read instead of the store's.
+        label: Names of the labels to read, with commas between; None is the first. With either,
+            transfer is evaluated anew, and not kept as the run's evaluation.
 
     Returns:
         The two files of the whole report.
 
     Raises:
         CheckpointError: `folder` is no run and no demo, or a checkpoint is damaged.
-        ConfigError: a model on a hub without `out`.
-        DataError: the store or the results are missing or damaged, or `out` cannot be written.
+        ConfigError: a model on a hub without `out`; labels of a demo; `media_mb` is no size.
+        DataError: the store, the results, the media or the labels are missing or damaged, or `out`
+            cannot be written.
     """
+    if not 0 <= media_mb < math.inf:
+        raise ConfigError(f"--media-mb {media_mb:g} is no number of megabytes")
     if out is None and is_hub(folder):
         raise ConfigError(f"{folder} is on a hub, so its report needs a folder: say --out DIR")
     folder = local(folder)
-    document = run_document(*map(gather, sets_of(folder)))
+    sets = [gather(one, labels, label) for one in sets_of(folder)]
+    shown = media_of(sets[0].split, media, room=round(media_mb * MB))
+    document = run_document(sets, shown)
     return replace_files(Path(folder if out is None else out), report_files(document))
 
 
-def run_document(data: ReportData, *others: ReportData) -> Document:
+def run_document(sets: Sequence[ReportData], media: Media) -> Document:
     """The whole report of a run or a demo, and what a demo found on further sets."""
-    sections = side_by_side([data, *others]) if others else {}
-    sections |= run_sections(data)
+    data, *others = sets
+    sections = side_by_side(sets) if others else {}
+    sections |= run_sections(data, media)
     for other in others:
         sections[f"set-{other.folder.name}"] = Section(
             f"The set {other.set_name}", set_blocks(other)
@@ -85,7 +110,7 @@ def run_document(data: ReportData, *others: ReportData) -> Document:
         for one in (data, *others)
     ]
     name = data.folder.resolve().name
-    return Document(name, kicker, lead, sections, data.remarks, opening(data))
+    return Document(name, kicker, lead, sections, [*data.remarks, *media.remarks], opening(data))
 
 
 def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
@@ -104,28 +129,29 @@ def side_by_side(sets: Sequence[ReportData]) -> dict[str, Section]:
 def set_blocks(data: ReportData) -> list[Block]:
     """A further set of a demo in one section: tables and controls, the rest to unfold."""
     shown, folded = ("transfer", "controls"), ("objectives", "training", "usage", "setup")
-    sections = run_sections(data)
+    sections = run_sections(data, media_of(data.split))
     found = {name: sections[name] for name in (*shown, *folded) if name in sections}
     blocks = opening(data)
     for name, one in found.items():
         below = Fold(f"{one.title}: {data.set_name}", one.blocks)
         blocks += [below] if name in folded else one.blocks
-    more = f"`cmg report {data.folder}` writes the whole report of this set, clip by clip."
+    command = f"`cmg report {public_name(data.folder)}`"
+    more = f"{command} writes the whole report of this set, clip by clip."
     return [*blocks, Text(more, "note")]
 
 
-def run_sections(data: ReportData) -> dict[str, Section]:
-    """Everything about one set, by anchor."""
+def run_sections(data: ReportData, media: Media) -> dict[str, Section]:
+    """Everything about one set, by anchor: results, what codes mean, then how it was trained."""
     colors = modality_colors(data.modalities)
     sections = {}
     if found := matrices(data):
         sections["transfer"] = Section("Transfer", transfer(found))
     if data.results is not None and data.results.transfer:
         sections["controls"] = Section("Controls", controls(data))
+    sections |= code_sections(data, media, colors)
     sections["objectives"] = Section("Objectives", [objectives_table(data)])
     if curves := panels(data.runs, colors):
         sections["training"] = Section("Training", training(data, curves))
-    sections |= code_sections(data, media_of(data.split), colors)
     sections["setup"] = Section("Configuration", setup(data))
     return sections
 
@@ -133,8 +159,9 @@ def run_sections(data: ReportData) -> dict[str, Section]:
 def opening(data: ReportData) -> list[Block]:
     """Key numbers, and what the data are."""
     store = data.store
-    short = f"Data: {', '.join(data.modalities)} of {data.checkpoint.config.data.store}."
-    about = [store.notes] if store.notes else []
+    place = public_name(data.checkpoint.config.data.store)
+    short = f"Data: {', '.join(data.modalities)} of {place}."
+    about = [public_text(store.notes)] if store.notes else []
     if store.media == "digits":
         short, about = DIGITS_IN_SHORT, list(DIGITS)
     more = [Fold("More about the data", [Items(about)])] if about else []
@@ -206,10 +233,11 @@ def matrices(data: ReportData) -> list[Table]:
     results, found = data.results, []
     if results is None:
         return []
+    by_clip = chance(data, data.store.about.first_label("clip"))
     if results.transfer:
         label = data.store.about.first_label("clip") or "class"
         why = f"One class per clip (label {label}), from the codes of all its steps."
-        found.append(("Classification", results.transfer, why))
+        found.append(("Classification", results.transfer, why, by_clip))
     if results.localization:
         label = data.store.about.first_label("step") or "class"
         among = ", background included" if "background" in classes_of(data, label) else ""
@@ -217,12 +245,19 @@ def matrices(data: ReportData) -> list[Table]:
             f"One class per step (label {label}{among}). Words are no points in time, so "
             "modalities of tokens are left out."
         )
-        found.append(("Localization", results.localization, why))
+        found.append(("Localization", results.localization, why, chance(data, label)))
     for name, scores in results.extra_splits.items():
         title, why = SPLITS.get(name, (name, f"Classification on the split “{name}”."))
         if scores:
-            found.append((title, scores, why))
-    return [transfer_matrix(*one) for one in found]
+            found.append((title, scores, why, by_clip))
+    further = [replace(one.table, title=f"Label {one.label}") for one in data.further]
+    return [*(transfer_matrix(*one) for one in found), *further]
+
+
+def chance(data: ReportData, label: str | None) -> float:
+    """Of guessing uniformly among the classes of a label, in percent; 0 where they are unknown."""
+    classes = () if label is None else classes_of(data, label)
+    return 100 / len(classes) if classes else 0.0
 
 
 def transfer(found: list[Table]) -> list[Block]:
@@ -230,7 +265,7 @@ def transfer(found: list[Table]) -> list[Block]:
     about = Text(
         "A head is trained with the labels of one modality (row) on frozen codes and read, "
         "unchanged, on held-out clips of each modality (column). Framed: the same modality, the "
-        "upper bound."
+        "upper bound. Colors begin at chance: blue is above it, orange below."
     )
     return [about, Box([Box([one], "card") for one in found], "matrices"), fill("heat_scale")]
 
@@ -240,7 +275,8 @@ def controls(data: ReportData) -> list[Block]:
     results = data.results
     assert results is not None
     rows = control_rows(results.transfer, results.controls)
-    notes = missing_note(data.folder, absent(results.controls))
+    missing = [] if data.asked else absent(results.controls)
+    notes = missing_note(public_name(data.folder), missing)
     if {"shuffled_pairs", "untrained_encoders"} - set(results.controls):
         own = "Shuffled pairs and untrained encoders need models of their own: `cmg demo` has them."
         notes.append(own)
@@ -280,11 +316,12 @@ def training(data: ReportData, found: list[Panel]) -> list[Block]:
 
 def setup(data: ReportData) -> list[Block]:
     """Configuration, versions, seeds, data."""
-    path = data.runs[0].folder / CONFIG
-    config = path.read_text("utf-8") if path.is_file() else to_yaml(data.checkpoint.config)
+    config = data.checkpoint.config
+    places = {key: where and public_name(where) for key, where in places_of(config).items()}
+    told = to_yaml(with_places(config, places))
     return [
         Box([modalities_table(data), provenance(data)], "columns"),
-        Fold("Resolved configuration (config.yaml)", [Code(config)]),
+        Fold("Resolved configuration (config.yaml)", [Code(told)]),
     ]
 
 
@@ -306,7 +343,7 @@ def provenance(data: ReportData) -> Table:
     rows = [
         ("seeds" if data.demo else "seed", ", ".join(seeds)),
         ("trained", f"{position.epoch} epochs, {position.step} steps"),
-        ("store", config.data.store),
+        ("store", public_name(config.data.store)),
         ("clips", ", ".join(f"{name} {count}" for name, count in data.store.splits.items())),
         ("data hash", data.checkpoint.data_hash),
     ]

@@ -135,4 +135,4 @@ def waveform(wave: NDArray[np.float32], bins: int = 28) -> str:
     strokes = "".join(
         f"M{1 + 1.6 * i:.1f} {10 - 9 * p:.1f}V{10 + 9 * p:.1f}" for i, p in enumerate(peaks)
     )
-    return svg(46, 20, f'<path d="{strokes}"/>', "waveform of an utterance", "wave")
+    return svg(46, 20, f'<path d="{strokes}"/>', "waveform", "wave")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 FACTS = "facts"
+NAMED = 4
+"""Directions that a note names; of more it says how many."""
 Found = TypeVar("Found")
 
 
@@ -26,7 +28,7 @@ class Cell:
 
     Attributes:
         text: Plain text, not escaped.
-        heat: Position on the color scale, 0..1; None for a plain cell.
+        heat: Position on the color scale, :func:`above_chance`; None for a plain cell.
         marked: Whether it is set apart (same modality in a transfer matrix).
         code: The code whose color it has on the page.
         drawn: What the page has beside the text.
@@ -135,24 +137,40 @@ def mean_of(scores: ScoreMap) -> float:
     return sum(s.mean for s in scores.values()) / len(scores)
 
 
-def transfer_matrix(title: str, scores: ScoreMap, why: str = "") -> Table:
+def above_chance(percent: float, chance: float) -> float:
+    """Where a percentage is between chance, 0, and 100 %, 1; below chance down to -1, at 0 %.
+
+    What reads as chance, with one decimal, is chance.
+    """
+    if abs(percent - chance) < 0.05:
+        return 0.0
+    return (percent - chance) / (100 - chance if percent > chance else chance)
+
+
+def transfer_matrix(title: str, scores: ScoreMap, why: str = "", chance: float = 0.0) -> Table:
     """Rows are what heads were trained on, columns what they were read on.
 
     Args:
         title: Of the table.
         scores: By direction.
         why: A sentence on what is read, which begins the note.
+        chance: Percentage from which cells are colored; 0 where it is not known.
     """
     pairs = [ends(direction) for direction in scores]
     sources, targets = (list(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
 
     def cell(source: str, target: str) -> Cell:
         score = scores.get(f"{source}->{target}")
-        heat = None if score is None else score.mean / 100
+        heat = None if score is None else above_chance(score.mean, chance)
         return Cell(score_text(score), heat, heat is not None and source == target)
 
     rows = [(Cell(source), *(cell(source, target) for target in targets)) for source in sources]
     note = f"{why} {counts_note(scores)}".strip()
+    if chance:
+        note += f" Chance is {chance:.1f} %."
+    if below := [arrow(d) for d, score in scores.items() if above_chance(score.mean, chance) < 0]:
+        told = ", ".join(below) if len(below) <= NAMED else f"{len(below)} of {len(scores)}"
+        note += f" Below chance: {told}."
     return plain(title, ("train on ↓ / test on →", *targets), rows, note, cls="matrix")
 
 

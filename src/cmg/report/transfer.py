@@ -12,7 +12,7 @@ from cmg.clips import configured_clips, open_other, training_split
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
 from cmg.decoders.heads import ProbeOptions
-from cmg.errors import DataError, did_you_mean
+from cmg.errors import DataError
 from cmg.evaluation.probe import Evaluation
 from cmg.evaluation.scores import Score, ScoreMap, mean_of, plain
 from cmg.files import StrPath, as_path, replace_file
@@ -88,8 +88,8 @@ class TransferTable:
     @property
     def table(self) -> Table:
         """As a report has it."""
-        why = f"Label {self.label}, split {self.split}, chance {self.chance:.1f} %."
-        return transfer_matrix("Transfer", self.scores, why)
+        why = f"Label {self.label}, split {self.split}."
+        return transfer_matrix("Transfer", self.scores, why, self.chance)
 
     def __repr__(self) -> str:
         """Five lines at most."""
@@ -110,18 +110,15 @@ class TransferTable:
         for texts, row in zip(rows, cells, strict=True):
             lines.append(f"<tr><th>{escape(texts[0])}</th>")
             for cell in row[1:]:
-                part = 0 if cell.heat is None else self._above_chance(100 * cell.heat)
-                back = f"background:rgba(33,113,181,{0.45 * part:.2f})"
+                part = cell.heat or 0.0
+                hue = "33,113,181" if part >= 0 else "213,94,0"
+                back = f"background:rgba({hue},{0.45 * abs(part):.2f})"
                 frame = ";outline:1px solid" if cell.marked else ""
                 lines.append(f'<td style="{style};{back}{frame}">{escape(cell.text)}</td>')
             lines.append("</tr>")
         lines.append(f"</tbody></table><p>{escape(self.table.note)}</p>")
         lines += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
         return "".join(lines)
-
-    def _above_chance(self, percent: float) -> float:
-        """0 at chance and below, 1 at 100 %."""
-        return max(0.0, (percent - self.chance) / max(100 - self.chance, 1e-9))
 
     def to_markdown(self) -> str:
         """For a text."""
@@ -242,9 +239,7 @@ def transfer_table(
         if wanted is None:
             raise DataError(f"{clips.path} has no labels; probing needs some")
         scores: ScoreMap = {}
-        if wanted not in clips.labels:
-            hint = did_you_mean(wanted, clips.labels)
-            raise DataError(f"{clips.path} has no label {wanted!r}{hint}")
+        classes = clips.about.need_label(wanted).classes
         sources = evaluation.modalities_for(wanted)
         for i, source in enumerate(sources):
             if tell:
@@ -253,5 +248,6 @@ def transfer_table(
             scores |= read[test_split]
         if tell:
             tell(len(sources), len(sources), "heads trained")
-    chance = 100.0 / len(clips.labels[wanted].classes)
-    return TransferTable(scores, chance, wanted, test_split, tuple(evaluation.remarks))
+    return TransferTable(
+        scores, 100.0 / len(classes), wanted, test_split, tuple(evaluation.remarks)
+    )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +32,7 @@ from cmg.hub import address, is_hub, local, upload
 from cmg.inference.readers import training_store
 from cmg.models.saving import DESCRIPTION, MODEL
 from cmg.models.unified import UnifiedModel
+from cmg.places import PATH
 from cmg.recipes.evaluate import RESULTS
 from cmg.runs.checkpoint import Checkpoint, described, read_checkpoint, run_of
 from cmg.runs.folder import RUN, read_facts, with_places
@@ -42,10 +42,6 @@ from cmg.sharing.onnx import onnx_files
 
 KEPT = ("started", "python", "packages", "seed", "modalities", "extractors", "step_seconds", "grid")
 """What of ``run.json`` goes out; the rest tells of the machine."""
-PATH = re.compile(
-    r"(?<![\w/.:<])(?:~?/[\w.@+-]+/[^\s'\"]*|~/\S+|file://\S+)|\b[A-Za-z]:\\\S+|\\\\\w+\\\S+"
-)
-"""A folder or file of some machine in a text; neither an address nor ``and/or`` is one."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cmg.data.clips import Clips
@@ -29,6 +29,11 @@ class Media:
     def __init__(self, split: Clips) -> None:
         self.split = split
         self._scales: dict[str, float] = {}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What has to be said beside what is shown."""
+        return []
 
     def thumbnail(self, place: Place) -> Markup:
         """A small picture of a step; empty where there is none."""
@@ -84,6 +89,28 @@ def image(cls: str, ink: NDArray[Any], alt: str) -> Markup:
     """A small gray picture, ink 0 to 16."""
     uri = data_uri("image/png", png_bytes(ink.astype(np.uint8), 1))
     return Markup('<img class="{}" src="{}" alt="{}">').format(cls, uri, alt)
+
+
+def sentence(words: Sequence[str], step: int) -> Markup:
+    """Words, of which one is marked."""
+    said = [escape(word) for word in words]
+    said[step] = Markup("<mark>{}</mark>").format(said[step])
+    return Markup('<div class="example sentence">{}</div>').format(Markup(" ").join(said))
+
+
+def player(source: str, what: str, begins: float = 0.0, load: str = "metadata") -> Markup:
+    """What plays a sound.
+
+    Args:
+        source: Address.
+        what: What a screen reader says.
+        begins: Seconds after the clip's start at which it begins.
+        load: What is loaded before it is played.
+    """
+    return Markup(
+        '<audio controls controlslist="nodownload noplaybackrate" preload="{}" '
+        'data-begins="{}" src="{}" aria-label="{}"></audio>'
+    ).format(load, begins, source, what)
 
 
 def captioned(shown: Markup, told: str) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from cmg.data.digits.archives import SAMPLE_RATE, load_spoken
@@ -11,7 +11,7 @@ from cmg.data.digits.media import wav_bytes
 from cmg.data.digits.sentences import DIGIT_WORDS, words
 from cmg.data.manifest import ClipRow
 from cmg.report.html import data_uri
-from cmg.report.media.base import Media, captioned, image
+from cmg.report.media.base import Media, captioned, image, player, sentence
 from cmg.report.samples import Place
 from cmg.report.svg import waveform
 
@@ -36,8 +36,8 @@ class DigitsMedia(Media):
             return self._scan(place, row)
         if place.modality == "audio":
             return self._utterance(place, row)
-        if place.modality == "text" and self.words("text", place.clip):
-            return _sentence(str(row.meta["sentence"]), place.step)
+        if place.modality == "text" and (said := self.words("text", place.clip)):
+            return sentence(said, place.step)
         return super().example(place)
 
     def sound(self, clip: int) -> Markup:
@@ -98,14 +98,4 @@ def _digit(row: ClipRow) -> str:
 
 
 def _player(wave: NDArray[np.float32], what: str, begins: float = 0.0) -> Markup:
-    uri = data_uri("audio/wav", wav_bytes(wave))
-    return Markup(
-        '<audio controls controlslist="nodownload noplaybackrate" preload="metadata" '
-        'data-begins="{}" src="{}" aria-label="{}"></audio>'
-    ).format(begins, uri, what)
-
-
-def _sentence(sentence: str, step: int) -> Markup:
-    said = [escape(word) for word in words(sentence)]
-    said[step] = Markup("<mark>{}</mark>").format(said[step])
-    return Markup('<div class="example sentence">{}</div>').format(Markup(" ").join(said))
+    return player(data_uri("audio/wav", wav_bytes(wave)), what, begins)
