@@ -88,10 +88,13 @@ def test_a_script_becomes_a_page_with_what_it_printed(tool, tmp_path):
     script = tmp_path / "one.py"
     script.write_text(
         "# %% [markdown]\n# # Title\n#\n# Words.\n\n# %%\nx = 6\n\n# %%\nprint(7 * x)\n"
+        "# %%\nclass Drawn:\n    _repr_svg_ = lambda self: '<svg/>'\n\nDrawn()\n"
     )
     page = notebooks.page(script)
     assert page.startswith("# Title\n\nWords.\n\n```python\nx = 6\n```\n\n```python\nprint(7 * x)")
     assert "```text\n42\n```" in page
+    assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in page  # of <svg/>
+    assert "Drawn object" not in page
     script.write_text("# %%\n1 / 0\n")
     with pytest.raises(Exception, match="ZeroDivisionError"):
         notebooks.page(script)

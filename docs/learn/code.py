@@ -6,9 +6,12 @@
 # for a minute on the embedded set [digits](../digits.md), and then asked which numbers it gives.
 
 # %%
+import numpy as np
 import torch
+from IPython.display import Image
 
 import cmg
+from cmg.data.digits import load_scans, png_bytes
 
 config = cmg.load_config("digits", ["training.epochs=4", "training.tensorboard=false"])
 _ = cmg.pretrain(config, "runs/digits")
@@ -25,6 +28,13 @@ codes = model.encode(batch)
 print(clip.meta["sentence"])
 for modality in ("audio", "video", "text"):
     print(f"{modality:6}", codes[modality][0, : clip.lengths[modality]].tolist())
+
+# %% [markdown]
+# The scans that it shows, step by step; where nothing is shown, the page is blank:
+
+# %%
+scans, blank = load_scans().images, np.zeros((8, 8), np.uint8)
+Image(png_bytes(np.hstack([scans[i] if i >= 0 else blank for i in clip.meta["scans"]])))
 
 # %% [markdown]
 # Where the digit is shown and said, all three modalities tend to have the same few numbers; elsewhere (blank
@@ -51,8 +61,9 @@ for code in torch.bincount(video.flatten().clamp_min(0)).argsort(descending=True
 # head that is trained with the labels of sounds therefore works on scans:
 
 # %%
-found = cmg.probe(model, store, train_on="audio", test_on="video")
-print(f"trained on audio, read on video: {found.transfer.mean:.1f} %, by chance 10 %")
+found = cmg.transfer_table(model, store)
+print(f"trained on audio, read on video: {found['audio->video'].mean:.1f} %, by chance 10 %")
+found.plot()
 
 # %% [markdown]
 # How much of such a number to believe is told in [Trust a number](trust.md).

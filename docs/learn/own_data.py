@@ -52,9 +52,9 @@ _ = cmg.pretrain(config, "runs/machine")
 # A head learns the states from sound, and is read on heat, and the other way round:
 
 # %%
-for train_on, test_on in (("sound", "heat"), ("heat", "sound")):
-    found = cmg.probe("runs/machine", store, train_on, test_on)
-    print(f"{train_on} -> {test_on}: {found.transfer.mean:.1f} %")
+found = cmg.transfer_table("runs/machine", store)
+print(found)
+found.plot()
 
 # %% [markdown]
 # And the codes of three clips, one of each state, which are what [`cmg encode`](../encode.md) writes. -1 says that there

@@ -31,7 +31,13 @@ for name, row in scores.items():
     print(f"{name:22}" + "".join(f"{score:17.1f}" for score in row))
 
 # %% [markdown]
-# Read it by columns. **Across** modalities, shuffled pairs fall to about chance (10 %): what transfers was learned from
+# The first row again, in all directions, with chance as the dashed line:
+
+# %%
+cmg.transfer_table("runs/paired").plot()
+
+# %% [markdown]
+# Read the rows by columns. **Across** modalities, shuffled pairs fall to about chance (10 %): what transfers was learned from
 # which sound belonged to which scan. **Within** audio they hardly fall: a head finds digits in any codes that keep
 # something of the sound, so a score within a modality says nothing about pairing. Untrained encoders are far above
 # chance across modalities too, because their codebook was still trained on pairs; what training the encoders brought is the

@@ -62,7 +62,7 @@ def open_clips(where: StrPath, list: str | None = None, *, lists: StrPath | None
     if where.startswith(UNSHARED):
         raise DataError(
             f"{where}: this model was exported without the clips that it was trained on; name a "
-            "store of yours with --data STORE where a command has it (`cmg probe`, `cmg evaluate`)"
+            "store of yours with --data STORE where a command has it (`cmg probe`, `cmg report`)"
         )
     one_store = is_one_store(where)
     if list is not None:

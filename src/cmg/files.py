@@ -24,6 +24,8 @@ LOCK = ".lock"
 """Of a folder that a process writes; see :mod:`cmg.locks`."""
 DIGESTED = 1 << 20
 """Bytes of a block with a checksum of its own."""
+SPACE = "free space or choose another --out. Nothing was written"
+"""The remedy where a store or the like does not fit."""
 LARGEST_TEXT = 1_000_000_000
 """Bytes of a text file that are read at most."""
 
@@ -77,13 +79,13 @@ def refuse_occupied(path: Path, remedy: str = "choose another --out") -> None:
         raise ConfigError(f"{path} exists and is not empty; {remedy}")
 
 
-def need_space(folder: Path, needed: int, remedy: str) -> None:
-    """Ask for the space that is going to be written, before anything is.
+def need_space(folder: Path, needed: float, remedy: str = "") -> None:
+    """Ask for the space that is going to be written, before it is.
 
     Args:
         folder: To write to; need not be there yet.
         needed: Bytes, about.
-        remedy: What to do.
+        remedy: What to do, where it is not to choose another folder.
 
     Raises:
         DataError: the disk has less; names the folder, what is needed and what is free.
@@ -93,7 +95,7 @@ def need_space(folder: Path, needed: int, remedy: str) -> None:
     if free < needed:
         raise DataError(
             f"{folder} is going to take about {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
-            f"free there; {remedy}. Nothing was written"
+            f"free there; {remedy or SPACE}"
         )
 
 

@@ -46,6 +46,10 @@ SUFFIXES = {
     ".pth": ("a file of torch", _AUTHORS),
 }
 """By the suffix of a file, which no command line takes for a folder."""
+PATH = re.compile(
+    r"(?<![\w/.:<])(?:~?/[\w.@+-]+/[^\s'\"]*|~/\S+|file://\S+)|\b[A-Za-z]:\\\S+|\\\\\w+\\\S+"
+)
+"""A folder or file of some machine in a text; neither an address nor ``and/or`` is one."""
 LOOKED_AT = 200
 """So many entries of a folder are looked at for media."""
 
@@ -85,6 +89,11 @@ def public_name(place: str | os.PathLike[str]) -> str:
     return Path(place).name if os.path.isabs(place) else os.fspath(place)
 
 
-def public_text(text: str) -> str:
-    """A text as it is handed on, with paths of this machine by their ends."""
+def public_text(text: str, *known: str | os.PathLike[str] | None) -> str:
+    """A text as it is handed on: of paths of this machine, known or what looks like one, the end.
+
+    A path with a space in it is found whole only where it is known.
+    """
+    for path in sorted(map(os.fspath, filter(None, known)), key=len, reverse=True):
+        text = text.replace(path, Path(path).name or path)
     return PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)

@@ -1,5 +1,6 @@
 """What is written for TensorBoard and Weights & Biases; the latter to a stand-in of its API."""
 
+import re
 import sys
 from collections import namedtuple
 from types import ModuleType
@@ -58,8 +59,12 @@ def test_tensorboard_has_curves_settings_codes_and_transfer(cmg, tmp_path):
     read = torch.tensor([[float(x) for x in row.split("\t")] for row in rows])
     torch.testing.assert_close(read, load_model(run).codebook.codes)
     facts = next(run.glob("tensorboard/*/codes/metadata.tsv")).read_text().splitlines()
-    assert facts[0].split("\t") == ["code", "audio", "video", "text"]
+    assert facts[0].split("\t") == ["code", "audio", "video", "text", "class"]
     assert len(facts) == len(rows) + 1
+    *_, told = max((line.split("\t") for line in facts[1:]), key=lambda line: int(line[1]))
+    name, share = re.fullmatch(r"(\w+) \((\d+) %\)", told).groups()
+    assert name in "zero one two three four five six seven eight nine".split()
+    assert int(share) >= 10  # the most frequent of ten classes
 
 
 def test_weights_and_biases_is_sent_the_same_and_goes_on(cmg, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,3 +194,18 @@ def test_an_existing_import_is_only_replaced_when_said(cmg, root, tmp_path):
     store = open_collection(tmp_path / "out").open("ucf101")
     assert store.manifest.modalities["video"].dtype == "float16"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "root"]
+
+
+@pytest.mark.parametrize("what", ["arrays", "simulate"])
+def test_space_is_asked_for_before_a_store_is_written(cmg, arrays, tmp_path, monkeypatch, what):
+    csv = arrays({"audio": (4,), "video": (2, 2, 3)})
+    words = ["simulate", "--fraction", 0.0001, "--map", 2, "--workers", 1, "--frame-size", 16]
+    words = words if what == "simulate" else ["import", "--arrays", csv]
+    before, out = sorted(tmp_path.iterdir()), tmp_path / "deep" / "out"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    where = [out] if what == "simulate" else ["--out", out]
+    said = cmg("data", *words, *where)
+    assert said.code == 2
+    assert f"{out} is going to take about" in said.err
+    assert "0 MB are free there; free space or choose another --out" in said.err
+    assert [p for p in sorted(tmp_path.rglob("*")) if p.is_file() and p not in before] == []

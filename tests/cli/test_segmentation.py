@@ -309,12 +309,17 @@ def test_a_video_is_segmented_by_its_sound_and_by_words(cmg, trained, tmp_path):
     assert cmg("segment", video, *base, *words, "--out", tmp_path / "w", "--overwrite").code == 0
 
 
-def test_a_folder_of_pictures_is_a_video(cmg, trained, folder, tmp_path):
+def test_a_folder_of_pictures_is_a_video(cmg, trained, run, folder, tmp_path):
     words = ["--query", "text", "--text", "a red one", "--extractor", "text=letters"]
     base = ["--model", trained / "models" / "audio-0", "--out", tmp_path / "o", "--json"]
     said = cmg("segment", folder / "frames" / "c0", *base, *words)
     assert said.code == 0, said.err
     assert said.json["seconds"] == FRAMES
+    exported = tmp_path / "exported"
+    assert cmg("export", run, exported).code == 0
+    encoder = ["--encoder", exported, "--overwrite"]
+    again = cmg("segment", folder / "frames" / "c0", *base, *words, *encoder)
+    assert again.json == said.json
     (tmp_path / "two.csv").write_text("id,text\na,one\nb,two\n")
     said = cmg(
         "segment", tmp_path / "two.csv", *base[:2], "--query", "text", "--out", tmp_path / "p"

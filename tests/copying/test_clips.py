@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,6 +265,43 @@ def test_a_full_disk_says_so_and_keeps_what_is_done(store, tmp_path, whole, monk
     assert not out.exists()
     copied = copy_clips(store, out, workers=1, chunk=2, on_error="skip")
     assert (copied.resumed, copied.manifest.content_hash) == (4, whole)
+
+
+class Media:
+    """A store as clips whose lengths nobody knows before they are read."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def __len__(self):
+        return len(self.store)
+
+    def __getitem__(self, position):
+        return self.store[position]
+
+
+def test_space_is_asked_for_by_lengths_and_of_media_by_the_first_chunk(
+    store, tmp_path, left, monkeypatch
+):
+    free, asked = [100], []
+
+    def usage(path):
+        asked.append(path)
+        return SimpleNamespace(free=free[0])
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    out, many = tmp_path / "copy", {"workers": 1, "chunk": 4}
+    with pytest.raises(DataError, match=r"copy is going to take about .*Nothing was written"):
+        copy_clips(store, out, **many)
+    assert (left(), len(asked)) == ([], 1)
+    with pytest.raises(DataError, match=r"free space and run this again: 4 of 12 clips are kept"):
+        copy_clips(Media(store), out, **many)
+    free[0] = 10**9
+    copied = copy_clips(Media(store), out, **many)
+    assert (copied.resumed, left()) == (4, ["copy"])
 
 
 def test_an_occupied_target_is_refused_before_any_work(store, tmp_path, left):

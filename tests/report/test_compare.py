@@ -8,6 +8,7 @@ import pytest
 from cmg.config.load import load_config
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score
+from cmg.places import public_text
 from cmg.report.charts import in_lines
 from cmg.report.compared_runs import (
     MEAN,
@@ -150,6 +151,37 @@ def test_a_user_compares_runs(cmg, labeled, tmp_path):
     assert {"transfer.csv", "transfer.tex", "cost.csv", "curves-total-loss.svg"} <= names
     again = cmg("compare", labeled, other, "--out", out)
     assert (again.code, "overwrite" in again.err) == (2, True)
+
+
+def test_of_paths_the_last_part_is_told():
+    said = "/home/me/my takes/a.npy: see https://x.org/a/b, and/or C:\\me\\takes, ~/takes"
+    told = "a.npy: see https://x.org/a/b, and/or takes, takes"
+    assert public_text(said, "/home/me/my takes/a.npy", None) == told
+
+
+def test_other_data_are_told_and_no_path_of_them(cmg, labeled, tmp_path):
+    """Of the second the store is gone, so that it cannot be evaluated either."""
+    other, out = tmp_path / "my run", tmp_path / "out"
+    shutil.copytree(labeled, other)
+    (other / "results.json").unlink()
+    text = (other / "config.yaml").read_text()
+    store = next(line for line in text.splitlines() if line.strip().startswith("store: "))
+    gone = f"  store: {tmp_path}/private place/takes"
+    (other / "config.yaml").write_text(text.replace(store, gone))
+    told = next((other / "checkpoints").glob("*/checkpoint.json"))
+    read = json.loads(told.read_text())
+    told.write_text(json.dumps(read | {"data_hash": "f" * 64}))
+    said = cmg("compare", labeled, other, "--out", out, "--json")
+    assert said.code == 0, said.err
+    (remark,) = [one for one in said.json["remarks"] if "It is not evaluated" in one]
+    assert "my run: It is not evaluated: the report of my run needs the store" in remark
+    assert "no store at takes" in remark
+    (differ,) = [one for one in said.json["remarks"] if "trained on different data" in one]
+    assert f"(content hash: labeled {read['data_hash'][:12]}, my run ffffffffffff)" in differ
+    for name in ("compare.json", "report.html", "report.md"):
+        text = (out / name).read_text()
+        assert (str(tmp_path) in text, "private place" in text) == (False, False), name
+        assert "no store at takes" in text
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,12 @@ def test_folders_without_runs(cmg, tmp_path, monkeypatch, words, told):
     assert told in said.err
 
 
-def test_runs_are_listed_without_torch(tmp_path):
+def test_runs_and_presets_are_listed_without_torch(tmp_path):
     made(tmp_path / "one", load_config("digits"), 1)
+    commands = [["runs", str(tmp_path)], ["presets", "list"], ["presets", "show", "digits"]]
     code = (
         "import sys; from cmg.cli.main import app; "
-        f"app(['runs', {str(tmp_path)!r}], standalone_mode=False); sys.exit('torch' in sys.modules)"
+        f"[app(words, standalone_mode=False) for words in {commands!r}]; "
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

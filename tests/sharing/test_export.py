@@ -2,42 +2,15 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from tests.sharing.fake_hub import TOKEN, serve
-from tests.tiny import QUICK
 
 import cmg as toolkit
 from cmg.errors import CheckpointError
 from cmg.files import file_sha256
 
 PROBE = ("--train-on", "audio", "--test-on", "video", "probe.epochs=2", "--json")
-
-
-@pytest.fixture(scope="module")
-def run(shared, cmg):
-    """A tiny run on digits, evaluated."""
-
-    def make(folder):
-        said = cmg("pretrain", "digits", "--out", folder, *QUICK)
-        assert said.code == 0, said.err
-        from cmg.recipes.evaluate import evaluate_run
-
-        evaluate_run(folder)
-
-    return shared("run_to_share", make)[0]
-
-
-@pytest.fixture(scope="module")
-def exported(shared, cmg, run):
-    """It as a folder."""
-
-    def make(folder):
-        said = cmg("export", run, folder)
-        assert said.code == 0, said.err
-
-    return shared("exported_run", make)[0]
 
 
 @pytest.fixture
@@ -129,6 +102,9 @@ def test_a_hub_gives_back_what_it_was_given(hub, run, cmg, monkeypatch):
     assert others.code == 0, others.err
     assert others.json["transfer"] == own.json["transfer"]
     assert others.json["upper_bound"] == own.json["upper_bound"]
+    beside = cmg("compare", run, "hub:me/digits", "--json")
+    assert beside.code == 0, beside.err
+    assert [row["name"] for row in beside.json["rows"]] == ["run_to_share", "hub:me/digits"]
     model = toolkit.load("hub:me/digits")
     hub.asked.clear()
     assert same_codes(model, toolkit.load(f"hub:me/digits@{commit}"))
@@ -200,27 +176,17 @@ def test_no_checkpoint_and_an_occupied_folder_are_refused(run, cmg, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_no_path_of_this_machine_goes_out(cmg, tmp_path):
-    chance, store = np.random.default_rng(0), tmp_path / "private place"
-    toolkit.write_store(
-        store,
-        {m: chance.normal(size=(24, 2, 6)).astype("float32") for m in ("audio", "text")},
-        split=["train"] * 16 + ["test"] * 8,
-        labels={"kind": ["<script>alert(1)</script>", "b|`*"] * 12},
-        notes=f"From {tmp_path}/takes, license unknown",
-    )
-    out, run = tmp_path / "out", tmp_path / "run"
-    said = cmg("pretrain", f"data.store={store}", "--out", run, *QUICK)
-    assert said.code == 0, said.err
+def test_no_path_of_this_machine_goes_out(private, cmg, tmp_path):
+    out, run, store = tmp_path / "out", private / "run", private / "private place"
     said = cmg("export", run, out)
     assert said.code == 2
-    assert f"run.json, notes names '{tmp_path}/takes" in said.err
+    assert f"run.json, notes names '{private}/takes" in said.err
     assert "say other notes with --notes TEXT" in said.err
     assert not out.exists()
     said = cmg("export", run, out, "--notes", "My <b>own</b> takes, https://x.org/a/b, and/or more")
     assert said.code == 0, said.err
     everything = b"".join(path.read_bytes() for path in sorted(out.iterdir()))
-    assert str(tmp_path).encode() not in everything
+    assert str(private).encode() not in everything
     assert b"private place" not in everything
     card = (out / "README.md").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in card

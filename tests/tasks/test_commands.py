@@ -35,8 +35,11 @@ def test_cmg_evaluate_prints_a_table_per_benchmark(cmg, opened, early, tmp_path)
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean")
     assert said.code == 2
     assert "replace it with --overwrite" in said.err
+    first, exported = json.loads((out / "results.json").read_text()), tmp_path / "exported"
+    assert cmg("export", early, exported).code == 0
+    arguments[3] = exported  # it is a run to the benchmarks as well
     said = cmg("evaluate", "ucf-vgg", *arguments, "--protocol", "clean", "--overwrite", "--json")
-    assert said.json == json.loads((out / "results.json").read_text())
+    assert said.json == first == json.loads((out / "results.json").read_text())
 
 
 def test_cmg_select_prints_a_row_per_checkpoint(cmg, opened, run):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 
 import nbformat
@@ -56,11 +57,27 @@ def page(script: Path) -> str:
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        shown = "".join(printed(one) for one in cell.outputs)
+        pictures = [picture for one in cell.outputs if (picture := drawn(one))]
+        shown = "".join(printed(one) for one in cell.outputs if not drawn(one))
         if shown.strip():
             parts.append(f"```text\n{COLORS.sub('', shown).rstrip()}\n```")
+        parts += pictures
     parts.append(f"*Made by running `docs/learn/{script.name}` when the site was built.*")
     return "\n\n".join(parts) + "\n"
+
+
+def drawn(output: NotebookNode) -> str:
+    """A picture that a cell is, as a part of the page; empty if it is none."""
+    data = output.get("data", {})
+    for kind in ("image/svg+xml", "image/png"):
+        if kind in data:
+            source = str(data[kind])
+            whole = (
+                b64encode(source.encode()).decode() if "svg" in kind else source.replace("\n", "")
+            )
+            alt = "What the code above draws"
+            return f'<img class="paper" alt="{alt}" src="data:{kind};base64,{whole}">'
+    return ""
 
 
 def printed(output: NotebookNode) -> str:

@@ -17,11 +17,14 @@ from cmg.optional import optional
 if TYPE_CHECKING:
     from cmg.codebook.measures import CodeUsage
     from cmg.config.schema import RunConfig
+    from cmg.data.clips import Clips
     from cmg.models.unified import UnifiedModel
     from cmg.runs.checkpoint import Position
 
 FOLDER = "tensorboard"
 """Of the events, in a run folder."""
+LABELED = 256
+"""Clips that the classes of codes are counted on."""
 CELL, PER_LINE = 8, 64
 """Pixels of a code in a picture, and codes in a line of it."""
 
@@ -178,10 +181,16 @@ def tensorboard(run: Path, wanted: bool, steps_done: int, name: str) -> Iterator
         board.close()
 
 
-def show_codebook(boards: list[Board], model: UnifiedModel, usage: CodeUsage, step: int) -> None:
-    """How often modalities choose each code, as pictures, and the codes among their vectors."""
-    if usage.counts.numel() == 0:  # a model without codes
+def show_codebook(
+    boards: list[Board], model: UnifiedModel, usage: CodeUsage, clips: Clips, step: int
+) -> None:
+    """How often modalities choose each code, as pictures, and the codes among their vectors.
+
+    Of clips with labels, each code has the class that takes it most often.
+    """
+    if usage.counts.numel() == 0 or not boards:  # the first is a model without codes
         return
+    classes = code_labels(model, clips)
     counts = usage.counts.reshape(len(usage.modalities), -1).cpu().numpy()
     for board in boards:
         for name, own in zip(usage.modalities, counts, strict=True):
@@ -191,11 +200,27 @@ def show_codebook(boards: list[Board], model: UnifiedModel, usage: CodeUsage, st
         for m, rows in list(tables.items())[: 1 if same else None]:
             if rows.dim() == 2:  # not several tables, each of codes of its own
                 own_facts = [
-                    [str(code), *(f"{x:.0f}" for x in chosen)]
+                    [str(code), *(f"{x:.0f}" for x in chosen), *classes[code : code + 1]]
                     for code, chosen in enumerate(counts.T)
                 ]
-                facts = [["code", *usage.modalities], *own_facts]
+                facts = [["code", *usage.modalities, *(["class"] if classes else [])], *own_facts]
                 board.vectors("codes" if same else f"codes/{m}", rows, facts, step)
+
+
+def code_labels(model: UnifiedModel, clips: Clips) -> list[str]:
+    """The class that takes each code most often, and its share; none without labels."""
+    from cmg.evaluation.encoding import code_usage
+    from cmg.process import mode
+    from cmg.report.gather import CodedSplit, encode, evenly
+    from cmg.report.samples import code_classes
+
+    if not clips.labels:
+        return []
+    with mode(model, training=False):
+        split, encoded = encode(model, clips.only(evenly(len(clips), LABELED)))
+    data = CodedSplit(model, split, encoded, code_usage(encoded, model.size))
+    first = (code_classes(data, code)[0][:1] for code in range(data.usage.counts.shape[-1]))
+    return [f"{found[0][0]} ({100 * found[0][1]:.0f} %)" if found else "-" for found in first]
 
 
 def show_transfer(run: Path) -> int:

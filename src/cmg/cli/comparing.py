@@ -56,7 +56,7 @@ def runs(
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs or exports.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for report.html, report.md, CSV, LaTeX, SVG and compare.json."),

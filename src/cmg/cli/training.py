@@ -217,7 +217,7 @@ def train_and_show(
         model, last = training.state.model, training.position.step
         usage = first_usage(model, training.batches)
         if last > begun:
-            show_codebook(followed, model, usage, last)
+            show_codebook(followed, model, usage, training.batches.split, last)
     if ranks is not None:
         ranks.barrier()
     checkpoints = list_checkpoints(out)

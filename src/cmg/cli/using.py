@@ -193,6 +193,7 @@ def report(
         typer.Option(help="Labels, with commas between; default: the store's first."),
     ] = None,
     labels: LabelsOption = None,
+    data: Annotated[str | None, typer.Option(help="Store; default: the run's.")] = None,
 ) -> None:
     """Write report.html (self-contained) and report.md; evaluates the run if that is not done.
 
@@ -205,7 +206,7 @@ def report(
     if media_mb is not None and media is None:
         raise ConfigError("--media-mb goes with --media FOLDER")
     room = MEDIA_MB if media_mb is None else media_mb
-    written = write_report(run, out, media, room, labels, label)
+    written = write_report(run, out, media, room, labels, label, data)
     show_transfer(run)
     show({"written": [str(p) for p in written]}, *(f"Report: {p}" for p in written))
 

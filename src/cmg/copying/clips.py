@@ -22,9 +22,11 @@ from cmg.copying.chunks import (
     write_chunk,
 )
 from cmg.copying.workspace import Workspace
+from cmg.data.clips import Clips
 from cmg.data.manifest import Manifest
+from cmg.data.shards import least_bytes
 from cmg.errors import DataError
-from cmg.files import StrPath
+from cmg.files import StrPath, need_space
 from cmg.workers import SPAWN, usable_cores, worker_processes
 
 Told = Callable[[int, int], None]
@@ -183,6 +185,7 @@ class Copying:
         self.resumed = resumed = clips_of(records.values(), plan)
         self.told(resumed, resumed)
         todo = [index for index in indices if index not in records]
+        self.need_space(todo, records)
 
         def tick(clips: int) -> None:
             if (resumed + clips) % plan.chunk:  # the end of a chunk is told when it is kept
@@ -193,6 +196,8 @@ class Copying:
                 self.source, plan, workspace.chunks, todo, self.workers, tick
             ):
                 records[record.index] = record
+                if len(records) == 1:
+                    self.need_space(todo, records)
                 self.told(clips_of(records.values(), plan), resumed)
         except CannotWriteError as error:
             kept = clips_of(records.values(), plan)
@@ -200,6 +205,34 @@ class Copying:
                 f"cannot write {workspace.target}: {error}; free space and run this again: "
                 f"{kept} of {plan.clips} clips are kept in {workspace.home}"
             ) from error
+
+    def need_space(self, indices: Sequence[int], records: Mapping[int, ChunkRecord]) -> None:
+        """Ask for the space of the chunks of `indices` that have no record yet.
+
+        It goes by the chunks that are finished, else by the lengths of the clips. Media have none
+        before their first chunk.
+
+        Raises:
+            DataError: the disk has less.
+        """
+        left = sum(len(self.plan.positions(index)) for index in indices if index not in records)
+        kept, remedy = clips_of(records.values(), self.plan), ""
+        if not left:
+            return
+        if kept:
+            manifests = [record.manifest for record in records.values() if record.manifest]
+            size = sum(shard.bytes for one in manifests for shard in one.shards) / kept * left
+            remedy = (
+                f"free space and run this again: {kept} of {self.plan.clips} clips are kept in "
+                f"{self.workspace.home}"
+            )
+        elif isinstance(self.source, Clips):
+            specs = self.plan.specs.items()
+            size = sum(least_bytes(spec, self.source.total_steps(m)) for m, spec in specs)
+            size *= left / self.plan.clips
+        else:
+            return
+        need_space(self.workspace.target, size, remedy)
 
     def join(self, records: Mapping[int, ChunkRecord]) -> Copied:
         """Make a store of all chunks.

@@ -94,7 +94,10 @@ def import_arrays(
         for name, column in table.labels.items()
         if (found := [row.cells[column] for row in table.rows if row.cells[column]])
     }
-    with StoreWriter(out, specs, labels, notes=notes, overwrite=overwrite) as writer:
+    size = sum(_expected_bytes(table, name) for name in table.modalities)
+    with StoreWriter(
+        out, specs, labels, notes=notes, overwrite=overwrite, expected_bytes=size
+    ) as writer:
         for row in table.rows:
             writer.add(_clip(table, row, specs, labels))
     return open_store(Path(out))
@@ -150,6 +153,14 @@ def _spec(table: _Table, name: str, kind: Kind | str | None, seconds: float | No
         raise DataError(f"{table.path}: column {name!r} is empty; fill it or leave it out")
     with _blaming(table, first, name):
         return feature_spec(name, _features(table, first, name), kind, seconds)
+
+
+def _expected_bytes(table: _Table, name: str) -> float:
+    """What a modality takes: its files, as far as the first one is longer or shorter stored."""
+    named = [row for row in table.rows if row.cells[name]]
+    paths = [table.path.parent / row.cells[name].partition("#")[0] for row in named]
+    sizes = [path.stat().st_size for path in paths if path.is_file()]
+    return sum(sizes) * _features(table, named[0], name).nbytes / sizes[0]
 
 
 @contextmanager

@@ -84,7 +84,10 @@ def write_store(
     specs = feature_specs(blocks, kinds, step_seconds)
     known = {n: _label_spec(n, xs, (classes or {}).get(n)) for n, xs in (labels or {}).items()}
     indices = {n: _class_indices(n, known[n], xs) for n, xs in (labels or {}).items()}
-    with StoreWriter(path, specs, known, notes=notes, overwrite=overwrite) as writer:
+    size = sum(x.nbytes for xs in blocks.values() for x in xs if x is not None)
+    with StoreWriter(
+        path, specs, known, notes=notes, overwrite=overwrite, expected_bytes=size
+    ) as writer:
         for i in range(count):
             clip = Clip(
                 id=f"clip-{i:05d}" if ids is None else str(ids[i]),

@@ -33,7 +33,15 @@ from cmg.data.manifest import (
 )
 from cmg.data.shards import ShardWriter, shard_writer
 from cmg.errors import DataError, ModalityError, did_you_mean
-from cmg.files import StrPath, as_path, file_digests, file_sha256, write_synced, writing
+from cmg.files import (
+    StrPath,
+    as_path,
+    file_digests,
+    file_sha256,
+    need_space,
+    write_synced,
+    writing,
+)
 from cmg.options import problems
 from cmg.staging import Staging
 
@@ -81,6 +89,7 @@ class StoreWriter:
         notes: Where the data are from, for readers.
         overwrite: Whether a store at `path` may be replaced. Another kind of folder never is.
         shard_bytes: Shards are closed at this size.
+        expected_bytes: What all clips take, about; the disk is asked for it before any is written.
 
     Raises:
         DataError: `path` is occupied or cannot be written, or a text is none.
@@ -102,6 +111,7 @@ class StoreWriter:
         notes: str = "",
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
+        expected_bytes: float = 0,
     ) -> None:
         self.path = as_path(path, "the folder of the store to be")
         if not modalities:
@@ -118,7 +128,7 @@ class StoreWriter:
         texts = {"notes": notes, "labels": {n: spec.classes for n, spec in self.labels.items()}}
         refuse_halves(f"store {self.path}", texts)
         self.overwrite = overwrite
-        self.shard_bytes = shard_bytes
+        self.shard_bytes, self.expected_bytes = shard_bytes, expected_bytes
         self._open: dict[str, ShardWriter] = {}
         self._first: dict[str, int] = {}
         self._staging: Staging | None = None
@@ -127,6 +137,7 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         """Start writing into a temporary folder beside `path`."""
+        need_space(self.path, self.expected_bytes)
         self._staging = Staging(self.path, self.overwrite, MANIFEST)
         try:
             with writing(self.path):

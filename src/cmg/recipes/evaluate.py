@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cmg.clips import configured_clips, open_other, training_split
 from cmg.codebook.measures import collapse
@@ -23,7 +24,7 @@ from cmg.hub import local
 from cmg.models.unified import UnifiedModel
 from cmg.notebooks import Showing, shown_line
 from cmg.process import torch_defaults
-from cmg.runs.checkpoint import load_model, read_checkpoint
+from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
 from cmg.runs.folder import CONFIG
 
 RESULTS = "results.json"
@@ -157,12 +158,20 @@ def evaluate_run(run: StrPath, seconds: float = 0.0) -> Results:
         CheckpointError: no checkpoint.
         DataError: no labels to evaluate with.
     """
-    run = local(run)
-    checkpoint = read_checkpoint(run)
+    return evaluate_checkpoint(read_checkpoint(run), local(run), seconds)
+
+
+def evaluate_checkpoint(checkpoint: Checkpoint, run: Path | None, seconds: float = 0.0) -> Results:
+    """Evaluate a checkpoint on what its configuration names, and keep the results in its run.
+
+    Raises:
+        DataError: no labels to evaluate with.
+    """
     config = checkpoint.config
-    found = evaluate(load_model(run), config, config.training.seed)
+    found = evaluate(load_model(checkpoint.path), config, config.training.seed)
     results = replace(found, seconds=seconds)
-    if (run / CONFIG).is_file():  # not into what was exported, which may lie in a cache
+    # Not into what was exported, which may lie in a cache.
+    if run is not None and (run / CONFIG).is_file():
         results.save(run / RESULTS)
     return results
 

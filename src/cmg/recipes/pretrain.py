@@ -37,7 +37,10 @@ from cmg.training.seeding import step_generator
 from cmg.training.state import TrainingState
 from cmg.types import Modality
 
-SPACE = "free space, choose another --out, or keep fewer checkpoints: training.keep_checkpoints=2"
+SPACE = (
+    "free space, choose another --out, or keep fewer checkpoints: training.keep_checkpoints=2. "
+    "Nothing was written"
+)
 """The remedy where a run's checkpoints do not fit."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,17 @@ from cmg.config.schema import RunConfig
 from cmg.errors import CheckpointError, ConfigError, DataError
 from cmg.evaluation.results import CodebookStats, Results
 from cmg.evaluation.scores import Score, ScoreMap
-from cmg.files import StrPath, as_path
+from cmg.files import StrPath
+from cmg.hub import is_hub, local
 from cmg.models.saving import DESCRIPTION
 from cmg.models.unified import UnifiedModel
-from cmg.places import lies_there
+from cmg.places import lies_there, public_text
 from cmg.recipes.evaluate import RESULTS
 from cmg.report.gather import RunLog, control_remarks, find_results, run_log, trained_on
 from cmg.report.tables import crossing
 from cmg.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from cmg.runs.cost import Cost, read_cost
-from cmg.runs.folder import CONFIG
+from cmg.runs.folder import CONFIG, RUN, places_of
 
 MEAN = "mean across"
 """In the place of a direction: the mean over those between different modalities."""
@@ -197,18 +199,21 @@ def compared(folders: Sequence[StrPath]) -> SideBySide:
     """Runs side by side; each that has not been evaluated is, if its store has labels.
 
     Args:
-        folders: Run folders; what the others are compared with first.
+        folders: Runs and exports; what the others are compared with first.
 
     Raises:
         ConfigError: fewer than two, or one twice.
         CheckpointError: a folder is no run, or has no checkpoint that can be read.
         DataError: results or costs are damaged.
     """
-    paths = [as_path(folder, "a run folder") for folder in folders]
+    paths = [local(folder) for folder in folders]
     refuse_unfit(paths)
     checkpoints = [read_checkpoint(path) for path in paths]  # before anything takes time
     remarks: list[str] = []
-    names = short_names(paths)
+    names = [
+        os.fspath(given) if is_hub(given) else name
+        for given, name in zip(folders, short_names(paths), strict=True)
+    ]
     runs = [
         read_run(path, checkpoint, name, remarks)
         for path, checkpoint, name in zip(paths, checkpoints, names, strict=True)
@@ -232,11 +237,12 @@ def refuse_unfit(paths: Sequence[Path]) -> None:
         CheckpointError: one is no run with a checkpoint.
     """
     for path in paths:
-        if (path / DESCRIPTION).is_file() and not (path / CONFIG).is_file():
+        alone = (path / DESCRIPTION).is_file()
+        if alone and not (path / RUN).is_file():
             raise CheckpointError(
                 f"{path} is a checkpoint; give the folder of its run, {path.parent.parent}"
             )
-        if not (path / CONFIG).is_file():
+        if not alone and not (path / CONFIG).is_file():
             state = "is no cmg run" if path.exists() else "does not exist"
             remedy = "give run folders of `cmg pretrain --out` (`cmg runs` lists them)"
             raise CheckpointError(f"{path} {state}; {lies_there(path) or remedy}")
@@ -287,12 +293,13 @@ def read_run(path: Path, checkpoint: Checkpoint, name: str, remarks: list[str]) 
                 "compare again for pairs of heads."
             )
     epochs = checkpoint.config.training.epochs
-    if checkpoint.position.epoch < epochs and not checkpoint.origin:
+    if checkpoint.position.epoch < epochs and (path / CONFIG).is_file() and not checkpoint.origin:
         said.append(
             f"It stands at epoch {checkpoint.position.epoch} of {epochs}; `cmg pretrain --resume` "
             "goes on."
         )
-    remarks += [f"{name}: {told}" for told in said]
+    known = (str(path), str(path.resolve()), *places_of(checkpoint.config).values())
+    remarks += [f"{name}: {public_text(told, *known)}" for told in said]
     model = UnifiedModel(checkpoint.modalities, checkpoint.config.model)
     return Compared(
         run_log(path),

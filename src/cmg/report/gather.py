@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from cmg.baselines.record import Baselines, read_baselines
 from cmg.clips import configured_clips, training_split
@@ -25,10 +27,10 @@ from cmg.files import StrPath
 from cmg.models.unified import UnifiedModel
 from cmg.places import lies_there, public_name, public_text
 from cmg.recipes.demo import MARKER
-from cmg.recipes.evaluate import RESULTS, evaluate, evaluate_run
+from cmg.recipes.evaluate import RESULTS, evaluate, evaluate_checkpoint
 from cmg.report.transfer import TransferTable, transfer_table
 from cmg.runs.checkpoint import Checkpoint, list_checkpoints, load_model, read_checkpoint
-from cmg.runs.folder import CONFIG, RUN, read_facts, read_metrics
+from cmg.runs.folder import CONFIG, RUN, read_facts, read_metrics, with_places
 
 ENCODED_AT_A_TIME = 256
 
@@ -68,6 +70,17 @@ class CodedSplit:
     def store(self) -> Clips:
         """Where the clips are from."""
         return self.split.whole
+
+    @cached_property
+    def read_labels(self) -> dict[str, Tensor]:
+        """Labels of the clips that were asked for, each read once."""
+        return {}
+
+    def label(self, name: str) -> Tensor:
+        """A label of the clips; see :meth:`cmg.data.clips.Clips.label`."""
+        if name not in self.read_labels:
+            self.read_labels[name] = self.split.label(name)
+        return self.read_labels[name]
 
     @property
     def modalities(self) -> list[str]:
@@ -117,15 +130,23 @@ class ReportData(CodedSplit):
         return public_name(set_name(self.checkpoint.config.data.store))
 
 
-def gather(folder: Path, labels: StrPath | None = None, label: str | None = None) -> ReportData:
+def gather(
+    folder: Path,
+    labels: StrPath | None = None,
+    label: str | None = None,
+    data: StrPath | None = None,
+) -> ReportData:
     """Collect a report; evaluate the run first if that has not been done.
 
     Args:
         folder: A run folder of ``cmg pretrain`` or the folder of ``cmg demo``.
         labels: File of labels to read instead of the store's.
         label: Names of the labels to read, with commas between; None is the first.
+        data: Where the data of a run are; None is where it says. Kept results of other data are
+            left aside, and it is evaluated on these.
 
     Raises:
+        ConfigError: data of a demo.
         CheckpointError: the folder is no run and no demo, or a checkpoint is damaged.
         ConfigError: labels of a demo, or `label` names none.
         DataError: the store or the results are missing or damaged; no such labels.
@@ -133,8 +154,13 @@ def gather(folder: Path, labels: StrPath | None = None, label: str | None = None
     folder = Path(folder)
     runs = example_runs(folder)
     checkpoint = read_checkpoint(runs[0])
-    own = trained_on(checkpoint, folder)
-    asked, demo = labels is not None or label is not None, runs[0] != folder
+    demo = runs[0] != folder
+    if data is not None:
+        if demo:
+            raise ConfigError(f"{folder} is a demo, which brings its data; leave --data out")
+        config = with_places(checkpoint.config, {"store": os.fspath(data)})
+        checkpoint = replace(checkpoint, config=config)
+    own, asked = trained_on(checkpoint, folder), labels is not None or label is not None
     if asked and demo:
         raise ConfigError(f"{folder} has several runs; give one of its seed-* folders for labels")
     remarks: list[str] = []
@@ -144,13 +170,14 @@ def gather(folder: Path, labels: StrPath | None = None, label: str | None = None
     model = load_model(runs[0])
     split, encoded = encode(model, split)
     usage = code_usage(encoded, model.size)
+    other = data is not None and own.content_hash != checkpoint.data_hash
     results: Results | None
     further: list[TransferTable] = []
     if asked:
         results, further = read_labeled(model, checkpoint, store, names or ())
     else:
-        results = find_results(folder, demo, checkpoint, store, remarks)
-    baselines = read_baselines(folder)
+        results = find_results(folder, demo, checkpoint, store, remarks, other)
+    baselines = None if other else read_baselines(folder)
     known = labels is None and baselines and baselines.label == store.about.first_label("clip")
     if asked and baselines and not known:
         remarks.append("The baselines of the run are of another label, and not in this report.")
@@ -296,14 +323,21 @@ def encode(model: UnifiedModel, split: Clips) -> tuple[Clips, dict[str, EncodedM
 
 
 def find_results(
-    folder: Path, demo: bool, checkpoint: Checkpoint, store: Clips, remarks: list[str]
+    folder: Path,
+    demo: bool,
+    checkpoint: Checkpoint,
+    store: Clips,
+    remarks: list[str],
+    other: bool = False,
 ) -> Results | None:
     """The results in the folder, or of an evaluation made now; None without labels.
+
+    Those in the folder are not taken, and none are kept in it, where the store is of `other` data.
 
     Raises:
         DataError: a demo without results, or damaged results.
     """
-    if (folder / RESULTS).is_file():
+    if (folder / RESULTS).is_file() and not other:
         return Results.load(folder / RESULTS)
     if demo:
         raise DataError(
@@ -320,7 +354,7 @@ def find_results(
         remarks.append("Without held-out clips there are no transfer tables.")
         return None
     try:
-        return evaluate_run(folder)
+        return evaluate_checkpoint(checkpoint, None if other else folder)
     except DataError as error:
         told = public_text(str(error).replace(str(store.path), store.path.name))
         remarks.append(f"There are no transfer tables, the evaluation failed: {told}.")

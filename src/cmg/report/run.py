@@ -58,6 +58,7 @@ def write_report(
     media_mb: float = MEDIA_MB,
     labels: StrPath | None = None,
     label: str | None = None,
+    data: StrPath | None = None,
 ) -> list[Path]:
     """Write ``report.html``, one self-contained file, ``report.md``, and the folder ``report``.
 
@@ -73,6 +74,7 @@ def write_report(
         labels: csv or jsonl file of labels to read instead of the store's.
         label: Names of the labels to read, with commas between; None is the first. With either,
             transfer is evaluated anew, and not kept as the run's evaluation.
+        data: Where the data of a run are, which an export lacks; None is where it says.
 
     Returns:
         The two files of the whole report.
@@ -88,7 +90,7 @@ def write_report(
     if out is None and is_hub(folder):
         raise ConfigError(f"{folder} is on a hub, so its report needs a folder: say --out DIR")
     folder = local(folder)
-    sets = [gather(one, labels, label) for one in sets_of(folder)]
+    sets = [gather(one, labels, label, data) for one in sets_of(folder)]
     shown = media_of(sets[0].split, media, room=round(media_mb * MB))
     document = run_document(sets, shown)
     return replace_files(Path(folder if out is None else out), report_files(document))

@@ -171,7 +171,7 @@ def histogram(
     """(class, share) of the labeled tokens of a code, the most frequent first."""
     names = data.store.labels[label].classes
     total = torch.zeros(len(names))
-    labels = data.split.label(label)
+    labels = data.label(label)
     for m in modalities:
         one = data.encoded[m]
         classes: Tensor = step_labels(labels, one)

@@ -92,7 +92,8 @@ def list_runs(folder: StrPath) -> list[ListedRun]:
 
 def run_folders(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
     """The run folders at or below one; those within a run, of its baselines, are left out."""
-    if (folder / "config.yaml").is_file() and (folder / "run.json").is_file():
+    whole = ("config.yaml", "checkpoint.json")
+    if (folder / "run.json").is_file() and any((folder / name).is_file() for name in whole):
         yield folder
         return
     try:
@@ -153,7 +154,9 @@ def stated(path: Path, damage: list[str]) -> dict[str, Any]:
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """The folder of the newest complete checkpoint."""
+    """The folder of the newest complete checkpoint; an export is its only one."""
+    if (run / "checkpoint.json").is_file():
+        return run
     folders = (run / "checkpoints").glob("step-*/checkpoint.json")
     named_so = [p.parent for p in folders if re.fullmatch(r"step-\d{8,}", p.parent.name)]
     return max(named_so, key=lambda p: int(p.name.removeprefix("step-")), default=None)

@@ -8,11 +8,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmg.files import bytes_below
 from cmg.simulate import layout
 from cmg.simulate.clip_files import write_frame, write_mask, write_zip
 from cmg.simulate.latents import Floats
@@ -149,6 +151,31 @@ def _avsbench(lists: Lists, seed: int) -> Iterator[RenderJob]:
         )
         audio = (layout.s4_audio(split, category, name),)
         yield RenderJob(avsbench_script(category, name, seed), audio, frames=frames, masks=masks)
+
+
+def make_folders(folder: Path, jobs: Sequence[RenderJob]) -> None:
+    """The folders that the files of some jobs go to."""
+    paths = {path for job in jobs for path in (*job.audio, *job.video, *job.frames, *job.masks)}
+    paths |= {job.segments[0] for job in jobs if job.segments is not None}
+    for parent in {Path(path).parent for path in paths}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+
+
+def expected_bytes(jobs: Sequence[RenderJob], pictures: ScenePainter) -> int:
+    """About what the features of all jobs take: each as much as the first one of its kind."""
+    kinds: dict[tuple[bool, ...], list[RenderJob]] = defaultdict(list)
+    for job in jobs:
+        parts = (job.audio, job.video, job.frames, job.segments, job.row is not None)
+        kinds[tuple(map(bool, parts))].append(job)
+    size = 0
+    for some in kinds.values():
+        with TemporaryDirectory(prefix="cmg-simulate-") as temporary:
+            folder = Path(temporary)
+            make_folders(folder, some[:1])
+            rows = render((pictures, folder), some[:1]).ave
+            each = bytes_below(folder) + sum(x.nbytes + y.nbytes for _, x, y in rows)
+        size += len(some) * each
+    return size
 
 
 def run(

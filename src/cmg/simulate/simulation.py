@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmg.files import StrPath, bytes_below, writing
+from cmg.files import StrPath, bytes_below, need_space, writing
 from cmg.official.catalogue import COUNTS, S4, SPLITS
 from cmg.official.layout import SIMULATION, Layout
 from cmg.optional import h5py
 from cmg.simulate.dialects import annotation_files, find_lists, read_lists
 from cmg.simulate.hdf5 import ave_features, write_ave_lists
-from cmg.simulate.jobs import RenderJob, plan, run
+from cmg.simulate.jobs import RenderJob, expected_bytes, make_folders, plan, run
 from cmg.simulate.latents import Latents
 from cmg.simulate.lists import Lists
 from cmg.simulate.options import SimulateOptions
@@ -79,14 +79,18 @@ def simulate(
     whole, originals = _whole_lists(options.lists)
     lists = whole.cut(options.fraction, options.of_avsbench)
     jobs = plan(lists, options.seed, options.weak_train)
+    widths = options.all_widths
+    world = Latents(options.seed, widths["audio"], widths["video"], options.map_size)
+    pictures = ScenePainter(world, options.frame_size)
     staging = Staging(out, options.overwrite, SIMULATION)
     try:
         with writing(out):
+            need_space(out, expected_bytes(jobs, pictures))
             _write_lists(staging.folder, lists)
             if originals is not None and options.fraction == 1.0:
                 _put_originals(staging.folder, originals, whole.avsbench == lists.avsbench)
             _write_text(staging.folder, lists, options)
-            _write_features(staging.folder, jobs, lists, options, progress)
+            _write_features(staging.folder, jobs, lists, options, pictures, progress)
             facts = _facts(options, lists, jobs)
             (staging.folder / SIMULATION).write_text(json.dumps(facts, indent=2) + "\n")
             size = bytes_below(staging.folder)
@@ -134,18 +138,14 @@ def _write_features(
     jobs: Sequence[RenderJob],
     lists: Lists,
     options: SimulateOptions,
+    pictures: ScenePainter,
     progress: Progress | None,
 ) -> None:
     widths, size = options.all_widths, options.map_size
-    world = Latents(options.seed, widths["audio"], widths["video"], size)
-    paths = {path for job in jobs for path in (*job.audio, *job.video, *job.frames, *job.masks)}
-    paths |= {job.segments[0] for job in jobs if job.segments is not None}
-    for parent in {Path(path).parent for path in paths}:
-        (folder / parent).mkdir(parents=True)
+    make_folders(folder, jobs)
     shapes = {"audio": (widths["audio"],), "visual": (size, size, widths["video"])}
     clips = 0
     with ave_features(folder, len(lists.ave), shapes) as ave:
-        pictures = ScenePainter(world, options.frame_size)
         for done in run(jobs, pictures, folder, options.workers):
             for row, audio, video in done.ave:
                 ave["audio"][row], ave["visual"][row] = audio, video
