@@ -18,7 +18,7 @@ from benchmarks.anonymous import anonymous_bytes
 from benchmarks.figures import Figure, Section, markdown
 from benchmarks.published import BF16, FLOAT32, LEAN, OURS, QUICK, Extent, our_case
 from benchmarks.step import our_step
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 
 FORMS = (FLOAT32, BF16, LEAN)
 WAYS = {"kept": True, "given back": False}

@@ -25,7 +25,7 @@ from benchmarks.looped import LoopedTraining
 from benchmarks.published import QUICK, SIZE, Extent
 from benchmarks.running import ROOT
 from benchmarks.step import looped_on
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 from cmg.training.options import Precision
 from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step

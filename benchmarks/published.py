@@ -6,7 +6,7 @@ The looped form (:mod:`benchmarks.looped`) is timed in float64 and float32 on tw
 line through them gives its time on 80 clips, so that what does not grow with the batch (Adam,
 codes) is not multiplied. What grows with its square (pairs of clips) is told too short by that, so
 ratios are rather too low. Ours are timed on the whole batch, in a process of their own, which keeps
-freed memory as training does (:mod:`cmg.training.allocation`). All take turns.
+freed memory as training does (:mod:`cmg.allocation`). All take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.flops import nominal_flops
 from benchmarks.looped import LoopedTraining
 from benchmarks.step import looped_on, our_step
 from benchmarks.timing import side_by_side
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 from cmg.training.options import Precision
 
 SIZE = "audio-video-text"

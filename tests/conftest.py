@@ -27,10 +27,10 @@ import pytest
 import torch
 from filelock import FileLock
 
+from cmg import allocation
 from cmg.cli import main as entry
 from cmg.cli.output import STATE
 from cmg.process import thread_count
-from cmg.training import allocation
 
 
 class Said(NamedTuple):

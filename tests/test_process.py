@@ -14,6 +14,7 @@ import torch
 from tests.tiny import TINY
 
 import cmg
+from cmg import allocation
 from cmg.copying.ray_engine import ray_chunks
 from cmg.errors import NonFiniteError
 from cmg.launching import launch, under_launch
@@ -24,7 +25,6 @@ from cmg.recipes.jobs import Job, run_job
 from cmg.recipes.pretrain import prepare
 from cmg.recipes.retrieval import evaluate_retrieval
 from cmg.recipes.two_stage import JoinOptions, two_stage
-from cmg.training import allocation
 from cmg.workers import OWN_PROCESS, run_all
 
 SMALL = [*TINY, "data.batch_size=5", "model.codebook.size=6"]

@@ -94,6 +94,6 @@ def public_text(text: str, *known: str | os.PathLike[str] | None) -> str:
 
     A path with a space in it is found whole only where it is known.
     """
-    for path in sorted(map(os.fspath, filter(None, known)), key=len, reverse=True):
+    for path in sorted((os.fspath(path) for path in known if path), key=len, reverse=True):
         text = text.replace(path, Path(path).name or path)
     return PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)

@@ -1,10 +1,12 @@
 """``cmg evaluate avs`` and ``cmg segment``, as a user types them."""
 
+import base64
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cmg.data.inmemory import write_store
@@ -12,7 +14,7 @@ from cmg.extract import registry
 from cmg.types import Kind
 
 from .conftest import SMALL
-from .test_encode_media import CARDS, write_clip
+from .test_encode_media import CARDS, record_extractors, write_clip
 
 FRAMES, SIDE = 3, 32
 QUICK = [
@@ -353,3 +355,115 @@ def test_what_cannot_be_segmented_is_told(cmg, trained, tmp_path):
         assert said.code == 2, given
         assert told in said.err
         assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def explored(run, trained, tmp_path_factory):
+    """An explorer with a segmentation model, and the folder of its media."""
+    from starlette.testclient import TestClient
+
+    from cmg.explore.app import make_app
+    from cmg.explore.session import Session
+
+    root = tmp_path_factory.mktemp("explored")
+    record_extractors(shutil.copytree(run, root / "run"))
+    (root / "media").mkdir()
+    for i in (6, 7, 8):
+        write_clip(root / "media", i, seconds=3.0, caption=False).rename(root / f"media/c{i}.mp4")
+    (root / "media" / "c8.mp4").rename(root / "c8.mp4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "CARDS", CARDS)
+        (root / "media" / "c8.mp4").write_bytes(b"")
+        model = trained / "models" / "audio-0"
+        session = Session.open(root / "run", media=root / "media", segmentation=model)
+        (root / "media" / "c8.mp4").unlink()
+    return root, session, TestClient(make_app(session), base_url="http://127.0.0.1:8765")
+
+
+def test_an_explorer_segments_what_the_command_segments(cmg, explored, trained):
+    root, _, client = explored
+    model = ["--model", trained / "models" / "audio-0", "--encoder", root / "run"]
+    for name, form, more in (
+        ("s", {"query": "audio"}, ["--query", "audio"]),
+        ("w", {"query": "text", "words": "a  red one"}, ["--query", "text", "--text", "a red one"]),
+    ):
+        said = cmg("segment", root / "media/c6.mp4", *model, *more, "--out", root / name)
+        assert said.code == 0, said.err
+        answer = client.post("/segment", data={"clip": "c6", **form}).json()
+        masks = [path.read_bytes() for path in sorted((root / name / "masks").glob("*.png"))]
+        assert [base64.b64decode(mask) for mask in answer["masks"]] == masks
+        told = json.loads((root / name / "segmentation.json").read_text())
+        assert answer["share_of_pixels"] == pytest.approx(told["share_of_pixels"])
+        page = client.get("/clips/0", params=form).text
+        assert page.count('<img class="masked"') == 3
+        assert f"{100 * told['share_of_pixels'][0]:.1f}" in page
+    with (root / "media" / "c6.mp4").open("rb") as file:
+        sent = client.post("/segment", data={"query": "audio"}, files={"file": ("x.mp4", file)})
+    assert len(sent.json()["masks"]) == 3
+
+
+def test_another_clip_and_a_file_ask_by_their_beginning(explored):
+    from cmg.explore.segmenting import Query, segmented
+    from cmg.extract.clip import MediaClip
+    from cmg.recipes.segment_clip import segment_clip
+
+    root, session, client = explored
+    found = segmented(session, Query("audio", clip="c7"), "c6")
+    files = {"video": root / "media/c6.mp4", "audio": root / "media/c7.mp4"}
+    model = session.segmenter.path
+    direct = segment_clip(MediaClip("x", "x", files), model, "audio", root / "run")
+    assert torch.equal(found.probabilities, direct.probabilities)
+    with (root / "media" / "c7.mp4").open("rb") as file:
+        page = client.post("/clips/0", data={"query": "audio"}, files={"file": ("y.mp4", file)})
+    assert "By the audio of a file" in page.text
+    assert page.text.count('<img class="masked"') == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"query": "audio"}, "say which clip is segmented"),
+        ({"query": "audio", "clip": "c9"}, "c9: its files are not known"),
+        ({"query": "audio", "clip": "c8"}, "c8: c8.mp4 has moved away since extraction"),
+        ({"query": "audio", "clip": "<b>"}, "no clip '<b>'"),
+        ({"query": "smell", "clip": "c6"}, "smell"),
+        ({"query": "text", "clip": "c6"}, "c6: it has no text to ask by"),
+        ({"query": "text", "clip": "c6", "words": "a", "query_clip": "c7"}, "one of them"),
+        ({"query": "text", "clip": "c6", "words": "a " * 11}, "takes at most 10"),
+    ],
+)
+def test_what_an_explorer_cannot_segment_is_told(explored, form, says):
+    root, _, client = explored
+    answer = client.post("/segment", data=form)
+    assert answer.status_code == 400
+    assert says in answer.json()["message"]
+    assert str(root) not in answer.text
+
+
+def test_an_upload_that_cannot_be_read_is_told_by_its_name(explored):
+    _, _, client = explored
+    sent = client.post("/segment", data={"query": "audio"}, files={"file": ("x.mp4", b"none")})
+    assert sent.status_code == 400
+    assert sent.json()["message"].startswith("x.mp4 cannot be read")
+    page = client.post("/clips/0", data={"query": "audio"}, files={"file": ("y.wav", b"none")})
+    assert page.status_code == 400
+    assert "y.wav cannot be read" in page.json()["message"]
+
+
+def test_an_explorer_offers_no_segmentation_without_a_model_or_pictures(explored, trained, run):
+    from starlette.testclient import TestClient
+
+    from cmg.errors import CheckpointError
+    from cmg.explore.app import make_app
+    from cmg.explore.session import Session
+
+    root, _, client = explored
+    assert "Segment by a query" in client.get("/clips/0").text
+    assert "Segment by a query" not in client.get("/clips/3").text
+    session = Session.open(root / "run", media=root / "media")
+    plain = TestClient(make_app(session), base_url="http://127.0.0.1:8765")
+    assert "Segment by a query" not in plain.get("/clips/0").text
+    answer = plain.post("/segment", data={"query": "audio", "clip": "c6"})
+    assert "--segmentation MODEL" in answer.json()["message"]
+    with pytest.raises(CheckpointError, match="is no segmentation model"):
+        Session.open(run, segmentation=root)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import wave
+from dataclasses import replace
 from io import BytesIO
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -167,6 +173,16 @@ def test_files_are_served_by_clip_in_parts_and_no_other(session, tmp_path):
     assert "0.wav has moved away since extraction" in client.get("/clips/0").text
 
 
+def test_a_clip_out_of_a_longer_file_is_played_from_its_start_to_its_end(session, tmp_path):
+    parts = own(session, tmp_path)
+    id_ = session.split.ids[1]
+    parts.media.clips[id_] = replace(parts.media.clips[id_], start=0.5, end=1.5)
+    page = TestClient(make_app(parts), base_url=HERE).get("/clips/1")
+    assert 'data-begins="-0.5" src="/sound/eeg/1#t=0.5,1.5"' in page.text
+    # With no referrer at all a browser would send the page's own forms from origin "null".
+    assert page.headers["referrer-policy"] == "same-origin"
+
+
 def test_a_folder_without_the_clips_and_a_port_in_use_are_refused(run, tmp_path):
     (tmp_path / "other.png").write_bytes(b"")
     with pytest.raises(DataError, match="has none of the 18 clips"):
@@ -177,3 +193,22 @@ def test_a_folder_without_the_clips_and_a_port_in_use_are_refused(run, tmp_path)
             bound("127.0.0.1", port)
     with bound("127.0.0.1", None) as one, bound("127.0.0.1", None) as two:
         assert one.getsockname() != two.getsockname()
+
+
+def test_as_typed_until_ctrl_c_beside_another_explorer_of_the_run(run, client, cmg):
+    """A process of its own, most of whose time is importing torch."""
+    command = [sys.executable, "-m", "cmg", "explore", run, "--no-browser", "--json", "--port"]
+    with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE) as explorer:
+        try:
+            address = json.loads(explorer.stdout.readline())["address"]
+            with urlopen(address) as page:
+                assert page.read().decode() == client.get("/").text
+            port = address.rstrip("/").rpartition(":")[2]
+            said = cmg("explore", run, "--no-browser", "--port", port)
+            assert said.code == 2
+            assert f"port {port}: Address already in use" in said.err
+            assert "leave --port out" in said.err
+            explorer.send_signal(signal.SIGINT)
+            assert explorer.wait(20) == 0
+        finally:
+            explorer.kill()

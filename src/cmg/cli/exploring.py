@@ -17,6 +17,10 @@ def explore(
         Path | None,
         typer.Option(help="Folder or manifest that the clips were extracted from."),
     ] = None,
+    segmentation: Annotated[
+        Path | None,
+        typer.Option(help="Model of `cmg evaluate avs` (OUT/models/NAME), to segment by a query."),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split; default: the run's test split.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; default: the first free one.")] = None,
@@ -33,7 +37,7 @@ def explore(
 
     needed()
     listening = bound(host, port)
-    session = Session.open(run, data, split, media)
+    session = Session.open(run, data, split, media, segmentation)
     say_remarks(session.remarks)
 
     def told(address: str) -> None:

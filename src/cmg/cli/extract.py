@@ -93,7 +93,7 @@ def extract(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: cores.")] = None,
     chunk: Annotated[
         int, typer.Option(help="Clips per shard; what a killed process loses at most.")
-    ] = 32,
+    ] = 16,
     engine: Annotated[
         Literal["local", "torchrun", "ray"] | None,
         typer.Option(help="Default: torchrun where it, or srun, has started this; else local."),

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from numpy.typing import NDArray
 
+from cmg.allocation import kept_memory
 from cmg.data.about import About
 from cmg.data.features import as_block, converted
 from cmg.data.manifest import (
@@ -31,6 +32,7 @@ from cmg.data.manifest import (
 from cmg.data.writer import Clip, StoreWriter
 from cmg.errors import CmgError, DataError, ModalityError, did_you_mean
 from cmg.files import replace_file
+from cmg.workers import OWN_PROCESS
 
 CHUNK = 256
 """Clips per chunk, and so per shard."""
@@ -175,6 +177,8 @@ def write_chunk(
 ) -> ChunkRecord:
     """Write one chunk and its record into `folder`; `tick` is called after every clip.
 
+    In a process of cmg's own what extractors free is kept for the next frames: the same bits.
+
     Raises:
         CannotWriteError: the disk is full or the like.
         CmgError: a clip cannot be read, where that is not to be skipped.
@@ -184,9 +188,12 @@ def write_chunk(
     target = folder / f"{index:05d}"
     manifest: Manifest | None = None
     try:
-        with StoreWriter(
-            target, plan.specs, plan.labels, media=plan.media, shard_bytes=sys.maxsize
-        ) as writer:
+        with (
+            kept_memory(OWN_PROCESS.get()),
+            StoreWriter(
+                target, plan.specs, plan.labels, media=plan.media, shard_bytes=sys.maxsize
+            ) as writer,
+        ):
             for position in plan.positions(index):
                 _add(writer, source, plan, position, done)
                 if tick is not None:

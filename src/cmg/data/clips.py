@@ -149,8 +149,7 @@ class Clips:
     @property
     def extractors(self) -> dict[str, str]:
         """What made the features of each modality, of those where that is known."""
-        specs = self.about.specs.items()
-        return {m: spec.extractor for m, spec in specs if spec.extractor is not None}
+        return {m: s.extractor for m, s in self.about.specs.items() if s.extractor is not None}
 
     @cached_property
     def content_hash(self) -> str:
@@ -170,7 +169,7 @@ class Clips:
 
     # --- views -----------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def whole(self) -> Clips:
         """All of the clips that these are some of."""
         return replace(self, name="", at=None)
@@ -182,8 +181,7 @@ class Clips:
             DataError: there is no such split.
         """
         for part in name.split("+"):
-            if part not in self.columns.splits:
-                known = self.columns.splits
+            if part not in (known := self.columns.splits):
                 raise DataError(f"{self.path}: unknown split {part!r}{did_you_mean(part, known)}")
         found = replace(self, name=name, at=None)
         if self._whole:
@@ -263,13 +261,11 @@ class Clips:
         """
         file = labels if isinstance(labels, LabelFile) else read_labels(labels)
         ids = self.columns.ids(range(len(self.columns)))
-        remarks = file.remarks(ids, str(self.path))
+        said = tuple(file.remarks(ids, str(self.path)))
         specs = {name: LabelSpec(classes=file.classes_of(name)) for name in file.classes}
         values = {name: file.column(name, ids) for name in file.classes}
         told = partial(_labelled, self.about.fingerprint, file.classes)
-        about = replace(
-            self.about, labels=specs, fingerprint=told, remarks=tuple(remarks), manifest=None
-        )
+        about = replace(self.about, labels=specs, fingerprint=told, remarks=said, manifest=None)
         return replace(self, about=about, columns=self.columns.labelled(values))
 
     # --- clips one by one, and all of them -------------------------------------------------------
@@ -283,6 +279,11 @@ class Clips:
     def ids(self) -> list[str]:
         """The clips' ids, all of them; of a few, ask :meth:`ids_of`."""
         return self.columns.ids(self._at(slice(None)).tolist())
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each clip is, by its id."""
+        return {name: at for at, name in enumerate(self.ids)}
 
     def ids_of(self, clips: ArrayLike) -> list[str]:
         """Ids of some clips by their positions."""
@@ -380,8 +381,7 @@ class Clips:
             known = len(self.labels[name].classes)
             return torch.from_numpy(self.columns.classes(name, self._at(slice(None)), known))
         values = [row.labels.get(name) for row in self.rows]
-        steps = (self.lengths_of(m, slice(None)).max(initial=0) for m in self.about.specs)
-        longest = int(max(steps))
+        longest = max(int(self.lengths_of(m, slice(None)).max(initial=0)) for m in self.about.specs)
         if self.labels[name].multiple:
             return multi_hot(values, longest, len(self.labels[name].classes))
         out = torch.full((len(values), longest), -1, dtype=torch.int64)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from cmg.errors import CmgError, DataError
 from cmg.explore import pages
+from cmg.explore.segmenting import Query, masks, named, segmented, shares
 from cmg.explore.session import Session, asked
 from cmg.extract.extractor import Takes
 from cmg.report.html import stylesheet
@@ -80,6 +81,22 @@ class Retrieved(BaseModel):
     hits: list[FoundClip]
 
 
+class FoundMasks(BaseModel):
+    """What `/segment` answers: of every second, from the first on.
+
+    Attributes:
+        id: Of the clip.
+        query: Modality of the query.
+        share_of_pixels: Within the mask, 0..1.
+        masks: PNG files in base64, white where it is what the query is about.
+    """
+
+    id: str
+    query: str
+    share_of_pixels: list[float]
+    masks: list[str]
+
+
 def make_app(session: Session, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")) -> FastAPI:
     """The application of a run, for any ASGI server.
 
@@ -123,7 +140,8 @@ def _guard(app: FastAPI, hosts: tuple[str, ...]) -> None:
         answer = await go_on(request)
         answer.headers["Content-Security-Policy"] = POLICY
         answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
+        # Without any referrer a browser sends the forms of these pages as if from nowhere.
+        answer.headers["Referrer-Policy"] = "same-origin"
         return answer
 
     def told(request: Request, error: Exception) -> Response:
@@ -159,8 +177,18 @@ def _add_pages(app: FastAPI, session: Session) -> None:
         return HTMLResponse(pages.steps(session, code, modality, page))
 
     @app.get("/clips/{place}", include_in_schema=False)
-    def clip(place: int) -> Response:
-        return HTMLResponse(pages.clip(session, _row(session, place)))
+    def clip(place: int, query: str = "", words: str = "", clip: str = "") -> Response:
+        asking = Query(query, words, clip.strip())
+        return HTMLResponse(pages.clip(session, _row(session, place), asking))
+
+    @app.post("/clips/{place}", include_in_schema=False)
+    def segment_by_file(
+        place: int,
+        query: Annotated[str, Form()],
+        file: Annotated[UploadFile | None, File()] = None,
+    ) -> Response:
+        with received(file) as path:
+            return HTMLResponse(pages.clip(session, _row(session, place), Query(query, file=path)))
 
     @app.get("/search", include_in_schema=False)
     def search(
@@ -207,7 +235,8 @@ def _add_media(app: FastAPI, session: Session) -> None:
     @app.get("/frame/{modality}/{place}/{step}", include_in_schema=False)
     def frame(modality: str, place: int, step: int) -> Response:
         media, at = found(place, modality, step, "frames")
-        with session.decoding:
+        path = media.file(at)
+        with named({} if path is None else {path: path.name}), session.decoding:
             picture = media.frame(at)
         if picture is None:
             raise DataError(f"clip {place} has no frame at step {step}")
@@ -252,6 +281,21 @@ def _add_api(app: FastAPI, session: Session) -> None:
         shown = [FoundClip(id=id_, score=score) for id_, score in hits]
         return Retrieved(source=source, target=target, by=by, hits=shown)
 
+    @app.post("/segment")
+    def segment(
+        query: Annotated[str, Form()],
+        clip: Annotated[str, Form()] = "",
+        file: Annotated[UploadFile | None, File()] = None,
+        words: Annotated[str, Form()] = "",
+        query_clip: Annotated[str, Form()] = "",
+        query_file: Annotated[UploadFile | None, File()] = None,
+    ) -> FoundMasks:
+        """Masks of a clip or a file, by its own sound, by words, by another clip or a file."""
+        with received(file) as path, received(query_file) as by:
+            found = segmented(session, Query(query, words, query_clip, by), clip, path)
+        told = {"share_of_pixels": shares(found), "masks": masks(found)}
+        return FoundMasks(id=found.id, query=query, **told)
+
 
 @contextmanager
 def received(upload: UploadFile | None) -> Iterator[Path | None]:
@@ -271,8 +315,5 @@ def received(upload: UploadFile | None) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"query{suffix}"
         path.write_bytes(upload.file.read())
-        try:
+        with named({path: Path(upload.filename).name}):
             yield path
-        except CmgError as error:  # no path of this machine leaves it
-            told = str(error).replace(str(path), Path(upload.filename).name)
-            raise type(error)(told) from error

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from cmg.errors import CmgError
+from cmg.explore.segmenting import Query, can_segment, pictures, segmented, shares
 from cmg.explore.session import Session, told_labels
 from cmg.report.code_timeline import timeline_svg
 from cmg.report.colors import modality_colors
@@ -95,14 +96,23 @@ def steps(session: Session, name: str, modality: str, page: int) -> str:
     )
 
 
-def clip(session: Session, place: int) -> str:
-    """A clip in time."""
+def clip(session: Session, place: int, query: Query) -> str:
+    """A clip in time, and segmented where it is asked to be."""
     coded, row = session.coded, session.split.rows[place]
     drawn, problem = Markup(), ""
     try:
         drawn = Markup(timeline_svg(session.coded_clip(place)))
     except CmgError as wrong:
         problem = str(wrong)
+    can, masked, refused = can_segment(session, place), [], ""
+    if query.modality:
+        try:
+            found = segmented(session, query, row.id)
+            masked = list(zip(pictures(found), shares(found), strict=True))
+        except CmgError as error:
+            if query.file is not None:  # told by the name it was sent by
+                raise
+            refused = str(error)
     codes = sorted(
         {
             k
@@ -122,6 +132,10 @@ def clip(session: Session, place: int) -> str:
         modalities=[m for m in coded.modalities if row.lengths.get(m)],
         place=place,
         count=len(session.split),
+        names=coded.model.modalities if can else (),
+        asking=query,
+        masked=masked,
+        refused=refused,
     )
 
 
@@ -143,12 +157,18 @@ def search(
         try:
             hits = session.found(clip, words, file, source, target, by)
         except CmgError as wrong:
+            if file is not None:
+                raise
             problem = str(wrong)
-    where = {id_: i for i, id_ in enumerate(session.split.ids)} if hits else {}
+    where = session.split.places
     return made(
         "search",
         session=session,
-        hits=[(where[id_], id_, score, Place(target, where[id_], 0)) for id_, score in hits],
+        hits=[
+            (at, id_, score, Place(target, at, 0), file is None and can_segment(session, at))
+            for id_, score in hits
+            for at in (where[id_],)
+        ],
         media=session.media,
         asking=asking,
         problem=problem,

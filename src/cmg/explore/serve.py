@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -62,8 +63,15 @@ def serve(session: Session, listening: socket.socket, told: Callable[[str], None
     app = make_app(session, ("127.0.0.1", "localhost", "::1", host))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     shown = f"[{host}]" if ":" in host else host
-    told(f"http://{shown}:{port}/")
-    server.run(sockets=[listening])
+    # Uvicorn raises what ended it once more when it has ended; nothing is left to stop then.
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in ends}
+    try:
+        told(f"http://{shown}:{port}/")
+        server.run(sockets=[listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def needed() -> Any:

@@ -26,6 +26,7 @@ from cmg.files import StrPath
 from cmg.inference.readers import Readers, load_readers, other_extractors, training_store
 from cmg.recipes.media_codes import CodedClip, Track, code_steps
 from cmg.recipes.retrieval import query_of, represented_query
+from cmg.recipes.segment_clip import ClipSegmenter
 from cmg.report.gather import CodedSplit, encode, shown_split
 from cmg.report.media import Media, OwnMedia, media_of
 from cmg.report.samples import Place, by_frequency, code_name, steps_of
@@ -33,6 +34,7 @@ from cmg.retrieval.evaluate import picked
 from cmg.retrieval.index import ExactIndex, open_index, shown_hits
 from cmg.retrieval.representation import By, represent
 from cmg.runs.checkpoint import Checkpoint, load_model, read_checkpoint
+from cmg.segmentation.checkpoint import refuse_other_codebook
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Session:
         coded: The clips and their codes.
         media: What there is to see, hear and read of them.
         remarks: What is not as in training.
+        segmenter: Says where it is what a query is about; None where no model was named.
         decoding: Held by those who decode, encode or load.
     """
 
@@ -51,6 +54,7 @@ class Session:
     coded: CodedSplit
     media: Media
     remarks: tuple[str, ...] = ()
+    segmenter: ClipSegmenter | None = None
     _indices: dict[tuple[str, By], ExactIndex] = field(default_factory=dict)
     _readers: dict[str, Readers] = field(default_factory=dict)
     decoding: threading.RLock = field(default_factory=threading.RLock)
@@ -62,6 +66,7 @@ class Session:
         data: StrPath | None = None,
         split: str | None = None,
         media: StrPath | None = None,
+        segmentation: StrPath | None = None,
     ) -> Session:
         """Open a run.
 
@@ -71,6 +76,7 @@ class Session:
             split: Of it; None is the run's test split.
             media: Folder or manifest that the clips are from; None shows features, or the media
                 of an embedded set.
+            segmentation: Model of `cmg evaluate avs` that was trained with this run.
 
         Raises:
             CmgError: by its type, whatever cannot be opened, or a model without codes.
@@ -78,6 +84,10 @@ class Session:
         checkpoint = read_checkpoint(Path(run))
         model = load_model(checkpoint.path)
         model.codebook.need_codes("explore")
+        segmenter = None
+        if segmentation is not None:
+            segmenter = ClipSegmenter(segmentation)
+            refuse_other_codebook(segmenter.path, segmenter.record, checkpoint)
         config = checkpoint.config.data
         store = configured_clips(config) if data is None else open_other(config, data)
         remarks = other_extractors(checkpoint, store)
@@ -85,7 +95,7 @@ class Session:
         clips, encoded = encode(model, chosen)
         coded = CodedSplit(model, clips, encoded, code_usage(encoded, model.size))
         shown = media_of(clips, media, link)
-        return cls(checkpoint, coded, shown, (*remarks, *shown.remarks))
+        return cls(checkpoint, coded, shown, (*remarks, *shown.remarks), segmenter)
 
     @property
     def split(self) -> Clips:
@@ -162,10 +172,9 @@ class Session:
         Raises:
             DataError: it is not among them.
         """
-        ids = self.split.ids
-        if clip not in ids:
-            raise DataError(f"no clip {clip!r} among the {len(ids)} shown")
-        return ids.index(clip)
+        if clip not in self.split.places:
+            raise DataError(f"no clip {clip!r} among the {len(self.split)} shown")
+        return self.split.places[clip]
 
     def coded_clip(self, clip: int) -> CodedClip:
         """A clip with codes, times, words, and what is seen and heard of it.
@@ -217,7 +226,9 @@ class Session:
                 if not len(rows):
                     raise DataError(f"no clip has {target!r}")
                 names = [ids[i] for i in rows.tolist()]
-                found = represent(picked(encoded, rows), by, self.coded.model.size, names)
+                if len(rows) < len(ids):  # a copy of all steps is only made where it has to be
+                    encoded = picked(encoded, rows)
+                found = represent(encoded, by, self.coded.model.size, names)
                 made = open_index(found)
                 assert isinstance(made, ExactIndex)
                 self._indices[target, by] = made
@@ -286,16 +297,26 @@ class Session:
 
     def _read(self, clip: MediaClip, source: str) -> tuple[NDArray[np.generic], float | None]:
         """Features of what was given, and the duration of a step."""
+        with self.decoding:
+            features, seconds = self.readers(source).read(clip)
+        if source not in features or not len(features[source]):
+            raise DataError(f"{clip.id}: nothing of {source!r} in it to ask by")
+        return features[source], seconds[source]
+
+    def readers(self, source: str) -> Readers:
+        """The extractor of a modality that the run was trained with; loaded once.
+
+        Raises:
+            ModalityError: there is no such modality.
+            ConfigError: its extractor is not known, or cannot be loaded.
+        """
         refuse_unknown(source, self.coded.model.modalities)
         with self.decoding:
             if source not in self._readers:
                 trained_on = training_store(self.checkpoint)
-                readers = load_readers(self.checkpoint, trained_on, None, None, only=source)
-                self._readers[source] = readers
-            features, seconds = self._readers[source].read(clip)
-        if source not in features or not len(features[source]):
-            raise DataError(f"{clip.id}: nothing of {source!r} in it to ask by")
-        return features[source], seconds[source]
+                made = load_readers(self.checkpoint, trained_on, None, None, only=source)
+                self._readers[source] = made
+            return self._readers[source]
 
 
 def asked(words: str, file: Path | None, source: str) -> MediaClip:

@@ -28,7 +28,7 @@ from cmg.workers import usable_cores
 
 RECORD = "extract.json"
 """Beside a store's manifest: what it was made of, and what was left out."""
-CHUNK = 32
+CHUNK = GROUP
 """Clips per chunk: what a kill costs at most, per process."""
 Engine = Literal["local", "torchrun", "ray"]
 Told = Callable[[int, int, int], None]

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from cmg.baselines.record import FOLDER, INFONCE
@@ -312,15 +311,15 @@ def query_of(model: UnifiedModel, store: Clips, clip: str, modality: str, by: By
     Raises:
         DataError: there is no such clip, or it lacks the modality.
     """
-    places = np.array([i for i, row in enumerate(store.rows) if row.id == clip], dtype=np.int64)
-    if not len(places):
+    place = store.places.get(clip)
+    if place is None:
         raise DataError(
             f"{store.path} has no clip {clip!r}, and there is no such file; name a clip of the "
             "store or a file of media, or say --text if these are words"
         )
-    if not store.rows[places[0]].lengths.get(modality, 0):
+    if not store.rows[place].lengths.get(modality, 0):
         raise DataError(f"{store.path}: clip {clip!r} has no {modality!r}")
-    features, lengths = store.features(modality, places)
+    features, lengths = store.features(modality, [place])
     return represented_query(model, features, lengths, modality, by, clip)
 
 

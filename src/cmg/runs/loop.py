@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from cmg.allocation import kept_memory
 from cmg.config.schema import RunConfig
 from cmg.data.batches import Batches
 from cmg.data.prefetch import prefetch
@@ -23,7 +24,6 @@ from cmg.runs.checkpoint import Position, last_checkpoint, save_checkpoint
 from cmg.runs.cost import CostMeter
 from cmg.runs.folder import MetricsLog
 from cmg.runs.keeping import WHOLE, thin
-from cmg.training.allocation import kept_memory
 from cmg.training.optimizer import learning_rate
 from cmg.training.ranks import GradientSum, Ranks
 from cmg.training.seeding import derived_seed, step_generator

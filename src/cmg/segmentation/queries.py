@@ -64,7 +64,6 @@ class CodeQueries:
         model.codebook.need_codes("segmentation by a query")
         self.encoder, self.book = FrozenEncoder(model, modality), model.codebook
         self.source, self.modality, self.steps, self.jitter = source, modality, steps, jitter
-        self._places = {row.id: i for i, row in enumerate(source.rows)}
         self._codes: dict[str, Tensor] = {}
 
     def vectors(self, ids: Sequence[str], draw: int | None = None) -> Tensor:
@@ -93,7 +92,7 @@ class CodeQueries:
         Raises:
             DataError: a clip has no such query, or it cannot be read.
         """
-        places = [self._places.get(clip, -1) for clip in ids]
+        places = [self.source.places.get(clip, -1) for clip in ids]
         for clip, place in zip(ids, places, strict=True):
             if place < 0 or not self.source.rows[place].lengths.get(self.modality, 0):
                 raise DataError(

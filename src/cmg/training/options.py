@@ -33,7 +33,7 @@ class TrainingOptions(Options):
             what is in between: less memory, more time, the same results.
         keep_memory: On a CPU under Linux, keep the memory that a step frees for the next one
             instead of giving it back: faster, with a higher peak, the same results. Commands do;
-            from Python see :mod:`cmg.training.allocation`.
+            from Python see :mod:`cmg.allocation`.
         compile: Pass encoders and decoders through ``torch.compile``; where it does not work,
             training says so and goes on without. For one process and whole batches.
         parallel: With several processes: ``exact`` trains as one process with the same batch does;

@@ -1,5 +1,5 @@
 "use strict";
-// A clip's timeline: a cursor that moves with the player, and steps that seek by a click.
+// A clip's timeline: a cursor that moves with the player, and steps that seek by a click or a key.
 (() => {
   const audio = document.querySelector("#player audio");
   const svg = document.querySelector("#timeline svg");
@@ -12,8 +12,11 @@
   const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
   line.setAttribute("class", "cursor");
   svg.append(line);
+  svg.setAttribute("role", "group"); // of a picture nothing inside can be reached
+  // A clip that is a part of its file begins there, whether the browser went there yet or not.
+  const time = () => Math.max(0, audio.currentTime + begins);
   const show = () => {
-    const now = audio.currentTime + begins;
+    const now = time();
     const here = cells.filter((cell) => cell.start <= now && now < cell.end);
     for (const cell of cells) cell.node.classList.toggle("now", here.includes(cell));
     line.style.display = here.length ? "" : "none";
@@ -35,8 +38,15 @@
   audio.addEventListener("seeked", show);
   audio.addEventListener("timeupdate", show);
   for (const cell of cells) {
-    cell.node.style.cursor = "pointer";
-    cell.node.addEventListener("click", () => { audio.currentTime = cell.start - begins; });
+    const seek = () => { audio.currentTime = cell.start - begins; };
+    cell.node.setAttribute("role", "button");
+    cell.node.setAttribute("tabindex", "0");
+    cell.node.addEventListener("click", seek);
+    cell.node.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      seek();
+    });
   }
   show();
 })();

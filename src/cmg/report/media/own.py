@@ -206,11 +206,14 @@ class OwnMedia(Media):
     def _player(self, place: Place, what: str, whole: bool = False) -> Markup:
         """What plays a step, or the whole clip; empty where there is no room for it.
 
-        A server has the file, which begins before the clip where the clip is a part of it.
+        A server has the file, of which the clip may be a part: browsers go where it begins.
         """
         begins, clip = 0.0, self.clip(place.clip)
         if self.link:
-            source, begins = self.link("sound", place), -clip.start if clip else 0.0
+            start, end = (clip.start, clip.end) if clip else (0.0, None)
+            seconds = self.split.step_seconds.get(place.modality) or 0.0
+            at = start if whole else start + place.step * seconds
+            source, begins = self.link("sound", place) + fragment(at, end), -start
         else:
             wave = self.seen(place.clip).wave if whole else self._wave(place)
             source = self._held("sound", None if wave is None else wav_bytes(wave, RATE))
@@ -252,6 +255,13 @@ def clips_of(folder: StrPath, split: Clips) -> dict[str, MediaClip]:
             f"(the first is {ids[0]!r}); name the folder that they were extracted from"
         )
     return found
+
+
+def fragment(start: float, end: float | None) -> str:
+    """What the address of a sound says besides, so that a part of it is played; all without."""
+    if not start and end is None:
+        return ""
+    return f"#t={start:g}" + ("" if end is None else f",{end:g}")
 
 
 def takes_of(split: Clips) -> dict[str, Takes]:

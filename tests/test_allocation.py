@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from cmg.training.allocation import glibc
+from cmg.allocation import glibc
 
 SCRIPT = """
 import resource
 import torch
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
