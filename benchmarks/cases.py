@@ -14,6 +14,7 @@ import torch
 from cmg.codebook.kinds import build_quantizer
 from cmg.config.load import load_config
 from cmg.config.schema import RunConfig
+from cmg.encoders.detail import MapTail
 from cmg.models.published import PUBLISHED
 from cmg.objectives import Draws, ObjectiveOptions, WeightedObjectives, objectives
 from cmg.runs.folder import versions
@@ -62,14 +63,14 @@ class Case:
         }
         return Batch(features).to("cpu", state.model.dtype)
 
-    def draws(self, batch: Batch, seed: int) -> Draws:
+    def draws(self, batch: Batch, seed: int, private_steps: int | None = None) -> Draws:
         """The random choices of step `seed`, the same in every variant; also seeds dropout."""
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         none = ObjectiveOptions.model_validate(dict.fromkeys(objectives))
         terms, names = WeightedObjectives([], 1, none), batch.modalities
         book = build_quantizer(names, 1, self.config.model.codebook)
-        return Draws.of_step(terms, book, names, batch.steps, lambda _: generator)
+        return Draws.of_step(terms, book, names, batch.steps, lambda _: generator, private_steps)
 
 
 @dataclass
@@ -107,10 +108,21 @@ def case_of(name: str, sizes: Sizes | None = None) -> Case:
     return Case(name, modalities, config, sizes.batch, sizes.length)
 
 
-def lean(case: Case) -> Case:
+def lean(case: Case, tail: MapTail = "narrow") -> Case:
     """The case with the lean private path of maps."""
-    model = case.config.model.model_copy(update={"map_detail": "lean"})
+    model = case.config.model.model_copy(update={"map_detail": "lean", "map_tail": tail})
     return replace(case, config=case.config.model_copy(update={"model": model}))
+
+
+def with_maps(case: Case, channels: int) -> Case:
+    """The case with maps of one's own: C channels and the default detail width."""
+    modalities = [
+        Modality(name=m.name, kind=m.kind, shape=(*m.shape[:2], channels))
+        if m.kind is Kind.MAPS
+        else m
+        for m in case.modalities
+    ]
+    return replace(case, name=f"{case.name}, C {channels}", modalities=modalities)
 
 
 def narrowed(case: Case, divisor: int) -> Case:

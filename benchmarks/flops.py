@@ -18,7 +18,9 @@ from benchmarks.cases import Case
 from benchmarks.maps import layer_flops
 from cmg.config.schema import RunConfig
 from cmg.decoders import MapDecoder
-from cmg.encoders.detail import MapDetail, MapPath, map_detail_width
+from cmg.decoders.reconstruction import build_decoder
+from cmg.encoders.detail import MapDetail, map_detail_width
+from cmg.models.options import ModelOptions
 from cmg.types import Kind, Modality
 
 MAP_DETAIL, MAP_DECODER = "map detail encoder", "map decoder"
@@ -54,7 +56,7 @@ def nominal_flops(case: Case) -> dict[str, float]:
         if m.kind is Kind.TOKENS:
             found[TOKENS] += rows * lstm(m.channels, m.token_hidden, 2, both=True, trained=False)
         found[SEMANTIC] += rows * semantic(m, width, config, case.length)
-        detail, decoder = private_flops(m, width, config.model.width, config.model.map_detail)
+        detail, decoder = private_flops(m, width, config.model)
         if rebuilds or objectives.club is not None:
             found[MAP_DETAIL if m.kind is Kind.MAPS else VECTORS] += rows * detail
         if rebuilds:
@@ -115,17 +117,17 @@ def semantic(m: Modality, width: int, config: RunConfig, length: int) -> float:
     return total + linear([width, d], trained) + options.layers * per_layer
 
 
-def private_flops(
-    m: Modality, width: int, content: int, path: MapPath = "published"
-) -> tuple[float, float]:
+def private_flops(m: Modality, width: int, model: ModelOptions) -> tuple[float, float]:
     """One row through the detail encoder and through the decoder."""
+    content, path = model.width, model.map_detail
     if m.kind is Kind.MAPS:
         height, wide, channels = m.shape
         own = map_detail_width(m.detail_width, path)
         size = height - 4 if height >= 5 else height
         with torch.device("meta"):
             encoder = MapDetail((height, wide, channels), own)
-            decoder = MapDecoder(content, own, (height, wide, channels))
+            decoder = build_decoder(m, content, width, path, map_tail=model.map_tail)
+        assert isinstance(decoder, MapDecoder)
         both, first = layer_flops(encoder.convolutions, height)
         detail = 3.0 * both - first + linear([own, max(1, own // 2), channels])
         back = 3.0 * layer_flops(decoder.convolutions, size)[0]

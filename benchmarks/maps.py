@@ -1,7 +1,8 @@
 """The video detail encoder and decoder at published widths: our convolutions against the library's.
 
 `python -m benchmarks.maps [--frames 800] [--json FILE]`, and `--widths 128,256,512` for the table
-that :data:`cmg.convolutions.TOOM_COOK_FROM` is read off.
+that :data:`cmg.convolutions.TOOM_COOK_FROM` is read off; `--channels 320,512,1280` for forms of the
+lean path of one's own maps.
 
 A step is forward and backward of both. Rates are nominal: the operations of the published layers,
 zeros that padding adds included, whatever a form really executes. float64 runs on fewer frames and
@@ -15,21 +16,26 @@ import copy
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import torch
-from torch import nn
+from cmg.training.allocation import kept_memory
+from torch import Tensor, nn
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Figure, Section, Spread, markdown
 from benchmarks.timing import side_by_side
-from cmg.convolutions.forms import TOOM_COOK_FROM, Library
+from cmg.convolutions.forms import TOOM_COOK_FROM, Form, Library
 from cmg.convolutions.taps import Taps
 from cmg.convolutions.toom_cook import ToomCook
 from cmg.decoders import MapDecoder
-from cmg.encoders.detail import MapDetail
+from cmg.decoders.reconstruction import build_decoder
+from cmg.encoders.detail import MapDetail, MapTail, build_detail
+from cmg.types import Kind, Modality
 
 SHAPE, WIDTH, CONTENT = (7, 7, 512), 2048, 256
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bf16": torch.bfloat16}
@@ -109,6 +115,43 @@ def by_width(widths: Sequence[int], frames: int, turns: int) -> str:
         rows.append([str(width), str(narrowest), *seconds, ratio])
     heads = ("width S", "narrowest layer", "library s", "Toom-Cook s", "library / Toom-Cook")
     return markdown(heads, rows)
+
+
+def by_channels(channels: Sequence[int], frames: int, turns: int) -> str:
+    """Lean paths of maps of some widths C, S = 256 declared, in every form; one CPU's seconds."""
+    rows = []
+    for count, tail in product(channels, get_args(MapTail)):
+        modality = Modality(name="video", kind=Kind.MAPS, shape=(*SHAPE[:2], count))
+        networks = (
+            build_detail(modality, count, "lean"),
+            build_decoder(modality, CONTENT, count, "lean", map_tail=tail),
+        )
+        given = torch.randn(frames // 10, 10, *modality.shape)
+        variants = {
+            f"{dtype}, {name}": partial(step_in_form, networks, dtype, FORMS[name], given)
+            for dtype, name in ROUNDED[:4]
+        }
+        with kept_memory():
+            timing = side_by_side(variants, turns, "cpu")
+        rows.append([str(count), tail, *(f"{timing.median(name):.2f}" for name in variants)])
+    return markdown(("channels C", "tail", *(f"{d}, {name}, s" for d, name in ROUNDED[:4])), rows)
+
+
+def step_in_form(
+    networks: tuple[nn.Module, nn.Module], dtype: str, form: Form, maps: Tensor, turn: int
+) -> None:
+    """Both networks forward and backward in a form that is not chosen."""
+    detail, decoder = networks
+    torch.manual_seed(turn)
+    content = torch.randn(*maps.shape[:2], CONTENT)
+    with patch("cmg.encoders.detail.form_for", lambda *_: form):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+            own, private = detail(maps)
+            rebuilt = decoder(content, own)
+        loss = (rebuilt.float() - maps).square().mean() + private.float().mean()
+        for network in networks:
+            network.zero_grad(set_to_none=True)
+        loss.backward()
 
 
 def matmul_rate(dtype: torch.dtype, size: int = 2048, turns: int = 5) -> float:
@@ -279,8 +322,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="turns; a table gives their median")
     parser.add_argument("--widths", help="compare forms at these widths S instead")
     parser.add_argument("--json", type=Path, help="where the result is written")
+    parser.add_argument("--channels", help="compare forms of lean paths of maps so wide instead")
     given = parser.parse_args(arguments)
     facts = machine()
+    if given.channels is not None:
+        channels = [int(count) for count in given.channels.split(",")]
+        print(machine_line(facts) + "\n\n" + by_channels(channels, given.frames, given.repeats))
+        return
     if given.widths is not None:
         widths = [int(width) for width in given.widths.split(",")]
         print(machine_line(facts) + "\n\n" + by_width(widths, given.frames, given.repeats))

@@ -1,6 +1,7 @@
 """The pre-training step of any size against the looped forms, side by side.
 
-`OMP_NUM_THREADS=1 python -m benchmarks.step [--sizes demo audio-text] [--json FILE]`.
+`OMP_NUM_THREADS=1 python -m benchmarks.step [--sizes demo audio-text] [--json FILE]`. With
+`--private-steps 2` it is the lean step with a full tail, with a narrow one, and that on 2 steps.
 """
 
 from __future__ import annotations
@@ -9,16 +10,31 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.cases import DEMO, SIZES, Case, Sizes, case_of, machine, machine_line
+from cmg.training.allocation import kept_memory
+
+from benchmarks.cases import (
+    DEMO,
+    SIZES,
+    Case,
+    Sizes,
+    case_of,
+    lean,
+    machine,
+    machine_line,
+    with_maps,
+)
 from benchmarks.looped import LoopedTraining
 from benchmarks.timing import CLOCKS, Timing, side_by_side, table
 from cmg.training.options import Precision
 from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
 
-FLOAT32, FLOAT64 = "float32", "float64"
+FLOAT32: Final = "float32"
+FLOAT64: Final = "float64"
+BF16: Final = "bf16"
+FULL, NARROW = "full tail", "narrow tail"
 LOOPED, LOOPED32 = "looped float64", "looped float32"
 
 
@@ -36,13 +52,28 @@ def time_step(case: Case, turns: int, clock: str) -> Timing:
     )
 
 
+def time_private_steps(case: Case, count: int, turns: int, clock: str) -> dict[str, Timing]:
+    """The lean step with a full tail, a narrow one, and that on `count` steps, in both dtypes."""
+    full, case, timings = lean(case, "full"), lean(case), {}
+    for precision in (FLOAT32, BF16):
+        forms = {FULL: our_step(full, precision), NARROW: our_step(case, precision)}
+        some = our_step(case, precision, private_steps=count)
+        forms[f"narrow tail, {count} of {case.length} steps"] = some
+        with kept_memory():  # as training does
+            timings[f"{case.name}, lean {precision}"] = side_by_side(forms, turns, clock)
+    return timings
+
+
 def our_step(
-    case: Case, precision: Precision, state: TrainingState | None = None
+    case: Case,
+    precision: Precision,
+    state: TrainingState | None = None,
+    private_steps: int | None = None,
 ) -> Callable[[int], object]:
     """A function that runs our step number `turn`, of a fresh state unless one is given."""
     state = state or case.state(precision)
     batch = case.features(state)
-    return lambda turn: pretraining_step(state, batch, case.draws(batch, turn))
+    return lambda turn: pretraining_step(state, batch, case.draws(batch, turn, private_steps))
 
 
 def looped_step(case: Case, precision: Precision) -> Callable[[int], object]:
@@ -68,13 +99,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=80, help="clips; T is 10")
     parser.add_argument("--repeats", type=int, default=7, help="turns; a table gives their median")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: of the process")
+    parser.add_argument("--private-steps", type=int, help="of the lean step, beside all")
+    parser.add_argument("--channels", type=int, help="maps of so many, with 256 of detail")
     parser.add_argument("--json", type=Path, help="where the result is written")
     given = parser.parse_args(arguments)
     facts = machine()
-    steps = {
-        name: time_step(case_of(name, Sizes(batch=given.batch)), given.repeats, given.clock)
-        for name in given.sizes
-    }
+    steps: dict[str, Timing] = {}
+    for name in given.sizes:
+        case = case_of(name, Sizes(batch=given.batch))
+        case = case if given.channels is None else with_maps(case, given.channels)
+        if given.private_steps is None:
+            steps[name] = time_step(case, given.repeats, given.clock)
+        else:
+            steps |= time_private_steps(case, given.private_steps, given.repeats, given.clock)
     facts["load_after"] = machine()["load"]
     print(machine_line(facts))
     print("\n" + table(f"step, {given.batch} clips", steps))

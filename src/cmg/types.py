@@ -20,6 +20,7 @@ from pydantic import AfterValidator, model_validator
 from torch import Tensor
 
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
+from cmg.masking import Drawn
 from cmg.options import Options
 from cmg.tensors import tensor_of
 
@@ -295,12 +296,14 @@ class Encoded:
         inputs: What the decoder reconstructs, [B, T, ...]: the feature itself, or for tokens the
             output of the token LSTM.
         semantic: Modality-agnostic content z, [B, T, D].
-        detail: Modality-specific detail s, [B, T, S], or [B, T, h, w, S] for maps.
+        detail: Modality-specific detail s, [B, T, S], or [B, T, h, w, S] for maps; at P steps for
+            T where some are drawn.
         private: What CLUB sees of the detail, [B, T, C]: s itself, or for maps its pooled form.
         steps: Which steps exist.
         taught: z of the teachers, [B, T, D], no gradient; where a term needs them.
         layers: The records of both layers of a model with a second one; this one is then what its
             codebook is given.
+        drawn: The steps that have detail, by modality, where ``training.private_steps`` draws some.
     """
 
     inputs: dict[str, Tensor]
@@ -310,6 +313,7 @@ class Encoded:
     steps: Steps
     taught: dict[str, Tensor] = field(default_factory=dict)
     layers: Sequence[Encoded] = ()
+    drawn: Drawn = field(default_factory=dict)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from cmg.convolutions.forms import Form, Library, form_for
 from cmg.convolutions.taps import Taps
 from cmg.convolutions.toom_cook import ToomCook
 from cmg.decoders import MapDecoder
-from cmg.encoders.detail import MapDetail, build_detail
+from cmg.encoders.detail import MapDetail, build_detail, forms_from
 from cmg.models.options import ModelOptions
 from cmg.types import Kind, Modality
 
@@ -147,6 +147,11 @@ def test_the_form_follows_device_precision_and_size() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert isinstance(form_for(maps, wide), Taps)
         assert isinstance(form_for(torch.zeros(40, 14, 14, 64), wide), Taps)
+        narrow = [nn.Conv2d(64, 16, 3)]
+        assert isinstance(form_for(maps, narrow, 16), Library)
+        assert isinstance(form_for(maps, narrow, 0), Taps)
+    assert [forms_from(c, "lean", "narrow", 128) for c in (319, 320, 1280)] == [128, 0, 0]
+    assert forms_from(1280, "lean", "full", 128) == forms_from(1280, "published", "narrow", 128)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,9 @@ def test_the_form_follows_device_precision_and_size() -> None:
         (2048, {}, ToomCook),  # the lean path of the paper's widths: narrowest layer 128
         (1024, {}, Library),  # of half of them: 64
         (256, {}, Library),  # the lean path of a store of one's own: 16
-        (1024, {"toom_cook_from": 64}, ToomCook),  # a run from before there was a choice
+        (256, {"map_tail": "narrow"}, ToomCook),  # with a narrow tail, from 320 channels on
+        (256, {"toom_cook_from": 513, "map_tail": "narrow"}, Library),  # unless more are asked for
+        (1024, {"toom_cook_from": 64}, ToomCook),  # a run from before the keys
     ],
 )
 def test_the_lean_path_takes_the_form_that_is_faster_there(
@@ -171,7 +178,7 @@ def test_the_lean_path_takes_the_form_that_is_faster_there(
     modality = Modality(name="video", kind=Kind.MAPS, shape=(7, 7, 512), detail_width=width)
     model = ModelOptions.model_validate(options)
     with torch.device("meta"):
-        detail = build_detail(modality, 512, model.map_detail, model.toom_cook_from)
+        detail = build_detail(modality, 512, model.map_detail, model.toom_cook_from, model.map_tail)
         maps = torch.zeros(4, 10, 7, 7, 512)
     with patch("cmg.encoders.detail.form_for", lambda m, *rest: spy(OnCPU(m.shape), *rest)):
         detail(maps)

@@ -73,6 +73,12 @@ JOBS = {
         "objectives.jigsaw={pieces: 4, orders: 6, hidden: 16, clipped: false}",
         "model.codebook.reset={patience: 2, active: 2, unheard: [text], spread: constant}",
     ],
+    "some-steps": [
+        DOUBLE,
+        "training.private_steps=3",
+        "training.passes=2",
+        "objectives.cross_reconstruction.weight=0.2",
+    ],
     "float32": [],
 }
 MORE = {
@@ -88,6 +94,7 @@ MORE = {
     "product": [DOUBLE, "model.codebook={kind: product, groups: 4, size: 8}"],
     "residual": [DOUBLE, "model.codebook={kind: residual, size: 12}"],
     "tied": [DOUBLE, "model.codebook={kind: tied, size: 12, heads: row}"],
+    "some-steps-sparse": [DOUBLE, "data.store=SPARSE", "training.private_steps=2"],
     "aligned": [
         DOUBLE,
         "data.store=SPARSE",
@@ -241,12 +248,12 @@ def test_only_rank_0_writes(overrides, tmp_path, rank):
     assert (training.run, len(training.keepers)) == ((run, 1) if rank == 0 else (None, 0))
 
 
-@pytest.mark.parametrize("size", [1, 4])
-def test_micro_batches_change_nothing(alone, overrides, size):
-    found, log = trained(overrides(DOUBLE, f"training.micro_batch={size}"))
-    difference, name = furthest(alone["float64"][0], found)
+@pytest.mark.parametrize(("job", "size"), [("float64", 1), ("float64", 4), ("some-steps", 2)])
+def test_micro_batches_change_nothing(alone, overrides, job, size):
+    found, log = trained(overrides(*JOBS[job], f"training.micro_batch={size}"))
+    difference, name = furthest(alone[job][0], found)
     assert difference < 1e-12, name
-    assert log[-1] == pytest.approx(alone["float64"][1][-1], rel=1e-9, abs=1e-9)
+    assert log[-1] == pytest.approx(alone[job][1][-1], rel=1e-9, abs=1e-9)
 
 
 def test_recomputed_maps_change_nothing(alone, overrides):

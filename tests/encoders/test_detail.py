@@ -14,7 +14,10 @@ from cmg.encoders.detail import (
     build_detail,
     convolution_padding,
     map_detail_width,
+    map_tail_width,
 )
+from cmg.models.options import ModelOptions
+from cmg.models.unified import UnifiedModel
 from cmg.types import Kind, Modality
 
 
@@ -57,6 +60,33 @@ def test_the_lean_path_is_an_eighth_as_wide_but_not_below_sixteen_channels():
     lean = {width: map_detail_width(width, "lean") for width in widths}
     assert lean == {2048: 256, 256: 32, 128: 16, 100: 16, 40: 16, 16: 16, 10: 10, 1: 1}
     assert map_detail_width(2048, "published") == 2048
+
+
+def test_the_tail_of_a_lean_decoder_is_narrow_and_no_other_weight_of_a_seed_changes():
+    sizes = ((1280, 32), (512, 256), (320, 32), (64, 32), (16, 32), (5, 32))
+    assert [map_tail_width(*size) for size in sizes] == [160, 128, 40, 16, 16, 5]
+    maps = Modality(name="video", kind=Kind.MAPS, shape=(5, 5, 40), detail_width=64)
+    vectors = Modality(name="audio", kind=Kind.VECTORS, shape=(3,))
+
+    def built(**options):
+        small = {"width": 8, "temporal": {"kind": "mlp", "hidden": 8}, "codebook": {"size": 4}}
+        return UnifiedModel([maps, vectors], ModelOptions.model_validate(small | options))
+
+    narrow, full = built(map_tail="narrow"), built()
+    tail = {f"decoder.video.convolutions.{layer}" for layer in (2, 4)}
+    one, other = narrow.state_dict(), full.state_dict()
+    assert one.keys() == other.keys()
+    differ = {n for n, x in one.items() if not (x.shape == other[n].shape and x.equal(other[n]))}
+    assert {n.rpartition(".")[0] for n in differ} == tail
+    layers = [model.decoder["video"].convolutions for model in (narrow, full)]
+    assert [(x[2].in_channels, x[2].out_channels, x[4].out_channels) for x in layers] == [
+        (8, 16, 40),
+        (8, 40, 40),
+    ]
+    wide = built(map_detail="published").decoder["video"].convolutions
+    assert (wide[2].out_channels, wide[4].in_channels) == (40, 40)
+    rebuilt = narrow.decoder["video"](torch.zeros(2, 3, 8), torch.zeros(2, 3, 1, 1, 16))
+    assert rebuilt.shape == (2, 3, 5, 5, 40)
 
 
 def test_map_detail_private_part_is_of_the_average():

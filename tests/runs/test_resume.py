@@ -12,6 +12,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from tests.paired import paired_store
+from tests.tiny import THREE
 
 from cmg.config.load import load_config, to_yaml
 from cmg.encoders.detail import MapLayers
@@ -25,6 +27,7 @@ from cmg.runs.checkpoint import (
     training_tensors,
 )
 from cmg.runs.folder import read_config, read_metrics
+from cmg.types import Kind, Modality
 
 
 def bits(training):
@@ -42,7 +45,9 @@ def assert_same_bits(one, other):
 @pytest.fixture(scope="module", params=[None, 2])
 def whole(request, tiny_config, tmp_path_factory):
     """A run that nobody stopped, where its files are, and after which steps others are."""
-    config = tiny_config(f"training.checkpoint_every_steps={request.param or 'null'}")
+    many = request.param or "null"
+    keys = ("checkpoint_every_steps", "private_steps")  # of steps of training, and of a clip
+    config = tiny_config(*(f"training.{key}={many}" for key in keys))
     run = tmp_path_factory.mktemp("whole") / "run"
     return pretrain(config, run), run, (1, 7) if request.param else (5, 14)
 
@@ -238,6 +243,25 @@ def test_a_run_keeps_the_width_from_which_its_convolutions_are_toom_cook(
     for model in (resumed.state.model, load_model(run)):
         maps = [part for part in model.modules() if isinstance(part, MapLayers)]
         assert [part.toom_cook_from for part in maps] == [wanted] * 2  # of encoder and decoder
+
+
+@pytest.mark.parametrize(("before", "tail"), [(False, 16), (True, 40)])
+def test_a_run_keeps_the_tail_of_its_decoder(tiny_config, tmp_path, before, tail):
+    """Runs from before a lean decoder had a narrow one have it as wide as the maps."""
+    store = tmp_path / "store"
+    wide = Modality(name="video", kind=Kind.MAPS, shape=(2, 3, 40))
+    paired_store(store, [THREE[0], wide, THREE[2]], {"train": 6, "test": 2}, steps=3, classes=2)
+    more = (f"data.store={store}", "data.batch_size=6", "training.epochs=2")
+    run = tmp_path / "run"
+    config = tiny_config(*more, f"model.map_tail={'full' if before else 'narrow'}")
+    prepare(config, run).train(stop_after=lambda position: position.epoch == 1)
+    if before:
+        forget(run, "map_tail")
+    resumed = pretrain(read_config(run), run, resume=True)
+    whole = pretrain(config)
+    assert_same_bits(bits(whole), bits(resumed))
+    for model in (resumed.state.model, load_model(run)):
+        assert model.decoder["video"].convolutions[2].out_channels == tail
 
 
 def test_resume_before_the_first_checkpoint_checks_the_data_too(tiny_config, tmp_path):

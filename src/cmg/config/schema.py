@@ -9,6 +9,7 @@ from cmg.data.options import DataOptions
 from cmg.decoders.heads import ProbeOptions
 from cmg.errors import ConfigError
 from cmg.models.options import ModelOptions
+from cmg.objectives.base import objectives
 from cmg.objectives.options import ObjectiveOptions
 from cmg.options import Options
 from cmg.training.optimizer import OptimizerOptions
@@ -69,6 +70,8 @@ def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
             f"model.codebook.kind={kind} learns in one process: ranks would not add up the "
             "gradient of its weights; leave out --devices"
         )
+    if options.private_steps is not None:
+        refuse_needing_all_steps(config, f"training.private_steps={options.private_steps}")
     whole = {
         "training.compile": options.compile,
         "model.map_detail=normalized": config.model.map_detail == "normalized",
@@ -79,4 +82,24 @@ def refuse_unfit_parts(config: RunConfig, several: bool) -> None:
             raise ConfigError(
                 f"{what} is for one process and whole batches; leave out --devices, "
                 "training.micro_batch and training.recompute_maps"
+            )
+
+
+def refuse_needing_all_steps(config: RunConfig, given: str) -> None:
+    """Refuse what needs the private detail of all steps where `given` asks for that of some.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if config.model.map_detail == "normalized":
+        raise ConfigError(
+            "model.map_detail=normalized takes its averages over the maps of all steps, so that "
+            f"those of some would have others: leave out {given}, or take map_detail=published"
+        )
+    for name in config.objectives.terms:
+        part = objectives[name].part
+        if part.needs & {"detail", "rebuilt"} and not part.of_some_steps:
+            raise ConfigError(
+                f"objectives.{name} needs the private detail of all steps: leave out {given}, or "
+                f"the term"
             )

@@ -18,6 +18,10 @@ TAPS_FROM = 64
 TOOM_COOK_FROM = 128
 """Channels from which float32 takes Toom-Cook's form, by the table in benchmarks/README.md."""
 
+LEAN_FROM = 320
+"""Channels C of maps from which a lean path with a narrow tail takes the fast forms however narrow
+its layers are; read off the table of C = 320, 512 and 1280 in benchmarks/README.md."""
+
 FEWEST = 32
 """Frames from which they are used: each call lays out the weights anew."""
 
@@ -61,13 +65,14 @@ def form_for(maps: Tensor, layers: Sequence[Layer], toom_cook_from: int = TOOM_C
     Args:
         maps: The input.
         layers: In order.
-        toom_cook_from: Channels from which Toom-Cook is used.
+        toom_cook_from: Channels from which Toom-Cook is used; 0 takes it, and under bfloat16
+            :class:`Taps`, however few there are.
     """
     if maps.device.type != "cpu" or maps.shape[0] < FEWEST:
         return Library()
     narrowest = min(min(layer.in_channels, layer.out_channels) for layer in layers)
     if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16:
-        return Taps() if narrowest >= TAPS_FROM else Library()
+        return Taps() if narrowest >= TAPS_FROM or not toom_cook_from else Library()
     small = maps.dtype == torch.float32 and most_points(maps.shape[1:3], layers) <= LARGEST
     return ToomCook() if small and narrowest >= toom_cook_from else Library()
 

@@ -9,9 +9,12 @@ from cmg.convolutions.forms import TOOM_COOK_FROM
 from cmg.encoders.detail import (
     MapLayers,
     MapPath,
+    MapTail,
     ResidualBlock,
     convolution_padding,
+    forms_from,
     map_detail_width,
+    map_tail_width,
 )
 from cmg.types import Kind, Modality
 
@@ -46,6 +49,12 @@ class VectorDecoder(nn.Module):
         return rebuilt
 
 
+def tail_layers(width: int, tail: int, channels: int, padding: tuple[int, int]) -> list[nn.Module]:
+    """The last layers of a decoder of maps: from `width` channels through `tail` to C."""
+    wider = nn.ConvTranspose2d(width, tail, 3, padding=padding)
+    return [wider, nn.ReLU(), nn.ConvTranspose2d(tail, channels, 1)]
+
+
 class MapDecoder(nn.Module):
     """Transposed convolutions over [content at every position, detail].
 
@@ -55,6 +64,7 @@ class MapDecoder(nn.Module):
         shape: (H, W, C) of a map.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
         narrow: See :func:`content_layers`.
+        tail: Channels between the last two layers; None is C.
     """
 
     def __init__(
@@ -64,6 +74,7 @@ class MapDecoder(nn.Module):
         shape: tuple[int, int, int],
         toom_cook_from: int = TOOM_COOK_FROM,
         narrow: int | None = None,
+        tail: int | None = None,
     ) -> None:
         super().__init__()
         height, wide, channels = shape
@@ -71,14 +82,13 @@ class MapDecoder(nn.Module):
         half = max(1, detail_width // 2)
         spread = narrow or width
         self.content = content_layers(width, spread, narrow)
-        self.convolutions = MapLayers(
-            nn.ConvTranspose2d(spread + detail_width, half, 3, padding=padding),
-            ResidualBlock(half),
-            nn.ConvTranspose2d(half, channels, 3, padding=padding),
-            nn.ReLU(),
-            nn.ConvTranspose2d(channels, channels, 1),
-            toom_cook_from=toom_cook_from,
-        )
+        first = nn.ConvTranspose2d(spread + detail_width, half, 3, padding=padding)
+        layers = [first, ResidualBlock(half), *tail_layers(half, channels, channels, padding)]
+        if tail is not None and tail != channels:
+            # A full tail has been drawn, so that all other weights of a seed are the same.
+            with torch.random.fork_rng(devices=[]):
+                layers[2:] = tail_layers(half, tail, channels, padding)
+        self.convolutions = MapLayers(*layers, toom_cook_from=toom_cook_from)
 
     def forward(self, content: Tensor, detail: Tensor) -> Tensor:
         """[B, T, D] and [B, T, h, w, S] -> [B, T, H, W, C]."""
@@ -94,6 +104,7 @@ def build_decoder(
     of_maps: MapPath = "published",
     toom_cook_from: int = TOOM_COOK_FROM,
     narrow: int | None = None,
+    map_tail: MapTail = "full",
 ) -> nn.Module:
     """The decoder of a modality.
 
@@ -104,9 +115,14 @@ def build_decoder(
         of_maps: The form for maps.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
         narrow: See :func:`content_layers`.
+        map_tail: The end of a lean decoder.
     """
     if modality.kind is Kind.MAPS:
         height, wide, channels = modality.shape
         detail_width = map_detail_width(modality.detail_width, of_maps)
-        return MapDecoder(width, detail_width, (height, wide, channels), toom_cook_from, narrow)
+        lean = of_maps == "lean" and map_tail == "narrow"
+        tail = map_tail_width(channels, detail_width) if lean else None
+        shape = (height, wide, channels)
+        toom_cook_from = forms_from(channels, of_maps, map_tail, toom_cook_from)
+        return MapDecoder(width, detail_width, shape, toom_cook_from, narrow, tail)
     return VectorDecoder(width, modality.detail_width, out_width, narrow)

@@ -7,15 +7,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmg.convolutions.forms import TOOM_COOK_FROM, Form, Library, form_for
+from cmg.convolutions.forms import LEAN_FROM, TOOM_COOK_FROM, Form, Library, form_for
 from cmg.types import Kind, Modality
 
 MapPath = Literal["lean", "published", "normalized"]
 """Forms of the private path of maps, detail encoder and decoder: lean; as wide as published; and
 that with an encoder of two convolutions and batch norm, which reads the gated maps."""
+MapTail = Literal["narrow", "full"]
+"""Whether the last two layers of a lean decoder have as many channels as the maps between them."""
 
 LEAN_DIVISOR = 8
-"""How much narrower the lean path is: 4.5 % of the published operations (docs/lean.md)."""
+"""How much narrower the lean path is: 3 % of the published operations (docs/lean.md)."""
 
 LEAN_LEAST = 16
 """Channels that it keeps of a small model, whose maps could not be rebuilt from fewer."""
@@ -24,6 +26,22 @@ LEAN_LEAST = 16
 def map_detail_width(width: int, path: MapPath) -> int:
     """Channels of the detail of maps whose declared detail width S is `width`."""
     return min(width, max(LEAN_LEAST, width // LEAN_DIVISOR)) if path == "lean" else width
+
+
+def map_tail_width(channels: int, width: int) -> int:
+    """Channels between the last two layers of a decoder whose tail is narrow.
+
+    Args:
+        channels: C of the maps.
+        width: Of the detail, as :func:`map_detail_width` has it.
+    """
+    return min(channels, max(map_detail_width(channels, "lean"), width // 2))
+
+
+def forms_from(channels: int, path: MapPath, tail: MapTail, toom_cook_from: int) -> int:
+    """What :func:`cmg.convolutions.form_for` is told of maps of C channels."""
+    lean = path == "lean" and tail == "narrow"
+    return 0 if lean and channels >= max(LEAN_FROM, toom_cook_from) else toom_cook_from
 
 
 def convolution_padding(size: int) -> int:
@@ -159,6 +177,7 @@ def build_detail(
     in_width: int,
     of_maps: MapPath = "published",
     toom_cook_from: int = TOOM_COOK_FROM,
+    map_tail: MapTail = "full",
 ) -> nn.Module:
     """The specific encoder of a modality.
 
@@ -167,10 +186,12 @@ def build_detail(
         in_width: Channels of its vectors.
         of_maps: The form for maps.
         toom_cook_from: See :func:`cmg.convolutions.form_for`.
+        map_tail: The end of a lean decoder, which tells where forms are chosen from.
     """
     if modality.kind is Kind.MAPS:
         height, width, channels = modality.shape
         own = map_detail_width(modality.detail_width, of_maps)
-        normalized = of_maps == "normalized"
-        return MapDetail((height, width, channels), own, toom_cook_from, normalized)
+        normalized, shape = of_maps == "normalized", (height, width, channels)
+        toom_cook_from = forms_from(channels, of_maps, map_tail, toom_cook_from)
+        return MapDetail(shape, own, toom_cook_from, normalized)
     return VectorDetail(in_width, modality.detail_width)

@@ -22,9 +22,10 @@ FREE = {
     "temporal.hidden",
     "temporal.dropout",
     "toom_cook_from",
+    "map_tail",
 }
 """Options that official files can differ in: sizes, which the tensors tell, and what matters for
-training alone."""
+training or a lean path alone."""
 
 
 def require_official_form(modalities: Sequence[Modality], model: ModelOptions) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from cmg.codebook.codebook import CodebookOptions
 from cmg.codebook.kinds import AnyQuantizerOptions
 from cmg.convolutions.forms import TOOM_COOK_FROM
-from cmg.encoders.detail import MapPath
+from cmg.encoders.detail import MapPath, MapTail
 from cmg.encoders.spatial import SpatialPooling
 from cmg.encoders.temporal import TemporalOptions
 from cmg.models.second import SecondLayerOptions
@@ -26,11 +26,15 @@ class ModelOptions(Options):
             output is the semantic feature: what is contrasted, and what heads read.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean``, an eighth as wide, at 5 % of the operations (docs/lean.md);
+            ``published``, or ``lean``, an eighth as wide, at 3 % of the operations (docs/lean.md);
             or ``normalized``, two convolutions with batch norm over gated maps [as coded in a
             successor], decoded as published.
+        map_tail: Of a ``lean`` path, how many channels of the maps lie between the decoder's last
+            two layers: ``full``, all of them; or ``narrow``, an eighth (or half of the detail's, if
+            that is more), which is faster and whose transfer has not been measured.
         toom_cook_from: Channels of its layers from which that path takes Toom-Cook's form on a
-            CPU in float32; forms differ in speed and rounding (docs/speed.md).
+            CPU in float32; forms differ in speed and rounding (docs/speed.md). With a narrow tail
+            the maps' channels are what counts, from 320 on.
         token_encoder: What reads tokens in context before the temporal encoder: ``lstm``, two
             layers in both directions (published), or ``none``.
         narrow_content: Whether decoders bring code vectors that are wider than D, as whole rows
@@ -48,6 +52,7 @@ class ModelOptions(Options):
     projection: Literal["none", "gated"] = "none"
     spatial_pool: SpatialPooling = "sum"
     map_detail: MapPath = "lean"
+    map_tail: MapTail = "full"
     toom_cook_from: int = Field(TOOM_COOK_FROM, ge=1)
     token_encoder: Literal["lstm", "none"] = "lstm"
     mask_tokens: bool = True

@@ -23,6 +23,7 @@ from cmg.encoders.temporal import (
 )
 from cmg.errors import ConfigError, DataError, ModalityError, did_you_mean
 from cmg.files import StrPath
+from cmg.masking import ALL_STEPS, Drawn, at_steps
 from cmg.models.options import ModelOptions
 from cmg.models.pretrained import Pretrained
 from cmg.models.saving import save_model
@@ -113,7 +114,7 @@ class UnifiedModel(Pretrained, nn.Module):
         self.modalities = {m.name: m for m in modalities}
         self.options = options
         self.recompute_maps = False  # set for training: recompute rather than keep activations
-        of_maps = (options.map_detail, options.toom_cook_from)
+        maps, tail = (options.map_detail, options.toom_cook_from), options.map_tail
         book, two = options.codebook, options.second
         of_book = quantizers[book.kind].part.vector_width(options.width, names, book)
         content = of_book if two is None else options.width
@@ -131,8 +132,8 @@ class UnifiedModel(Pretrained, nn.Module):
                     in_width = 2 * m.token_hidden
                 self.semantic[m.name] = SemanticEncoder(m, in_width, options)
                 if m.name in divided:
-                    self.detail[m.name] = build_detail(m, in_width, *of_maps)
-                    self.decoder[m.name] = build_decoder(m, content, in_width, *of_maps, narrow)
+                    self.detail[m.name] = build_detail(m, in_width, *maps, tail)
+                    self.decoder[m.name] = build_decoder(m, content, in_width, *maps, narrow, tail)
             self.second, given = None, options.width
             if two is not None:
                 common = (options.width, options.temporal, options.mask_tokens)
@@ -171,7 +172,11 @@ class UnifiedModel(Pretrained, nn.Module):
     # ---- the training step's view ------------------------------------------------------------
 
     def represent(
-        self, batch: Batch | Mapping[str, Any], detail: bool = True, taught: bool = False
+        self,
+        batch: Batch | Mapping[str, Any],
+        detail: bool = True,
+        taught: bool = False,
+        drawn: Drawn = ALL_STEPS,
     ) -> Encoded:
         """Continuous features of a batch: semantic content and private detail per modality.
 
@@ -180,6 +185,7 @@ class UnifiedModel(Pretrained, nn.Module):
                 tensors [B, T, *shape] per modality.
             detail: Whether the private detail is wanted; if not, the record has none.
             taught: Whether the features of the teachers are.
+            drawn: The steps whose detail is wanted.
 
         Returns:
             Features in the model's dtype, also under autocast.
@@ -189,7 +195,7 @@ class UnifiedModel(Pretrained, nn.Module):
             DataError: nothing to encode, or modalities of different B or T.
         """
         batch = self.checked(batch)
-        first = self._first(batch, detail or self._reads_private)
+        first = self._first(batch, detail or self._reads_private, drawn)
         if taught:
             first.taught = self._taught(batch, batch.steps)
         if self.second is None:
@@ -198,21 +204,18 @@ class UnifiedModel(Pretrained, nn.Module):
             both: Encoded = self.second(first)
         return both
 
-    def _first(self, batch: Batch, detail: bool) -> Encoded:
+    def _first(self, batch: Batch, detail: bool, drawn: Drawn = ALL_STEPS) -> Encoded:
         """The only layer of a batch, or the first of two."""
         inputs, semantic = self._content(batch, batch.steps)
         specific, private = {}, {}
         for m in [m for m in inputs if m in self.detail] if detail else ():
-            own, seen = self._private(self.detail, m, self._gated(m, inputs[m]))
+            read = self._gated(m, at_steps(inputs[m], drawn.get(m)))
+            own, seen = self._private(self.detail, m, read)
             specific[m], private[m] = own.to(self.dtype), seen.to(self.dtype)
-        return Encoded(inputs, semantic, specific, private, batch.steps)
+        return Encoded(inputs, semantic, specific, private, batch.steps, drawn=drawn)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What codes are looked up of, [B, T, D] per modality, in the mode that the model is in.
-
-        Args:
-            batch: Checked, on the model's device.
-        """
+        """What codes are looked up of a checked batch, [B, T, D] per modality, in any mode."""
         if self.second is None:
             return self._content(batch, batch.steps)[1]
         return self.second.per_step(self._first(batch, self._reads_private))
@@ -241,7 +244,8 @@ class UnifiedModel(Pretrained, nn.Module):
         return {m: self.rebuild(encoded, m, quantized.vectors[m]) for m in encoded.detail}
 
     def rebuild(self, encoded: Encoded, modality: str, content: Tensor) -> Tensor:
-        """What one decoder makes of any content [B, T, D] and the modality's own detail."""
+        """What one decoder makes of any content [B, T, D] and the detail, at the steps of that."""
+        content = at_steps(content, encoded.drawn.get(modality))
         rebuilt = self._private(self.decoder, modality, content, encoded.detail[modality])
         return torch.as_tensor(rebuilt.to(self.dtype))
 
@@ -254,8 +258,7 @@ class UnifiedModel(Pretrained, nn.Module):
         pool = getattr(self.semantic[m], "pool", None)
         if pool is None or self.options.map_detail != "normalized":
             return x
-        gated: Tensor = pool.gated(x)
-        return gated
+        return torch.as_tensor(pool.gated(x))
 
     def _private(self, parts: nn.ModuleDict, m: str, *inputs: Tensor) -> Any:
         """A detail encoder or decoder; that of maps is big enough to be computed twice."""

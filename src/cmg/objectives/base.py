@@ -67,8 +67,8 @@ class View:
         quantizer: Whose codes these are; not to be changed.
         earlier: Of the passes before this one, where ``training.passes`` asks for several.
         rows: Places of these clips in the step's batch, int64 CPU [b], of a part of it.
-        rebuild: What the decoder of a modality makes of other content [B, T, D] and its own detail;
-            for terms of scope ``clip`` that need ``detail``.
+        rebuild: What the decoder of a modality makes of other content [B, T, D] and its own detail,
+            at the steps that have some; for terms of scope ``clip`` that need ``detail``.
         layers: The views of both layers of a model with a second one; this one is then of what its
             codebook is given.
     """
@@ -160,6 +160,8 @@ class Objective(nn.Module):
             detail and codes, ``codes``, which a model without codebook has not, the features of
             a ``teacher``, which a model has if it is asked for (``model.teacher``), or the
             quantizer's own ``loss``, which few kinds have.
+        of_some_steps: Whether a term that needs ``detail`` is content with that of the steps in
+            `Encoded.drawn`, by their weights; with another ``training.private_steps`` is refused.
         by_default: Whether it is in the sum where a configuration does not name it.
         layer: Which layer of a model with a second one it is about: 0, or 1.
         shares_draws: Whether its random choices are the first of the step's own generator, whether
@@ -173,6 +175,7 @@ class Objective(nn.Module):
 
     scope: ClassVar[Scope] = "batch"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    of_some_steps: ClassVar[bool] = False
     by_default: ClassVar[bool] = False
     layer: ClassVar[int] = 0
     shares_draws: ClassVar[bool] = False

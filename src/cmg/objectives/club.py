@@ -15,7 +15,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cmg.errors import ConfigError
-from cmg.masking import mean_over_steps, mean_over_time
+from cmg.masking import (
+    ALL_STEPS,
+    Drawn,
+    DrawnSteps,
+    at_steps,
+    mean_over_steps,
+    mean_over_time,
+    step_weights,
+)
 from cmg.objectives.base import Division, Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
 from cmg.types import Modality, Steps, sequences
@@ -104,7 +112,7 @@ class CLUB(nn.Module):
         Args:
             x: [B, T, D].
             y: [B, T, S].
-            mask: Steps that exist; None if all do.
+            mask: Steps that exist, or weights; None if all do.
 
         Returns:
             A scalar.
@@ -121,17 +129,21 @@ class CLUB(nn.Module):
         permutation: Tensor,
         mask: Tensor | None = None,
         averages: Literal["time", "features"] = "time",
+        drawn: DrawnSteps | None = None,
     ) -> Tensor:
         """The bound: how much better y fits x than another clip's y does.
 
-        As coded, squared errors and log-variances are averaged over time before the division.
+        As coded, squared errors and log-variances are averaged over time before the division. So
+        errors may be of some steps without a bias, where log-variances, which need no detail, are
+        of all.
 
         Args:
             x: Quantized content, [B, T, D].
-            y: Private detail, [B, T, S].
+            y: Private detail, [B, T, S], or of the drawn steps.
             permutation: Of the batch, int64 [B]: whose y is the negative.
             mask: Steps that exist; a negative counts where both clips have the step.
             averages: See :class:`CLUBOptions`.
+            drawn: The steps that y is of; None for all.
 
         Returns:
             A scalar.
@@ -139,14 +151,23 @@ class CLUB(nn.Module):
         Raises:
             ConfigError: averages over features of clips of several steps.
         """
-        mean = self.mean(x)
+        mean = self.mean(at_steps(x, drawn))
         if averages == "features":
             return self._of_single_steps(x, mean, y, permutation)
         variance = mean_over_time(self.log_variance(x), mask).exp()
+        near = F.mse_loss(mean, y, reduction="none")
+        positive = mean_over_time(near, step_weights(mask, drawn)) / variance
         both = None if mask is None else mask & mask[permutation]
-        positive = mean_over_time(F.mse_loss(mean, y, reduction="none"), mask) / variance
-        other = F.mse_loss(mean, y[permutation], reduction="none")
-        negative = mean_over_time(other, both) / variance
+        count = None
+        if drawn is not None:  # content at the steps that were drawn for the other clip
+            others = drawn.of_clips(permutation)
+            mean = self.mean(others.at(x))
+            if both is None:
+                both = others.weights
+            else:
+                both, count = others.weights * others.at(both), both.sum(1)
+        apart = F.mse_loss(mean, y[permutation], reduction="none")
+        negative = mean_over_time(apart, both, count) / variance
         return 0.5 * (negative - positive).sum(-1).mean()
 
     def _of_single_steps(self, x: Tensor, mean: Tensor, y: Tensor, permutation: Tensor) -> Tensor:
@@ -174,7 +195,7 @@ class CLUBGroup(Objective):
     """
 
     needs = frozenset({"detail"})
-    by_default = shares_draws = True
+    by_default = shares_draws = of_some_steps = True
     title = "CLUB"
     about = "code and private detail share little information (an upper bound is minimized)"
     remedy = "objectives.club.weight=0.1"
@@ -223,13 +244,14 @@ class CLUBGroup(Objective):
             optimizer,
             self.options.inner_steps,
             division,
+            view.encoded.drawn,
         )
         return {f"club_nll/{m}": value for m, value in nll.items()}
 
     def term(self, view: View, draw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The bound per modality."""
-        encoded = view.encoded
-        return self.forward(self.content(view), encoded.private, encoded.steps, draw)
+        encoded, content = view.encoded, self.content(view)
+        return self.forward(content, encoded.private, encoded.steps, draw, encoded.drawn)
 
     def content(self, view: View) -> dict[str, Tensor]:
         """What detail is to tell nothing about, of the modalities that have some."""
@@ -246,6 +268,7 @@ class CLUBGroup(Objective):
         optimizer: torch.optim.Optimizer,
         iterations: int,
         division: Division | None = None,
+        drawn: Drawn = ALL_STEPS,
     ) -> dict[str, Tensor]:
         """Fit q(y | x) to this batch; gradients stop at content and detail.
 
@@ -254,26 +277,31 @@ class CLUBGroup(Objective):
 
         Args:
             content: Quantized vectors, [B, T, D] per modality.
-            private: What CLUB sees of the detail, [B, T, S].
+            private: What CLUB sees of the detail, [B, T, S], or of the drawn steps.
             steps: Which steps exist.
             optimizer: Of all nets.
             iterations: Steps of it.
             division: Which clips this process fits to, where others fit to the rest.
+            drawn: The steps that detail is of.
 
         Returns:
             Negative log-likelihood per modality before the last iteration.
         """
         names = [m for m in content if steps.any(m)]
-        pairs = {m: (content[m].detach(), private[m].detach()) for m in names}
+        pairs = {
+            m: (at_steps(content[m].detach(), drawn.get(m)), private[m].detach()) for m in names
+        }
         shares: Mapping[str, float] = dict.fromkeys(names, 1.0)
         if division is not None:
             rows, steps, shares = division.rows, division.steps, division.shares
             pairs = {m: (x[rows], y[rows]) for m, (x, y) in pairs.items()}
+            drawn = {m: some.of_clips(rows) for m, some in drawn.items()}
+        weights = {m: step_weights(steps.mask(m), drawn.get(m)) for m in names}
         losses: dict[str, Tensor] = {}
         for _ in range(iterations):
             optimizer.zero_grad(set_to_none=True)
             losses = {
-                m: shares[m] * self._net(m).negative_log_likelihood(x, y, steps.mask(m))
+                m: shares[m] * self._net(m).negative_log_likelihood(x, y, weights[m])
                 for m, (x, y) in pairs.items()
                 if shares[m]  # none of this process's clips may have it; each has some modality
             }
@@ -302,6 +330,7 @@ class CLUBGroup(Objective):
         private: Mapping[str, Tensor],
         steps: Steps | None = None,
         permutations: Mapping[str, Tensor] | None = None,
+        drawn: Drawn = ALL_STEPS,
     ) -> dict[str, Tensor]:
         """The bound per modality that some clip has.
 
@@ -311,6 +340,7 @@ class CLUBGroup(Objective):
             steps: Which steps exist; None for all.
             permutations: Of the clips that have the modality, int64 per modality; None draws them
                 from torch's global generator.
+            drawn: The steps that detail is of; of modalities without any, all.
         """
         content, private = sequences(content), sequences(private)
         steps = steps or Steps.of(content)
@@ -321,11 +351,13 @@ class CLUBGroup(Objective):
             if not steps.any(m):
                 continue
             x, y, mask, clips = content[m], private[m], steps.mask(m), steps.clips(m)
+            some = drawn.get(m)
             if clips is not None and mask is not None:
                 x, y, mask = x[clips], y[clips], mask[clips]
+                some = some and some.of_clips(clips)
             permutation = permutations[m].to(x.device, non_blocking=True)
             how = self.options.averages
-            losses[m] = self._net(m).estimate(x, y, permutation, mask, how)
+            losses[m] = self._net(m).estimate(x, y, permutation, mask, how, some)
         return losses
 
     def _net(self, modality: str) -> CLUB:

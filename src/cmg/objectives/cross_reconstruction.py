@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cmg.masking import mean_over_steps, mean_over_time
+from cmg.masking import ALL_STEPS, Drawn, at_steps, mean_over_steps, mean_over_time, step_weights
 from cmg.objectives.base import Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
 from cmg.types import Kind, Modality, Steps
@@ -46,6 +46,7 @@ def cross_reconstruction_loss(
     rebuild: Rebuild,
     steps: Steps | None = None,
     words: Collection[str] = (),
+    drawn: Drawn = ALL_STEPS,
 ) -> dict[str, Tensor]:
     """Mean over a modality's steps of the mean squared error over the partners that are there.
 
@@ -54,9 +55,10 @@ def cross_reconstruction_loss(
     Args:
         inputs: Targets, [B, T, ...] per modality; no gradient.
         vectors: Code vectors, [B, T, D] per modality.
-        rebuild: Decodes content for a modality, with its own detail.
+        rebuild: Decodes content for a modality, with its own detail, at the steps that have some.
         steps: Which steps exist; None for all.
         words: The modalities of tokens.
+        drawn: The steps that have detail, by modality; of others all have.
 
     Returns:
         A scalar per modality that some clip of the batch has; none of a single modality.
@@ -67,16 +69,18 @@ def cross_reconstruction_loss(
         partners = [n for n in vectors if n != m]
         if not partners or not steps.any(m):
             continue
-        errors, there = [], []
+        errors, there, some = [], [], drawn.get(m)
+        target = at_steps(x.detach(), some)
         for n in partners:
             aligned = m not in words and n not in words
             rebuilt = rebuild(m, lent(vectors[n], steps, (m, n), aligned))
-            error = (rebuilt - x.detach()).square().flatten(2).mean(2)
+            error = (rebuilt - target).square().flatten(2).mean(2)
             exists = lends(steps, (m, n), aligned)
-            there.append(torch.ones_like(error) if exists is None else exists.to(error.dtype))
+            lent_at = torch.ones_like(error) if exists is None else at_steps(exists, some)
+            there.append(lent_at.to(error.dtype))
             errors.append(error * there[-1])
         mean = torch.stack(errors).sum(0) / torch.stack(there).sum(0).clamp_min(1)
-        losses[m] = mean_over_steps(mean, steps.mask(m))
+        losses[m] = mean_over_steps(mean, step_weights(steps.mask(m), some))
     return losses
 
 
@@ -86,6 +90,7 @@ class CrossReconstruction(Objective):
 
     scope = "clip"
     needs = frozenset({"detail"})
+    of_some_steps = True
     title = "cross reconstruction"
     about = "another modality's code and the own detail rebuild the input"
 
@@ -105,5 +110,5 @@ class CrossReconstruction(Objective):
         assert view.rebuild is not None
         encoded, vectors = view.encoded, view.quantized.vectors
         return cross_reconstruction_loss(
-            encoded.inputs, vectors, view.rebuild, encoded.steps, self.words
+            encoded.inputs, vectors, view.rebuild, encoded.steps, self.words, encoded.drawn
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from cmg.masking import squared_error
+from cmg.masking import ALL_STEPS, Drawn, at_steps, squared_error, step_weights
 from cmg.objectives.base import Objective, TermOptions, View, objectives
 from cmg.precision import full_precision
 from cmg.types import Steps
@@ -29,24 +29,27 @@ def reconstruction_loss(
     rebuilt: Mapping[str, Tensor],
     steps: Steps | None = None,
     detach_target: bool = True,
+    drawn: Drawn = ALL_STEPS,
 ) -> dict[str, Tensor]:
     """Mean squared error per modality.
 
     Args:
         inputs: Targets, [B, T, ...] per modality.
-        rebuilt: Decoder outputs of the same shapes.
+        rebuilt: Decoder outputs of the same shapes, or of the drawn steps.
         steps: Which steps exist; None for all.
         detach_target: Cut the gradient through the target.
+        drawn: The steps that were rebuilt, by modality; of others all were.
 
     Returns:
         A scalar per modality that some clip of the batch has.
     """
-    steps = steps or Steps.of(inputs)
-    return {
-        m: squared_error(rebuilt[m], x.detach() if detach_target else x, steps.mask(m))
-        for m, x in inputs.items()
-        if steps.any(m)
-    }
+    steps, losses = steps or Steps.of(inputs), {}
+    for m, x in inputs.items():
+        if steps.any(m):
+            some = drawn.get(m)
+            target = at_steps(x.detach() if detach_target else x, some)
+            losses[m] = squared_error(rebuilt[m], target, step_weights(steps.mask(m), some))
+    return losses
 
 
 @objectives.register("reconstruction", ReconstructionOptions)
@@ -55,7 +58,7 @@ class Reconstruction(Objective):
 
     scope = "clip"
     needs = frozenset({"detail", "rebuilt"})
-    by_default = True
+    by_default = of_some_steps = True
     title = "reconstruction"
     about = "code and private detail together rebuild the input"
 
@@ -64,10 +67,12 @@ class Reconstruction(Objective):
         inputs: Mapping[str, Tensor],
         rebuilt: Mapping[str, Tensor],
         steps: Steps | None = None,
+        drawn: Drawn = ALL_STEPS,
     ) -> dict[str, Tensor]:
         """See :func:`reconstruction_loss`."""
-        return reconstruction_loss(inputs, rebuilt, steps, self.options.detach_token_target)
+        return reconstruction_loss(inputs, rebuilt, steps, self.options.detach_token_target, drawn)
 
     def term(self, view: View, draw: None) -> dict[str, Tensor]:
         """Mean squared error per modality."""
-        return self.forward(view.encoded.inputs, view.rebuilt, view.encoded.steps)
+        encoded = view.encoded
+        return self.forward(encoded.inputs, view.rebuilt, encoded.steps, encoded.drawn)

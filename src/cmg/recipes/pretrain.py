@@ -18,7 +18,7 @@ from cmg.data.batches import Batches
 from cmg.data.clips import Clips
 from cmg.data.options import DataOptions
 from cmg.data.pairs import check_pairs
-from cmg.errors import ModalityError, did_you_mean
+from cmg.errors import ConfigError, ModalityError, did_you_mean
 from cmg.files import StrPath, as_path, bytes_below, need_space
 from cmg.interop.export import OfficialCheckpoints, keeps_official
 from cmg.locks import until_failure
@@ -144,6 +144,7 @@ def prepare_alone(
     config = settled(config)
     modalities = chosen_modalities(store, config)
     batches = training_batches(store, config.data, options.seed, modalities, ranks)
+    refuse_more_steps(batches, options.private_steps)
     writes = ranks is None or ranks.first
     if not resume:
         for remark in check_pairs(batches.split, batches.modalities):
@@ -260,6 +261,24 @@ def training_batches(
         rank=0 if ranks is None else ranks.rank,
         world=1 if ranks is None else ranks.size,
     )
+
+
+def refuse_more_steps(batches: Batches, private_steps: int | None) -> None:
+    """Refuse more steps for the private path than any clip has, which would silently be all.
+
+    Raises:
+        ConfigError: naming the longest clip's.
+    """
+    if private_steps is None:
+        return
+    split, names = batches.split, batches.modalities
+    longest = max(int(split.lengths_of(m, x).max()) for x in split.parts() for m in names)
+    if private_steps > longest:
+        raise ConfigError(
+            f"training.private_steps={private_steps} is more than the {longest} steps of the "
+            f"longest clip of split {split.name!r} of {split.path}; give fewer, or "
+            "null for all steps"
+        )
 
 
 @torch.no_grad()

@@ -164,6 +164,7 @@ def complete_old(tree: dict[str, Any]) -> None:
     """Say what runs did before there was a choice, where the default has changed since."""
     for part, key, meant in (
         ("model", "map_detail", "published"),
+        ("model", "map_tail", "full"),
         ("model", "toom_cook_from", 64),
         ("training", "keep_checkpoints", None),
     ):

@@ -221,6 +221,7 @@ class Pretraining:
             own.modalities,
             steps,
             lambda purpose: step_generator(seed, f"{purpose}{suffix}", step),
+            options.private_steps,
         )
         dropout = derived_seed(seed, f"dropout{suffix}", step)
         reseed(dropout, self.state.device)

@@ -29,6 +29,10 @@ class TrainingOptions(Options):
             package wandb; WANDB_MODE=offline keeps it on this machine.
         micro_batch: Clips that are encoded at once; null for all. Terms still compare the whole
             batch, so results are the same to rounding, with less memory and more time.
+        private_steps: Existing steps of each clip and modality that are drawn in every step of
+            training for the private path: detail encoders, decoders and CLUB run on these alone,
+            and their terms have those of all steps for their mean over draws; content and every
+            other term are of all steps. null: all (docs/lean.md).
         recompute_maps: Compute the private path of maps again for its gradients instead of keeping
             what is in between: less memory, more time, the same results.
         keep_memory: On a CPU under Linux, keep the memory that a step frees for the next one
@@ -54,6 +58,7 @@ class TrainingOptions(Options):
     tensorboard: bool = True
     wandb: Name | None = None
     micro_batch: int | None = Field(None, ge=1)
+    private_steps: int | None = Field(None, ge=1)
     recompute_maps: bool = False
     keep_memory: bool = True
     compile: bool = False

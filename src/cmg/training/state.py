@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cmg.masking import ALL_STEPS, Drawn
 from cmg.models.options import ModelOptions
 from cmg.models.second import Layer, first_modalities, second_modalities
 from cmg.models.unified import UnifiedModel
@@ -122,13 +123,13 @@ class TrainingState:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def represent(self, batch: Batch) -> Encoded:
-        """Content z and, where a term reads it, private detail of some clips."""
+    def represent(self, batch: Batch, drawn: Drawn = ALL_STEPS) -> Encoded:
+        """Content z and, where a term reads it, private detail of some clips at `drawn` steps."""
         if not self.learns:
             return Encoded({}, self.model.semantics(batch), {}, {}, batch.steps)
         with self.autocast():
             need = self.objectives.need
-            return self.model.represent(batch, need("detail"), need("teacher"))
+            return self.model.represent(batch, need("detail"), need("teacher"), drawn)
 
     def reconstruct(
         self, encoded: Encoded, quantized: Quantized, layer: int = 0

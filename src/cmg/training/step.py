@@ -46,11 +46,12 @@ def pretraining_step(
     fit: dict[str, Tensor] = {}
     earlier: list[View] = []
     for _ in range(state.passes - 1):  # [as coded in successors]: codes move in every pass
-        earlier.append(together.view(state, own, earlier))
+        earlier.append(together.view(state, own, earlier, draws.private))
         if state.learns:
             fit |= inner_fits(state, earlier[-1], together, epoch)
         model.codebook.update(earlier[-1].quantized, draws.reset)
-    view = together.view(state, own, earlier)  # features z, private detail, nearest codes
+    # Features z, private detail, nearest codes:
+    view = together.view(state, own, earlier, draws.private)
 
     losses = Losses({}, {})
     if state.learns:

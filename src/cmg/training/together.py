@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from cmg.masking import Drawn
 from cmg.objectives.base import Division, Scope, View
 from cmg.objectives.weighted import SCOPES
 from cmg.process import reseed
@@ -38,8 +39,8 @@ class Together(Protocol):
     def rows(self, own: Batch) -> Tensor:
         """Places of this process's clips in the whole batch, int64 CPU."""
 
-    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View]) -> View:
-        """Features and codes of the whole batch."""
+    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View], drawn: Drawn) -> View:
+        """Features and codes of the whole batch, and detail of the steps drawn of it."""
 
     def division(self, names: Iterable[str]) -> Division | None:
         """How inner fits on these modalities are divided; None if this process is alone."""
@@ -66,11 +67,11 @@ class Alone:
         """All of them."""
         return torch.arange(own.size)
 
-    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View]) -> View:
+    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View], drawn: Drawn) -> View:
         """One graph from the encoders to the decoders."""
         if earlier and self.dropout_seed is not None:
             reseed(self.dropout_seed + len(earlier), state.device)
-        encoded = state.represent(own)
+        encoded = state.represent(own, drawn)
         quantized = state.model.quantize(encoded)  # nearest codes; the codebook is untouched
         rebuilt = {} if encoded.layers else state.reconstruct(encoded, quantized)
         view = View(encoded, quantized, rebuilt, state.model.codebook, tuple(earlier))
@@ -132,10 +133,12 @@ class Chunk:
     Attributes:
         batch: Their features.
         rows: int64 CPU, their places in the whole batch.
+        drawn: Their steps that have detail.
     """
 
     batch: Batch
     rows: Tensor
+    drawn: Drawn
 
 
 @dataclass(frozen=True)
@@ -178,35 +181,36 @@ class Divided:
         rows = torch.arange(self.steps.batch_size)
         return rows if self.ranks is None else rows[self.ranks.rank :: self.ranks.size]
 
-    def chunks(self, own: Batch) -> list[Chunk]:
+    def chunks(self, own: Batch, drawn: Drawn) -> list[Chunk]:
         """The micro-batches of this rank's clips."""
-        rows = self.own_rows
-        size = self.micro_batch or len(rows)
-        return [
-            Chunk(some_clips(own, slice(i, i + size)), rows[i : i + size])
-            for i in range(0, len(rows), size)
-        ]
+        chunks = []
+        size = self.micro_batch or len(self.own_rows)
+        for i, rows in enumerate(torch.split(self.own_rows, size)):
+            there = rows.to(self.steps.device)
+            some = {m: steps.of_clips(there) for m, steps in drawn.items()}
+            chunks.append(Chunk(some_clips(own, slice(i * size, (i + 1) * size)), rows, some))
+        return chunks
 
     def dropout(self, chunk: Chunk, number: int) -> AbstractContextManager[None]:
         """Drop of a chunk what a single process would drop of its clips in a pass."""
         seed, count = self.dropout_seed + number, self.steps.batch_size
         return dropout_of(seed, chunk.rows, count, self.steps.device)
 
-    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View]) -> View:
+    def view(self, state: TrainingState, own: Batch, earlier: Sequence[View], drawn: Drawn) -> View:
         """Features of all clips, as leaves; graphs of micro-batches are built again when needed."""
-        chunks, number = self.chunks(own), len(earlier)
+        chunks, number = self.chunks(own, drawn), len(earlier)
         at_once = len(chunks) == 1
         encoded = []
         for chunk in chunks:
             with torch.set_grad_enabled(at_once), self.dropout(chunk, number):
-                found = state.represent(chunk.batch)
+                found = state.represent(chunk.batch, chunk.drawn)
             encoded.append(found if at_once else features_of(found))
-        whole = self.whole_batch(encoded)
+        whole = self.whole_batch(encoded, drawn)
         self.passes.append(Pass(number, chunks, encoded if at_once else (), whole))
         quantized = state.model.quantize(whole)
         return View(whole, quantized, {}, state.model.codebook, tuple(earlier))
 
-    def whole_batch(self, encoded: Sequence[Encoded]) -> Encoded:
+    def whole_batch(self, encoded: Sequence[Encoded], drawn: Drawn) -> Encoded:
         """Features of the whole batch from those of this rank's chunks."""
         names, private = list(encoded[0].semantic), list(encoded[0].private)
         own = {f"z/{m}": torch.cat([e.semantic[m] for e in encoded]) for m in names}
@@ -221,16 +225,20 @@ class Divided:
             {m: found[f"s/{m}"] for m in private},
             self.steps,
             {m: found[f"t/{m}"].detach() for m in taught},
+            drawn=drawn,
         )
 
     def gather(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features [b, T, F] of this rank's clips -> those of the whole batch, as leaves."""
         found = {m: x.detach() for m, x in own.items()}
         if self.ranks is not None and found:
-            rows = torch.cat(list(found.values()), -1)
+            rows = torch.cat([x.flatten(1) for x in found.values()], -1)  # T may be P of details
             joined = self.ranks.gather_rows(rows, self.steps.batch_size)
-            widths = [x.shape[-1] for x in found.values()]
-            found = dict(zip(found, torch.split(joined, widths, -1), strict=True))
+            parts = torch.split(joined, [x[0].numel() for x in found.values()], -1)
+            found = {
+                m: part.reshape(-1, *x.shape[1:])
+                for (m, x), part in zip(found.items(), parts, strict=True)
+            }
         return {m: x.contiguous().requires_grad_() for m, x in found.items()}
 
     def division(self, names: Iterable[str]) -> Division | None:
@@ -267,7 +275,7 @@ class Divided:
     def again(self, state: TrainingState, chunk: Chunk, number: int) -> Encoded:
         """Features of a chunk, with the dropout that its clips have in the whole batch."""
         with self.dropout(chunk, number):
-            return state.represent(chunk.batch)
+            return state.represent(chunk.batch, chunk.drawn)
 
     def clip_terms(
         self, state: TrainingState, encoded: Encoded, view: View, chunk: Chunk, terms: Terms
