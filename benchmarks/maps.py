@@ -23,7 +23,7 @@ from typing import Any, get_args
 from unittest.mock import patch
 
 import torch
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 from torch import Tensor, nn
 
 from benchmarks.cases import machine, machine_line

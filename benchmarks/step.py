@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cmg.training.allocation import kept_memory
+from cmg.allocation import kept_memory
 
 from benchmarks.cases import (
     DEMO,
