@@ -23,12 +23,12 @@ from typing import Any, get_args
 from unittest.mock import patch
 
 import torch
-from cmg.allocation import kept_memory
 from torch import Tensor, nn
 
 from benchmarks.cases import machine, machine_line
 from benchmarks.figures import Figure, Section, Spread, markdown
 from benchmarks.timing import side_by_side
+from cmg.allocation import kept_memory
 from cmg.convolutions.forms import TOOM_COOK_FROM, Form, Library
 from cmg.convolutions.taps import Taps
 from cmg.convolutions.toom_cook import ToomCook

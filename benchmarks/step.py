@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cmg.allocation import kept_memory
-
 from benchmarks.cases import (
     DEMO,
     SIZES,
@@ -27,6 +25,7 @@ from benchmarks.cases import (
 )
 from benchmarks.looped import LoopedTraining
 from benchmarks.timing import CLOCKS, Timing, side_by_side, table
+from cmg.allocation import kept_memory
 from cmg.training.options import Precision
 from cmg.training.state import TrainingState
 from cmg.training.step import pretraining_step
