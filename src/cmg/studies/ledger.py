@@ -280,8 +280,11 @@ def identity_as_dict(identity: Identity) -> dict[str, Any]:
     }
 
 
-def open_folder(out: Path, identity: Identity) -> None:
+def open_folder(out: Path, identity: Identity) -> Identity:
     """Make a study's folder, or check that the one that is there is of the same study.
+
+    Returns:
+        The study with all that either asks for, and with what was chosen here or before.
 
     Raises:
         ConfigError: another study, another configuration, or a folder of something else.
@@ -293,12 +296,13 @@ def open_folder(out: Path, identity: Identity) -> None:
             refuse_other(out, before, identity)
             identity = identity.with_more(before)
         if before == identity:
-            return
+            return identity
     elif out.exists() and (not out.is_dir() or any(p.name != CHOICE for p in out.iterdir())):
         raise ConfigError(
             f"{out} exists, is not empty and holds no study (no {STUDY}); choose another --out"
         )
     replace_file(out / STUDY, json.dumps(identity_as_dict(identity), indent=1).encode())
+    return identity
 
 
 def refuse_other(

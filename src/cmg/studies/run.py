@@ -95,9 +95,9 @@ def prepare_study(
     variant, fold = next(iter(plan.configs))
     unlike = scorer.unlike_paper(at_fold(plan.base, fold)) if plan.study.paper is not None else ""
     identity = Identity(plan.study, plan.base, scorer.name, unlike, plan.seeds, plan.folds)
-    open_folder(out, identity)
+    known = open_folder(out, identity)  # with rows that were chosen before, of others than these
     share = set(identity.jobs[part[0] - 1 :: part[1]])
-    left = [key for key in unfinished(out, identity, plan, scored_on) if key in share]
+    left = [key for key in unfinished(out, known, plan, scored_on) if key in share]
     jobs = []
     for key in left:
         place = (variant, key.fold) if key.variant == COMPUTED else key.place
