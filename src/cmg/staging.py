@@ -35,10 +35,14 @@ class Staging:
         self.marker = marker
         clear_leftovers(target)
         self._refuse_occupied()
-        self.folder = beside(target)
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir()
+        self.folder = self._made()
+
+    def _made(self) -> Path:
+        """The folder that is written."""
+        folder = beside(self.target)
+        with writing(self.target):
+            folder.mkdir(parents=True)
+        return folder
 
     def _refuse_occupied(self) -> None:
         target = self.target

@@ -34,7 +34,7 @@ def unforeseen(error: Exception) -> tuple[dict[str, Any], str, int]:
     trace = "".join(traceback.format_exception(error))
     report = (
         f"cmg {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-        f"{typed}\nin {Path.cwd()}\n\n{trace}"
+        f"{typed}\nin {here()}\n\n{trace}"
     )
     now = datetime.now(UTC)
     path = cache_folder() / "faults" / f"{now:%Y%m%d-%H%M%S-%f}.txt"
@@ -49,3 +49,11 @@ def unforeseen(error: Exception) -> tuple[dict[str, Any], str, int]:
     )
     about = {"error": type(error).__name__, "message": told, "traceback": str(path)}
     return about, text, EXIT
+
+
+def here() -> str:
+    """The folder that was typed in, which may be gone by now."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "a folder that is gone"

@@ -41,7 +41,7 @@ from cmg.files import (
     writing,
 )
 from cmg.staging import Staging
-from cmg.writers import beside, clear_leftovers
+from cmg.writers import beside
 
 JOURNAL = "journal.json"
 LOCK = "lock"
@@ -59,16 +59,11 @@ class ResumableStaging(Staging):
         DataError: `target` exists and may not be replaced, or its parent cannot be written.
     """
 
-    def __init__(self, target: Path, overwrite: bool, marker: str) -> None:
-        self.target = target
-        self.overwrite = overwrite
-        self.marker = marker
-        clear_leftovers(target)
-        self._refuse_occupied()
-        self.home = target.parent / f".{target.name}.partial-import"
-        self.folder = self.home / "store.partial-0"
-        with writing(target):
+    def _made(self) -> Path:
+        self.home = self.target.parent / f".{self.target.name}.partial-import"
+        with writing(self.target):
             self.home.mkdir(parents=True, exist_ok=True)
+        return self.home / "store.partial-0"
 
     @contextmanager
     def locked(self, told: Mapping[str, Any]) -> Iterator[None]:
@@ -167,7 +162,8 @@ class ResumableStaging(Staging):
             DataError: another process has filled `target` meanwhile, or the rename failed.
         """
         begun, self.folder = self.folder, beside(self.target)
-        begun.rename(self.folder)  # what it is exchanged for is never taken for part of the work
+        with writing(self.target):  # what it is exchanged for is never taken for part of the work
+            begun.rename(self.folder)
         try:
             super().publish()
         except BaseException:

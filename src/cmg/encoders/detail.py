@@ -17,7 +17,7 @@ MapTail = Literal["narrow", "full"]
 """Whether the last two layers of a lean decoder have as many channels as the maps between them."""
 
 LEAN_DIVISOR = 8
-"""How much narrower the lean path is: 3 % of the published operations (docs/lean.md)."""
+"""How much narrower the lean path is: 4.5 % of the published operations (docs/lean.md)."""
 
 LEAN_LEAST = 16
 """Channels that it keeps of a small model, whose maps could not be rebuilt from fewer."""

@@ -26,9 +26,9 @@ class ModelOptions(Options):
             output is the semantic feature: what is contrasted, and what heads read.
         spatial_pool: How map positions are pooled, see :class:`cmg.encoders.SpatialPool`.
         map_detail: Form of the private path of maps, which only reconstruction and CLUB use:
-            ``published``, or ``lean``, an eighth as wide, at 3 % of the operations (docs/lean.md);
-            or ``normalized``, two convolutions with batch norm over gated maps [as coded in a
-            successor], decoded as published.
+            ``published``, or ``lean``, an eighth as wide, at 4.5 % of the operations
+            (docs/lean.md); or ``normalized``, two convolutions with batch norm over gated maps [as
+            coded in a successor], decoded as published.
         map_tail: Of a ``lean`` path, how many channels of the maps lie between the decoder's last
             two layers: ``full``, all of them; or ``narrow``, an eighth (or half of the detail's, if
             that is more), which is faster and whose transfer has not been measured.
